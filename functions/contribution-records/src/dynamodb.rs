@@ -1,0 +1,170 @@
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
+use effect_ledger::{DynamoDbEffects, EffectKey, EffectStore, SetAside};
+use fulfilment::{Contribution, ContributionStatus};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::records::{Change, Records, RecordsError, Revision, Saved, Stored};
+
+/// The records in DynamoDB.
+pub(crate) struct DynamoDbRecords {
+    client: Client,
+    contributions_table: String,
+    supporters_table: String,
+    effects: DynamoDbEffects,
+}
+
+/// A contribution as it is stored: the facts, and beside them what follows from them, for people and queries.
+#[derive(Serialize, Deserialize)]
+struct StoredContribution {
+    #[serde(flatten)]
+    contribution: Contribution,
+    status: ContributionStatus,
+    expires_at: Option<i64>,
+    revision: String,
+}
+
+impl DynamoDbRecords {
+    pub(crate) fn new(client: Client, config: &Config) -> Self {
+        Self {
+            effects: DynamoDbEffects::new(client.clone(), &config.effects_table),
+            client,
+            contributions_table: config.contributions_table.clone(),
+            supporters_table: config.supporters_table.clone(),
+        }
+    }
+
+    fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
+        let key = EffectKey {
+            payment_id: change.contribution.payment_id.clone(),
+            effect: change.effect,
+        };
+        let row = StoredContribution {
+            status: change.contribution.status(),
+            expires_at: change.expires_at,
+            revision: revision_of(&change.contribution)?,
+            contribution: change.contribution,
+        };
+        let contribution = Put::builder()
+            .table_name(&self.contributions_table)
+            .set_item(Some(serde_dynamo::to_item(row)?))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let contribution = match change.revision {
+            None => contribution.condition_expression("attribute_not_exists(payment_id)"),
+            Some(Revision(revision)) => contribution
+                .condition_expression("revision = :revision")
+                .expression_attribute_values(":revision", AttributeValue::S(revision.clone())),
+        };
+        // The contribution comes first: its reason is looked for in the first place.
+        let mut items = vec![
+            TransactWriteItem::builder().put(contribution.build()?).build(),
+            TransactWriteItem::builder()
+                .update(self.effects.done(&key, change.event_id, change.now)?)
+                .build(),
+        ];
+        if let Some(supporter) = change.supporter {
+            let put = Put::builder()
+                .table_name(&self.supporters_table)
+                .set_item(Some(serde_dynamo::to_item(supporter)?))
+                .build()?;
+            items.push(TransactWriteItem::builder().put(put).build());
+        }
+        if let Some(supporter_id) = change.left_supporter {
+            let delete = Delete::builder()
+                .table_name(&self.supporters_table)
+                .key(
+                    "supporter_id",
+                    AttributeValue::S(supporter_id.as_str().to_owned()),
+                )
+                .key(
+                    "payment_id",
+                    AttributeValue::S(key.payment_id.as_str().to_owned()),
+                )
+                .build()?;
+            items.push(TransactWriteItem::builder().delete(delete).build());
+        }
+        Ok(items)
+    }
+}
+
+impl Records for DynamoDbRecords {
+    async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+        let failed = |source| RecordsError {
+            operation: "TransactWriteItems",
+            source,
+        };
+        let items = self.transaction(change).map_err(failed)?;
+        let written = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .send()
+            .await;
+        let Err(error) = written else {
+            return Ok(Saved::Written);
+        };
+        if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+            error.as_service_error()
+        {
+            let reasons = canceled.cancellation_reasons();
+            if let Some(current) = outdated(reasons) {
+                return current.map(Saved::Outdated).map_err(failed);
+            }
+            if reasons
+                .iter()
+                .any(|reason| reason.code() == Some("TransactionConflict"))
+            {
+                return Ok(Saved::Outdated(None));
+            }
+        }
+        Err(failed(error.into()))
+    }
+
+    async fn set_aside(
+        &self,
+        key: &EffectKey,
+        set_aside: SetAside<'_>,
+        event_id: &str,
+        now: i64,
+    ) -> Result<(), RecordsError> {
+        match self.effects.set_aside(key, set_aside, event_id, now).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RecordsError {
+                operation: "set_aside",
+                source: error.into(),
+            }),
+        }
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The record whose condition failed; `None` when the transaction failed for something else.
+fn outdated(reasons: &[CancellationReason]) -> Option<Result<Option<Box<Stored>>, BoxError>> {
+    let reason = reasons
+        .first()
+        .filter(|reason| reason.code() == Some("ConditionalCheckFailed"))?;
+    let item: HashMap<_, _> = match reason.item() {
+        Some(item) if !item.is_empty() => item.clone(),
+        // The record was there and is gone: it expired this very moment. The next try finds none.
+        _ => return Some(Ok(None)),
+    };
+    let row = serde_dynamo::from_item::<_, StoredContribution>(item);
+    let stored = row.map(|row| Stored {
+        contribution: row.contribution,
+        revision: Revision(row.revision),
+    });
+    Some(stored.map(Box::new).map(Some).map_err(Into::into))
+}
+
+fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error> {
+    let content = serde_json::to_vec(contribution)?;
+    Ok(Uuid::new_v5(&Uuid::NAMESPACE_OID, &content).to_string())
+}

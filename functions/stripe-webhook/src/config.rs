@@ -1,0 +1,28 @@
+use task_runtime::{ConfigError, Environment};
+
+/// What the function is configured with.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) stage: String,
+    /// The fulfilment bus, by name.
+    pub(crate) fulfilment_bus: String,
+    /// The secret that holds Stripe's signing secrets, by name.
+    pub(crate) signing_secret_name: String,
+}
+
+impl Config {
+    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(
+        mut env: Environment<L>,
+    ) -> Result<Self, ConfigError> {
+        let stage = env.text("STAGE");
+        let fulfilment_bus = env.text("FULFILMENT_BUS");
+        let signing_secret_name = env.text("SIGNING_SECRET_NAME");
+        env.finish(|| {
+            Some(Self {
+                stage: stage?,
+                fulfilment_bus: fulfilment_bus?,
+                signing_secret_name: signing_secret_name?,
+            })
+        })
+    }
+}

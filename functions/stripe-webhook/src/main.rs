@@ -1,0 +1,58 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod event_bus;
+mod signing_secrets;
+mod webhook;
+
+use std::io;
+
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
+use effect_ledger::Clock;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use task_runtime::{Environment, MetricsContext, SystemClock, init_telemetry, sdk_config, write_counts};
+
+use crate::config::Config;
+use crate::event_bus::EventBridgeBus;
+use crate::signing_secrets::{CachedSecrets, SecretsManagerSecret};
+use crate::webhook::Webhook;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    init_telemetry();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    let variable = |name: &str| std::env::var(name).ok();
+    let config = Config::from_env(Environment::new(variable))?;
+    let sdk = sdk_config(Environment::new(variable))?;
+    let secret = SecretsManagerSecret::new(
+        aws_sdk_secretsmanager::Client::new(&sdk),
+        config.signing_secret_name,
+    );
+    let webhook = &Webhook {
+        secrets: CachedSecrets::new(secret, SystemClock),
+        bus: EventBridgeBus::new(aws_sdk_eventbridge::Client::new(&sdk), config.fulfilment_bus),
+        clock: SystemClock,
+    };
+    // During init, which has a full CPU: the first request finds the secrets there.
+    webhook.secrets.warm_up().await;
+    let metrics = &MetricsContext {
+        stage: config.stage,
+        task: "stripe-webhook",
+    };
+    lambda_runtime::run(service_fn(
+        |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
+            let answer = webhook.answer(event.payload).await;
+            write_counts(
+                metrics,
+                &[(answer.metric(), 1)],
+                SystemClock.now_ms(),
+                &mut io::stdout().lock(),
+            )?;
+            Ok::<_, Error>(answer.into_response())
+        },
+    ))
+    .await
+}

@@ -1,0 +1,283 @@
+use std::cell::{Cell, RefCell};
+
+use serde_json::json;
+use testkit::clock::ManualClock;
+use testkit::stripe::{SessionEvent, signature_header};
+
+use super::*;
+
+const CURRENT: &str = "whsec_current-secret";
+const PREVIOUS: &str = "whsec_previous-secret";
+
+/// A bus that remembers what it took.
+#[derive(Default)]
+struct InMemoryBus {
+    taken: RefCell<Vec<(String, String)>>,
+    refuses: bool,
+}
+
+impl EventBus for InMemoryBus {
+    async fn put(&self, event_type: &str, event: &str) -> Result<(), NotPut> {
+        if self.refuses {
+            return Err(NotPut::EntryRefused {
+                code: "ThrottlingException".to_owned(),
+            });
+        }
+        self.taken
+            .borrow_mut()
+            .push((event_type.to_owned(), event.to_owned()));
+        Ok(())
+    }
+}
+
+/// A secret that can be rolled, or be out of reach.
+#[derive(Default)]
+struct InMemorySecret {
+    text: RefCell<Option<String>>,
+    fetched: Cell<u32>,
+}
+
+impl SecretSource for &InMemorySecret {
+    async fn fetch(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        self.fetched.set(self.fetched.get() + 1);
+        self.text.borrow().clone().ok_or_else(|| "out of reach".into())
+    }
+}
+
+struct Door<'a> {
+    webhook: Webhook<InMemoryBus, &'a InMemorySecret, ManualClock>,
+    clock: ManualClock,
+}
+
+impl<'a> Door<'a> {
+    fn with(secret: &'a InMemorySecret, bus: InMemoryBus) -> Self {
+        let clock = ManualClock::default();
+        let secrets = CachedSecrets::new(secret, clock.clone());
+        Self {
+            webhook: Webhook {
+                bus,
+                secrets,
+                clock: clock.clone(),
+            },
+            clock,
+        }
+    }
+
+    fn signed(&self, secret: &str, body: &str) -> LambdaFunctionUrlRequest {
+        request(
+            "POST",
+            Some(&signature_header(secret, self.clock.now_ms() / 1000, body)),
+            Some(body),
+            false,
+        )
+    }
+
+    async fn answer(&self, request: LambdaFunctionUrlRequest) -> Answer {
+        self.webhook.answer(request).await
+    }
+
+    fn taken(&self) -> usize {
+        self.webhook.bus.taken.borrow().len()
+    }
+}
+
+fn secret(text: &str) -> InMemorySecret {
+    InMemorySecret {
+        text: RefCell::new(Some(text.to_owned())),
+        fetched: Cell::new(0),
+    }
+}
+
+fn request(
+    method: &str,
+    signature: Option<&str>,
+    body: Option<&str>,
+    base64: bool,
+) -> LambdaFunctionUrlRequest {
+    let headers = signature.map_or_else(|| json!({}), |value| json!({ "stripe-signature": value }));
+    serde_json::from_value(json!({
+        "version": "2.0", "headers": headers, "body": body, "isBase64Encoded": base64,
+        "requestContext": { "timeEpoch": 0, "http": { "method": method, "path": "/" } }
+    }))
+    .unwrap()
+}
+
+fn event() -> String {
+    SessionEvent::paid().to_json().to_string()
+}
+
+#[tokio::test]
+async fn passes_a_signed_event_on_verbatim() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    // Spacing and key order are Stripe's: what is passed on is what was signed.
+    let body = event().replace("{\"", "{ \"");
+    assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Accepted);
+    let expected = ("checkout.session.completed".to_owned(), body);
+    assert_eq!(*door.webhook.bus.taken.borrow(), [expected]);
+}
+
+#[tokio::test]
+async fn reads_base64_bodies() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    let signature = signature_header(CURRENT, door.clock.now_ms() / 1000, &event());
+    let encoded = BASE64.encode(event());
+    assert_eq!(
+        door.answer(request("POST", Some(&signature), Some(&encoded), true))
+            .await,
+        Answer::Accepted
+    );
+    assert_eq!(
+        door.answer(request("POST", Some(&signature), Some("%%%"), true))
+            .await,
+        Answer::Refused
+    );
+    assert_eq!(door.taken(), 1);
+}
+
+#[tokio::test]
+async fn refuses_what_stripe_did_not_sign() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    let now = door.clock.now_ms() / 1000;
+    let stale = signature_header(CURRENT, now - 301, &event());
+    let too_large = format!(
+        "{{\"object\":\"event\",\"x\":\"{}\"}}",
+        "x".repeat(MAX_BODY_BYTES)
+    );
+    let not_json = "supporter@example.org";
+    for (name, request) in [
+        ("no signature", request("POST", None, Some(&event()), false)),
+        (
+            "another's secret",
+            door.signed("whsec_of-somebody-else", &event()),
+        ),
+        ("stale", request("POST", Some(&stale), Some(&event()), false)),
+        ("no body", request("POST", Some(&stale), None, false)),
+        ("empty body", request("POST", Some(&stale), Some(""), false)),
+        ("too large", door.signed(CURRENT, &too_large)),
+        ("not JSON", door.signed(CURRENT, not_json)),
+        (
+            "not an event",
+            door.signed(CURRENT, r#"{"object":"charge","id":"ch_1"}"#),
+        ),
+        ("not an object", door.signed(CURRENT, "[1]")),
+        (
+            "no type",
+            door.signed(CURRENT, r#"{"object":"event","id":"evt_1"}"#),
+        ),
+    ] {
+        assert_eq!(door.answer(request).await, Answer::Refused, "{name}");
+    }
+    assert_eq!(door.taken(), 0);
+}
+
+#[tokio::test]
+async fn other_methods_are_told_so() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    for method in ["GET", "HEAD", "PUT", "DELETE"] {
+        let answer = door.answer(request(method, None, None, false)).await;
+        assert_eq!(answer, Answer::WrongMethod);
+        let response = answer.into_response();
+        assert_eq!(response.status_code, 405);
+        assert_eq!(response.headers["allow"], "POST");
+    }
+}
+
+#[tokio::test]
+async fn acknowledges_thin_events_without_passing_them_on() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.checkout.session.completed" });
+    let answer = door.answer(door.signed(CURRENT, &thin.to_string())).await;
+    assert_eq!(answer, Answer::Unsupported);
+    assert_eq!(answer.into_response().status_code, 200);
+    assert_eq!(door.taken(), 0);
+}
+
+/// The tasks park it with its payload; refusing it here would make Stripe give up on it.
+#[tokio::test]
+async fn passes_on_events_whose_object_it_cannot_read() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    let odd = SessionEvent::paid()
+        .session("amount_total", json!("twelve"))
+        .to_json()
+        .to_string();
+    assert_eq!(door.answer(door.signed(CURRENT, &odd)).await, Answer::Accepted);
+}
+
+#[tokio::test]
+async fn asks_stripe_to_send_again_what_the_bus_did_not_take() {
+    let secret = secret(CURRENT);
+    let door = Door::with(
+        &secret,
+        InMemoryBus {
+            refuses: true,
+            ..InMemoryBus::default()
+        },
+    );
+    let answer = door.answer(door.signed(CURRENT, &event())).await;
+    assert_eq!(answer, Answer::Failed);
+    assert_eq!(answer.into_response().status_code, 500);
+}
+
+#[tokio::test]
+async fn accepts_both_secrets_while_one_is_rolled() {
+    let secret = secret(&format!("{PREVIOUS}\n{CURRENT}\n"));
+    let door = Door::with(&secret, InMemoryBus::default());
+    for signed_with in [CURRENT, PREVIOUS] {
+        assert_eq!(
+            door.answer(door.signed(signed_with, &event())).await,
+            Answer::Accepted
+        );
+    }
+}
+
+#[tokio::test]
+async fn notices_a_rolled_secret_without_a_deployment() {
+    let secret = secret(PREVIOUS);
+    let door = Door::with(&secret, InMemoryBus::default());
+    assert_eq!(
+        door.answer(door.signed(PREVIOUS, &event())).await,
+        Answer::Accepted
+    );
+    *secret.text.borrow_mut() = Some(CURRENT.to_owned());
+    // A moment after the last fetch a mismatch is only a mismatch: no flood of calls.
+    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Refused);
+    assert_eq!(secret.fetched.get(), 1);
+    door.clock.advance_ms(10_000);
+    assert_eq!(
+        door.answer(door.signed(CURRENT, &event())).await,
+        Answer::Accepted
+    );
+    assert_eq!(secret.fetched.get(), 2);
+}
+
+#[tokio::test]
+async fn fails_rather_than_refuses_while_it_has_no_secret_to_check_with() {
+    let secret = InMemorySecret::default();
+    let door = Door::with(&secret, InMemoryBus::default());
+    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Failed);
+    *secret.text.borrow_mut() = Some(CURRENT.to_owned());
+    assert_eq!(
+        door.answer(door.signed(CURRENT, &event())).await,
+        Answer::Accepted
+    );
+    // Old secrets are better than none.
+    *secret.text.borrow_mut() = None;
+    door.clock.advance_ms(3_600_000);
+    assert_eq!(
+        door.answer(door.signed(CURRENT, &event())).await,
+        Answer::Accepted
+    );
+}
+
+#[tokio::test]
+async fn a_placeholder_lets_nothing_in() {
+    let secret = secret("put the signing secret here");
+    let door = Door::with(&secret, InMemoryBus::default());
+    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Refused);
+}

@@ -1,0 +1,191 @@
+use crate::{Claim, EffectKey, EffectRow, EffectState, Policy, Settlement, Standing};
+
+/// The time, as an argument: real in the functions, controlled in tests.
+pub trait Clock {
+    /// Unix milliseconds.
+    fn now_ms(&self) -> i64;
+}
+
+/// Conditional writes on the ledger's rows. Each either happens whole or not at all.
+pub trait EffectStore {
+    /// Claims the effect if it is [`Standing::Free`] at `now`.
+    ///
+    /// `Ok(Err(row))` is the row that stood in the way. A claim that is already this very executor's (the store's
+    /// own retry after a lost reply) counts as granted.
+    fn claim(
+        &self,
+        key: &EffectKey,
+        policy: Policy,
+        executor: &Executor<'_>,
+        now: i64,
+    ) -> impl Future<Output = Result<Result<Claim, EffectRow>, StoreError>>;
+
+    /// Ends a claim, if it is still that owner's and attempt's.
+    ///
+    /// A claim that already ended this way (again a lost reply) counts as written.
+    fn settle(
+        &self,
+        key: &EffectKey,
+        claim: &Claim,
+        settlement: &Settlement,
+        now: i64,
+    ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
+
+    /// Writes `skipped` or `parked` where nothing was claimed, unless the effect is claimed or settled.
+    fn set_aside(
+        &self,
+        key: &EffectKey,
+        set_aside: SetAside<'_>,
+        event_id: &str,
+        now: i64,
+    ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
+
+    /// Every row of a payment.
+    fn of_payment(
+        &self,
+        payment_id: &fulfilment::PaymentId,
+    ) -> impl Future<Output = Result<Vec<EffectRow>, StoreError>>;
+}
+
+/// Who wants to act, and until when.
+#[derive(Debug, Clone, Copy)]
+pub struct Executor<'a> {
+    /// Unique to one message in one invocation.
+    pub owner: &'a str,
+    /// When the lease ends, in Unix milliseconds: the function's deadline and a margin, because a timeout may
+    /// kill late.
+    pub lease_until: i64,
+    /// `evt_…`, for the operator.
+    pub event_id: &'a str,
+}
+
+/// What is written where nothing is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetAside<'a> {
+    /// Deliberately not done, and why in a short word.
+    Skipped(&'a str),
+    /// Cannot be done until somebody mends something, and why in a short word.
+    Parked(&'a str),
+}
+
+/// A write's condition did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+/// The ledger did not answer. Always worth another try.
+#[derive(Debug, thiserror::Error)]
+#[error("the effect ledger did not answer ({operation})")]
+pub struct StoreError {
+    /// Which call.
+    pub operation: &'static str,
+    /// What the SDK said.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// What an outside call turned out to be.
+#[derive(Debug)]
+pub enum Attempted<E> {
+    /// Accepted; with the other side's id for it.
+    Accepted(String),
+    /// Proven to have had no effect; worth another try later.
+    NotDone(E),
+    /// Refused for good.
+    Rejected(E),
+    /// Nobody can tell whether it had an effect.
+    Ambiguous(E),
+}
+
+/// How [`perform`] ended.
+#[derive(Debug)]
+pub enum Performed<E> {
+    /// Done now.
+    Done,
+    /// There was nothing left to do: done, skipped or unknown since earlier.
+    AlreadySettled(EffectState),
+    /// Another executor is at it.
+    Busy,
+    /// Proven not done. The ledger says `retry`.
+    NotDone(E),
+    /// Refused for good. The ledger says `parked`.
+    Rejected(E),
+    /// The reply was lost. The ledger says `unknown` now.
+    Ambiguous(E),
+    /// An earlier executor died at it. The ledger says `unknown` now.
+    Abandoned,
+    /// The call was made, but the lease had ended meanwhile; whoever ended it decided.
+    LeaseLost,
+}
+
+/// Does an outside effect under the ledger's protocol: claim, act, settle.
+///
+/// Everything that can fail without the outside call belongs before this. `reason` names an error in a short
+/// word for the ledger.
+///
+/// # Errors
+///
+/// When the ledger does not answer. If that happens after the call was made, the claim stays and runs out, so
+/// that the next delivery finds it ambiguous.
+pub async fn perform<S: EffectStore, E>(
+    store: &S,
+    clock: &impl Clock,
+    key: &EffectKey,
+    policy: Policy,
+    executor: Executor<'_>,
+    act: impl AsyncFnOnce() -> Attempted<E>,
+    reason: impl Fn(&E) -> &'static str,
+) -> Result<Performed<E>, StoreError> {
+    let now = clock.now_ms();
+    let claim = match store.claim(key, policy, &executor, now).await? {
+        Ok(claim) => claim,
+        Err(row) => {
+            return match EffectState::standing(Some(&row.state), policy, now) {
+                Standing::Ambiguous(expired) => abandon(store, key, expired, now).await,
+                Standing::Settled => Ok(Performed::AlreadySettled(row.state)),
+                // `Free` cannot stand in the way; if the store says so, its row changed in between.
+                Standing::Busy | Standing::Free => Ok(Performed::Busy),
+            };
+        }
+    };
+    let (settlement, performed) = match act().await {
+        Attempted::Accepted(reference) => (Settlement::Done { reference }, Performed::Done),
+        Attempted::NotDone(error) => (
+            Settlement::Retry {
+                reason: reason(&error).to_owned(),
+            },
+            Performed::NotDone(error),
+        ),
+        Attempted::Rejected(error) => (
+            Settlement::Parked {
+                reason: reason(&error).to_owned(),
+            },
+            Performed::Rejected(error),
+        ),
+        Attempted::Ambiguous(error) => (
+            Settlement::Unknown {
+                reason: reason(&error).to_owned(),
+            },
+            Performed::Ambiguous(error),
+        ),
+    };
+    match store.settle(key, &claim, &settlement, clock.now_ms()).await? {
+        Ok(()) => Ok(performed),
+        Err(Refused) => Ok(Performed::LeaseLost),
+    }
+}
+
+/// Makes an expired claim `unknown`, fenced by that claim: whoever settled it meanwhile wins.
+async fn abandon<S: EffectStore, E>(
+    store: &S,
+    key: &EffectKey,
+    expired: &Claim,
+    now: i64,
+) -> Result<Performed<E>, StoreError> {
+    let unknown = Settlement::Unknown {
+        reason: "lease_expired".to_owned(),
+    };
+    match store.settle(key, expired, &unknown, now).await? {
+        Ok(()) => Ok(Performed::Abandoned),
+        Err(Refused) => Ok(Performed::Busy),
+    }
+}

@@ -1,0 +1,195 @@
+use std::fmt;
+
+use fulfilment::{PaymentId, SessionOutcome};
+use serde::{Deserialize, Serialize};
+
+/// The name of an effect within a payment, e.g. `email#thank-you`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Effect(String);
+
+impl Effect {
+    /// A mail, by what it tells (not by the wording a campaign chose for it).
+    pub fn email(kind: &str) -> Self {
+        Self(format!("email#{kind}"))
+    }
+
+    /// A session's outcome written to the records.
+    pub fn contribution(outcome: SessionOutcome) -> Self {
+        let outcome = match outcome {
+            SessionOutcome::Pending => "pending",
+            SessionOutcome::Failed => "failed",
+            SessionOutcome::Paid => "paid",
+        };
+        Self(format!("contribution#{outcome}"))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key of a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectKey {
+    /// Partition key.
+    pub payment_id: PaymentId,
+    /// Sort key.
+    pub effect: Effect,
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectRow {
+    /// Which effect.
+    pub effect: Effect,
+    /// Where it stands.
+    pub state: EffectState,
+    /// The last executor that claimed it; stays after the claim is settled.
+    pub last_claim: Option<(String, u32)>,
+}
+
+/// Where an effect stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EffectState {
+    /// Done, for good.
+    Done,
+    /// Deliberately not done, for good.
+    Skipped {
+        /// Short name of the reason.
+        reason: String,
+    },
+    /// Proven not done; the message comes back.
+    Retry {
+        /// Short name of the reason.
+        reason: String,
+    },
+    /// Proven not done, and needs somebody. May be claimed again once that is mended.
+    Parked {
+        /// Short name of the reason.
+        reason: String,
+    },
+    /// Somebody is at it, or died at it.
+    Claimed(Claim),
+    /// May or may not have been done. Only a person can tell.
+    Unknown {
+        /// Short name of the reason.
+        reason: String,
+    },
+}
+
+impl EffectState {
+    /// The state's name in the ledger.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Skipped { .. } => "skipped",
+            Self::Retry { .. } => "retry",
+            Self::Parked { .. } => "parked",
+            Self::Claimed(_) => "claimed",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
+/// A granted claim: the right to act once, until the lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who: unique to one message in one invocation.
+    pub owner: String,
+    /// The how-manieth claim of this effect. With the owner, the fencing token.
+    pub attempt: u32,
+    /// Until when, in Unix milliseconds.
+    pub lease_until: i64,
+}
+
+/// What an expired claim means for an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Never act twice: an expired claim becomes `unknown`.
+    AtMostOnce,
+    /// Act again: the effect carries a deterministic id by which receivers drop repeats.
+    AtLeastOnce,
+}
+
+/// How a claim ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The call was accepted.
+    Done {
+        /// What the other side calls it, e.g. SES's message id. An opaque id, never personal data.
+        reference: String,
+    },
+    /// The call was proven not to have had an effect; try again later.
+    Retry {
+        /// Short name of the reason.
+        reason: String,
+    },
+    /// The call was refused for good.
+    Parked {
+        /// Short name of the reason.
+        reason: String,
+    },
+    /// The reply was lost.
+    Unknown {
+        /// Short name of the reason.
+        reason: String,
+    },
+}
+
+impl Settlement {
+    /// The name of the state it leads to.
+    pub const fn state_name(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Retry { .. } => "retry",
+            Self::Parked { .. } => "parked",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// The reason, if this settlement has one.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Done { .. } => None,
+            Self::Retry { reason } | Self::Parked { reason } | Self::Unknown { reason } => Some(reason),
+        }
+    }
+}
+
+/// What a state means to somebody who wants to claim.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// Go ahead.
+    Free,
+    /// Nothing left to do.
+    Settled,
+    /// Somebody is at it.
+    Busy,
+    /// Somebody's lease ended without an answer, and the policy forbids to act again.
+    Ambiguous(&'a Claim),
+}
+
+impl EffectState {
+    /// What a row's state means to somebody who wants to claim at `now` (Unix milliseconds).
+    ///
+    /// The model of the store's write condition: [`Standing::Free`] exactly where the condition holds.
+    pub fn standing(row: Option<&Self>, policy: Policy, now: i64) -> Standing<'_> {
+        match row {
+            None | Some(Self::Retry { .. } | Self::Parked { .. }) => Standing::Free,
+            Some(Self::Done | Self::Skipped { .. } | Self::Unknown { .. }) => Standing::Settled,
+            Some(Self::Claimed(claim)) if claim.lease_until >= now => Standing::Busy,
+            Some(Self::Claimed(claim)) => match policy {
+                Policy::AtLeastOnce => Standing::Free,
+                Policy::AtMostOnce => Standing::Ambiguous(claim),
+            },
+        }
+    }
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a Payment Link sells: the value of its metadata key `fulfilment`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentKind {
+    /// A donation.
+    Contribution,
+    /// One or more files.
+    Download,
+    /// Access for a time.
+    Membership,
+}
+
+impl FulfilmentKind {
+    /// Every kind, in the order they are listed to people.
+    pub const ALL: [Self; 3] = [Self::Contribution, Self::Download, Self::Membership];
+
+    /// The value as a marketer types it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Contribution => "contribution",
+            Self::Download => "download",
+            Self::Membership => "membership",
+        }
+    }
+}
+
+impl fmt::Display for FulfilmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of a mail template: lower-case letters, digits and hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TemplateName(String);
+
+impl TemplateName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TemplateName {
+    type Error = ContractError;
+
+    fn try_from(name: String) -> Result<Self, ContractError> {
+        // A template name becomes part of a path, so nothing but a plain slug may pass.
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > 60 || !name.chars().all(plain) {
+            return Err(ContractError::TemplateName);
+        }
+        Ok(Self(name))
+    }
+}
+
+impl From<TemplateName> for String {
+    fn from(name: TemplateName) -> Self {
+        name.0
+    }
+}
+
+/// What the marketer promised us in the Payment Link's metadata, which Stripe copies to the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkContract {
+    /// `fulfilment`: what was sold.
+    pub kind: FulfilmentKind,
+    /// `thank_you`: the mail template, when the link names its own.
+    pub thank_you: Option<TemplateName>,
+}
+
+/// A link that carries our marker but breaks the contract. The sentence is for the marketer who typed it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContractError {
+    /// The kind is not one we know. The value itself is the marketer's own text, never a customer's.
+    #[error("metadata key `fulfilment` is \"{0}\"; it must be contribution, download or membership")]
+    Kind(String),
+    /// The template's name cannot be one.
+    #[error("metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60")]
+    TemplateName,
+}
+
+impl LinkContract {
+    /// The metadata key that marks a link as ours.
+    pub const MARKER: &str = "fulfilment";
+
+    /// Reads the contract; `None` when the marker is missing, which means the session is somebody else's.
+    ///
+    /// Surrounding white space and capitals are forgiven: they are typed by hand.
+    ///
+    /// # Errors
+    ///
+    /// When the marker is there but the contract is broken.
+    pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, ContractError> {
+        let Some(marker) = metadata.get(Self::MARKER) else {
+            return Ok(None);
+        };
+        let typed = marker.trim().to_lowercase();
+        let kind = FulfilmentKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == typed);
+        let kind = kind.ok_or_else(|| ContractError::Kind(marker.chars().take(40).collect()))?;
+        let thank_you = metadata.get("thank_you").map(|name| name.trim().to_lowercase());
+        let thank_you = thank_you
+            .filter(|name| !name.is_empty())
+            .map(TemplateName::try_from)
+            .transpose()?;
+        Ok(Some(Self { kind, thank_you }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(metadata: &[(&str, &str)], expected: Result<Option<(FulfilmentKind, Option<&str>)>, &str>) {
+        let metadata = metadata
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let read = LinkContract::from_metadata(&metadata);
+        let read = read.map(|link| link.map(|link| (link.kind, link.thank_you.map(String::from))));
+        let expected = expected.map(|link| link.map(|(kind, name)| (kind, name.map(str::to_owned))));
+        assert_eq!(
+            read.map_err(|error| error.to_string()),
+            expected.map_err(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn reads_what_a_marketer_types() {
+        use FulfilmentKind::*;
+        check(&[], Ok(None));
+        check(&[("order_id", "42")], Ok(None));
+        check(&[("fulfilment", "contribution")], Ok(Some((Contribution, None))));
+        check(&[("fulfilment", " Download ")], Ok(Some((Download, None))));
+        check(
+            &[("fulfilment", "membership"), ("thank_you", "")],
+            Ok(Some((Membership, None))),
+        );
+        check(
+            &[("fulfilment", "contribution"), ("thank_you", "Autumn-2026")],
+            Ok(Some((Contribution, Some("autumn-2026")))),
+        );
+    }
+
+    #[test]
+    fn names_the_key_and_the_allowed_values() {
+        let kinds = |value: &str| {
+            format!(
+                "metadata key `fulfilment` is \"{value}\"; it must be contribution, download or membership"
+            )
+        };
+        check(&[("fulfilment", "donation")], Err(&kinds("donation")));
+        check(&[("fulfilment", "")], Err(&kinds("")));
+        let name = "metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60";
+        check(
+            &[("fulfilment", "contribution"), ("thank_you", "../secret")],
+            Err(name),
+        );
+        check(
+            &[("fulfilment", "contribution"), ("thank_you", "a\r\nb")],
+            Err(name),
+        );
+    }
+}

@@ -1,0 +1,423 @@
+use stripe_events::{
+    CheckoutSession, Event, EventType, Object, PaymentStatus, Personal, SessionMode, SnapshotEvent,
+};
+
+use crate::{AsOf, ContractError, Currency, LinkContract, Money, PaymentId};
+
+/// A checkout session event of ours, read and validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEvent {
+    /// The key every effect of this payment is filed under.
+    pub payment_id: PaymentId,
+    /// `evt_…`
+    pub event_id: String,
+    /// When it happened, in Unix seconds.
+    pub occurred_at: i64,
+    /// What it says of the money.
+    pub outcome: SessionOutcome,
+    /// What the marketer promised on the link.
+    pub link: LinkContract,
+    /// `cs_…`
+    pub session_id: String,
+    /// When the customer opened the page, in Unix seconds.
+    pub opened_at: Option<i64>,
+    /// `plink_…`
+    pub payment_link_id: Option<String>,
+    /// `cus_…`; guests have none.
+    pub customer_id: Option<String>,
+    /// `sub_…`
+    pub subscription_id: Option<String>,
+    /// What is booked.
+    pub amount: Money,
+    /// What the customer saw, when it differs from what is booked.
+    pub presentment: Option<Money>,
+    /// Where to write to.
+    pub email: Option<Personal<String>>,
+    /// As the customer typed it.
+    pub name: Option<Personal<String>>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// State, county or province.
+    pub state: Option<String>,
+    /// ZIP or postal code.
+    pub postal_code: Option<Personal<String>>,
+    /// The language tag of the payment page; `auto` is none.
+    pub locale: Option<String>,
+}
+
+/// What a session event says of the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SessionOutcome {
+    /// The customer finished, the money is on its way.
+    Pending,
+    /// The money will not come.
+    Failed,
+    /// The money is there, or none was due.
+    Paid,
+}
+
+impl SessionOutcome {
+    const fn while_unpaid(self) -> Self {
+        match self {
+            Self::Paid => Self::Pending,
+            Self::Pending | Self::Failed => self,
+        }
+    }
+}
+
+/// Why an event is acknowledged without doing anything. Counted by [`SkipReason::as_str`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SkipReason {
+    /// Carries no object to act on.
+    #[error("thin events carry no object and are not supported")]
+    ThinEvent,
+    /// Another event type than this task reacts to.
+    #[error("not an event this task reacts to")]
+    OtherEventType,
+    /// Test events in live, or the other way round.
+    #[error("its livemode is not this stage's")]
+    OtherLivemode,
+    /// No marker: another business of the same Stripe account.
+    #[error("the session does not carry our marker, so it belongs to another business")]
+    AnotherBusiness,
+    /// A `setup` session saves a payment method.
+    #[error("a session in setup mode sells nothing")]
+    SetupMode,
+}
+
+impl SkipReason {
+    /// A short name for metrics and the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ThinEvent => "thin_event",
+            Self::OtherEventType => "other_event_type",
+            Self::OtherLivemode => "other_livemode",
+            Self::AnotherBusiness => "another_business",
+            Self::SetupMode => "setup_mode",
+        }
+    }
+}
+
+/// An event that is ours but cannot be acted on. Permanent: the event never changes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionBroken {
+    /// The marketer's metadata breaks the contract.
+    #[error("the Payment Link's contract is broken")]
+    Contract(#[source] ContractError),
+    /// Stripe sent a mode we do not know.
+    #[error("session mode \"{0}\" is not known to this version")]
+    Mode(String),
+    /// Stripe sent a payment status we do not know, or one that contradicts the event.
+    #[error("payment status \"{status}\" makes no sense in {event_type}")]
+    PaymentStatus {
+        /// The status, `null` when missing.
+        status: String,
+        /// The event's type.
+        event_type: String,
+    },
+    /// A sale without a total.
+    #[error("the session has no amount or currency")]
+    NoAmount,
+}
+
+impl SessionBroken {
+    /// A short name for metrics, the ledger and the DLQ.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Contract(_) => "broken_link_contract",
+            Self::Mode(_) => "unknown_mode",
+            Self::PaymentStatus { .. } => "contradictory_payment_status",
+            Self::NoAmount => "no_amount",
+        }
+    }
+}
+
+/// Why an event is not a [`SessionEvent`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotReadable {
+    /// None of our business: acknowledge and count.
+    #[error(transparent)]
+    Skip(#[from] SkipReason),
+    /// Ours, but broken: park, under the effect it should have had.
+    #[error("the session event cannot be acted on")]
+    Broken {
+        /// The payment it is about.
+        payment_id: PaymentId,
+        /// What it was meant to tell.
+        intended: SessionOutcome,
+        /// What is wrong with it.
+        #[source]
+        broken: SessionBroken,
+    },
+}
+
+impl SessionEvent {
+    /// Reads an event; checks again what the rule filtered.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReadable::Skip`] for what is none of our business, [`NotReadable::Broken`] for what is and cannot be
+    /// acted on.
+    pub fn read(event: &Event, livemode: bool) -> Result<Self, NotReadable> {
+        let Event::Snapshot(event) = event else {
+            return Err(SkipReason::ThinEvent.into());
+        };
+        let Some(intended) = intended_outcome(&event.event_type) else {
+            return Err(SkipReason::OtherEventType.into());
+        };
+        let Object::Session(session) = &event.object else {
+            return Err(SkipReason::OtherEventType.into());
+        };
+        // Whose it is comes first: nothing of another business may ever be reported as broken.
+        let Some(link) = LinkContract::from_metadata(&session.metadata).transpose() else {
+            return Err(SkipReason::AnotherBusiness.into());
+        };
+        if event.livemode != livemode {
+            return Err(SkipReason::OtherLivemode.into());
+        }
+        if session.mode == Some(SessionMode::Setup) {
+            return Err(SkipReason::SetupMode.into());
+        }
+        let payment_id = PaymentId::of_session(session);
+        Self::validate(event, session, link).map_err(|broken| {
+            let unpaid = session.payment_status == Some(PaymentStatus::Unpaid);
+            let intended = if unpaid { intended.while_unpaid() } else { intended };
+            NotReadable::Broken {
+                payment_id,
+                intended,
+                broken,
+            }
+        })
+    }
+
+    fn validate(
+        event: &SnapshotEvent,
+        session: &CheckoutSession,
+        link: Result<LinkContract, ContractError>,
+    ) -> Result<Self, SessionBroken> {
+        let link = link.map_err(SessionBroken::Contract)?;
+        // Sessions of 2019 had no mode yet; they were payments.
+        if let Some(SessionMode::Other(mode)) = &session.mode {
+            return Err(SessionBroken::Mode(mode.clone()));
+        }
+        let outcome = outcome(event, session)?;
+        let (amount, presentment) = amounts(session).ok_or(SessionBroken::NoAmount)?;
+        let customer = session.customer_details.clone().unwrap_or_default();
+        let address = customer.address.unwrap_or_default();
+        Ok(Self {
+            payment_id: PaymentId::of_session(session),
+            event_id: event.id.clone(),
+            occurred_at: event.created,
+            outcome,
+            link,
+            session_id: session.id.clone(),
+            opened_at: session.created,
+            payment_link_id: session.payment_link.clone(),
+            customer_id: session.customer.clone(),
+            subscription_id: session.subscription.clone(),
+            amount,
+            presentment,
+            email: customer.email,
+            name: customer.name,
+            country: address.country,
+            state: address.state,
+            postal_code: address.postal_code,
+            locale: session.locale.clone().filter(|tag| tag != "auto"),
+        })
+    }
+
+    /// What the customer saw and paid: the mail's amount.
+    pub fn shown_amount(&self) -> &Money {
+        self.presentment.as_ref().unwrap_or(&self.amount)
+    }
+
+    /// This event's place in the order of the session's events.
+    pub fn as_of(&self) -> AsOf {
+        AsOf {
+            occurred_at: self.occurred_at,
+            event_id: self.event_id.clone(),
+        }
+    }
+}
+
+/// What an event of this type is there to tell; `None` for all that is not about a session's money.
+fn intended_outcome(event_type: &EventType) -> Option<SessionOutcome> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an event type added later is not about sessions"
+    )]
+    match event_type {
+        EventType::SessionCompleted | EventType::SessionAsyncPaymentSucceeded => Some(SessionOutcome::Paid),
+        EventType::SessionAsyncPaymentFailed => Some(SessionOutcome::Failed),
+        _ => None,
+    }
+}
+
+/// <https://docs.stripe.com/checkout/fulfillment#delayed-notification>
+fn outcome(event: &SnapshotEvent, session: &CheckoutSession) -> Result<SessionOutcome, SessionBroken> {
+    use PaymentStatus::{NoPaymentRequired, Paid, Unpaid};
+    let status = session.payment_status.as_ref();
+    match (&event.event_type, status) {
+        (EventType::SessionAsyncPaymentFailed, Some(Unpaid)) => Ok(SessionOutcome::Failed),
+        (EventType::SessionCompleted, Some(Unpaid)) => Ok(SessionOutcome::Pending),
+        (
+            EventType::SessionCompleted | EventType::SessionAsyncPaymentSucceeded,
+            Some(Paid | NoPaymentRequired),
+        ) => Ok(SessionOutcome::Paid),
+        _ => Err(SessionBroken::PaymentStatus {
+            status: status.map_or("null", PaymentStatus::as_str).to_owned(),
+            event_type: event.event_type.to_string(),
+        }),
+    }
+}
+
+/// What is booked, and what the customer saw if that differs.
+fn amounts(session: &CheckoutSession) -> Option<(Money, Option<Money>)> {
+    let money = |minor: Option<i64>, currency: Option<&String>| {
+        Some(Money::new(minor?, Currency::try_from(currency?.as_str()).ok()?))
+    };
+    let total = money(session.amount_total, session.currency.as_ref())?;
+    // Before 2025-03-31 a converted session's own total is what the customer saw.
+    // https://docs.stripe.com/changelog/basil/2025-03-31/checkout-legacy-currency-conversion
+    if let Some(booked) = session
+        .currency_conversion
+        .as_ref()
+        .and_then(|conversion| money(conversion.amount_total, conversion.source_currency.as_ref()))
+    {
+        return Some((booked, Some(total)));
+    }
+    let presentment = session
+        .presentment_details
+        .as_ref()
+        .and_then(|shown| money(shown.presentment_amount, shown.presentment_currency.as_ref()));
+    Some((total, presentment))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fixture(name: &str) -> Value {
+        let path = format!("{}/../testkit/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
+    }
+
+    fn read(event: Value) -> Result<SessionEvent, NotReadable> {
+        SessionEvent::read(&Event::from_value(event).unwrap(), false)
+    }
+
+    fn read_fixture(name: &str) -> SessionEvent {
+        read(fixture(name)).expect(name)
+    }
+
+    fn changed(field: &str, value: Value) -> Result<SessionEvent, NotReadable> {
+        let mut event = fixture("session_completed_paid");
+        event["data"]["object"][field] = value;
+        read(event)
+    }
+
+    fn broken(result: Result<SessionEvent, NotReadable>) -> (&'static str, SessionOutcome) {
+        match result {
+            Err(NotReadable::Broken { broken, intended, .. }) => (broken.as_str(), intended),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn tells_what_became_of_the_money() {
+        use SessionOutcome::{Failed, Paid, Pending};
+        for (name, expected) in [
+            ("session_completed_paid", Paid),
+            ("session_completed_unpaid", Pending),
+            ("session_async_payment_succeeded", Paid),
+            ("session_async_payment_failed", Failed),
+            ("session_no_payment_required", Paid),
+            ("session_subscription", Paid),
+            ("session_2020_sparse", Paid),
+        ] {
+            assert_eq!(read_fixture(name).outcome, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn skips_what_is_none_of_our_business() {
+        use SkipReason::*;
+        for (name, expected) in [
+            ("session_of_another_business", AnotherBusiness),
+            ("session_livemode", OtherLivemode),
+            ("session_setup", SetupMode),
+            ("refund_created", OtherEventType),
+            ("thin_session_completed", ThinEvent),
+        ] {
+            assert_eq!(read(fixture(name)), Err(NotReadable::Skip(expected)), "{name}");
+        }
+        // Another business's sessions may be as strange as they like.
+        let mut strange = fixture("session_of_another_business");
+        strange["data"]["object"]["payment_status"] = json!("half_paid");
+        strange["livemode"] = json!(true);
+        assert_eq!(read(strange), Err(NotReadable::Skip(AnotherBusiness)));
+    }
+
+    #[test]
+    fn parks_what_is_ours_and_cannot_be_acted_on() {
+        use SessionOutcome::{Failed, Paid, Pending};
+        assert_eq!(
+            broken(changed("metadata", json!({ "fulfilment": "donation" }))),
+            ("broken_link_contract", Paid)
+        );
+        assert_eq!(broken(changed("amount_total", json!(null))), ("no_amount", Paid));
+        assert_eq!(broken(changed("currency", json!("pounds"))), ("no_amount", Paid));
+        assert_eq!(broken(changed("mode", json!("barter"))), ("unknown_mode", Paid));
+        assert_eq!(
+            broken(changed("payment_status", json!("half_paid"))),
+            ("contradictory_payment_status", Paid)
+        );
+        assert_eq!(
+            broken(changed("payment_status", json!(null))),
+            ("contradictory_payment_status", Paid)
+        );
+        let mut event = fixture("session_async_payment_succeeded");
+        event["data"]["object"]["payment_status"] = json!("unpaid");
+        assert_eq!(broken(read(event)), ("contradictory_payment_status", Pending));
+        let mut event = fixture("session_async_payment_failed");
+        event["data"]["object"]["payment_status"] = json!("paid");
+        assert_eq!(broken(read(event)), ("contradictory_payment_status", Failed));
+    }
+
+    #[test]
+    fn books_one_amount_and_shows_another() {
+        let money = |minor, currency: &str| Money::new(minor, Currency::try_from(currency).unwrap());
+        for name in ["session_adaptive_pricing", "session_2024_currency_conversion"] {
+            let event = read_fixture(name);
+            assert_eq!(event.amount, money(1000, "usd"), "{name}");
+            assert_eq!(event.shown_amount(), &money(1370, "cad"), "{name}");
+        }
+        let event = read_fixture("session_completed_paid");
+        assert_eq!(event.shown_amount(), &event.amount);
+    }
+
+    #[test]
+    fn every_event_of_a_payment_has_its_key() {
+        assert_eq!(
+            read_fixture("session_completed_paid").payment_id.as_str(),
+            "pi_3FixtureContribution"
+        );
+        assert_eq!(
+            read_fixture("session_2020_sparse").payment_id.as_str(),
+            "pi_1Fixture2020"
+        );
+        assert_eq!(
+            read_fixture("session_subscription").payment_id.as_str(),
+            "cs_test_a1FixtureMembership"
+        );
+        let Event::Snapshot(refund) = Event::from_value(fixture("refund_created")).unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            PaymentId::of_event(&refund).unwrap().as_str(),
+            "pi_3FixtureContribution"
+        );
+    }
+}

@@ -1,0 +1,261 @@
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::error::Category;
+
+use crate::open_enum::open_enum;
+use crate::{CheckoutSession, Dispute, Refund};
+
+/// One Stripe event.
+///
+/// <https://docs.stripe.com/api/events/object>, and for thin events
+/// <https://docs.stripe.com/api/v2/core/events/object>.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Carries the object as it was when the event happened.
+    Snapshot(Box<SnapshotEvent>),
+    /// Carries only a pointer to the object. Acknowledged and counted, not acted on.
+    Thin(ThinEvent),
+}
+
+/// A snapshot event.
+#[derive(Debug, Clone)]
+pub struct SnapshotEvent {
+    /// `evt_…`. Stays the same over redeliveries, but two events may tell of one change.
+    pub id: String,
+    /// What happened.
+    pub event_type: EventType,
+    /// When it happened, in Unix seconds (Stripe's resolution).
+    pub created: i64,
+    /// Real money or not.
+    pub livemode: bool,
+    /// What it happened to.
+    pub object: Object,
+}
+
+/// A thin event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ThinEvent {
+    /// `evt_…`.
+    pub id: String,
+    /// What happened, with its `v1.` or `v2.` prefix.
+    #[serde(rename = "type", default)]
+    pub event_type: String,
+}
+
+/// The object an event is about.
+#[derive(Debug, Clone)]
+pub enum Object {
+    /// `checkout.session`
+    Session(Box<CheckoutSession>),
+    /// `refund`
+    Refund(Box<Refund>),
+    /// `dispute`
+    Dispute(Box<Dispute>),
+    /// Anything else, by its `object` name.
+    Other(String),
+}
+
+open_enum! {
+    /// The event types Afterlink acts on. <https://docs.stripe.com/api/events/types>
+    EventType {
+        /// The customer finished; the money may still be on its way.
+        SessionCompleted = "checkout.session.completed",
+        /// A delayed payment arrived.
+        SessionAsyncPaymentSucceeded = "checkout.session.async_payment_succeeded",
+        /// A delayed payment will not arrive.
+        SessionAsyncPaymentFailed = "checkout.session.async_payment_failed",
+        /// A refund was made.
+        RefundCreated = "refund.created",
+        /// A refund changed.
+        RefundUpdated = "refund.updated",
+        /// A refund did not reach the customer.
+        RefundFailed = "refund.failed",
+        /// A dispute or an inquiry was opened.
+        DisputeCreated = "charge.dispute.created",
+        /// It ended: won, lost, or an inquiry closed.
+        DisputeClosed = "charge.dispute.closed",
+        /// The disputed money left.
+        DisputeFundsWithdrawn = "charge.dispute.funds_withdrawn",
+        /// The disputed money came back.
+        DisputeFundsReinstated = "charge.dispute.funds_reinstated",
+    }
+}
+
+/// Why a body is not an event. Never holds any of the body's values: they may be personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON at all.
+    #[error("not JSON (line {line}, column {column})")]
+    NotJson {
+        /// 1-based line.
+        line: usize,
+        /// 1-based column.
+        column: usize,
+    },
+    /// JSON, but neither an event nor an envelope around one.
+    #[error("not a Stripe event: `object` is neither `event` nor `v2.core.event`")]
+    NotAnEvent,
+    /// An event whose named part lacks what we need or has it in another shape.
+    #[error("{part} does not have the shape of Stripe's API at `{path}`")]
+    Shape {
+        /// `event`, or the object's own name.
+        part: &'static str,
+        /// The field, as `customer_details.address.country`; `.` for the whole.
+        path: String,
+    },
+}
+
+impl DecodeError {
+    pub(crate) fn not_json(error: &serde_json::Error) -> Self {
+        Self::NotJson {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct WireEvent {
+    id: String,
+    #[serde(rename = "type")]
+    event_type: EventType,
+    #[serde(default)]
+    created: i64,
+    #[serde(default)]
+    livemode: bool,
+    data: WireData,
+}
+
+#[derive(Deserialize)]
+struct WireData {
+    object: Value,
+}
+
+/// serde's own message can quote the offending value, so only the path to it is kept.
+fn read<T: DeserializeOwned>(part: &'static str, value: Value) -> Result<T, DecodeError> {
+    serde_path_to_error::deserialize(value).map_err(|error| DecodeError::Shape {
+        part,
+        path: error.path().to_string(),
+    })
+}
+
+impl Event {
+    /// Reads a bare event, as a webhook sends it and as `detail` holds it.
+    ///
+    /// # Errors
+    ///
+    /// Every error is permanent: the same bytes will never decode.
+    pub fn from_value(event: Value) -> Result<Self, DecodeError> {
+        match event.get("object").and_then(Value::as_str) {
+            Some("event") => {
+                let event: WireEvent = read("event", event)?;
+                Ok(Self::Snapshot(Box::new(SnapshotEvent {
+                    object: Object::from_value(event.data.object)?,
+                    id: event.id,
+                    event_type: event.event_type,
+                    created: event.created,
+                    livemode: event.livemode,
+                })))
+            }
+            Some("v2.core.event") => read("event", event).map(Self::Thin),
+            _ => Err(DecodeError::NotAnEvent),
+        }
+    }
+
+    /// Reads a bare event from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Event::from_value`], and for bytes that are not JSON.
+    pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
+        let event = serde_json::from_slice(body).map_err(|error| DecodeError::not_json(&error))?;
+        Self::from_value(event)
+    }
+
+    /// `evt_…`
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Snapshot(event) => &event.id,
+            Self::Thin(event) => &event.id,
+        }
+    }
+
+    /// The type as Stripe writes it; EventBridge's `detail-type`.
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::Snapshot(event) => event.event_type.as_str(),
+            Self::Thin(event) => &event.event_type,
+        }
+    }
+}
+
+impl Object {
+    /// Reads an API object, as `data.object` holds it and as the API returns it.
+    ///
+    /// # Errors
+    ///
+    /// When an object we act on lacks its id or has a field of another shape.
+    pub fn from_value(object: Value) -> Result<Self, DecodeError> {
+        let name = object
+            .get("object")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        match name.as_str() {
+            "checkout.session" => read("checkout.session", object).map(Self::Session),
+            "refund" => read("refund", object).map(Self::Refund),
+            "dispute" => read("dispute", object).map(Self::Dispute),
+            _ => Ok(Self::Other(name)),
+        }
+    }
+}
+
+/// As much of an event as it takes to pass it on: the rest is for whoever acts on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventHead {
+    /// A snapshot event; passed on whatever it is about.
+    Snapshot {
+        /// `evt_…`
+        id: String,
+        /// EventBridge's `detail-type`.
+        event_type: String,
+    },
+    /// A thin event.
+    Thin(ThinEvent),
+}
+
+impl EventHead {
+    /// Reads the head of a bare event. The object is only checked to be JSON: one that this version cannot
+    /// read must still reach the bus, where it is parked with its payload.
+    ///
+    /// # Errors
+    ///
+    /// When the body is not JSON or not an event.
+    pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default)]
+            object: String,
+            #[serde(default)]
+            id: String,
+            #[serde(rename = "type", default)]
+            event_type: String,
+        }
+        let head: Head = serde_json::from_slice(body).map_err(|error| match error.classify() {
+            Category::Data => DecodeError::NotAnEvent,
+            Category::Io | Category::Syntax | Category::Eof => DecodeError::not_json(&error),
+        })?;
+        match head.object.as_str() {
+            "event" if !head.id.is_empty() && !head.event_type.is_empty() => Ok(Self::Snapshot {
+                id: head.id,
+                event_type: head.event_type,
+            }),
+            "v2.core.event" => Ok(Self::Thin(ThinEvent {
+                id: head.id,
+                event_type: head.event_type,
+            })),
+            _ => Err(DecodeError::NotAnEvent),
+        }
+    }
+}

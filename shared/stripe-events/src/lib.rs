@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod dispute;
+mod envelope;
+mod event;
+mod open_enum;
+mod personal;
+mod refund;
+mod session;
+mod signature;
+mod wire;
+
+pub use dispute::{Dispute, DisputeStatus};
+pub use envelope::{Delivered, Door};
+pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};
+pub use personal::Personal;
+pub use refund::{Refund, RefundStatus};
+pub use session::{
+    Address, CheckoutSession, CurrencyConversion, CustomerDetails, PaymentStatus, PresentmentDetails,
+    SessionMode,
+};
+pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};

@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::open_enum::open_enum;
+use crate::{Personal, wire};
+
+/// A Checkout Session, as far as Afterlink reads it.
+///
+/// <https://docs.stripe.com/api/checkout/sessions/object>. Line items are never in an event.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CheckoutSession {
+    /// `cs_live_…` or `cs_test_…`.
+    pub id: String,
+    /// What kind of purchase this is.
+    #[serde(default)]
+    pub mode: Option<SessionMode>,
+    /// Whether the money has come; the only thing goods and thanks may depend on.
+    #[serde(default)]
+    pub payment_status: Option<PaymentStatus>,
+    /// When the session was opened, in Unix seconds.
+    #[serde(default)]
+    pub created: Option<i64>,
+    /// What was charged, in minor units of `currency`.
+    #[serde(default)]
+    pub amount_total: Option<i64>,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// What the customer saw, when that was another currency (Adaptive Pricing).
+    #[serde(default)]
+    pub presentment_details: Option<PresentmentDetails>,
+    /// The same before 2025-03-31, the other way round: the booked amounts are in here.
+    #[serde(default)]
+    pub currency_conversion: Option<CurrencyConversion>,
+    /// Who paid. Null before completion.
+    #[serde(default)]
+    pub customer_details: Option<CustomerDetails>,
+    /// `cus_…`; null for guests.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub customer: Option<String>,
+    /// `pi_…`; null for subscriptions and for sessions with nothing to pay.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub payment_intent: Option<String>,
+    /// `plink_…`; null when the session was not made by a Payment Link.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub payment_link: Option<String>,
+    /// `sub_…` in subscription mode.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub subscription: Option<String>,
+    /// Copied from the Payment Link.
+    #[serde(default, deserialize_with = "wire::metadata")]
+    pub metadata: BTreeMap<String, String>,
+    /// `auto`, a language tag, or null: the language of the page, not a promise about the customer.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub locale: Option<String>,
+}
+
+open_enum! {
+    /// What kind of purchase a session is.
+    SessionMode {
+        /// One payment.
+        Payment = "payment",
+        /// The first payment of a subscription.
+        Subscription = "subscription",
+        /// Saves a payment method; sells nothing.
+        Setup = "setup",
+    }
+}
+
+open_enum! {
+    /// Whether the money of a session has come.
+    PaymentStatus {
+        /// The money is there.
+        Paid = "paid",
+        /// Not yet (bank debits, vouchers), or never.
+        Unpaid = "unpaid",
+        /// Nothing was due: free, fully discounted, a trial.
+        NoPaymentRequired = "no_payment_required",
+    }
+}
+
+/// What the customer saw and paid, in the customer's own currency.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PresentmentDetails {
+    /// Minor units of `presentment_currency`.
+    #[serde(default)]
+    pub presentment_amount: Option<i64>,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub presentment_currency: Option<String>,
+}
+
+/// Currency conversion of sessions created before 2025-03-31.
+///
+/// In these the session's own amounts are what the customer saw, and the booked amounts are here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CurrencyConversion {
+    /// What is booked, in minor units of `source_currency`.
+    #[serde(default)]
+    pub amount_total: Option<i64>,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub source_currency: Option<String>,
+}
+
+/// The buyer, as entered on Stripe's page.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct CustomerDetails {
+    /// The one address to write to (`customer_email` on the session is only a prefill).
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub email: Option<Personal<String>>,
+    /// As typed: may be missing, long, or hostile.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub name: Option<Personal<String>>,
+    /// Every line may be missing.
+    #[serde(default)]
+    pub address: Option<Address>,
+}
+
+/// The parts of a postal address that are read.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Address {
+    /// ISO 3166-1 alpha-2.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub country: Option<String>,
+    /// State, county or province.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub state: Option<String>,
+    /// ZIP or postal code.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub postal_code: Option<Personal<String>>,
+}

@@ -1,0 +1,194 @@
+//! Real-shaped payloads of every API version decode, and nothing in them is read wrongly.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use stripe_events::{
+    CheckoutSession, Delivered, DisputeStatus, Door, Event, Object, PaymentStatus, RefundStatus, SessionMode,
+};
+
+fn folder(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(folder("../testkit/fixtures").join(name)).expect(name)
+}
+
+fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+        .unwrap_or_default();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files
+}
+
+fn object(name: &str) -> Object {
+    match Event::from_json(&fixture(name)).expect(name) {
+        Event::Snapshot(event) => event.object,
+        Event::Thin(_) => panic!("{name} is thin"),
+    }
+}
+
+fn session(name: &str) -> CheckoutSession {
+    match object(name) {
+        Object::Session(session) => *session,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// An event, an envelope around one, or an API object: whatever a file holds.
+fn decode(file: &Path) -> String {
+    let body = fs::read(file).unwrap();
+    let value: Value = serde_json::from_slice(&body).unwrap();
+    let is_object = !matches!(value["object"].as_str(), Some("event" | "v2.core.event") | None);
+    let decoded = if is_object {
+        Object::from_value(value).map(|object| format!("{object:?}"))
+    } else {
+        Delivered::from_json(&body).map(|delivered| format!("{delivered:?}"))
+    };
+    decoded.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+#[test]
+fn every_fixture_decodes() {
+    let files = json_files(&folder("../testkit/fixtures"));
+    assert!(files.len() >= 15, "{files:?}");
+    for file in files {
+        decode(&file);
+    }
+}
+
+/// Recorded payloads that some checkouts have beside them; a user of the project needs none.
+#[test]
+fn every_recorded_payload_decodes() {
+    for file in json_files(&folder("../../../shared/stripe-payloads")) {
+        decode(&file);
+    }
+}
+
+#[test]
+fn debug_output_holds_no_personal_data() {
+    for file in json_files(&folder("../testkit/fixtures")) {
+        let printed = decode(&file);
+        for personal in ["ada@", "jonas@", "Ada Example", "Jonas", "N1 9GU", "10115"] {
+            assert!(!printed.contains(personal), "{personal} in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn reads_a_paid_session() {
+    let session = session("session_completed_paid.json");
+    assert_eq!(session.mode, Some(SessionMode::Payment));
+    assert_eq!(session.payment_status, Some(PaymentStatus::Paid));
+    assert_eq!(session.amount_total, Some(1250));
+    assert_eq!(session.payment_intent.as_deref(), Some("pi_3FixtureContribution"));
+    assert_eq!(session.metadata["fulfilment"], "contribution");
+    let customer = session.customer_details.unwrap();
+    assert_eq!(customer.email.unwrap().expose(), "ada@example.org");
+    assert_eq!(customer.address.unwrap().country.as_deref(), Some("GB"));
+}
+
+#[test]
+fn expanded_objects_give_their_id_and_empty_strings_nothing() {
+    let session = session("session_2020_sparse.json");
+    assert_eq!(session.payment_intent.as_deref(), Some("pi_1Fixture2020"));
+    assert_eq!(session.customer.as_deref(), Some("cus_Fixture"));
+    assert_eq!(session.subscription, None);
+    assert!(session.customer_details.is_none());
+}
+
+#[test]
+fn unknown_enum_values_are_kept() {
+    let mut event: Value = serde_json::from_slice(&fixture("session_completed_paid.json")).unwrap();
+    event["data"]["object"]["payment_status"] = json!("half_paid");
+    event["type"] = json!("checkout.session.rethought");
+    let Event::Snapshot(event) = Event::from_value(event).unwrap() else {
+        panic!()
+    };
+    assert_eq!(event.event_type.as_str(), "checkout.session.rethought");
+    let Object::Session(session) = event.object else {
+        panic!()
+    };
+    assert_eq!(
+        session.payment_status,
+        Some(PaymentStatus::Other("half_paid".into()))
+    );
+}
+
+#[test]
+fn reads_refunds_and_disputes() {
+    let Object::Refund(refund) = object("refund_created.json") else {
+        panic!()
+    };
+    assert_eq!(
+        (refund.amount, refund.status),
+        (Some(500), Some(RefundStatus::Succeeded))
+    );
+    let Object::Dispute(dispute) = object("dispute_closed_inquiry.json") else {
+        panic!()
+    };
+    assert_eq!(dispute.status, Some(DisputeStatus::WarningClosed));
+    assert_eq!(dispute.payment_intent.as_deref(), Some("pi_3FixtureContribution"));
+}
+
+#[test]
+fn tells_the_doors_apart() {
+    let door = |source: &str| {
+        let detail: Value = serde_json::from_slice(&fixture("session_completed_paid.json")).unwrap();
+        let envelope = json!({ "source": source, "detail": detail });
+        Delivered::from_json(envelope.to_string().as_bytes())
+            .unwrap()
+            .door
+    };
+    assert_eq!(door("aws.partner/stripe.com/ed_1"), Door::Partner);
+    assert_eq!(door("afterlink.webhook"), Door::Webhook);
+    assert_eq!(door("afterlink.reconcile"), Door::Reconcile);
+    assert_eq!(door("aws.partner/example.com/x"), Door::Other);
+    assert_eq!(
+        Delivered::from_json(&fixture("session_completed_paid.json"))
+            .unwrap()
+            .door,
+        Door::Other
+    );
+}
+
+#[test]
+fn a_thin_event_is_recognised() {
+    let event = Event::from_json(&fixture("thin_session_completed.json")).unwrap();
+    assert!(matches!(event, Event::Thin(_)));
+    assert_eq!(event.type_name(), "v1.checkout.session.completed");
+}
+
+#[test]
+fn errors_name_the_place_and_never_the_value() {
+    let errors = [
+        ("", "not JSON (line 1, column 0)"),
+        ("ada@example.org", "not JSON (line 1, column 1)"),
+        (
+            "[]",
+            "not a Stripe event: `object` is neither `event` nor `v2.core.event`",
+        ),
+        (
+            r#"{"detail": "ada@example.org"}"#,
+            "not a Stripe event: `object` is neither `event` nor `v2.core.event`",
+        ),
+        (
+            r#"{"object": "event", "id": ["ada@example.org"]}"#,
+            "event does not have the shape of Stripe's API at `id`",
+        ),
+        (
+            r#"{"object": "event", "id": "evt_1", "type": "t", "data": {"object":
+                {"object": "checkout.session", "id": "cs_1", "customer_details": {"address": "1 Example Street"}}}}"#,
+            "checkout.session does not have the shape of Stripe's API at `customer_details.address`",
+        ),
+    ];
+    for (body, expected) in errors {
+        assert_eq!(
+            Delivered::from_json(body.as_bytes()).unwrap_err().to_string(),
+            expected
+        );
+    }
+}

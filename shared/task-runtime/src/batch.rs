@@ -1,0 +1,298 @@
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use effect_ledger::{Clock, Executor};
+use fulfilment::PaymentId;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use stripe_events::{DecodeError, Delivered, Door, Event};
+use tracing::{error, info, warn};
+
+use crate::{Backoff, FailureClass, Queue, Tally, TaskError, cause_chain};
+
+/// One task of the pipeline: what it makes of one event.
+pub trait Task {
+    /// The task's errors.
+    type Error: TaskError;
+
+    /// Handles one event. May be called again for the same event at any time, also while it is running.
+    fn handle(&self, delivery: &Delivery) -> impl Future<Output = Result<Outcome, Self::Error>>;
+}
+
+/// How a task ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The effect happened now.
+    Done,
+    /// Nothing to do; the short name of why.
+    Skipped(&'static str),
+    /// The effect may or may not have happened; the ledger has it for a person to decide.
+    Unknown(&'static str),
+}
+
+/// One event, as a task sees it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Which door the event came through.
+    pub door: Door,
+    /// The event.
+    pub event: Event,
+    owner: String,
+    lease_until: i64,
+}
+
+impl Delivery {
+    /// Who acts on this delivery, for claims in the ledger.
+    pub fn executor(&self) -> Executor<'_> {
+        Executor {
+            owner: &self.owner,
+            lease_until: self.lease_until,
+            event_id: self.event.id(),
+        }
+    }
+
+    fn payment_id(&self) -> Option<PaymentId> {
+        match &self.event {
+            Event::Snapshot(event) => PaymentId::of_event(event),
+            Event::Thin(_) => None,
+        }
+    }
+}
+
+/// What Lambda says of an invocation.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Unique to the invocation.
+    pub request_id: String,
+    /// When Lambda stops it, in Unix milliseconds.
+    pub deadline_ms: i64,
+}
+
+/// A lease outlasts the function's deadline by this: a timeout has been seen to kill late, and clocks differ.
+const LEASE_MARGIN_MS: i64 = 30_000;
+
+/// A message gives up this long before the function's deadline, so that the rest of the batch is still answered.
+const ANSWER_MARGIN_MS: i64 = 1_500;
+
+/// Handles a batch; the answer lists the messages that must come back.
+pub async fn handle_batch<T: Task, Q: Queue>(
+    name: &'static str,
+    task: &T,
+    queue: &Q,
+    clock: &impl Clock,
+    backoff: Backoff,
+    batch: SqsEvent,
+    invocation: &Invocation,
+) -> (SqsBatchResponse, Tally) {
+    let shell = Shell {
+        name,
+        task,
+        queue,
+        clock,
+        backoff,
+        invocation,
+    };
+    let mut payments: BTreeMap<Option<PaymentId>, Vec<Message>> = BTreeMap::new();
+    for message in batch
+        .records
+        .into_iter()
+        .map(|record| Message::read(record, invocation))
+    {
+        let payment_id = message.delivery.as_ref().ok().and_then(Delivery::payment_id);
+        payments.entry(payment_id).or_default().push(message);
+    }
+    let handled = join_all(payments.into_values().map(async |messages| {
+        let mut handled = Vec::with_capacity(messages.len());
+        for message in messages {
+            handled.push(shell.handle(message).await);
+        }
+        handled
+    }))
+    .await;
+    let mut tally = Tally::default();
+    let mut failures = Vec::new();
+    for (handled, duration_ms) in handled.into_iter().flatten() {
+        tally.durations_ms.push(duration_ms);
+        match handled {
+            Handled::Ended(Outcome::Done) => tally.done += 1,
+            Handled::Ended(Outcome::Skipped(reason)) => *tally.skipped.entry(reason).or_default() += 1,
+            Handled::Ended(Outcome::Unknown(_)) => tally.unknown += 1,
+            Handled::Parked => tally.parked += 1,
+            Handled::Retried { message_id } => {
+                tally.retried += 1;
+                let mut failure = BatchItemFailure::default();
+                failure.item_identifier = message_id;
+                failures.push(failure);
+            }
+        }
+    }
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failures;
+    (response, tally)
+}
+
+struct Message {
+    id: String,
+    receipt_handle: String,
+    receive_count: u32,
+    body: String,
+    delivery: Result<Delivery, DecodeError>,
+}
+
+impl Message {
+    fn read(record: SqsMessage, invocation: &Invocation) -> Self {
+        // An answer with an empty id sends the whole batch back, which is right if ids were ever missing.
+        let id = record.message_id.unwrap_or_default();
+        let body = record.body.unwrap_or_default();
+        let receive_count = record.attributes.get("ApproximateReceiveCount");
+        let delivery = Delivered::from_json(body.as_bytes()).map(|delivered| Delivery {
+            door: delivered.door,
+            event: delivered.event,
+            owner: format!("{}/{id}", invocation.request_id),
+            lease_until: invocation.deadline_ms.saturating_add(LEASE_MARGIN_MS),
+        });
+        Self {
+            id,
+            receipt_handle: record.receipt_handle.unwrap_or_default(),
+            receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
+            body,
+            delivery,
+        }
+    }
+}
+
+enum Handled {
+    Ended(Outcome),
+    Parked,
+    Retried { message_id: String },
+}
+
+struct Failure {
+    class: FailureClass,
+    reason: &'static str,
+    cause: String,
+}
+
+struct Shell<'a, T, Q, C> {
+    name: &'static str,
+    task: &'a T,
+    queue: &'a Q,
+    clock: &'a C,
+    backoff: Backoff,
+    invocation: &'a Invocation,
+}
+
+impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
+    /// Handles one message and logs once what became of it.
+    async fn handle(&self, message: Message) -> (Handled, i64) {
+        let started_ms = self.clock.now_ms();
+        let result = self.attempt(&message).await;
+        let duration_ms = self.clock.now_ms().saturating_sub(started_ms);
+        let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
+            |_| ("", "", String::new()),
+            |delivery| {
+                let payment_id = delivery.payment_id().map(|id| id.to_string()).unwrap_or_default();
+                (delivery.event.id(), delivery.event.type_name(), payment_id)
+            },
+        );
+        macro_rules! log {
+            ($level:ident, $outcome:literal, $reason:expr, $($rest:tt)*) => {
+                $level!(
+                    outcome = $outcome, reason = $reason, event.id = event_id, event.kind = event_type,
+                    payment.id = payment_id, message.id = message.id, receive_count = message.receive_count,
+                    duration_ms, $($rest)*
+                )
+            };
+        }
+        let handled = match result {
+            Ok(outcome) => {
+                match outcome {
+                    Outcome::Done => log!(info, "done", "", "done"),
+                    Outcome::Skipped(reason) => log!(info, "skipped", reason, "skipped: {reason}"),
+                    Outcome::Unknown(reason) => log!(error, "unknown", reason, "unknown: {reason}"),
+                }
+                Handled::Ended(outcome)
+            }
+            Err(failure) => {
+                let Failure { class, reason, cause } = failure;
+                match class {
+                    FailureClass::Permanent => log!(error, "parked", reason, cause, "parked: {cause}"),
+                    FailureClass::Retryable => {
+                        log!(warn, "retried", reason, cause, "will be tried again: {cause}")
+                    }
+                }
+                match class {
+                    FailureClass::Permanent => self.park(message, reason).await,
+                    FailureClass::Retryable => self.send_back(message).await,
+                }
+            }
+        };
+        (handled, duration_ms)
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<Outcome, Failure> {
+        let delivery = match &message.delivery {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                return Err(Failure {
+                    class: FailureClass::Permanent,
+                    reason: "undecodable_event",
+                    cause: cause_chain(error),
+                });
+            }
+        };
+        let left = self.invocation.deadline_ms - ANSWER_MARGIN_MS - self.clock.now_ms();
+        let left = Duration::from_millis(left.try_into().unwrap_or(0));
+        let task = AssertUnwindSafe(self.task.handle(delivery)).catch_unwind();
+        match tokio::time::timeout(left, task).await {
+            Ok(Ok(Ok(outcome))) => Ok(outcome),
+            Ok(Ok(Err(error))) => Err(Failure {
+                class: error.class(),
+                reason: error.reason(),
+                cause: cause_chain(&error),
+            }),
+            Ok(Err(_panic)) => Err(Failure {
+                class: FailureClass::Retryable,
+                reason: "panic",
+                cause: "the task panicked; the line before says where".to_owned(),
+            }),
+            Err(_elapsed) => Err(Failure {
+                class: FailureClass::Retryable,
+                reason: "deadline",
+                cause: "the function's time was up".to_owned(),
+            }),
+        }
+    }
+
+    /// To the DLQ with its reason; if that fails, back to the queue, so that nothing is lost.
+    async fn park(&self, message: Message, reason: &'static str) -> Handled {
+        match self.queue.dead_letter(&message.body, self.name, reason).await {
+            Ok(()) => Handled::Parked,
+            Err(error) => {
+                warn!(
+                    message.id = message.id,
+                    "not parked, goes back instead: {}",
+                    cause_chain(&error)
+                );
+                self.send_back(message).await
+            }
+        }
+    }
+
+    /// Back to the queue, later each time; if that cannot be said, the queue's own visibility timeout holds.
+    async fn send_back(&self, message: Message) -> Handled {
+        let delay = self.backoff.delay(message.receive_count, &message.id);
+        if let Err(error) = self.queue.delay(&message.receipt_handle, delay).await {
+            warn!(
+                message.id = message.id,
+                "comes back without its delay: {}",
+                cause_chain(&error)
+            );
+        }
+        Handled::Retried {
+            message_id: message.id,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod clients;
+mod environment;
+mod failure;
+mod metrics;
+mod queue;
+mod run;
+mod telemetry;
+
+pub use batch::{Delivery, Invocation, Outcome, Task, handle_batch};
+pub use clients::{SystemClock, sdk_config};
+pub use environment::{ConfigError, Environment};
+pub use failure::{Backoff, FailureClass, TaskError, cause_chain};
+pub use metrics::{MetricsContext, Tally, write_counts};
+pub use queue::{Queue, QueueError, SqsQueue};
+pub use run::{QueueConfig, run_task};
+pub use telemetry::init_telemetry;

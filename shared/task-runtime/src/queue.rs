@@ -1,0 +1,89 @@
+use std::error::Error;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
+
+/// What a task needs of its queue, beyond being handed messages.
+pub trait Queue {
+    /// Keeps a message away from now on for this long.
+    fn delay(&self, receipt_handle: &str, delay: Duration) -> impl Future<Output = Result<(), QueueError>>;
+
+    /// Puts a body into the DLQ, with why as attributes.
+    fn dead_letter(
+        &self,
+        body: &str,
+        task: &str,
+        reason: &str,
+    ) -> impl Future<Output = Result<(), QueueError>>;
+}
+
+/// The queue did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the queue did not answer ({operation})")]
+pub struct QueueError {
+    /// Which call.
+    pub operation: &'static str,
+    /// What the SDK said.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// A task's queue and DLQ in SQS.
+#[derive(Debug, Clone)]
+pub struct SqsQueue {
+    client: Client,
+    queue_url: String,
+    dlq_url: String,
+}
+
+impl SqsQueue {
+    /// A queue and its DLQ.
+    pub const fn new(client: Client, queue_url: String, dlq_url: String) -> Self {
+        Self {
+            client,
+            queue_url,
+            dlq_url,
+        }
+    }
+}
+
+impl Queue for SqsQueue {
+    async fn delay(&self, receipt_handle: &str, delay: Duration) -> Result<(), QueueError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.queue_url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| QueueError {
+                operation: "ChangeMessageVisibility",
+                source: error.into(),
+            })
+    }
+
+    async fn dead_letter(&self, body: &str, task: &str, reason: &str) -> Result<(), QueueError> {
+        let text = |value: &str| {
+            MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+        };
+        let failed = |source| QueueError {
+            operation: "SendMessage",
+            source,
+        };
+        self.client
+            .send_message()
+            .queue_url(&self.dlq_url)
+            .message_body(body)
+            .message_attributes("task", text(task).map_err(|error| failed(error.into()))?)
+            .message_attributes("reason", text(reason).map_err(|error| failed(error.into()))?)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(error.into()))
+    }
+}

@@ -1,0 +1,84 @@
+use std::io;
+
+use aws_lambda_events::sqs::SqsEvent;
+use aws_types::SdkConfig;
+use effect_ledger::Clock;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+
+use crate::{
+    Backoff, ConfigError, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch,
+};
+
+/// What every task behind a queue is configured with.
+#[derive(Debug, Clone)]
+pub struct QueueConfig {
+    /// `local`, `test` or `live`.
+    pub stage: String,
+    /// The task's queue.
+    pub queue_url: String,
+    /// Where its permanent failures go.
+    pub dlq_url: String,
+    /// Delays after retryable failures.
+    pub backoff: Backoff,
+}
+
+impl QueueConfig {
+    /// Reads `STAGE`, `QUEUE_URL`, `DLQ_URL`, `RETRY_BASE_SECONDS` and `RETRY_CAP_SECONDS`.
+    ///
+    /// # Errors
+    ///
+    /// With every variable that is missing or wrong.
+    pub fn from_env<L: Fn(&str) -> Option<String>>(mut env: Environment<L>) -> Result<Self, ConfigError> {
+        let (stage, queue_url, dlq_url) = (env.text("STAGE"), env.text("QUEUE_URL"), env.text("DLQ_URL"));
+        let (base, cap) = (env.parsed("RETRY_BASE_SECONDS"), env.parsed("RETRY_CAP_SECONDS"));
+        env.finish(|| {
+            Some(Self {
+                stage: stage?,
+                queue_url: queue_url?,
+                dlq_url: dlq_url?,
+                backoff: Backoff {
+                    base_seconds: base?,
+                    cap_seconds: cap?,
+                },
+            })
+        })
+    }
+}
+
+/// Runs a task as a Lambda function behind its queue, until Lambda stops the process.
+///
+/// # Errors
+///
+/// When the Lambda runtime API cannot be reached.
+pub async fn run_task<T: Task>(
+    name: &'static str,
+    task: T,
+    config: QueueConfig,
+    sdk: &SdkConfig,
+) -> Result<(), Error> {
+    let metrics = MetricsContext {
+        stage: config.stage,
+        task: name,
+    };
+    let queue = SqsQueue::new(aws_sdk_sqs::Client::new(sdk), config.queue_url, config.dlq_url);
+    let (task, queue, metrics) = (&task, &queue, &metrics);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
+        let invocation = Invocation {
+            deadline_ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX),
+            request_id: event.context.request_id,
+        };
+        let (response, tally) = handle_batch(
+            name,
+            task,
+            queue,
+            &SystemClock,
+            config.backoff,
+            event.payload,
+            &invocation,
+        )
+        .await;
+        tally.write(metrics, SystemClock.now_ms(), &mut io::stdout().lock())?;
+        Ok::<_, Error>(response)
+    }))
+    .await
+}

@@ -1,0 +1,213 @@
+//! What becomes of each message of a batch.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use effect_ledger::Clock;
+use stripe_events::Event;
+use task_runtime::{
+    Backoff, Delivery, FailureClass, Invocation, Outcome, Tally, Task, TaskError, handle_batch,
+};
+use testkit::clock::ManualClock;
+use testkit::queue::{InMemoryQueue, batch, envelope};
+use testkit::stripe::SessionEvent;
+
+/// Does what the payment's name says, and remembers which events it saw.
+#[derive(Default)]
+struct Obedient {
+    seen: RefCell<Vec<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("told to fail")]
+struct ToldTo(FailureClass);
+
+impl TaskError for ToldTo {
+    fn class(&self) -> FailureClass {
+        self.0
+    }
+
+    fn reason(&self) -> &'static str {
+        "told_to"
+    }
+}
+
+impl Task for Obedient {
+    type Error = ToldTo;
+
+    async fn handle(&self, delivery: &Delivery) -> Result<Outcome, ToldTo> {
+        let id = delivery.event.id().to_owned();
+        self.seen.borrow_mut().push(id.clone());
+        match id.split('_').nth(1).unwrap_or_default() {
+            "skip" => Ok(Outcome::Skipped("told_to")),
+            "unknown" => Ok(Outcome::Unknown("told_to")),
+            "retry" => Err(ToldTo(FailureClass::Retryable)),
+            "park" => Err(ToldTo(FailureClass::Permanent)),
+            "panic" => panic!("ada@example.org"),
+            "hang" => std::future::pending().await,
+            _ => {
+                // Gives every other payment's messages a chance to overtake.
+                tokio::task::yield_now().await;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+}
+
+fn body(payment: &str) -> String {
+    envelope(
+        "afterlink.webhook",
+        &SessionEvent::paid().payment(payment).to_json(),
+    )
+}
+
+async fn handle(bodies: &[String], queue: &InMemoryQueue) -> (Vec<String>, Tally, Vec<String>) {
+    let clock = ManualClock::default();
+    let invocation = Invocation {
+        request_id: "req".to_owned(),
+        deadline_ms: clock.now_ms() + 5_000,
+    };
+    let task = Obedient::default();
+    let backoff = Backoff {
+        base_seconds: 30,
+        cap_seconds: 3600,
+    };
+    let (response, tally) = handle_batch(
+        "obedient",
+        &task,
+        queue,
+        &clock,
+        backoff,
+        batch(bodies),
+        &invocation,
+    )
+    .await;
+    let failed = response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect();
+    (failed, tally, task.seen.take())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_meets_its_own_fate() {
+    let queue = InMemoryQueue::default();
+    let bodies: Vec<_> = ["a", "skip", "retry", "park", "panic", "unknown", "hang", "b"]
+        .iter()
+        .map(|p| body(p))
+        .collect();
+    let (failed, tally, seen) = handle(&bodies, &queue).await;
+    let mut failed = failed;
+    failed.sort();
+    assert_eq!(failed, ["m2", "m4", "m6"], "retry, panic and hang come back");
+    assert_eq!(
+        (tally.done, tally.retried, tally.parked, tally.unknown),
+        (2, 3, 1, 1)
+    );
+    assert_eq!(tally.skipped, [("told_to", 1)].into());
+    assert_eq!(tally.durations_ms.len(), 8);
+    assert_eq!(seen.len(), 8);
+    assert_eq!(
+        *queue.dead_letters.borrow(),
+        [(bodies[3].clone(), "told_to".to_owned())]
+    );
+    let delayed = queue.delayed.borrow();
+    assert_eq!(delayed.len(), 3);
+    assert!(
+        delayed
+            .iter()
+            .all(|(_, delay)| (24..=36).contains(&delay.as_secs())),
+        "{delayed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_poison_body_is_parked_and_its_batch_mates_are_done() {
+    let queue = InMemoryQueue::default();
+    let mut bodies: Vec<_> = (0..9).map(|i| body(&format!("p{i}"))).collect();
+    bodies.insert(4, "{\"detail\": \"ada@example.org\"}".to_owned());
+    let (failed, tally, _) = handle(&bodies, &queue).await;
+    assert_eq!(failed, Vec::<String>::new());
+    assert_eq!((tally.done, tally.parked), (9, 1));
+    assert_eq!(
+        *queue.dead_letters.borrow(),
+        [(bodies[4].clone(), "undecodable_event".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_parked_comes_back() {
+    let queue = InMemoryQueue {
+        out_of_order: true,
+        ..InMemoryQueue::default()
+    };
+    let (failed, tally, _) = handle(&[body("park"), body("retry")], &queue).await;
+    assert_eq!(failed.len(), 2);
+    assert_eq!((tally.parked, tally.retried), (0, 2));
+}
+
+#[tokio::test]
+async fn messages_of_one_payment_keep_their_order() {
+    let queue = InMemoryQueue::default();
+    let event = |what: SessionEvent, payment: &str| envelope("x", &what.payment(payment).to_json());
+    let bodies = [
+        event(SessionEvent::unpaid(), "slow"),
+        event(SessionEvent::paid(), "other"),
+        event(SessionEvent::async_succeeded(), "slow"),
+    ];
+    let (_, _, seen) = handle(&bodies, &queue).await;
+    let place = |id: &str| seen.iter().position(|seen| seen == id).unwrap();
+    assert!(
+        place("evt_slow_completed") < place("evt_slow_async_payment_succeeded"),
+        "{seen:?}"
+    );
+    // Those of another payment do not wait for them.
+    assert!(
+        place("evt_other_completed") < place("evt_slow_async_payment_succeeded"),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn every_delivery_has_its_own_owner_and_a_lease_past_the_deadline() {
+    struct Leases(RefCell<Vec<(String, i64)>>);
+    impl Task for Leases {
+        type Error = ToldTo;
+        async fn handle(&self, delivery: &Delivery) -> Result<Outcome, ToldTo> {
+            assert!(matches!(delivery.event, Event::Snapshot(_)));
+            let executor = delivery.executor();
+            self.0
+                .borrow_mut()
+                .push((executor.owner.to_owned(), executor.lease_until));
+            Ok(Outcome::Done)
+        }
+    }
+    let clock = ManualClock::default();
+    let deadline_ms = clock.now_ms() + 5_000;
+    let invocation = Invocation {
+        request_id: "req".to_owned(),
+        deadline_ms,
+    };
+    let task = Leases(RefCell::default());
+    let backoff = Backoff {
+        base_seconds: 30,
+        cap_seconds: 3600,
+    };
+    let twice = batch(&[body("same"), body("same")]);
+    handle_batch(
+        "leases",
+        &task,
+        &InMemoryQueue::default(),
+        &clock,
+        backoff,
+        twice,
+        &invocation,
+    )
+    .await;
+    let leases = task.0.take();
+    assert_eq!(leases[0].0, "req/m0");
+    assert_eq!(leases[1].0, "req/m1");
+    let margin = Duration::from_millis((leases[0].1 - deadline_ms).try_into().unwrap());
+    assert!(margin >= Duration::from_secs(10), "{margin:?}");
+}

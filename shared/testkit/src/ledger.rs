@@ -1,0 +1,155 @@
+//! An effect ledger in memory.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use effect_ledger::{
+    Claim, EffectKey, EffectRow, EffectState, EffectStore, Executor, Policy, Refused, SetAside, Settlement,
+    Standing, StoreError,
+};
+use fulfilment::PaymentId;
+
+/// Rows in memory; clones share them. Each write is whole or not at all, as DynamoDB's conditional writes are.
+#[derive(Debug, Clone, Default)]
+pub struct InMemoryEffects(Rc<RefCell<BTreeMap<EffectKey, EffectRow>>>);
+
+impl InMemoryEffects {
+    /// Where an effect stands.
+    pub fn state(&self, key: &EffectKey) -> Option<EffectState> {
+        self.0.borrow().get(key).map(|row| row.state.clone())
+    }
+
+    /// Puts an effect somewhere, as history would have.
+    pub fn put(&self, key: &EffectKey, state: EffectState) {
+        let last_claim = match &state {
+            EffectState::Claimed(claim) => Some((claim.owner.clone(), claim.attempt)),
+            EffectState::Done
+            | EffectState::Skipped { .. }
+            | EffectState::Retry { .. }
+            | EffectState::Parked { .. }
+            | EffectState::Unknown { .. } => None,
+        };
+        let row = EffectRow {
+            effect: key.effect.clone(),
+            state,
+            last_claim,
+        };
+        self.0.borrow_mut().insert(key.clone(), row);
+    }
+}
+
+impl EffectStore for InMemoryEffects {
+    async fn claim(
+        &self,
+        key: &EffectKey,
+        policy: Policy,
+        executor: &Executor<'_>,
+        now: i64,
+    ) -> Result<Result<Claim, EffectRow>, StoreError> {
+        let mut rows = self.0.borrow_mut();
+        let row = rows.get(key);
+        if let Some(row) = row
+            && EffectState::standing(Some(&row.state), policy, now) != Standing::Free
+        {
+            if let EffectState::Claimed(claim) = &row.state
+                && claim.owner == executor.owner
+            {
+                return Ok(Ok(claim.clone()));
+            }
+            return Ok(Err(row.clone()));
+        }
+        let attempt = row
+            .and_then(|row| row.last_claim.as_ref())
+            .map_or(0, |(_, attempt)| *attempt)
+            + 1;
+        let claim = Claim {
+            owner: executor.owner.to_owned(),
+            attempt,
+            lease_until: executor.lease_until,
+        };
+        rows.insert(
+            key.clone(),
+            EffectRow {
+                effect: key.effect.clone(),
+                last_claim: Some((claim.owner.clone(), attempt)),
+                state: EffectState::Claimed(claim.clone()),
+            },
+        );
+        Ok(Ok(claim))
+    }
+
+    async fn settle(
+        &self,
+        key: &EffectKey,
+        claim: &Claim,
+        settlement: &Settlement,
+        _now: i64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let mut rows = self.0.borrow_mut();
+        let Some(row) = rows.get_mut(key) else {
+            return Ok(Err(Refused));
+        };
+        if row.last_claim != Some((claim.owner.clone(), claim.attempt)) {
+            return Ok(Err(Refused));
+        }
+        if !matches!(row.state, EffectState::Claimed(_)) {
+            let ours = row.state.name() == settlement.state_name();
+            return Ok(if ours { Ok(()) } else { Err(Refused) });
+        }
+        row.state = match settlement.clone() {
+            Settlement::Done { .. } => EffectState::Done,
+            Settlement::Retry { reason } => EffectState::Retry { reason },
+            Settlement::Parked { reason } => EffectState::Parked { reason },
+            Settlement::Unknown { reason } => EffectState::Unknown { reason },
+        };
+        Ok(Ok(()))
+    }
+
+    async fn set_aside(
+        &self,
+        key: &EffectKey,
+        set_aside: SetAside<'_>,
+        _event_id: &str,
+        _now: i64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let mut rows = self.0.borrow_mut();
+        let row = rows.get(key);
+        let movable = row.is_none_or(|row| {
+            matches!(
+                row.state,
+                EffectState::Retry { .. } | EffectState::Parked { .. } | EffectState::Skipped { .. }
+            )
+        });
+        if !movable {
+            return Ok(Err(Refused));
+        }
+        let state = match set_aside {
+            SetAside::Skipped(reason) => EffectState::Skipped {
+                reason: reason.to_owned(),
+            },
+            SetAside::Parked(reason) => EffectState::Parked {
+                reason: reason.to_owned(),
+            },
+        };
+        let last_claim = row.and_then(|row| row.last_claim.clone());
+        rows.insert(
+            key.clone(),
+            EffectRow {
+                effect: key.effect.clone(),
+                state,
+                last_claim,
+            },
+        );
+        Ok(Ok(()))
+    }
+
+    async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
+        let rows = self.0.borrow();
+        Ok(rows
+            .iter()
+            .filter(|(key, _)| key.payment_id == *payment_id)
+            .map(|(_, row)| row.clone())
+            .collect())
+    }
+}

@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up should stop at once"
+)]
+
+pub mod clock;
+pub mod ledger;
+pub mod queue;
+pub mod stripe;

@@ -1,0 +1,75 @@
+//! Batches as SQS delivers them, and a queue that remembers what it was told.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsEvent;
+use serde_json::{Value, json};
+use task_runtime::{Queue, QueueError};
+
+/// What a queue was told; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct InMemoryQueue {
+    /// Bodies in the DLQ, with their reasons.
+    pub dead_letters: Rc<RefCell<Vec<(String, String)>>>,
+    /// Receipt handles that were delayed, and for how long.
+    pub delayed: Rc<RefCell<Vec<(String, Duration)>>>,
+    /// Makes every call fail.
+    pub out_of_order: bool,
+}
+
+impl InMemoryQueue {
+    fn answer(&self, operation: &'static str) -> Result<(), QueueError> {
+        if self.out_of_order {
+            Err(QueueError {
+                operation,
+                source: "out of order".into(),
+            })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Queue for InMemoryQueue {
+    async fn delay(&self, receipt_handle: &str, delay: Duration) -> Result<(), QueueError> {
+        self.answer("ChangeMessageVisibility")?;
+        self.delayed.borrow_mut().push((receipt_handle.to_owned(), delay));
+        Ok(())
+    }
+
+    async fn dead_letter(&self, body: &str, _task: &str, reason: &str) -> Result<(), QueueError> {
+        self.answer("SendMessage")?;
+        self.dead_letters
+            .borrow_mut()
+            .push((body.to_owned(), reason.to_owned()));
+        Ok(())
+    }
+}
+
+/// A batch of bodies. The message of `bodies[i]` is `m<i>`, its receipt handle `r<i>`; first delivery.
+pub fn batch(bodies: &[String]) -> SqsEvent {
+    let records: Vec<_> = bodies
+        .iter()
+        .enumerate()
+        .map(|(i, body)| {
+            json!({
+                "messageId": format!("m{i}"), "receiptHandle": format!("r{i}"), "body": body,
+                "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {},
+                "eventSource": "aws:sqs", "awsRegion": "us-east-1"
+            })
+        })
+        .collect();
+    serde_json::from_value(json!({ "Records": records })).unwrap()
+}
+
+/// An event in the envelope EventBridge puts around it, as a message body.
+pub fn envelope(source: &str, event: &Value) -> String {
+    json!({
+        "version": "0", "id": "17e8dff5-0000-4000-8000-aeac02b6ac3f", "source": source,
+        "detail-type": event["type"], "account": "123456789012", "region": "us-east-1", "resources": [],
+        "time": "2026-11-18T11:06:40Z", "detail": event
+    })
+    .to_string()
+}
