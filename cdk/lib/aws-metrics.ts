@@ -1,0 +1,87 @@
+import { Duration } from 'aws-cdk-lib';
+import { MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+
+const PERIOD = Duration.minutes(5);
+
+export function functionErrors(functionName: string): Metric {
+  return new Metric({
+    namespace: 'AWS/Lambda',
+    metricName: 'Errors',
+    dimensionsMap: { FunctionName: functionName },
+    statistic: Stats.SUM,
+    period: PERIOD,
+  });
+}
+
+export function queueMetric(
+  queueName: string,
+  metricName:
+    'ApproximateNumberOfMessagesVisible' | 'ApproximateNumberOfMessagesNotVisible' | 'ApproximateAgeOfOldestMessage',
+  period: Duration = PERIOD,
+): Metric {
+  return new Metric({
+    namespace: 'AWS/SQS',
+    metricName,
+    dimensionsMap: { QueueName: queueName },
+    statistic: Stats.MAXIMUM,
+    period,
+  });
+}
+
+/**
+ * How many messages a queue has gained since the last period.
+ *
+ * `NumberOfMessagesSent` would not do: it does not count what SQS moves by redrive. The plain
+ * depth would not either: it stays up until somebody empties the queue, and what arrives
+ * meanwhile changes no alarm. Messages that a person is looking at are invisible, not gone.
+ */
+export function queueGrowth(queueName: string): MathExpression {
+  return new MathExpression({
+    expression: 'DIFF(FILL(visible, 0) + FILL(hidden, 0))',
+    usingMetrics: {
+      visible: queueMetric(queueName, 'ApproximateNumberOfMessagesVisible'),
+      hidden: queueMetric(queueName, 'ApproximateNumberOfMessagesNotVisible'),
+    },
+    label: 'messages gained',
+    period: PERIOD,
+  });
+}
+
+/** A rule on a bus other than the default one is counted under both names. */
+export function ruleMetric(
+  busName: string,
+  ruleName: string,
+  metricName: 'FailedInvocations' | 'InvocationsFailedToBeSentToDlq',
+): Metric {
+  return new Metric({
+    namespace: 'AWS/Events',
+    metricName,
+    dimensionsMap: { EventBusName: busName, RuleName: ruleName },
+    statistic: Stats.SUM,
+    period: PERIOD,
+  });
+}
+
+export function mailMetric(
+  configurationSetName: string,
+  metricName: 'Send' | 'Delivery' | 'Bounce' | 'Complaint' | 'Reject',
+): Metric {
+  return new Metric({
+    namespace: 'AWS/SES',
+    metricName,
+    dimensionsMap: { 'ses:configuration-set': configurationSetName },
+    statistic: Stats.SUM,
+    period: PERIOD,
+  });
+}
+
+/** The share of mails that bounced, between 0 and 1, as SES itself judges a sender by it. */
+export function bounceRate(configurationSetName: string): Metric {
+  return new Metric({
+    namespace: 'AWS/SES',
+    metricName: 'Reputation.BounceRate',
+    dimensionsMap: { 'ses:configuration-set': configurationSetName },
+    statistic: Stats.MAXIMUM,
+    period: Duration.hours(1),
+  });
+}

@@ -1,0 +1,46 @@
+import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import type { Construct } from 'constructs';
+
+export interface ImpactAlarmProps {
+  readonly alarmName: string;
+  /** What people notice, or will: a sentence for whoever is woken. */
+  readonly impact: string;
+  /** The file in `docs/runbooks/` that says what to do, without `.md`. */
+  readonly runbook: string;
+  readonly metric: IMetric;
+  /** The alarm fires above this value. */
+  readonly above: number;
+  /** How many of the metric's periods are looked at. */
+  readonly periods?: number;
+  /** How many of them must be above. */
+  readonly breaching?: number;
+  readonly topic: ITopic;
+}
+
+/**
+ * An alarm that cannot be written without its impact and its runbook.
+ *
+ * No news is good news for all of them, so each goes back to OK by itself. That matters:
+ * CloudWatch tells of a change of state only, and an alarm that stays in ALARM hides the
+ * next failure.
+ */
+export class ImpactAlarm extends Alarm {
+  constructor(scope: Construct, id: string, props: ImpactAlarmProps) {
+    const periods = props.periods ?? 1;
+    super(scope, id, {
+      alarmName: props.alarmName,
+      alarmDescription: `IMPACT ${props.impact} RUNBOOK docs/runbooks/${props.runbook}.md`,
+      metric: props.metric,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      threshold: props.above,
+      evaluationPeriods: periods,
+      datapointsToAlarm: props.breaching ?? periods,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+    const tell = new SnsAction(props.topic);
+    this.addAlarmAction(tell);
+    this.addOkAction(tell);
+  }
+}

@@ -1,0 +1,42 @@
+import { EventBus, type IEventBus, Rule } from 'aws-cdk-lib/aws-events';
+import { EventBus as EventBusTarget } from 'aws-cdk-lib/aws-events-targets';
+import { Construct } from 'constructs';
+import { forwardedFromPartner } from '../event-patterns.ts';
+import { physicalName, type Stage } from '../stages.ts';
+import { DeadLetterQueue } from './dead-letter-queue.ts';
+
+export interface PartnerDoorProps {
+  readonly stage: Stage;
+  /** Stripe's event destination as AWS knows it, `aws.partner/stripe.com/ed_…`. */
+  readonly eventSource: string;
+  readonly target: IEventBus;
+}
+
+/**
+ * Stripe's own bus in this account, and the rule that carries our events over to ours.
+ *
+ * Creating the bus associates the pending partner event source with it. A forwarded event
+ * keeps its source, which no client can forge: `aws.` sources are refused by PutEvents.
+ */
+export class PartnerDoor extends Construct {
+  /** Names as text, for alarms and documents of another stack. */
+  readonly names: { readonly bus: string; readonly rule: string; readonly dlq: string };
+
+  constructor(scope: Construct, id: string, props: PartnerDoorProps) {
+    super(scope, id);
+    const { stage } = props;
+
+    const bus = new EventBus(this, 'Bus', { eventSourceName: props.eventSource });
+    const dlq = new DeadLetterQueue(this, 'Dlq', { stage, of: 'forward' });
+    const ruleName = physicalName(stage, 'forward');
+    new Rule(this, 'Rule', {
+      ruleName,
+      description: 'What comes from Stripe and is ours, on to the fulfilment bus',
+      eventBus: bus,
+      eventPattern: forwardedFromPartner(stage),
+      targets: [new EventBusTarget(props.target, { deadLetterQueue: dlq })],
+    });
+
+    this.names = { bus: props.eventSource, rule: ruleName, dlq: dlq.physicalQueueName };
+  }
+}

@@ -1,0 +1,134 @@
+import { CfnOutput, Duration } from 'aws-cdk-lib';
+import { type EventPattern, type IEventBus, Rule } from 'aws-cdk-lib/aws-events';
+import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { type Code, EventSourceMapping } from 'aws-cdk-lib/aws-lambda';
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { acknowledge } from '../acknowledge.ts';
+import { physicalName, type Stage } from '../stages.ts';
+import { DeadLetterQueue } from './dead-letter-queue.ts';
+import { allow, RustFunction } from './rust-function.ts';
+
+/**
+ * The wait between tries doubles from 30 seconds to an hour, so this many tries take about
+ * ten hours: long enough for an outage to end, short enough that a person still hears of it
+ * on the day.
+ */
+const MAX_RECEIVE_COUNT = 17;
+
+export interface QueueTaskProps {
+  readonly stage: Stage;
+  /** The folder under `functions/`, which is also the package, the binary and the key here. */
+  readonly name: string;
+  readonly description: string;
+  /** What people miss while the task does not work. It opens the sentence of every alarm. */
+  readonly impact: string;
+  /**
+   * Whether a claim that expires leaves it unknown if the effect happened, as with a mail,
+   * which is never sent again by itself. A task that only writes tables is never unknown.
+   */
+  readonly atMostOnce: boolean;
+  readonly bus: IEventBus;
+  readonly pattern: EventPattern;
+  readonly code: Code;
+  /** How many copies of the function may run at once: the back-pressure on what it calls. */
+  readonly maxConcurrency: number;
+  readonly environment: Readonly<Record<string, string>>;
+  /** What the function may do besides reading its queue and filling its dead-letter queue. */
+  readonly may: Readonly<Record<string, PolicyStatement[]>>;
+}
+
+/**
+ * One task: rule, queue, dead-letter queue, function.
+ *
+ * A task waits for no other task and is repeated because of none. Whatever cannot be
+ * delivered to it or handled by it ends in its one dead-letter queue, as the event it was.
+ */
+export class QueueTask extends Construct {
+  readonly name: string;
+  readonly impact: string;
+  readonly atMostOnce: boolean;
+  /** Names as text, for alarms, the dashboard and documents of another stack. */
+  readonly names: { readonly rule: string; readonly queue: string; readonly dlq: string; readonly function: string };
+
+  constructor(scope: Construct, id: string, props: QueueTaskProps) {
+    super(scope, id);
+    const { stage, name, bus } = props;
+    this.name = name;
+    this.impact = props.impact;
+    this.atMostOnce = props.atMostOnce;
+
+    const dlq = new DeadLetterQueue(this, 'Dlq', { stage, of: name });
+
+    const queueName = physicalName(stage, name);
+    const queue = new Queue(this, 'Queue', {
+      queueName,
+      // Six times the function's timeout, as AWS asks of a queue that feeds a function.
+      visibilityTimeout: Duration.seconds(6 * stage.functionTimeout.toSeconds()),
+      retentionPeriod: Duration.days(4),
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: stage.tlsOnly,
+      deadLetterQueue: { queue: dlq, maxReceiveCount: MAX_RECEIVE_COUNT },
+    });
+
+    const ruleName = physicalName(stage, name);
+    new Rule(this, 'Rule', {
+      ruleName,
+      description: `What ${name} reacts to`,
+      eventBus: bus,
+      eventPattern: props.pattern,
+      // Without a dead-letter queue here, an event that cannot be handed over is dropped.
+      targets: [new SqsQueue(queue, { deadLetterQueue: dlq, maxEventAge: Duration.hours(24), retryAttempts: 185 })],
+    });
+
+    const task = new RustFunction(this, 'Function', {
+      stage,
+      name,
+      description: props.description,
+      code: props.code,
+      environment: {
+        QUEUE_URL: queue.queueUrl,
+        DLQ_URL: dlq.queueUrl,
+        RETRY_BASE_SECONDS: String(stage.retry.base.toSeconds()),
+        RETRY_CAP_SECONDS: String(stage.retry.cap.toSeconds()),
+        ...props.environment,
+      },
+      may: {
+        queue: [
+          allow(
+            ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'],
+            [queue.queueArn],
+          ),
+          allow(['sqs:SendMessage'], [dlq.queueArn]),
+        ],
+        ...props.may,
+      },
+    });
+
+    const mapping = new EventSourceMapping(this, 'Mapping', {
+      target: task.function,
+      eventSourceArn: queue.queueArn,
+      batchSize: 10,
+      reportBatchItemFailures: true,
+      // Never reserved concurrency: throttled polls push healthy messages to the DLQ.
+      maxConcurrency: props.maxConcurrency,
+    });
+    acknowledge(mapping, {
+      'Serverless-LambdaEventSourceMappingDestination':
+        "Only streams have one. Here the queue's redrive policy takes what keeps failing.",
+    });
+
+    this.names = { rule: ruleName, queue: queueName, dlq: dlq.physicalQueueName, function: task.functionName };
+
+    output(this, name, 'QueueUrl', queue.queueUrl);
+    output(this, name, 'DlqUrl', dlq.queueUrl);
+    output(this, name, 'FunctionName', task.functionName);
+  }
+}
+
+/** A stack output such as `ThankYouEmailQueueUrl`. */
+export function output(scope: Construct, task: string, what: string, value: string): void {
+  const id = task.replace(/(^|-)(\w)/g, (_match, _dash, letter: string) => letter.toUpperCase()) + what;
+  new CfnOutput(scope, id, { value }).overrideLogicalId(id);
+}

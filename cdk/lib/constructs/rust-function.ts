@@ -1,0 +1,97 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { Effect, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import {
+  ApplicationLogLevel,
+  type Code,
+  Function,
+  LoggingFormat,
+  Runtime,
+  SystemLogLevel,
+} from 'aws-cdk-lib/aws-lambda';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { acknowledge } from '../acknowledge.ts';
+import { physicalName, type Stage } from '../stages.ts';
+
+export interface RustFunctionProps {
+  readonly stage: Stage;
+  /** The folder under `functions/`, which is also the package, the binary and the key here. */
+  readonly name: string;
+  readonly description: string;
+  readonly code: Code;
+  readonly environment: Readonly<Record<string, string>>;
+  /** What the function may do besides writing its own log, one service to a key. */
+  readonly may: Readonly<Record<string, PolicyStatement[]>>;
+}
+
+/**
+ * One Rust binary as a function with its own role and its own log group.
+ *
+ * The role is written here by hand, and no construct may add to it: what a function is
+ * allowed to do is read in one place, and is no more than the calls it makes.
+ */
+export class RustFunction extends Construct {
+  readonly function: Function;
+  readonly functionName: string;
+
+  constructor(scope: Construct, id: string, props: RustFunctionProps) {
+    super(scope, id);
+    const { stage } = props;
+    this.functionName = physicalName(stage, props.name);
+
+    const logGroup = new LogGroup(this, 'Log', {
+      logGroupName: `/aws/lambda/${this.functionName}`,
+      retention: stage.logRetention,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+
+    const inlinePolicies = {
+      log: document(allow(['logs:CreateLogStream', 'logs:PutLogEvents'], [logGroup.logGroupArn])),
+      ...Object.fromEntries(Object.entries(props.may).map(([name, statements]) => [name, document(...statements)])),
+    };
+    const role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+      description: `What ${this.functionName} may do`,
+      inlinePolicies,
+    });
+
+    this.function = new Function(this, 'Function', {
+      functionName: this.functionName,
+      description: props.description,
+      runtime: Runtime.PROVIDED_AL2023,
+      architecture: stage.architecture,
+      handler: 'bootstrap',
+      code: props.code,
+      // Rust needs a tenth of it, but memory buys CPU: with 128 MB a warm call pays for TLS
+      // and JSON with a fourteenth of a core.
+      memorySize: 256,
+      timeout: stage.functionTimeout,
+      role: role.withoutPolicyUpdates(),
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      applicationLogLevelV2: ApplicationLogLevel.INFO,
+      systemLogLevelV2: SystemLogLevel.WARN,
+      environment: {
+        STAGE: stage.name,
+        LIVEMODE: String(stage.livemode),
+        // On AWS these two follow from the logging format. The local cloud does not set them.
+        ...(stage.name === 'local' && { AWS_LAMBDA_LOG_FORMAT: 'JSON', AWS_LAMBDA_LOG_LEVEL: 'INFO' }),
+        ...props.environment,
+      },
+    });
+
+    acknowledge(this, {
+      'Serverless-LambdaDLQ': 'Nothing invokes it asynchronously: a queue or a function URL waits for the answer.',
+      'Serverless-LambdaTracing': 'Stripe sends no trace to continue; logs and metrics carry the payment id instead.',
+    });
+  }
+}
+
+/** A statement that allows these calls on these resources. */
+export function allow(actions: string[], resources: string[], conditions?: Record<string, unknown>): PolicyStatement {
+  return new PolicyStatement({ effect: Effect.ALLOW, actions, resources, ...(conditions && { conditions }) });
+}
+
+function document(...statements: PolicyStatement[]): PolicyDocument {
+  return new PolicyDocument({ statements });
+}

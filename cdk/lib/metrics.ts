@@ -1,0 +1,28 @@
+import { Duration } from 'aws-cdk-lib';
+import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Stage } from './stages.ts';
+
+/** The namespace of every metric the functions write to their logs (embedded metric format). */
+export const NAMESPACE = 'Afterlink';
+
+/** What a queue task counts, per message. */
+export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parked' | 'Unknown' | 'Duration';
+
+/** What the webhook counts, per request. */
+export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
+
+/** A metric of one function. Alarms on it come back to OK when five minutes pass without news. */
+export function functionMetric(
+  stage: Stage,
+  task: string,
+  metricName: TaskMetricName | WebhookMetricName,
+  statistic: string = Stats.SUM,
+): Metric {
+  return new Metric({
+    namespace: NAMESPACE,
+    metricName,
+    dimensionsMap: { Stage: stage.name, Task: task },
+    statistic,
+    period: Duration.minutes(5),
+  });
+}

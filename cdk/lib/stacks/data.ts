@@ -1,0 +1,100 @@
+import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
+import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { EmailIdentity, Identity } from 'aws-cdk-lib/aws-ses';
+import type { Construct } from 'constructs';
+import { acknowledge } from '../acknowledge.ts';
+import type { Stage } from '../stages.ts';
+import { StageStack } from './stage-stack.ts';
+
+/**
+ * What must survive everything else: the records, the marketers' templates, Stripe's secret,
+ * the mail identity.
+ *
+ * Tables and bucket are named by CloudFormation. A name of our own would stand in the way of
+ * its own replacement, because what is retained keeps its name.
+ */
+export class DataStack extends StageStack {
+  readonly contributions: Table;
+  readonly supporters: Table;
+  readonly consents: Table;
+  readonly effects: Table;
+  readonly templates: Bucket;
+  readonly signingSecret: Secret;
+
+  constructor(scope: Construct, stage: Stage) {
+    super(scope, stage, 'data', {
+      description: `Afterlink ${stage.name}: records, templates, secret, mail identity`,
+      terminationProtection: stage.durable,
+    });
+    const removalPolicy = stage.durable ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+
+    // DynamoDB encrypts every table; its own key costs nothing and needs no setting.
+    const table = (id: string, keys: { partition: string; sort?: string; expiry?: string }) => {
+      const made = new Table(this, id, {
+        partitionKey: { name: keys.partition, type: AttributeType.STRING },
+        ...(keys.sort && { sortKey: { name: keys.sort, type: AttributeType.STRING } }),
+        ...(keys.expiry && { timeToLiveAttribute: keys.expiry }),
+        billingMode: BillingMode.PAY_PER_REQUEST,
+        pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+        deletionProtection: stage.durable,
+        removalPolicy,
+      });
+      output(this, `${id}TableName`, made.tableName);
+      return made;
+    };
+    this.contributions = table('Contributions', { partition: 'payment_id', expiry: 'expires_at' });
+    this.supporters = table('Supporters', { partition: 'supporter_id', sort: 'payment_id', expiry: 'expires_at' });
+    this.consents = table('Consents', { partition: 'supporter_id', sort: 'record' });
+    // The ledger never forgets: it is the only place that says what was done.
+    this.effects = table('Effects', { partition: 'payment_id', sort: 'effect' });
+
+    this.templates = new Bucket(this, 'Templates', {
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      encryption: BucketEncryption.S3_MANAGED,
+      enforceSSL: stage.tlsOnly,
+      // A marketer can take back yesterday's wording.
+      versioned: true,
+      lifecycleRules: [
+        { noncurrentVersionExpiration: Duration.days(90), abortIncompleteMultipartUploadAfter: Duration.days(7) },
+      ],
+      removalPolicy,
+    });
+    acknowledge(this.templates, {
+      'AwsSolutions-S1': 'It holds the wording of mails, no personal data. Versions tell what changed and when.',
+    });
+    output(this, 'TemplatesBucketName', this.templates.bucketName);
+
+    // Random until the owner puts Stripe's value in, so that nothing passes before.
+    this.signingSecret = new Secret(this, 'SigningSecret', {
+      secretName: stage.signingSecretName,
+      description: "Stripe's webhook signing secrets (whsec_...), separated by white space",
+      generateSecretString: { passwordLength: 64, excludePunctuation: true },
+      removalPolicy,
+    });
+    acknowledge(this.signingSecret, {
+      'AwsSolutions-SMG4': 'Stripe makes and rolls this secret; AWS cannot. docs/DEPLOY.md says how to roll it.',
+    });
+    output(this, 'SigningSecretName', stage.signingSecretName);
+
+    if (stage.mail.createIdentity) this.mailIdentity(stage, removalPolicy);
+  }
+
+  private mailIdentity(stage: Stage, removalPolicy: RemovalPolicy): void {
+    const { identity } = stage.mail;
+    const made = new EmailIdentity(this, 'MailIdentity', {
+      identity: identity.includes('@') ? Identity.email(identity) : Identity.domain(identity),
+    });
+    made.applyRemovalPolicy(removalPolicy);
+    // The local cloud verifies every identity and has no DNS to publish keys in.
+    if (stage.name === 'local' || identity.includes('@')) return;
+    made.dkimRecords.forEach(({ name, value }, index) => {
+      output(this, `DkimRecord${index + 1}`, `${name} CNAME ${value}`);
+    });
+  }
+}
+
+function output(stack: StageStack, id: string, value: string): void {
+  new CfnOutput(stack, id, { value });
+}

@@ -1,0 +1,241 @@
+import { CfnOutput, Duration } from 'aws-cdk-lib';
+import { Dashboard, GraphWidget, type IMetric, Stats, TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
+import { Archive } from 'aws-cdk-lib/aws-events';
+import { Effect, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Construct } from 'constructs';
+import { acknowledge } from '../acknowledge.ts';
+import { bounceRate, functionErrors, mailMetric, queueGrowth, queueMetric, ruleMetric } from '../aws-metrics.ts';
+import { ImpactAlarm, type ImpactAlarmProps } from '../constructs/impact-alarm.ts';
+import type { QueueTask } from '../constructs/queue-task.ts';
+import { everyEventOf } from '../event-patterns.ts';
+import { functionMetric } from '../metrics.ts';
+import { physicalName, type Stage } from '../stages.ts';
+import type { PipelineStack } from './pipeline.ts';
+import { StageStack } from './stage-stack.ts';
+
+/** What watches the pipeline. It can be taken away and made again without touching it. */
+export class OperationsStack extends StageStack {
+  private readonly topic: Topic;
+
+  constructor(
+    scope: Construct,
+    private readonly stage: Stage,
+    pipeline: PipelineStack,
+  ) {
+    super(scope, stage, 'operations', { description: `Afterlink ${stage.name}: alarms, dashboard, archive` });
+    this.topic = this.alarmTopic();
+
+    const busName = physicalName(stage, 'fulfilment');
+    for (const task of pipeline.tasks) this.watchTask(task, busName);
+    this.watchWebhook(pipeline.names.webhook);
+    if (pipeline.partner) {
+      const { names } = pipeline.partner;
+      const impact = 'Payments that Stripe reported over EventBridge reach no task.';
+      this.watchDelivery('forward', impact, names.bus, names.rule, names.dlq);
+    }
+    this.watchMail(pipeline.names.configurationSet);
+    this.dashboard(pipeline);
+
+    // Thirty days to replay from, after a mistake in a rule or a task.
+    new Archive(this, 'Archive', {
+      archiveName: physicalName(stage, 'fulfilment'),
+      description: 'Everything the fulfilment bus carried, for replays',
+      sourceEventBus: pipeline.fulfilmentBus,
+      eventPattern: everyEventOf(this.account),
+      retention: Duration.days(30),
+    });
+    this.addStackDependency(pipeline);
+  }
+
+  private watchTask(task: QueueTask, busName: string): void {
+    const { name, impact, names } = task;
+    this.watchDelivery(name, impact, busName, names.rule, names.dlq);
+
+    // Retries wait inside the queue, but SQS leaves a message out of its age after the third.
+    this.alarm(name, 'backlog', {
+      impact,
+      runbook: 'backlog',
+      metric: queueMetric(names.queue, 'ApproximateAgeOfOldestMessage'),
+      above: Duration.minutes(15).toSeconds(),
+      periods: 2,
+    });
+    this.alarm(name, 'errors', {
+      impact: `${impact} A batch died without an answer; its messages come again.`,
+      runbook: 'function-errors',
+      metric: functionErrors(names.function),
+      above: 0,
+    });
+    this.alarm(name, 'parked', {
+      impact: `${impact} Trying again would not help these.`,
+      runbook: 'parked',
+      metric: functionMetric(this.stage, name, 'Parked'),
+      above: 0,
+    });
+    if (task.atMostOnce) {
+      this.alarm(name, 'unknown', {
+        impact: `${impact} Whether these were sent is not known, so they are not sent again.`,
+        runbook: 'unknown',
+        metric: functionMetric(this.stage, name, 'Unknown'),
+        above: 0,
+      });
+    }
+  }
+
+  /** Everything between a bus and a queue, and where it lands when it fails. */
+  private watchDelivery(name: string, impact: string, busName: string, ruleName: string, dlqName: string): void {
+    this.alarm(name, 'dlq', {
+      impact,
+      runbook: 'dead-letter-queue',
+      metric: queueGrowth(dlqName),
+      above: 0,
+      // One more period than needed gives the difference something to subtract from.
+      periods: 2,
+      breaching: 1,
+    });
+    this.alarm(name, 'dlq-forgotten', {
+      impact: `${impact} The messages have waited for a day, and are lost after fourteen.`,
+      runbook: 'dead-letter-queue',
+      metric: queueMetric(dlqName, 'ApproximateNumberOfMessagesVisible', Duration.hours(1)),
+      above: 0,
+      periods: 24,
+    });
+    this.alarm(name, 'rule-failed', {
+      impact: `${impact} EventBridge could not hand events over.`,
+      runbook: 'rule-failed',
+      metric: ruleMetric(busName, ruleName, 'FailedInvocations'),
+      above: 0,
+    });
+    this.alarm(name, 'rule-lost', {
+      impact: `${impact} EventBridge could not even store them in the dead-letter queue.`,
+      runbook: 'rule-failed',
+      metric: ruleMetric(busName, ruleName, 'InvocationsFailedToBeSentToDlq'),
+      above: 0,
+    });
+  }
+
+  private watchWebhook(functionName: string): void {
+    const name = 'stripe-webhook';
+    const late = 'Payments are not recorded and nobody is thanked until Stripe tries again.';
+    this.alarm(name, 'failed', {
+      impact: late,
+      runbook: 'webhook-failed',
+      metric: functionMetric(this.stage, name, 'Failed'),
+      above: 0,
+    });
+    this.alarm(name, 'errors', {
+      impact: late,
+      runbook: 'webhook-failed',
+      metric: functionErrors(functionName),
+      above: 0,
+    });
+    // A stranger's probe is refused now and then. A wrong secret refuses everything.
+    this.alarm(name, 'refused', {
+      impact: 'If these are from Stripe, payments are not recorded and nobody is thanked.',
+      runbook: 'webhook-refused',
+      metric: functionMetric(this.stage, name, 'Refused'),
+      above: 20,
+    });
+    this.alarm(name, 'unsupported', {
+      impact: 'Stripe sends thin events: they are acknowledged, and nothing is done about the payments.',
+      runbook: 'webhook-unsupported',
+      metric: functionMetric(this.stage, name, 'Unsupported'),
+      above: 0,
+    });
+  }
+
+  private watchMail(configurationSetName: string): void {
+    // SES reviews an account at 5 % bounces or 0.1 % complaints, and may stop it from sending.
+    this.alarm('mail', 'bounces', {
+      impact: 'SES may stop the account from sending: nobody would be thanked.',
+      runbook: 'mail-reputation',
+      metric: bounceRate(configurationSetName),
+      above: 0.04,
+    });
+    this.alarm('mail', 'complaints', {
+      impact: 'Somebody marked a thank-you mail as spam. SES stops accounts at one complaint in a thousand.',
+      runbook: 'mail-reputation',
+      metric: mailMetric(configurationSetName, 'Complaint'),
+      above: 0,
+    });
+    this.alarm('mail', 'rejected', {
+      impact: 'SES found a virus in a mail of ours and did not send it.',
+      runbook: 'mail-reputation',
+      metric: mailMetric(configurationSetName, 'Reject'),
+      above: 0,
+    });
+  }
+
+  private alarm(of: string, what: string, props: Omit<ImpactAlarmProps, 'alarmName' | 'topic'>): void {
+    const id = `${of}-${what}`;
+    new ImpactAlarm(this, id, { ...props, alarmName: physicalName(this.stage, id), topic: this.topic });
+  }
+
+  private alarmTopic(): Topic {
+    const topic = new Topic(this, 'Alarms', {
+      topicName: physicalName(this.stage, 'alarms'),
+      displayName: `Afterlink ${this.stage.name}`,
+      enforceSSL: true,
+    });
+    // A policy of our own replaces the default one, which let CloudWatch in.
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        sid: 'AlarmsMayPublish',
+        effect: Effect.ALLOW,
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
+    if (this.stage.alarmEmail) topic.addSubscription(new EmailSubscription(this.stage.alarmEmail));
+    acknowledge(topic, {
+      'Serverless-SNSRedrivePolicy': 'SNS retries mail by itself, and the alarm stays to be seen in CloudWatch.',
+    });
+    new CfnOutput(this, 'AlarmTopicArn', { value: topic.topicArn });
+    return topic;
+  }
+
+  private dashboard(pipeline: PipelineStack): void {
+    const dashboard = new Dashboard(this, 'Dashboard', { dashboardName: physicalName(this.stage) });
+    const graph = (title: string, ...left: IMetric[]) => new GraphWidget({ title, left, width: 6, height: 6 });
+    const heading = (text: string) => new TextWidget({ markdown: `## ${text}`, width: 24, height: 1 });
+
+    dashboard.addWidgets(heading('stripe-webhook'));
+    const webhook = (['Accepted', 'Refused', 'Unsupported', 'Failed'] as const).map((metric) =>
+      functionMetric(this.stage, 'stripe-webhook', metric),
+    );
+    const mail = (['Send', 'Delivery', 'Bounce', 'Complaint'] as const).map((metric) =>
+      mailMetric(pipeline.names.configurationSet, metric),
+    );
+    dashboard.addWidgets(
+      graph('Requests', ...webhook),
+      graph('Errors', functionErrors(pipeline.names.webhook)),
+      graph('Mail', ...mail),
+    );
+
+    for (const { name, names } of pipeline.tasks) {
+      dashboard.addWidgets(heading(name));
+      dashboard.addWidgets(
+        graph(
+          'Messages',
+          ...(['Handled', 'Done', 'Skipped', 'Retried', 'Parked', 'Unknown'] as const).map((metric) =>
+            functionMetric(this.stage, name, metric),
+          ),
+        ),
+        graph(
+          'Duration, ms',
+          functionMetric(this.stage, name, 'Duration', Stats.p(50)),
+          functionMetric(this.stage, name, 'Duration', Stats.p(99)),
+        ),
+        graph('Oldest message, s', queueMetric(names.queue, 'ApproximateAgeOfOldestMessage')),
+        graph(
+          'Waiting',
+          queueMetric(names.queue, 'ApproximateNumberOfMessagesVisible'),
+          queueMetric(names.dlq, 'ApproximateNumberOfMessagesVisible'),
+        ),
+      );
+    }
+  }
+}

@@ -1,0 +1,213 @@
+import { ArnFormat, CfnOutput } from 'aws-cdk-lib';
+import { EventBus } from 'aws-cdk-lib/aws-events';
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { type Code, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
+import {
+  CloudWatchDimensionSource,
+  ConfigurationSet,
+  EmailSendingEvent,
+  EventDestination,
+  SuppressionReasons,
+} from 'aws-cdk-lib/aws-ses';
+import type { Construct } from 'constructs';
+import { acknowledge } from '../acknowledge.ts';
+import { PartnerDoor } from '../constructs/partner-door.ts';
+import { output, QueueTask } from '../constructs/queue-task.ts';
+import { allow, RustFunction } from '../constructs/rust-function.ts';
+import { sessionOutcome } from '../event-patterns.ts';
+import { physicalName, type Stage } from '../stages.ts';
+import type { DataStack } from './data.ts';
+import { StageStack } from './stage-stack.ts';
+
+export interface PipelineProps {
+  readonly stage: Stage;
+  readonly data: DataStack;
+  /** The built function of a name. */
+  readonly code: (name: string) => Code;
+}
+
+/** Doors, buses and tasks: all that moves, and nothing that must be kept. */
+export class PipelineStack extends StageStack {
+  readonly fulfilmentBus: EventBus;
+  readonly tasks: readonly QueueTask[];
+  readonly partner?: PartnerDoor;
+  /** Names as text, for alarms and documents of another stack. */
+  readonly names: { readonly webhook: string; readonly configurationSet: string };
+
+  constructor(scope: Construct, props: PipelineProps) {
+    const { stage, data } = props;
+    super(scope, stage, 'pipeline', { description: `Afterlink ${stage.name}: doors, buses, tasks` });
+
+    this.fulfilmentBus = this.bus('Fulfilment', stage);
+    this.bus('Acquisition', stage);
+    if (stage.partnerEventSource) {
+      const eventSource = stage.partnerEventSource;
+      this.partner = new PartnerDoor(this, 'Partner', { stage, eventSource, target: this.fulfilmentBus });
+    }
+
+    const configurationSetName = this.configurationSet(stage);
+    this.names = { webhook: this.webhook(props).functionName, configurationSet: configurationSetName };
+    this.tasks = [this.thankYouEmail(props, configurationSetName), this.contributionRecords(props)];
+    this.addStackDependency(data);
+  }
+
+  private webhook({ stage, code }: PipelineProps): RustFunction {
+    const name = 'stripe-webhook';
+    const webhook = new RustFunction(this, 'StripeWebhook', {
+      stage,
+      name,
+      code: code(name),
+      description: "Verifies Stripe's signature and puts the event on the fulfilment bus",
+      environment: {
+        FULFILMENT_BUS: this.fulfilmentBus.eventBusName,
+        SIGNING_SECRET_NAME: stage.signingSecretName,
+      },
+      may: {
+        bus: [allow(['events:PutEvents'], [this.fulfilmentBus.eventBusArn])],
+        secret: [allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.signingSecretName)])],
+      },
+    });
+    // Anyone may knock: the signature decides, and the function answers 405 to what is no POST.
+    const { url } = webhook.function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE });
+    new CfnOutput(this, 'WebhookUrl', { value: url });
+    output(this, name, 'FunctionName', webhook.functionName);
+    return webhook;
+  }
+
+  private thankYouEmail({ stage, data, code }: PipelineProps, configurationSetName: string): QueueTask {
+    const name = 'thank-you-email';
+    const { organisation, address } = stage.mail;
+    const task = new QueueTask(this, 'ThankYouEmail', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Sends the thank-you, payment-pending and payment-failed mails',
+      impact: 'People who paid get no thank-you mail, or not in time.',
+      atMostOnce: true,
+      bus: this.fulfilmentBus,
+      pattern: sessionOutcome(stage),
+      // SES starts accounts at 14 mails a second.
+      maxConcurrency: 5,
+      environment: {
+        EFFECTS_TABLE: data.effects.tableName,
+        SENDER: mailbox(organisation, address),
+        CONFIGURATION_SET: configurationSetName,
+      },
+      may: {
+        ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
+        mail: [this.allowMail(stage, configurationSetName)],
+      },
+    });
+    if (stage.name === 'local') {
+      const reason = 'The local cloud judges SendEmail on every resource only.';
+      acknowledge(task, { 'AwsSolutions-IAM5[Resource::*]': reason, 'Serverless-LambdaStarPermissions': reason });
+    }
+    return task;
+  }
+
+  /** Mail from the one address, over the one configuration set. */
+  private allowMail(stage: Stage, configurationSetName: string): PolicyStatement {
+    // The local cloud knows neither the resource nor the sender of a SendEmail call.
+    if (stage.name === 'local') return allow(['ses:SendEmail'], ['*']);
+
+    const { address, identity, sandboxRecipients = [] } = stage.mail;
+    const arn = (resource: string, resourceName: string) => this.formatArn({ service: 'ses', resource, resourceName });
+    return allow(
+      ['ses:SendEmail'],
+      [
+        arn('identity', identity),
+        arn('configuration-set', configurationSetName),
+        ...sandboxRecipients.map((recipient) => arn('identity', recipient)),
+      ],
+      { StringEquals: { 'ses:FromAddress': address } },
+    );
+  }
+
+  private contributionRecords({ stage, data, code }: PipelineProps): QueueTask {
+    const name = 'contribution-records';
+    return new QueueTask(this, 'ContributionRecords', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Keeps the contribution and supporter records',
+      impact: 'Payments are missing from the contribution and supporter records.',
+      atMostOnce: false,
+      bus: this.fulfilmentBus,
+      pattern: sessionOutcome(stage),
+      maxConcurrency: 10,
+      environment: {
+        CONTRIBUTIONS_TABLE: data.contributions.tableName,
+        SUPPORTERS_TABLE: data.supporters.tableName,
+        EFFECTS_TABLE: data.effects.tableName,
+        SUPPORTER_NAMESPACE: stage.supporterNamespace,
+      },
+      // A transaction is authorised as the single operations in it.
+      may: {
+        records: [
+          allow(['dynamodb:PutItem'], [data.contributions.tableArn]),
+          allow(['dynamodb:PutItem', 'dynamodb:DeleteItem'], [data.supporters.tableArn]),
+          allow(['dynamodb:UpdateItem'], [data.effects.tableArn]),
+        ],
+      },
+    });
+  }
+
+  /** Counts bounces and complaints, and stops mail to addresses that produced one. */
+  private configurationSet(stage: Stage): string {
+    const configurationSetName = physicalName(stage, 'mail');
+    const set = new ConfigurationSet(this, 'MailConfiguration', {
+      configurationSetName,
+      reputationMetrics: true,
+      suppressionReasons: SuppressionReasons.BOUNCES_AND_COMPLAINTS,
+    });
+    set.addEventDestination('Metrics', {
+      destination: EventDestination.cloudWatchDimensions([
+        {
+          // SES tags every mail with its configuration set by itself.
+          source: CloudWatchDimensionSource.MESSAGE_TAG,
+          name: 'ses:configuration-set',
+          defaultValue: configurationSetName,
+        },
+      ]),
+      events: [
+        EmailSendingEvent.SEND,
+        EmailSendingEvent.DELIVERY,
+        EmailSendingEvent.REJECT,
+        EmailSendingEvent.BOUNCE,
+        EmailSendingEvent.COMPLAINT,
+      ],
+    });
+    return configurationSetName;
+  }
+
+  /** Secrets Manager appends six characters of its own to the name. */
+  private secretArn(name: string): string {
+    const resourceName = `${name}-??????`;
+    return this.formatArn({
+      service: 'secretsmanager',
+      resource: 'secret',
+      resourceName,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+  }
+
+  private bus(id: string, stage: Stage): EventBus {
+    const bus = new EventBus(this, `${id}Bus`, { eventBusName: physicalName(stage, id.toLowerCase()) });
+    new CfnOutput(this, `${id}BusName`, { value: bus.eventBusName });
+    return bus;
+  }
+}
+
+/** A From header value: `Example Project <thanks@example.org>`, quoted or encoded where the name needs it. */
+export function mailbox(name: string, address: string): string {
+  return `${phrase(name)} <${address}>`;
+}
+
+function phrase(name: string): string {
+  if (/^[\w !#$%&'*+/=?^`{|}~-]+$/.test(name)) return name;
+  if (/^[\x20-\x7e]+$/.test(name)) return `"${name.replace(/["\\]/g, '\\$&')}"`;
+  // RFC 2047: SES takes ASCII only, and an encoded word has at most 75 characters.
+  const encoded = `=?UTF-8?B?${Buffer.from(name).toString('base64')}?=`;
+  if (encoded.length > 75) throw new Error(`The organisation "${name}" is too long for the From header.`);
+  return encoded;
+}

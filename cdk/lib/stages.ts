@@ -1,0 +1,157 @@
+import { Duration, type Environment } from 'aws-cdk-lib';
+import { Architecture } from 'aws-cdk-lib/aws-lambda';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+
+export const STAGE_NAMES = ['local', 'test', 'live'] as const;
+export type StageName = (typeof STAGE_NAMES)[number];
+
+/**
+ * Everything that differs between one deployment and another.
+ *
+ * A stage is a value in the code, not a CloudFormation parameter: what will be
+ * deployed can be read, reviewed and tested before it is.
+ */
+export interface Stage {
+  readonly name: StageName;
+  /** Which half of Stripe this stage listens to: live payments, or test mode. */
+  readonly livemode: boolean;
+  /** Account and region. Without it the stage goes wherever the AWS credentials point. */
+  readonly env?: Environment;
+  readonly mail: Mail;
+  /**
+   * The Stripe event destination's partner event source, `aws.partner/stripe.com/ed_…`.
+   * Without it events come through the webhook only.
+   */
+  readonly partnerEventSource?: string;
+  /** The Secrets Manager secret with Stripe's webhook signing secrets, by name. */
+  readonly signingSecretName: string;
+  /**
+   * The UUID that supporter ids are derived in. Choose one for each deployment and never
+   * change it: another namespace makes another supporter of everyone.
+   */
+  readonly supporterNamespace: string;
+  readonly logRetention: RetentionDays;
+  /** Whether the records outlive the stack: deletion protection on, and retained when it goes. */
+  readonly durable: boolean;
+  /** Who is told when something breaks. Only a stage with an operations stack has it. */
+  readonly alarmEmail?: string;
+  /** How long a message waits after its first and its later failures. */
+  readonly retry: { readonly base: Duration; readonly cap: Duration };
+  readonly functionTimeout: Duration;
+  readonly architecture: Architecture;
+  /**
+   * Whether queues and buckets refuse plain HTTP. Only the local cloud, which speaks
+   * nothing else on loopback, leaves the statement out.
+   */
+  readonly tlsOnly: boolean;
+}
+
+export interface Mail {
+  /** The name people see in their inbox. */
+  readonly organisation: string;
+  readonly address: string;
+  /** The SES identity the address belongs to: its domain, or the address itself. */
+  readonly identity: string;
+  /** Whether this app creates the identity. False when the account already has it. */
+  readonly createIdentity: boolean;
+  /**
+   * Verified recipients of an account in the SES sandbox, which also asks for permission on
+   * the recipient's identity. Leave it out once the account has production access.
+   */
+  readonly sandboxRecipients?: readonly string[];
+}
+
+const deployed = {
+  durable: true,
+  retry: { base: Duration.seconds(30), cap: Duration.hours(1) },
+  functionTimeout: Duration.seconds(30),
+  architecture: Architecture.ARM_64,
+  tlsOnly: true,
+} as const;
+
+export const stages: Readonly<Record<StageName, Stage>> = {
+  local: {
+    name: 'local',
+    livemode: false,
+    env: { account: '000000000000', region: 'us-east-1' },
+    mail: {
+      organisation: 'Example Project',
+      address: 'thanks@example.org',
+      identity: 'example.org',
+      createIdentity: true,
+    },
+    signingSecretName: 'afterlink/local/stripe-signing-secret',
+    supporterNamespace: '5d0f7c1e-6f0e-4c39-9c55-0c2c6f1f2a10',
+    logRetention: RetentionDays.ONE_DAY,
+    durable: false,
+    // Short enough that a person watching, or a test, sees a retry happen.
+    retry: { base: Duration.seconds(1), cap: Duration.seconds(5) },
+    functionTimeout: Duration.seconds(10),
+    architecture: Architecture.X86_64,
+    tlsOnly: false,
+  },
+  test: {
+    ...deployed,
+    name: 'test',
+    livemode: false,
+    mail: {
+      organisation: 'Example Project (test)',
+      address: 'thanks@test.example.org',
+      identity: 'test.example.org',
+      createIdentity: true,
+      sandboxRecipients: ['you@example.org'],
+    },
+    signingSecretName: 'afterlink/test/stripe-signing-secret',
+    supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000001',
+    logRetention: RetentionDays.ONE_MONTH,
+    // Test payments are nobody's books: the stage can be thrown away and made again.
+    durable: false,
+    alarmEmail: 'engineers@example.org',
+  },
+  live: {
+    ...deployed,
+    name: 'live',
+    livemode: true,
+    mail: {
+      organisation: 'Example Project',
+      address: 'thanks@example.org',
+      identity: 'example.org',
+      createIdentity: true,
+    },
+    partnerEventSource: 'aws.partner/stripe.com/ed_EXAMPLE',
+    signingSecretName: 'afterlink/live/stripe-signing-secret',
+    supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000002',
+    logRetention: RetentionDays.THREE_MONTHS,
+    alarmEmail: 'engineers@example.org',
+  },
+};
+
+/** The stage of that name, which was given with `option`. */
+export function stageFrom(given: unknown, option: string): Stage {
+  const name = STAGE_NAMES.find((candidate) => candidate === given);
+  if (name === undefined) {
+    const trouble = given === undefined ? 'No stage was given' : `There is no stage "${String(given)}"`;
+    throw new Error(`${trouble}. Say which with ${option}${STAGE_NAMES.join('|')}.`);
+  }
+  return stages[name];
+}
+
+/** Names in the account, so that people meet the same words in alarms, consoles and logs. */
+export function physicalName(stage: Stage, ...parts: string[]): string {
+  return ['afterlink', stage.name, ...parts].join('-');
+}
+
+/** The values of a stage that are still the example's, by their path in this file. */
+export function exampleValues(stage: Stage): string[] {
+  if (stage.name === 'local') return [];
+  const isExample = (value: string) => /example\.org$|^eeeeeeee-|_EXAMPLE$/.test(value);
+  const values: Record<string, string | undefined> = {
+    'mail.address': stage.mail.address,
+    'mail.identity': stage.mail.identity,
+    'mail.sandboxRecipients': stage.mail.sandboxRecipients?.find(isExample),
+    partnerEventSource: stage.partnerEventSource,
+    supporterNamespace: stage.supporterNamespace,
+    alarmEmail: stage.alarmEmail,
+  };
+  return Object.keys(values).filter((key) => values[key] !== undefined && isExample(values[key]));
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { STAGE_NAMES, stages } from '../lib/stages.ts';
+import { synthesizedStage } from './synthesized.ts';
+
+const TABLES: Record<string, { keys: string[]; expiry?: string }> = {
+  Contributions: { keys: ['payment_id'], expiry: 'expires_at' },
+  Supporters: { keys: ['supporter_id', 'payment_id'], expiry: 'expires_at' },
+  Consents: { keys: ['supporter_id', 'record'] },
+  Effects: { keys: ['payment_id', 'effect'] },
+};
+
+for (const name of STAGE_NAMES) {
+  const stage = stages[name];
+  const synthesized = synthesizedStage(name);
+
+  describe(`the data stack of stage ${name}`, () => {
+    it('keeps four tables with the keys of the design', () => {
+      const tables = synthesized.all('AWS::DynamoDB::Table');
+      assert.equal(tables.length, 4);
+      for (const [id, { keys, expiry }] of Object.entries(TABLES)) {
+        const found = tables.find((candidate) => candidate.id.startsWith(id));
+        assert.ok(found, id);
+        const { KeySchema, AttributeDefinitions, TimeToLiveSpecification } = found.Properties;
+        assert.deepEqual(
+          KeySchema.map((key: { AttributeName: string }) => key.AttributeName),
+          keys,
+        );
+        assert.deepEqual(
+          KeySchema.map((key: { KeyType: string }) => key.KeyType),
+          ['HASH', 'RANGE'].slice(0, keys.length),
+        );
+        assert.ok(
+          AttributeDefinitions.every((attribute: { AttributeType: string }) => attribute.AttributeType === 'S'),
+        );
+        assert.equal(TimeToLiveSpecification?.AttributeName, expiry, `${id} expires by`);
+      }
+    });
+
+    it('pays for tables by request and can go back to any second', () => {
+      for (const { Properties } of synthesized.all('AWS::DynamoDB::Table')) {
+        assert.equal(Properties.BillingMode, 'PAY_PER_REQUEST');
+        assert.deepEqual(Properties.PointInTimeRecoverySpecification, { PointInTimeRecoveryEnabled: true });
+      }
+    });
+
+    it(`${stage.durable ? 'keeps' : 'lets go of'} its records when the stack goes`, () => {
+      const policy = stage.durable ? 'Retain' : 'Delete';
+      const stateful = [
+        'AWS::DynamoDB::Table',
+        'AWS::S3::Bucket',
+        'AWS::SecretsManager::Secret',
+        'AWS::SES::EmailIdentity',
+      ];
+      for (const resource of stateful.flatMap((type) => synthesized.all(type))) {
+        assert.equal(resource.DeletionPolicy, policy, resource.id);
+        assert.equal(resource.UpdateReplacePolicy, policy, resource.id);
+      }
+      for (const { Properties } of synthesized.all('AWS::DynamoDB::Table')) {
+        assert.equal(Properties.DeletionProtectionEnabled, stage.durable);
+      }
+    });
+
+    it('keeps templates private, encrypted and versioned, and old versions for 90 days', () => {
+      const [bucket, ...more] = synthesized.all('AWS::S3::Bucket');
+      assert.equal(more.length, 0);
+      const { Properties } = bucket ?? assert.fail('no bucket');
+      assert.deepEqual(Object.values(Properties.PublicAccessBlockConfiguration), [true, true, true, true]);
+      const [{ ServerSideEncryptionByDefault }] = Properties.BucketEncryption.ServerSideEncryptionConfiguration;
+      assert.deepEqual(ServerSideEncryptionByDefault, { SSEAlgorithm: 'AES256' });
+      assert.deepEqual(Properties.VersioningConfiguration, { Status: 'Enabled' });
+      const [rule] = Properties.LifecycleConfiguration.Rules;
+      assert.equal(rule.NoncurrentVersionExpiration.NoncurrentDays, 90);
+      assert.equal(rule.AbortIncompleteMultipartUpload.DaysAfterInitiation, 7);
+      assert.equal(rule.ExpirationInDays, undefined, 'current templates never expire');
+    });
+
+    it(`${stage.tlsOnly ? 'refuses' : 'accepts'} plain HTTP for templates`, () => {
+      const refusals = synthesized
+        .all('AWS::S3::BucketPolicy')
+        .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+        .filter(({ Effect, Condition }) => Effect === 'Deny' && Condition.Bool['aws:SecureTransport'] === 'false');
+      assert.equal(refusals.length, stage.tlsOnly ? 1 : 0);
+    });
+
+    it('makes a signing secret that nobody knows, until the owner puts it in', () => {
+      const { Properties } = synthesized.one('AWS::SecretsManager::Secret', 'Name', stage.signingSecretName);
+      assert.deepEqual(Properties.GenerateSecretString, { PasswordLength: 64, ExcludePunctuation: true });
+      assert.equal(Properties.SecretString, undefined);
+    });
+
+    it('creates the mail identity', () => {
+      synthesized.one('AWS::SES::EmailIdentity', 'EmailIdentity', stage.mail.identity);
+    });
+
+    it('names what others need', () => {
+      const outputs = [
+        'ContributionsTableName',
+        'SupportersTableName',
+        'ConsentsTableName',
+        'EffectsTableName',
+        'TemplatesBucketName',
+        'SigningSecretName',
+        ...(name === 'local' ? [] : ['DkimRecord1', 'DkimRecord2', 'DkimRecord3']),
+      ];
+      assert.deepEqual(synthesized.outputs('data'), outputs);
+    });
+  });
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import type { StageName } from '../lib/stages.ts';
+import { type Json, matches } from './event-pattern-matcher.ts';
+import { synthesizedStage, TASKS } from './synthesized.ts';
+
+const FIXTURES = new URL('../../shared/testkit/fixtures/', import.meta.url);
+const WEBHOOK = 'afterlink.webhook';
+const PARTNER_TEST = 'aws.partner/stripe.com/ed_test_61Fixture';
+const PARTNER_LIVE = 'aws.partner/stripe.com/ed_61Fixture';
+
+type Event = { [key: string]: Json };
+
+function fixture(name: string): Event {
+  return JSON.parse(readFileSync(new URL(`${name}.json`, FIXTURES), 'utf8'));
+}
+
+/** A Stripe event as it is on the bus: the type of Stripe's event outside, the event inside. */
+function envelope(detail: Event, source: string): Event {
+  return {
+    version: '0',
+    id: '17e8dff5-0000-4000-8000-aeac02b6ac3f',
+    'detail-type': detail.type,
+    source,
+    account: '123456789012',
+    time: '2026-11-18T11:06:40Z',
+    region: 'eu-west-1',
+    resources: [],
+    detail,
+  };
+}
+
+function session(event: Event): Event {
+  return (event.data as Event).object as Event;
+}
+
+/** The rules of a stage that an event passes, by their names without the stage's. */
+function passed(stage: StageName, event: Event): string[] {
+  return synthesizedStage(stage)
+    .all('AWS::Events::Rule')
+    .filter(({ Properties }) => matches(Properties.EventPattern, event))
+    .map(({ Properties }) => Properties.Name.replace(`afterlink-${stage}-`, ''))
+    .filter((rule) => rule !== 'forward')
+    .sort();
+}
+
+const BOTH = [...TASKS].sort();
+
+describe('the rules', () => {
+  const check = (name: string, expected: string[]) => {
+    assert.deepEqual(passed('test', envelope(fixture(name), WEBHOOK)), expected, name);
+  };
+
+  it('pass what happens to a session of ours', () => {
+    check('session_completed_paid', BOTH);
+    check('session_no_payment_required', BOTH);
+    check('session_subscription', BOTH);
+    check('session_adaptive_pricing', BOTH);
+    check('session_async_payment_succeeded', BOTH);
+    check('session_async_payment_failed', BOTH);
+  });
+
+  it('pass a session that is still unpaid, which is recorded and written about', () => {
+    check('session_completed_unpaid', BOTH);
+  });
+
+  it('pass every age of session', () => {
+    check('session_2020_sparse', BOTH);
+    check('session_2024_currency_conversion', BOTH);
+  });
+
+  it('do not pass a session of another business', () => {
+    check('session_of_another_business', []);
+    const bare = fixture('session_completed_paid');
+    session(bare).metadata = null;
+    assert.deepEqual(passed('test', envelope(bare, WEBHOOK)), []);
+  });
+
+  it('do not pass a session that sells nothing', () => {
+    check('session_setup', []);
+  });
+
+  it('do not pass a late success that is not paid', () => {
+    const event = fixture('session_async_payment_succeeded');
+    session(event).payment_status = 'unpaid';
+    assert.deepEqual(passed('test', envelope(event, WEBHOOK)), []);
+  });
+
+  it('do not pass what no task reacts to yet', () => {
+    check('refund_created', []);
+    check('dispute_closed_inquiry', []);
+    check('thin_session_completed', []);
+    assert.deepEqual(
+      passed('test', envelope({ ...fixture('session_completed_paid'), type: 'checkout.session.expired' }, WEBHOOK)),
+      [],
+    );
+  });
+
+  it('keep live and test payments apart', () => {
+    const live = envelope(fixture('session_livemode'), WEBHOOK);
+    const test = envelope(fixture('session_completed_paid'), WEBHOOK);
+    assert.deepEqual([passed('live', live), passed('live', test)], [BOTH, []]);
+    assert.deepEqual([passed('test', live), passed('test', test)], [[], BOTH]);
+    assert.deepEqual([passed('local', live), passed('local', test)], [[], BOTH]);
+  });
+
+  it('know the three doors and no other', () => {
+    const event = fixture('session_completed_paid');
+    for (const source of [PARTNER_TEST, WEBHOOK, 'afterlink.reconcile']) {
+      assert.deepEqual(passed('test', envelope(event, source)), BOTH, source);
+    }
+    for (const source of ['afterlink', 'afterlink.webhooks', 'stripe.com', 'aws.partner/example.org/ed_1']) {
+      assert.deepEqual(passed('test', envelope(event, source)), [], source);
+    }
+  });
+
+  it('pass an envelope as Stripe sends it', () => {
+    assert.deepEqual(passed('test', fixture('envelope_partner')), BOTH);
+  });
+});
+
+describe('the forward rule', () => {
+  const forwards = (event: Event) => {
+    const rule = synthesizedStage('live').one('AWS::Events::Rule', 'Name', 'afterlink-live-forward');
+    return matches(rule.Properties.EventPattern, event);
+  };
+
+  it("passes exactly what some task's rule would pass", () => {
+    const names = [
+      'completed_paid',
+      'completed_unpaid',
+      'async_payment_succeeded',
+      'async_payment_failed',
+      'of_another_business',
+      'setup',
+      'subscription',
+    ];
+    for (const name of names) {
+      for (const livemode of [true, false]) {
+        const event = envelope({ ...fixture(`session_${name}`), livemode }, PARTNER_LIVE);
+        assert.equal(forwards(event), passed('live', event).length > 0, `${name}, livemode ${livemode}`);
+      }
+    }
+  });
+
+  it('passes nothing that does not come from Stripe', () => {
+    assert.equal(forwards(envelope(fixture('session_livemode'), PARTNER_LIVE)), true);
+    assert.equal(forwards(envelope(fixture('session_livemode'), WEBHOOK)), false);
+  });
+});
+
+describe('the matcher of these tests', () => {
+  it('refuses an operator that it does not know', () => {
+    assert.throws(() => matches({ a: [{ suffix: 'b' }] }, { a: 'ab' }), /does not know the operator suffix/);
+  });
+
+  it('asks for one of several alternatives beside everything else', () => {
+    const pattern = { a: ['1'], $or: [{ b: ['2'] }, { c: ['3'] }] };
+    assert.equal(matches(pattern, { a: '1', b: '2' }), true);
+    assert.equal(matches(pattern, { a: '1', c: '3' }), true);
+    assert.equal(matches(pattern, { a: '1' }), false);
+    assert.equal(matches(pattern, { a: '0', b: '2' }), false);
+  });
+
+  it('asks for nothing to be there only where the pattern says so', () => {
+    assert.equal(matches({ a: [{ exists: false }] }, {}), true);
+    assert.equal(matches({ a: [{ exists: true }] }, {}), false);
+    assert.equal(matches({ a: { b: [{ exists: true }] } }, { a: null }), false);
+  });
+});

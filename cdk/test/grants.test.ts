@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { STAGE_NAMES, stages } from '../lib/stages.ts';
+import { type Resource, synthesizedStage } from './synthesized.ts';
+
+interface Statement {
+  readonly Effect: string;
+  readonly Action: string | string[];
+  readonly Resource: unknown;
+  readonly Condition?: unknown;
+}
+
+/** What a function may touch, and with which calls. */
+type Grants = Readonly<Record<string, readonly string[]>>;
+
+const QUEUE_TASK: Grants = {
+  'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
+  'its queue': ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'],
+  'its dead-letter queue': ['sqs:SendMessage'],
+};
+
+const GRANTS: Readonly<Record<string, Grants>> = {
+  'stripe-webhook': {
+    'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    'the fulfilment bus': ['events:PutEvents'],
+    'the signing secret': ['secretsmanager:GetSecretValue'],
+  },
+  'thank-you-email': {
+    ...QUEUE_TASK,
+    Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
+  },
+  'contribution-records': {
+    ...QUEUE_TASK,
+    Contributions: ['dynamodb:PutItem'],
+    Supporters: ['dynamodb:DeleteItem', 'dynamodb:PutItem'],
+    Effects: ['dynamodb:UpdateItem'],
+  },
+};
+
+for (const name of STAGE_NAMES) {
+  const stage = stages[name];
+  const synthesized = synthesizedStage(name);
+  const mail: Grants =
+    name === 'local'
+      ? // The local cloud knows neither the resource nor the sender of a mail.
+        { '"*"': ['ses:SendEmail'] }
+      : {
+          'the sender identity': ['ses:SendEmail'],
+          'the configuration set': ['ses:SendEmail'],
+          ...(stage.mail.sandboxRecipients && { 'a sandbox recipient': ['ses:SendEmail'] }),
+        };
+  const roles = synthesized.all('AWS::IAM::Role');
+  const statementsOf = (role: Resource): Statement[] =>
+    (role.Properties.Policies ?? []).flatMap(
+      ({ PolicyDocument }: { PolicyDocument: { Statement: Statement[] } }) => PolicyDocument.Statement,
+    );
+  const roleOf = (task: string): Resource => {
+    const lambda = synthesized.one('AWS::Lambda::Function', 'FunctionName', `afterlink-${name}-${task}`);
+    const id = lambda.Properties.Role['Fn::GetAtt'][0];
+    return roles.find((role) => role.id === id) ?? assert.fail(`no role for ${task}`);
+  };
+
+  describe(`grants of stage ${name}`, () => {
+    for (const [task, grants] of Object.entries(GRANTS)) {
+      it(`${task} may do what it does and nothing else`, () => {
+        const given: Record<string, string[]> = {};
+        for (const { Effect, Action, Resource } of statementsOf(roleOf(task))) {
+          assert.equal(Effect, 'Allow');
+          for (const resource of [Resource].flat().map((one) => describeResource(one, task))) {
+            given[resource] = [...(given[resource] ?? []), ...[Action].flat()].sort();
+          }
+        }
+        assert.deepEqual(given, { ...grants, ...(task === 'thank-you-email' && mail) });
+      });
+    }
+
+    it('mail may be sent from one address only', () => {
+      const send = statementsOf(roleOf('thank-you-email')).find(({ Action }) => Action === 'ses:SendEmail');
+      const condition = { StringEquals: { 'ses:FromAddress': stage.mail.address } };
+      assert.deepEqual(send?.Condition, name === 'local' ? undefined : condition);
+    });
+
+    it('every function has a role of its own, which only Lambda may take', () => {
+      const own = new Set(Object.keys(GRANTS).map((task) => roleOf(task).id));
+      assert.equal(own.size, Object.keys(GRANTS).length);
+      for (const task of Object.keys(GRANTS)) {
+        const [{ Action, Principal }, ...more] = roleOf(task).Properties.AssumeRolePolicyDocument.Statement;
+        assert.deepEqual(
+          { Action, Principal, more },
+          { Action: 'sts:AssumeRole', Principal: { Service: 'lambda.amazonaws.com' }, more: [] },
+        );
+      }
+    });
+
+    it('no role has a policy that AWS manages, and only the forward rule has a policy beside its role', () => {
+      for (const { id, Properties } of roles) assert.equal(Properties.ManagedPolicyArns, undefined, id);
+      assert.deepEqual(synthesized.all('AWS::IAM::ManagedPolicy'), []);
+      const beside = synthesized
+        .all('AWS::IAM::Policy')
+        .flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
+      const bus = synthesized.one('AWS::Events::EventBus', 'Name', `afterlink-${name}-fulfilment`);
+      const forward = { Action: 'events:PutEvents', Effect: 'Allow', Resource: { 'Fn::GetAtt': [bus.id, 'Arn'] } };
+      assert.deepEqual(beside, stage.partnerEventSource ? [forward] : []);
+      assert.equal(roles.length, Object.keys(GRANTS).length + beside.length);
+    });
+
+    it('nothing is allowed with a wildcard', () => {
+      const policies = ['AWS::IAM::Policy', 'AWS::SQS::QueuePolicy', 'AWS::S3::BucketPolicy', 'AWS::SNS::TopicPolicy'];
+      const statements: Statement[] = [
+        ...roles.flatMap(statementsOf),
+        ...policies
+          .flatMap((type) => synthesized.all(type))
+          .flatMap(({ Properties }) => Properties.PolicyDocument.Statement),
+      ];
+      for (const { Effect, Action, Resource } of statements) {
+        if (Effect !== 'Allow') continue;
+        for (const action of [Action].flat()) assert.ok(!action.includes('*'), action);
+        if (name === 'local' && Action === 'ses:SendEmail') continue;
+        assert.ok(!JSON.stringify(Resource).includes('*'), JSON.stringify(Resource));
+      }
+    });
+
+    it('no template holds a secret', () => {
+      const text = JSON.stringify(synthesized.templates);
+      assert.doesNotMatch(text, /whsec_[A-Za-z0-9]|[rs]k_(live|test)_|AKIA[A-Z0-9]|resolve:secretsmanager/);
+    });
+  });
+
+  /** A resource of a statement, in the words of the table above. */
+  function describeResource(resource: unknown, task: string): string {
+    const text = JSON.stringify(resource);
+    const is = (type: string, property: string, value: string) =>
+      text === JSON.stringify({ 'Fn::GetAtt': [synthesized.one(type, property, value).id, 'Arn'] });
+    const table = /:ExportsOutputFnGetAtt(\w+?)[0-9A-F]{8}Arn/.exec(text)?.[1];
+    if (table) return table;
+    if (is('AWS::Logs::LogGroup', 'LogGroupName', `/aws/lambda/afterlink-${name}-${task}`)) return 'its log group';
+    if (is('AWS::Events::EventBus', 'Name', `afterlink-${name}-fulfilment`)) return 'the fulfilment bus';
+    if (text.includes(`:secret:${stage.signingSecretName}-??????"`)) return 'the signing secret';
+    if (text.includes(`:identity/${stage.mail.identity}"`)) return 'the sender identity';
+    if (text.includes(`:configuration-set/afterlink-${name}-mail"`)) return 'the configuration set';
+    if (stage.mail.sandboxRecipients?.some((recipient) => text.includes(`:identity/${recipient}"`)))
+      return 'a sandbox recipient';
+    if (task !== 'stripe-webhook') {
+      if (is('AWS::SQS::Queue', 'QueueName', `afterlink-${name}-${task}`)) return 'its queue';
+      if (is('AWS::SQS::Queue', 'QueueName', `afterlink-${name}-${task}-dlq`)) return 'its dead-letter queue';
+    }
+    return text;
+  }
+}

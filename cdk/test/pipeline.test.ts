@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { STAGE_NAMES, stages } from '../lib/stages.ts';
+import { type Resource, synthesizedStage, TASKS } from './synthesized.ts';
+
+const FUNCTIONS = ['stripe-webhook', ...TASKS];
+const FOURTEEN_DAYS = 14 * 24 * 60 * 60;
+
+for (const name of STAGE_NAMES) {
+  const stage = stages[name];
+  const synthesized = synthesizedStage(name);
+  const physical = (what: string) => `afterlink-${name}-${what}`;
+  const queue = (what: string) => synthesized.one('AWS::SQS::Queue', 'QueueName', physical(what));
+  const rule = (what: string) => synthesized.one('AWS::Events::Rule', 'Name', physical(what));
+  const lambda = (what: string) => synthesized.one('AWS::Lambda::Function', 'FunctionName', physical(what));
+  const arnOf = ({ id }: Resource) => ({ 'Fn::GetAtt': [id, 'Arn'] });
+
+  /** Who may send to a queue, by the ARN of the rule. */
+  const sendersTo = (target: Resource) =>
+    synthesized
+      .all('AWS::SQS::QueuePolicy')
+      .filter(({ Properties }) => Properties.Queues.some(({ Ref }: { Ref: string }) => Ref === target.id))
+      .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+      .filter(({ Effect, Principal }) => Effect === 'Allow' && Principal.Service === 'events.amazonaws.com')
+      .map(({ Condition }) => Condition.ArnEquals['aws:SourceArn']);
+
+  describe(`every task of stage ${name}`, () => {
+    for (const task of TASKS) {
+      const dlq = queue(`${task}-dlq`);
+
+      it(`${task}: its rule feeds its queue, and its dead-letter queue when that fails`, () => {
+        const { Properties } = rule(task);
+        assert.equal(Properties.State, 'ENABLED');
+        assert.deepEqual(Properties.EventBusName, {
+          Ref: synthesized.one('AWS::Events::EventBus', 'Name', physical('fulfilment')).id,
+        });
+        const [target, ...more] = Properties.Targets;
+        assert.equal(more.length, 0);
+        assert.deepEqual(target.Arn, arnOf(queue(task)));
+        assert.deepEqual(target.DeadLetterConfig, { Arn: arnOf(dlq) });
+        assert.deepEqual(target.RetryPolicy, { MaximumEventAgeInSeconds: 86400, MaximumRetryAttempts: 185 });
+        assert.equal(
+          target.InputTransformer ?? target.InputPath ?? target.Input,
+          undefined,
+          'the event travels as it is',
+        );
+      });
+
+      it(`${task}: its rule, and no other, may send to both queues`, () => {
+        for (const target of [queue(task), dlq]) assert.deepEqual(sendersTo(target), [arnOf(rule(task))]);
+      });
+
+      it(`${task}: its queue hides a message six times as long as the function may run`, () => {
+        assert.equal(lambda(task).Properties.Timeout, stage.functionTimeout.toSeconds());
+        assert.ok(queue(task).Properties.VisibilityTimeout >= 6 * lambda(task).Properties.Timeout);
+      });
+
+      it(`${task}: its queue gives up after about ten hours`, () => {
+        const { RedrivePolicy, MessageRetentionPeriod } = queue(task).Properties;
+        assert.deepEqual(RedrivePolicy, { deadLetterTargetArn: arnOf(dlq), maxReceiveCount: 17 });
+        let hours = 0;
+        for (let receive = 1; receive < RedrivePolicy.maxReceiveCount; receive++) {
+          hours += Math.min(30 * 2 ** (receive - 1), 3600) / 3600;
+        }
+        assert.ok(hours > 9 && hours < 11, `${hours} hours`);
+        assert.ok(MessageRetentionPeriod > 2 * hours * 3600, 'a message does not expire before its last try');
+      });
+
+      it(`${task}: its dead-letter queue keeps messages as long as SQS can`, () => {
+        assert.equal(dlq.Properties.MessageRetentionPeriod, FOURTEEN_DAYS);
+        assert.equal(dlq.Properties.RedrivePolicy, undefined);
+      });
+
+      it(`${task}: one bad message does not fail its batch, and concurrency is bounded at the mapping`, () => {
+        const [mapping, ...more] = synthesized
+          .all('AWS::Lambda::EventSourceMapping')
+          .filter(({ Properties }) => Properties.FunctionName.Ref === lambda(task).id);
+        assert.equal(more.length, 0);
+        const { Properties } = mapping ?? assert.fail('no mapping');
+        assert.deepEqual(Properties.EventSourceArn, arnOf(queue(task)));
+        assert.equal(Properties.BatchSize, 10);
+        assert.deepEqual(Properties.FunctionResponseTypes, ['ReportBatchItemFailures']);
+        assert.ok(Properties.ScalingConfig.MaximumConcurrency >= 2);
+        assert.equal(Properties.FilterCriteria, undefined, 'a filter would delete what it does not match');
+        assert.equal(lambda(task).Properties.ReservedConcurrentExecutions, undefined);
+      });
+
+      it(`${task}: is told where its queues are and how long to wait`, () => {
+        const { Variables } = lambda(task).Properties.Environment;
+        assert.deepEqual(Variables.QUEUE_URL, { Ref: queue(task).id });
+        assert.deepEqual(Variables.DLQ_URL, { Ref: dlq.id });
+        assert.equal(Variables.RETRY_BASE_SECONDS, name === 'local' ? '1' : '30');
+        assert.equal(Variables.RETRY_CAP_SECONDS, name === 'local' ? '5' : '3600');
+      });
+    }
+
+    it('is one rule, one queue, one dead-letter queue, one mapping, and nothing else is', () => {
+      const forward = stage.partnerEventSource ? 1 : 0;
+      assert.equal(synthesized.all('AWS::Events::Rule').length, TASKS.length + forward);
+      assert.equal(synthesized.all('AWS::SQS::Queue').length, 2 * TASKS.length + forward);
+      assert.equal(synthesized.all('AWS::Lambda::EventSourceMapping').length, TASKS.length);
+      assert.equal(synthesized.all('AWS::Lambda::Function').length, FUNCTIONS.length);
+    });
+  });
+
+  describe(`queues of stage ${name}`, () => {
+    it('are encrypted', () => {
+      for (const { id, Properties } of synthesized.all('AWS::SQS::Queue')) {
+        assert.equal(Properties.SqsManagedSseEnabled, true, id);
+      }
+    });
+
+    it(`${stage.tlsOnly ? 'refuse' : 'accept'} plain HTTP`, () => {
+      const refusing = synthesized
+        .all('AWS::SQS::QueuePolicy')
+        .filter(({ Properties }) =>
+          Properties.PolicyDocument.Statement.some(
+            ({ Effect, Action, Condition }: { Effect: string; Action: string; Condition: { Bool?: object } }) =>
+              Effect === 'Deny' &&
+              Action === 'sqs:*' &&
+              JSON.stringify(Condition.Bool) === '{"aws:SecureTransport":"false"}',
+          ),
+        )
+        .flatMap(({ Properties }) => Properties.Queues.map(({ Ref }: { Ref: string }) => Ref));
+      const expected = stage.tlsOnly ? synthesized.all('AWS::SQS::Queue').map(({ id }) => id) : [];
+      assert.deepEqual(refusing.sort(), expected.sort());
+    });
+  });
+
+  describe(`functions of stage ${name}`, () => {
+    for (const task of FUNCTIONS) {
+      it(`${task} runs its own binary, logs JSON to its own group and is not traced`, () => {
+        const { Properties } = lambda(task);
+        assert.equal(Properties.Runtime, 'provided.al2023');
+        assert.deepEqual(Properties.Architectures, [name === 'local' ? 'x86_64' : 'arm64']);
+        assert.equal(Properties.TracingConfig, undefined);
+        const { LogGroup, ...logging } = Properties.LoggingConfig;
+        assert.deepEqual(logging, { LogFormat: 'JSON', ApplicationLogLevel: 'INFO', SystemLogLevel: 'WARN' });
+        const group = synthesized.one('AWS::Logs::LogGroup', 'LogGroupName', `/aws/lambda/${physical(task)}`);
+        assert.deepEqual(LogGroup, { Ref: group.id });
+      });
+    }
+
+    it('know their stage and which half of Stripe is theirs', () => {
+      for (const task of FUNCTIONS) {
+        const { Variables } = lambda(task).Properties.Environment;
+        assert.equal(Variables.STAGE, name);
+        assert.equal(Variables.LIVEMODE, String(name === 'live'));
+      }
+    });
+
+    it('are given the variables of their own that they read', () => {
+      const common = [
+        'LIVEMODE',
+        'STAGE',
+        ...(name === 'local' ? ['AWS_LAMBDA_LOG_FORMAT', 'AWS_LAMBDA_LOG_LEVEL'] : []),
+      ];
+      const queued = [...common, 'DLQ_URL', 'QUEUE_URL', 'RETRY_BASE_SECONDS', 'RETRY_CAP_SECONDS'];
+      const check = (task: string, expected: string[]) => {
+        assert.deepEqual(Object.keys(lambda(task).Properties.Environment.Variables).sort(), expected.sort());
+      };
+      check('stripe-webhook', [...common, 'FULFILMENT_BUS', 'SIGNING_SECRET_NAME']);
+      check('thank-you-email', [...queued, 'EFFECTS_TABLE', 'SENDER', 'CONFIGURATION_SET']);
+      check('contribution-records', [
+        ...queued,
+        'CONTRIBUTIONS_TABLE',
+        'SUPPORTERS_TABLE',
+        'EFFECTS_TABLE',
+        'SUPPORTER_NAMESPACE',
+      ]);
+    });
+
+    it('keep their logs for as long as the stage says, and no log group forever', () => {
+      const groups = synthesized.all('AWS::Logs::LogGroup');
+      assert.equal(groups.length, FUNCTIONS.length);
+      for (const { id, Properties } of groups) assert.equal(Properties.RetentionInDays, stage.logRetention, id);
+    });
+  });
+
+  describe(`the doors of stage ${name}`, () => {
+    it('the webhook is open to anyone, through its function URL only', () => {
+      const [url, ...more] = synthesized.all('AWS::Lambda::Url');
+      assert.equal(more.length, 0);
+      assert.deepEqual(url?.Properties.TargetFunctionArn, arnOf(lambda('stripe-webhook')));
+      assert.equal(url?.Properties.AuthType, 'NONE');
+      const permissions = synthesized.all('AWS::Lambda::Permission').map(({ Properties }) => Properties);
+      assert.deepEqual(
+        permissions.map(({ Action, FunctionUrlAuthType, InvokedViaFunctionUrl }) => ({
+          Action,
+          FunctionUrlAuthType,
+          InvokedViaFunctionUrl,
+        })),
+        [
+          { Action: 'lambda:InvokeFunctionUrl', FunctionUrlAuthType: 'NONE', InvokedViaFunctionUrl: undefined },
+          { Action: 'lambda:InvokeFunction', FunctionUrlAuthType: undefined, InvokedViaFunctionUrl: true },
+        ],
+      );
+    });
+
+    it('no bus is open to another account', () => {
+      assert.deepEqual(synthesized.all('AWS::Events::EventBusPolicy'), []);
+    });
+
+    it(
+      stage.partnerEventSource
+        ? 'Stripe has a bus of its own, forwarded with a dead-letter queue'
+        : 'Stripe has no bus of its own',
+      () => {
+        const partner = synthesized.all('AWS::Events::EventBus').filter(({ Properties }) => Properties.EventSourceName);
+        if (!stage.partnerEventSource) return assert.deepEqual(partner, []);
+
+        const [bus] = partner;
+        assert.equal(bus?.Properties.EventSourceName, stage.partnerEventSource);
+        assert.equal(bus?.Properties.Name, stage.partnerEventSource, 'AWS asks for the name of the source');
+        const { Properties } = rule('forward');
+        assert.deepEqual(Properties.EventBusName, { Ref: bus?.id });
+        const [target] = Properties.Targets;
+        assert.deepEqual(target.Arn, arnOf(synthesized.one('AWS::Events::EventBus', 'Name', physical('fulfilment'))));
+        assert.deepEqual(target.DeadLetterConfig, { Arn: arnOf(queue('forward-dlq')) });
+        assert.deepEqual(sendersTo(queue('forward-dlq')), [arnOf(rule('forward'))]);
+        assert.equal(queue('forward-dlq').Properties.MessageRetentionPeriod, FOURTEEN_DAYS);
+      },
+    );
+  });
+
+  describe(`mail of stage ${name}`, () => {
+    it('is counted, and not sent to addresses that bounced or complained', () => {
+      const { Properties } = synthesized.one('AWS::SES::ConfigurationSet', 'Name', physical('mail'));
+      assert.deepEqual(Properties.ReputationOptions, { ReputationMetricsEnabled: true });
+      assert.deepEqual(Properties.SuppressionOptions, { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] });
+      const [destination] = synthesized.all('AWS::SES::ConfigurationSetEventDestination');
+      const { MatchingEventTypes, CloudWatchDestination } = destination?.Properties.EventDestination ?? {};
+      assert.deepEqual(MatchingEventTypes, ['send', 'delivery', 'reject', 'bounce', 'complaint']);
+      assert.equal(CloudWatchDestination.DimensionConfigurations[0].DimensionName, 'ses:configuration-set');
+    });
+  });
+
+  describe(`the pipeline of stage ${name}`, () => {
+    it('names what others need', () => {
+      const expected = [
+        'FulfilmentBusName',
+        'AcquisitionBusName',
+        'WebhookUrl',
+        'StripeWebhookFunctionName',
+        'ThankYouEmailQueueUrl',
+        'ThankYouEmailDlqUrl',
+        'ThankYouEmailFunctionName',
+        'ContributionRecordsQueueUrl',
+        'ContributionRecordsDlqUrl',
+        'ContributionRecordsFunctionName',
+      ];
+      assert.deepEqual(synthesized.outputs('pipeline').sort(), expected.sort());
+    });
+  });
+}
