@@ -42,10 +42,7 @@ impl DynamoDbRecords {
     }
 
     fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
-        let key = EffectKey {
-            payment_id: change.contribution.payment_id.clone(),
-            effect: change.effect,
-        };
+        let key = EffectKey { payment_id: change.contribution.payment_id.clone(), effect: change.effect };
         let row = StoredContribution {
             status: change.contribution.status(),
             expires_at: change.expires_at,
@@ -79,14 +76,8 @@ impl DynamoDbRecords {
         if let Some(supporter_id) = change.left_supporter {
             let delete = Delete::builder()
                 .table_name(&self.supporters_table)
-                .key(
-                    "supporter_id",
-                    AttributeValue::S(supporter_id.as_str().to_owned()),
-                )
-                .key(
-                    "payment_id",
-                    AttributeValue::S(key.payment_id.as_str().to_owned()),
-                )
+                .key("supporter_id", AttributeValue::S(supporter_id.as_str().to_owned()))
+                .key("payment_id", AttributeValue::S(key.payment_id.as_str().to_owned()))
                 .build()?;
             items.push(TransactWriteItem::builder().delete(delete).build());
         }
@@ -96,17 +87,9 @@ impl DynamoDbRecords {
 
 impl Records for DynamoDbRecords {
     async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
-        let failed = |source| RecordsError {
-            operation: "TransactWriteItems",
-            source,
-        };
+        let failed = |source| RecordsError { operation: "TransactWriteItems", source };
         let items = self.transaction(change).map_err(failed)?;
-        let written = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .send()
-            .await;
+        let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let Err(error) = written else {
             return Ok(Saved::Written);
         };
@@ -117,10 +100,7 @@ impl Records for DynamoDbRecords {
             if let Some(current) = outdated(reasons) {
                 return current.map(Saved::Outdated).map_err(failed);
             }
-            if reasons
-                .iter()
-                .any(|reason| reason.code() == Some("TransactionConflict"))
-            {
+            if reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) {
                 return Ok(Saved::Outdated(None));
             }
         }
@@ -136,10 +116,7 @@ impl Records for DynamoDbRecords {
     ) -> Result<(), RecordsError> {
         match self.effects.set_aside(key, set_aside, event_id, now).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(RecordsError {
-                operation: "set_aside",
-                source: error.into(),
-            }),
+            Err(error) => Err(RecordsError { operation: "set_aside", source: error.into() }),
         }
     }
 }
@@ -148,19 +125,14 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The record whose condition failed; `None` when the transaction failed for something else.
 fn outdated(reasons: &[CancellationReason]) -> Option<Result<Option<Box<Stored>>, BoxError>> {
-    let reason = reasons
-        .first()
-        .filter(|reason| reason.code() == Some("ConditionalCheckFailed"))?;
+    let reason = reasons.first().filter(|reason| reason.code() == Some("ConditionalCheckFailed"))?;
     let item: HashMap<_, _> = match reason.item() {
         Some(item) if !item.is_empty() => item.clone(),
         // The record was there and is gone: it expired this very moment. The next try finds none.
         _ => return Some(Ok(None)),
     };
     let row = serde_dynamo::from_item::<_, StoredContribution>(item);
-    let stored = row.map(|row| Stored {
-        contribution: row.contribution,
-        revision: Revision(row.revision),
-    });
+    let stored = row.map(|row| Stored { contribution: row.contribution, revision: Revision(row.revision) });
     Some(stored.map(Box::new).map(Some).map_err(Into::into))
 }
 
@@ -168,3 +140,6 @@ fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error>
     let content = serde_json::to_vec(contribution)?;
     Ok(Uuid::new_v5(&Uuid::NAMESPACE_OID, &content).to_string())
 }
+
+#[cfg(test)]
+mod tests;

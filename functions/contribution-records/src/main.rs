@@ -15,10 +15,7 @@ use crate::task::ContributionRecords;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     init_telemetry();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let config = Config::from_env(Environment::new(variable))?;
     let queue = QueueConfig::from_env(Environment::new(variable))?;

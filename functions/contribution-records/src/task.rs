@@ -55,24 +55,12 @@ impl<R: Records, C: Clock> Task for ContributionRecords<R, C> {
         match SessionEvent::read(&delivery.event, self.livemode) {
             Ok(event) => self.record(&event).await,
             Err(NotReadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
-            Err(NotReadable::Broken {
-                payment_id,
-                intended,
-                broken,
-            }) => {
+            Err(NotReadable::Broken { payment_id, intended, broken }) => {
                 let reason = broken.as_str();
-                let key = EffectKey {
-                    payment_id,
-                    effect: Effect::contribution(intended),
-                };
+                let key = EffectKey { payment_id, effect: Effect::contribution(intended) };
                 let now = self.clock.now_ms();
-                self.records
-                    .set_aside(&key, SetAside::Parked(reason), delivery.event.id(), now)
-                    .await?;
-                Err(TaskFailed::Broken {
-                    reason,
-                    source: broken,
-                })
+                self.records.set_aside(&key, SetAside::Parked(reason), delivery.event.id(), now).await?;
+                Err(TaskFailed::Broken { reason, source: broken })
             }
         }
     }

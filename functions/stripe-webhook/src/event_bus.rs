@@ -46,13 +46,7 @@ impl EventBus for EventBridgeBus {
         if answer.failed_entry_count() == 0 {
             return Ok(());
         }
-        let code = answer
-            .entries()
-            .first()
-            .and_then(|entry| entry.error_code())
-            .unwrap_or("no code");
-        Err(NotPut::EntryRefused {
-            code: code.to_owned(),
-        })
+        let code = answer.entries().first().and_then(|entry| entry.error_code()).unwrap_or("no code");
+        Err(NotPut::EntryRefused { code: code.to_owned() })
     }
 }

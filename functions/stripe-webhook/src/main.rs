@@ -20,17 +20,12 @@ use crate::webhook::Webhook;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     init_telemetry();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let config = Config::from_env(Environment::new(variable))?;
     let sdk = sdk_config(Environment::new(variable))?;
-    let secret = SecretsManagerSecret::new(
-        aws_sdk_secretsmanager::Client::new(&sdk),
-        config.signing_secret_name,
-    );
+    let secret =
+        SecretsManagerSecret::new(aws_sdk_secretsmanager::Client::new(&sdk), config.signing_secret_name);
     let webhook = &Webhook {
         secrets: CachedSecrets::new(secret, SystemClock),
         bus: EventBridgeBus::new(aws_sdk_eventbridge::Client::new(&sdk), config.fulfilment_bus),
@@ -38,21 +33,11 @@ async fn main() -> Result<(), Error> {
     };
     // During init, which has a full CPU: the first request finds the secrets there.
     webhook.secrets.warm_up().await;
-    let metrics = &MetricsContext {
-        stage: config.stage,
-        task: "stripe-webhook",
-    };
-    lambda_runtime::run(service_fn(
-        |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
-            let answer = webhook.answer(event.payload).await;
-            write_counts(
-                metrics,
-                &[(answer.metric(), 1)],
-                SystemClock.now_ms(),
-                &mut io::stdout().lock(),
-            )?;
-            Ok::<_, Error>(answer.into_response())
-        },
-    ))
+    let metrics = &MetricsContext { stage: config.stage, task: "stripe-webhook" };
+    lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
+        let answer = webhook.answer(event.payload).await;
+        write_counts(metrics, &[(answer.metric(), 1)], SystemClock.now_ms(), &mut io::stdout().lock())?;
+        Ok::<_, Error>(answer.into_response())
+    }))
     .await
 }

@@ -27,15 +27,8 @@ impl SecretsManagerSecret {
 
 impl SecretSource for SecretsManagerSecret {
     async fn fetch(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let secret = self
-            .client
-            .get_secret_value()
-            .secret_id(&self.name)
-            .send()
-            .await?;
-        secret
-            .secret_string
-            .ok_or_else(|| "the secret holds bytes, not text".into())
+        let secret = self.client.get_secret_value().secret_id(&self.name).send().await?;
+        secret.secret_string.ok_or_else(|| "the secret holds bytes, not text".into())
     }
 }
 
@@ -65,11 +58,7 @@ const MIN_AGE_MS: i64 = 10_000;
 
 impl<S: SecretSource, C: Clock> CachedSecrets<S, C> {
     pub(crate) const fn new(source: S, clock: C) -> Self {
-        Self {
-            source,
-            clock,
-            cached: RefCell::new(None),
-        }
+        Self { source, clock, cached: RefCell::new(None) }
     }
 
     /// Fetches the secrets before they are needed. A failure is logged and mended by the first request.
@@ -92,11 +81,7 @@ impl<S: SecretSource, C: Clock> CachedSecrets<S, C> {
         if !self.cached.borrow().as_ref().is_some_and(young) {
             self.refresh().await;
         }
-        self.cached
-            .borrow()
-            .as_ref()
-            .map(|cached| cached.secrets.clone())
-            .ok_or(NoSecrets)
+        self.cached.borrow().as_ref().map(|cached| cached.secrets.clone()).ok_or(NoSecrets)
     }
 
     async fn refresh(&self) {
@@ -106,10 +91,7 @@ impl<S: SecretSource, C: Clock> CachedSecrets<S, C> {
                 if secrets.is_empty() {
                     error!("the signing secret holds no `whsec_…`: every request will be refused");
                 }
-                *self.cached.borrow_mut() = Some(Cached {
-                    secrets,
-                    fetched_at_ms: self.clock.now_ms(),
-                });
+                *self.cached.borrow_mut() = Some(Cached { secrets, fetched_at_ms: self.clock.now_ms() });
             }
             // Old secrets are better than none.
             Err(cause) => error!(cause = cause_chain(&*cause), "cannot fetch the signing secrets"),

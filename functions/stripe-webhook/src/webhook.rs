@@ -57,9 +57,7 @@ impl Answer {
         response.status_code = status;
         response.body = Some(text.to_owned());
         let mut header = |name, value: &'static str| {
-            response
-                .headers
-                .insert(name, value.parse().expect("a plain text header value"));
+            response.headers.insert(name, value.parse().expect("a plain text header value"));
         };
         header("content-type", "text/plain; charset=utf-8");
         if self == Self::WrongMethod {
@@ -119,11 +117,7 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
                 Answer::Accepted
             }
             Ok(EventHead::Thin(event)) => {
-                warn!(
-                    event.id = event.id,
-                    event.kind = event.event_type,
-                    "thin events are not supported"
-                );
+                warn!(event.id = event.id, event.kind = event.event_type, "thin events are not supported");
                 Answer::Unsupported
             }
             Err(problem) => {
@@ -139,10 +133,7 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
     }
 
     async fn accept(&self, request: LambdaFunctionUrlRequest) -> Result<EventHead, Problem> {
-        let header = request
-            .headers
-            .get("stripe-signature")
-            .and_then(|value| value.to_str().ok());
+        let header = request.headers.get("stripe-signature").and_then(|value| value.to_str().ok());
         let header = header.ok_or(Problem::NoSignature)?;
         let body = raw_body(request.body.as_deref(), request.is_base64_encoded)?;
         self.verify(header, &body).await?;

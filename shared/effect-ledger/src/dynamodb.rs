@@ -46,19 +46,13 @@ impl StoredRow {
             ("skipped", _, _) => EffectState::Skipped { reason },
             ("retry", _, _) => EffectState::Retry { reason },
             ("parked", _, _) => EffectState::Parked { reason },
-            ("claimed", Some((owner, attempt)), Some(lease_until)) => EffectState::Claimed(Claim {
-                owner: owner.clone(),
-                attempt: *attempt,
-                lease_until,
-            }),
+            ("claimed", Some((owner, attempt)), Some(lease_until)) => {
+                EffectState::Claimed(Claim { owner: owner.clone(), attempt: *attempt, lease_until })
+            }
             // What nobody can read may have been done: the careful reading.
             _ => EffectState::Unknown { reason },
         };
-        EffectRow {
-            effect: self.effect,
-            state,
-            last_claim,
-        }
+        EffectRow { effect: self.effect, state, last_claim }
     }
 }
 
@@ -73,10 +67,7 @@ fn failed(operation: &'static str) -> impl Fn(Box<dyn std::error::Error + Send +
 impl DynamoDbEffects {
     /// The ledger in a table.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self {
-            client,
-            table: table.into(),
-        }
+        Self { client, table: table.into() }
     }
 
     /// The write that marks an effect done, for the transaction that is the effect.
@@ -286,12 +277,9 @@ fn refused_row(
     error: SdkError<UpdateItemError>,
 ) -> Result<Option<EffectRow>, StoreError> {
     match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refused
-            .item
-            .clone()
-            .map(read_row)
-            .transpose()
-            .map_err(|error| failed(operation)(error.into())),
+        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+            refused.item.clone().map(read_row).transpose().map_err(|error| failed(operation)(error.into()))
+        }
         _ => Err(failed(operation)(error.into())),
     }
 }

@@ -149,24 +149,15 @@ pub async fn perform<S: EffectStore, E>(
     };
     let (settlement, performed) = match act().await {
         Attempted::Accepted(reference) => (Settlement::Done { reference }, Performed::Done),
-        Attempted::NotDone(error) => (
-            Settlement::Retry {
-                reason: reason(&error).to_owned(),
-            },
-            Performed::NotDone(error),
-        ),
-        Attempted::Rejected(error) => (
-            Settlement::Parked {
-                reason: reason(&error).to_owned(),
-            },
-            Performed::Rejected(error),
-        ),
-        Attempted::Ambiguous(error) => (
-            Settlement::Unknown {
-                reason: reason(&error).to_owned(),
-            },
-            Performed::Ambiguous(error),
-        ),
+        Attempted::NotDone(error) => {
+            (Settlement::Retry { reason: reason(&error).to_owned() }, Performed::NotDone(error))
+        }
+        Attempted::Rejected(error) => {
+            (Settlement::Parked { reason: reason(&error).to_owned() }, Performed::Rejected(error))
+        }
+        Attempted::Ambiguous(error) => {
+            (Settlement::Unknown { reason: reason(&error).to_owned() }, Performed::Ambiguous(error))
+        }
     };
     match store.settle(key, &claim, &settlement, clock.now_ms()).await? {
         Ok(()) => Ok(performed),
@@ -181,9 +172,7 @@ async fn abandon<S: EffectStore, E>(
     expired: &Claim,
     now: i64,
 ) -> Result<Performed<E>, StoreError> {
-    let unknown = Settlement::Unknown {
-        reason: "lease_expired".to_owned(),
-    };
+    let unknown = Settlement::Unknown { reason: "lease_expired".to_owned() };
     match store.settle(key, expired, &unknown, now).await? {
         Ok(()) => Ok(Performed::Abandoned),
         Err(Refused) => Ok(Performed::Busy),

@@ -152,10 +152,7 @@ impl Contribution {
     /// When the record may be deleted, in Unix seconds: the policy's retention, counted from the payment, or
     /// from the first thing known while there is none. `None` before any session event.
     pub fn expires_at(&self, policy: &Policy) -> Option<i64> {
-        let retention = policy
-            .kind(self.session.kind?)
-            .retention_days
-            .saturating_mul(SECONDS_A_DAY);
+        let retention = policy.kind(self.session.kind?).retention_days.saturating_mul(SECONDS_A_DAY);
         let from = self.paid_at.or(self.pending_at).or(self.failed_at)?;
         Some(from.saturating_add(retention))
     }
@@ -163,10 +160,7 @@ impl Contribution {
 
 impl SessionFacts {
     fn of(event: &SessionEvent, namespace: &Uuid) -> Self {
-        let supporter_id = event
-            .email
-            .as_ref()
-            .map(|email| SupporterId::of_email(namespace, email.expose()));
+        let supporter_id = event.email.as_ref().map(|email| SupporterId::of_email(namespace, email.expose()));
         Self {
             as_of: event.as_of(),
             session_id: Some(event.session_id.clone()),
@@ -208,10 +202,7 @@ mod tests {
             event_id: event_id.to_owned(),
             occurred_at,
             outcome,
-            link: LinkContract {
-                kind: FulfilmentKind::Contribution,
-                thank_you: None,
-            },
+            link: LinkContract { kind: FulfilmentKind::Contribution, thank_you: None },
             session_id: "cs_1".to_owned(),
             opened_at: Some(1),
             payment_link_id: None,
@@ -229,21 +220,16 @@ mod tests {
     }
 
     fn fold(events: &[SessionEvent]) -> Contribution {
-        events
-            .iter()
-            .fold(Contribution::new(PaymentId::new("pi_1")), |record, event| {
-                record.with_session_event(event, &NAMESPACE)
-            })
+        events.iter().fold(Contribution::new(PaymentId::new("pi_1")), |record, event| {
+            record.with_session_event(event, &NAMESPACE)
+        })
     }
 
     #[test]
     fn status_follows_the_money() {
         use SessionOutcome::{Failed, Paid, Pending};
         let status = |outcomes: &[SessionOutcome]| {
-            let events: Vec<_> = outcomes
-                .iter()
-                .map(|o| event(*o, 5, "evt_1", "ada@example.org"))
-                .collect();
+            let events: Vec<_> = outcomes.iter().map(|o| event(*o, 5, "evt_1", "ada@example.org")).collect();
             fold(&events).status()
         };
         assert_eq!(status(&[]), ContributionStatus::Pending);
@@ -259,10 +245,7 @@ mod tests {
         let days = policy.kind(FulfilmentKind::Contribution).retention_days;
         let paid = fold(&[event(SessionOutcome::Paid, 1000, "evt_1", "ada@example.org")]);
         assert_eq!(paid.expires_at(&policy), Some(1000 + days * 86_400));
-        assert_eq!(
-            Contribution::new(PaymentId::new("pi_1")).expires_at(&policy),
-            None
-        );
+        assert_eq!(Contribution::new(PaymentId::new("pi_1")).expires_at(&policy), None);
     }
 
     #[test]
@@ -285,12 +268,7 @@ mod tests {
         ];
         // Few times and ids, so that ties are common. An event's content follows from its id, as Stripe's does.
         (outcome, 0i64..3, 0u8..4).prop_map(|(outcome, at, id)| {
-            event(
-                outcome,
-                at,
-                &format!("evt_{at}{id}{outcome:?}"),
-                &format!("{id}@example.org"),
-            )
+            event(outcome, at, &format!("evt_{at}{id}{outcome:?}"), &format!("{id}@example.org"))
         })
     }
 

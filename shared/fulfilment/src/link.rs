@@ -102,15 +102,10 @@ impl LinkContract {
             return Ok(None);
         };
         let typed = marker.trim().to_lowercase();
-        let kind = FulfilmentKind::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == typed);
+        let kind = FulfilmentKind::ALL.into_iter().find(|kind| kind.as_str() == typed);
         let kind = kind.ok_or_else(|| ContractError::Kind(marker.chars().take(40).collect()))?;
         let thank_you = metadata.get("thank_you").map(|name| name.trim().to_lowercase());
-        let thank_you = thank_you
-            .filter(|name| !name.is_empty())
-            .map(TemplateName::try_from)
-            .transpose()?;
+        let thank_you = thank_you.filter(|name| !name.is_empty()).map(TemplateName::try_from).transpose()?;
         Ok(Some(Self { kind, thank_you }))
     }
 }
@@ -120,17 +115,11 @@ mod tests {
     use super::*;
 
     fn check(metadata: &[(&str, &str)], expected: Result<Option<(FulfilmentKind, Option<&str>)>, &str>) {
-        let metadata = metadata
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let metadata = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let read = LinkContract::from_metadata(&metadata);
         let read = read.map(|link| link.map(|link| (link.kind, link.thank_you.map(String::from))));
         let expected = expected.map(|link| link.map(|(kind, name)| (kind, name.map(str::to_owned))));
-        assert_eq!(
-            read.map_err(|error| error.to_string()),
-            expected.map_err(str::to_owned)
-        );
+        assert_eq!(read.map_err(|error| error.to_string()), expected.map_err(str::to_owned));
     }
 
     #[test]
@@ -140,10 +129,7 @@ mod tests {
         check(&[("order_id", "42")], Ok(None));
         check(&[("fulfilment", "contribution")], Ok(Some((Contribution, None))));
         check(&[("fulfilment", " Download ")], Ok(Some((Download, None))));
-        check(
-            &[("fulfilment", "membership"), ("thank_you", "")],
-            Ok(Some((Membership, None))),
-        );
+        check(&[("fulfilment", "membership"), ("thank_you", "")], Ok(Some((Membership, None))));
         check(
             &[("fulfilment", "contribution"), ("thank_you", "Autumn-2026")],
             Ok(Some((Contribution, Some("autumn-2026")))),
@@ -160,13 +146,7 @@ mod tests {
         check(&[("fulfilment", "donation")], Err(&kinds("donation")));
         check(&[("fulfilment", "")], Err(&kinds("")));
         let name = "metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60";
-        check(
-            &[("fulfilment", "contribution"), ("thank_you", "../secret")],
-            Err(name),
-        );
-        check(
-            &[("fulfilment", "contribution"), ("thank_you", "a\r\nb")],
-            Err(name),
-        );
+        check(&[("fulfilment", "contribution"), ("thank_you", "../secret")], Err(name));
+        check(&[("fulfilment", "contribution"), ("thank_you", "a\r\nb")], Err(name));
     }
 }

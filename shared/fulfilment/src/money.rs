@@ -38,11 +38,7 @@ impl Money {
     pub fn shown_exponent(&self) -> u32 {
         let (wire, shown) = (self.currency.exponent(), self.currency.display_exponent());
         let hidden_unit = 10_i64.pow(wire - shown);
-        if self.minor % hidden_unit == 0 {
-            shown
-        } else {
-            wire
-        }
+        if self.minor % hidden_unit == 0 { shown } else { wire }
     }
 
     /// The amount as a plain decimal number with every digit Stripe sends: `12.50`, `-0.05`, `500`, `1.500`.
@@ -222,18 +218,10 @@ mod tests {
         let check = |codes: &str, wire: u32, shown: u32| {
             for code in codes.split(' ') {
                 let currency = Currency::try_from(code).unwrap();
-                assert_eq!(
-                    (currency.exponent(), currency.display_exponent()),
-                    (wire, shown),
-                    "{code}"
-                );
+                assert_eq!((currency.exponent(), currency.display_exponent()), (wire, shown), "{code}");
             }
         };
-        check(
-            "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF",
-            0,
-            0,
-        );
+        check("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF", 0, 0);
         check("ISK UGX", 2, 0);
         check("BHD JOD KWD OMR TND", 3, 3);
         // HUF and TWD are special for payouts only; RSD and IDR have no decimals in some other tables.
@@ -258,11 +246,7 @@ mod tests {
         assert_eq!(Currency::try_from("GBP").unwrap().as_str(), "gbp");
         assert_eq!(Currency::try_from("gbp").unwrap().code(), "GBP");
         for wrong in ["", "gb", "gbpp", "g1p", "€", " gbp", "£££"] {
-            assert_eq!(
-                Currency::try_from(wrong),
-                Err(MoneyError::NotACurrency),
-                "{wrong:?}"
-            );
+            assert_eq!(Currency::try_from(wrong), Err(MoneyError::NotACurrency), "{wrong:?}");
         }
     }
 
@@ -272,20 +256,14 @@ mod tests {
         assert_eq!(money(1, "gbp").checked_sub(money(2, "gbp")), Ok(money(-1, "gbp")));
         let mixed = money(1, "gbp").checked_add(money(2, "eur")).unwrap_err();
         assert_eq!(mixed.to_string(), "gbp and eur cannot be combined");
-        assert_eq!(
-            money(i64::MAX, "gbp").checked_add(money(1, "gbp")),
-            Err(MoneyError::TooLarge)
-        );
+        assert_eq!(money(i64::MAX, "gbp").checked_add(money(1, "gbp")), Err(MoneyError::TooLarge));
     }
 
     #[test]
     fn is_stored_as_minor_units_and_a_code() {
         let stored = serde_json::to_string(&money(1250, "gbp")).unwrap();
         assert_eq!(stored, r#"{"minor":1250,"currency":"gbp"}"#);
-        assert_eq!(
-            serde_json::from_str::<Money>(&stored).unwrap(),
-            money(1250, "gbp")
-        );
+        assert_eq!(serde_json::from_str::<Money>(&stored).unwrap(), money(1250, "gbp"));
         assert!(serde_json::from_str::<Money>(r#"{"minor":1,"currency":"pounds"}"#).is_err());
     }
 

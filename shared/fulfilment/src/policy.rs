@@ -71,14 +71,10 @@ impl Policy {
         for kind in FulfilmentKind::ALL {
             let decided = policy.kind(kind);
             if decided.product.trim().is_empty() {
-                return wrong(format!(
-                    "[{kind}] `product` is empty; write the name used in reports"
-                ));
+                return wrong(format!("[{kind}] `product` is empty; write the name used in reports"));
             }
             if !decided.shown_as.contains_key("en") {
-                return wrong(format!(
-                    "[{kind}] `shown_as` lacks `en`, the name shown when no other fits"
-                ));
+                return wrong(format!("[{kind}] `shown_as` lacks `en`, the name shown when no other fits"));
             }
             if decided.retention_days < 1 {
                 return wrong(format!("[{kind}] `retention_days` must be at least 1"));
@@ -120,9 +116,7 @@ mod tests {
 
     fn check(from: &str, to: &str, expected: &str) {
         assert!(FILE.contains(from), "{from}");
-        let mistake = Policy::parse(&FILE.replacen(from, to, 1))
-            .unwrap_err()
-            .to_string();
+        let mistake = Policy::parse(&FILE.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(mistake.contains(expected), "{mistake}");
     }
 
@@ -133,22 +127,14 @@ mod tests {
             "retention_days = 0",
             "[contribution] `retention_days` must be at least 1",
         );
-        check(
-            "retention_days = 3653",
-            "retention = 3653",
-            "unknown field `retention`",
-        );
+        check("retention_days = 3653", "retention = 3653", "unknown field `retention`");
         check("[download]", "[downloads]", "unknown field `downloads`");
         check(
             "thank_you = \"contribution\"",
             "thank_you = \"Thank You\"",
             "lower-case letters, digits and hyphens",
         );
-        check(
-            "en = \"Contribution\"",
-            "uk = \"Contribution\"",
-            "[contribution] `shown_as` lacks `en`",
-        );
+        check("en = \"Contribution\"", "uk = \"Contribution\"", "[contribution] `shown_as` lacks `en`");
         check(
             "contact = \"hello@example.org\"",
             "contact = \"our site\"",

@@ -182,11 +182,7 @@ impl SessionEvent {
         Self::validate(event, session, link).map_err(|broken| {
             let unpaid = session.payment_status == Some(PaymentStatus::Unpaid);
             let intended = if unpaid { intended.while_unpaid() } else { intended };
-            NotReadable::Broken {
-                payment_id,
-                intended,
-                broken,
-            }
+            NotReadable::Broken { payment_id, intended, broken }
         })
     }
 
@@ -233,19 +229,13 @@ impl SessionEvent {
 
     /// This event's place in the order of the session's events.
     pub fn as_of(&self) -> AsOf {
-        AsOf {
-            occurred_at: self.occurred_at,
-            event_id: self.event_id.clone(),
-        }
+        AsOf { occurred_at: self.occurred_at, event_id: self.event_id.clone() }
     }
 }
 
 /// What an event of this type is there to tell; `None` for all that is not about a session's money.
 fn intended_outcome(event_type: &EventType) -> Option<SessionOutcome> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "an event type added later is not about sessions"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an event type added later is not about sessions")]
     match event_type {
         EventType::SessionCompleted | EventType::SessionAsyncPaymentSucceeded => Some(SessionOutcome::Paid),
         EventType::SessionAsyncPaymentFailed => Some(SessionOutcome::Failed),
@@ -374,10 +364,7 @@ mod tests {
             broken(changed("payment_status", json!("half_paid"))),
             ("contradictory_payment_status", Paid)
         );
-        assert_eq!(
-            broken(changed("payment_status", json!(null))),
-            ("contradictory_payment_status", Paid)
-        );
+        assert_eq!(broken(changed("payment_status", json!(null))), ("contradictory_payment_status", Paid));
         let mut event = fixture("session_async_payment_succeeded");
         event["data"]["object"]["payment_status"] = json!("unpaid");
         assert_eq!(broken(read(event)), ("contradictory_payment_status", Pending));
@@ -400,24 +387,10 @@ mod tests {
 
     #[test]
     fn every_event_of_a_payment_has_its_key() {
-        assert_eq!(
-            read_fixture("session_completed_paid").payment_id.as_str(),
-            "pi_3FixtureContribution"
-        );
-        assert_eq!(
-            read_fixture("session_2020_sparse").payment_id.as_str(),
-            "pi_1Fixture2020"
-        );
-        assert_eq!(
-            read_fixture("session_subscription").payment_id.as_str(),
-            "cs_test_a1FixtureMembership"
-        );
-        let Event::Snapshot(refund) = Event::from_value(fixture("refund_created")).unwrap() else {
-            panic!()
-        };
-        assert_eq!(
-            PaymentId::of_event(&refund).unwrap().as_str(),
-            "pi_3FixtureContribution"
-        );
+        assert_eq!(read_fixture("session_completed_paid").payment_id.as_str(), "pi_3FixtureContribution");
+        assert_eq!(read_fixture("session_2020_sparse").payment_id.as_str(), "pi_1Fixture2020");
+        assert_eq!(read_fixture("session_subscription").payment_id.as_str(), "cs_test_a1FixtureMembership");
+        let Event::Snapshot(refund) = Event::from_value(fixture("refund_created")).unwrap() else { panic!() };
+        assert_eq!(PaymentId::of_event(&refund).unwrap().as_str(), "pi_3FixtureContribution");
     }
 }

@@ -63,9 +63,6 @@ impl Delivered {
             }
             None => (Door::Other, body),
         };
-        Ok(Self {
-            door,
-            event: Event::from_value(event)?,
-        })
+        Ok(Self { door, event: Event::from_value(event)? })
     }
 }

@@ -108,10 +108,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     pub(crate) fn not_json(error: &serde_json::Error) -> Self {
-        Self::NotJson {
-            line: error.line(),
-            column: error.column(),
-        }
+        Self::NotJson { line: error.line(), column: error.column() }
     }
 }
 
@@ -134,10 +131,8 @@ struct WireData {
 
 /// serde's own message can quote the offending value, so only the path to it is kept.
 fn read<T: DeserializeOwned>(part: &'static str, value: Value) -> Result<T, DecodeError> {
-    serde_path_to_error::deserialize(value).map_err(|error| DecodeError::Shape {
-        part,
-        path: error.path().to_string(),
-    })
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| DecodeError::Shape { part, path: error.path().to_string() })
 }
 
 impl Event {
@@ -197,11 +192,7 @@ impl Object {
     ///
     /// When an object we act on lacks its id or has a field of another shape.
     pub fn from_value(object: Value) -> Result<Self, DecodeError> {
-        let name = object
-            .get("object")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let name = object.get("object").and_then(Value::as_str).unwrap_or_default().to_owned();
         match name.as_str() {
             "checkout.session" => read("checkout.session", object).map(Self::Session),
             "refund" => read("refund", object).map(Self::Refund),
@@ -247,14 +238,10 @@ impl EventHead {
             Category::Io | Category::Syntax | Category::Eof => DecodeError::not_json(&error),
         })?;
         match head.object.as_str() {
-            "event" if !head.id.is_empty() && !head.event_type.is_empty() => Ok(Self::Snapshot {
-                id: head.id,
-                event_type: head.event_type,
-            }),
-            "v2.core.event" => Ok(Self::Thin(ThinEvent {
-                id: head.id,
-                event_type: head.event_type,
-            })),
+            "event" if !head.id.is_empty() && !head.event_type.is_empty() => {
+                Ok(Self::Snapshot { id: head.id, event_type: head.event_type })
+            }
+            "v2.core.event" => Ok(Self::Thin(ThinEvent { id: head.id, event_type: head.event_type })),
             _ => Err(DecodeError::NotAnEvent),
         }
     }

@@ -77,9 +77,7 @@ pub fn verify_signature(
     let matches = secrets.iter().any(|secret| {
         let mac = mac(secret, signed_at_text, body);
         // `verify_slice` compares in constant time.
-        signatures
-            .iter()
-            .any(|signature| mac.clone().verify_slice(signature).is_ok())
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     });
     if !matches {
         return Err(SignatureError::Mismatch);
@@ -155,10 +153,7 @@ mod tests {
         check("t=soon,v1=00", Err(NoTimestamp));
         check(&format!("t={NOW}"), Err(NoSignature));
         check(&format!("t={NOW},v1=not-hex"), Err(NoSignature));
-        check(
-            &signed("whsec_current1", NOW).replace("v1=", "v0="),
-            Err(NoSignature),
-        );
+        check(&signed("whsec_current1", NOW).replace("v1=", "v0="), Err(NoSignature));
         check(&signed("whsec_of-another", NOW), Err(Mismatch));
         check(
             &signed("whsec_current1", NOW).replace(&NOW.to_string(), &(NOW - 1).to_string()),
@@ -180,10 +175,7 @@ mod tests {
 
     #[test]
     fn secrets_never_print() {
-        assert_eq!(
-            format!("{:?}", secrets("whsec_current1")),
-            "[SigningSecret([redacted])]"
-        );
+        assert_eq!(format!("{:?}", secrets("whsec_current1")), "[SigningSecret([redacted])]");
     }
 
     proptest! {

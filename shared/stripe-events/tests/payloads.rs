@@ -1,4 +1,5 @@
 //! Real-shaped payloads of every API version decode, and nothing in them is read wrongly.
+#![expect(clippy::unwrap_used, reason = "helpers of a test may stop it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,10 +33,8 @@ fn object(name: &str) -> Object {
 }
 
 fn session(name: &str) -> CheckoutSession {
-    match object(name) {
-        Object::Session(session) => *session,
-        other => panic!("{name} is {other:?}"),
-    }
+    let Object::Session(session) = object(name) else { panic!("{name} is no session") };
+    *session
 }
 
 /// An event, an envelope around one, or an API object: whatever a file holds.
@@ -105,31 +104,17 @@ fn unknown_enum_values_are_kept() {
     let mut event: Value = serde_json::from_slice(&fixture("session_completed_paid.json")).unwrap();
     event["data"]["object"]["payment_status"] = json!("half_paid");
     event["type"] = json!("checkout.session.rethought");
-    let Event::Snapshot(event) = Event::from_value(event).unwrap() else {
-        panic!()
-    };
+    let Event::Snapshot(event) = Event::from_value(event).unwrap() else { panic!() };
     assert_eq!(event.event_type.as_str(), "checkout.session.rethought");
-    let Object::Session(session) = event.object else {
-        panic!()
-    };
-    assert_eq!(
-        session.payment_status,
-        Some(PaymentStatus::Other("half_paid".into()))
-    );
+    let Object::Session(session) = event.object else { panic!() };
+    assert_eq!(session.payment_status, Some(PaymentStatus::Other("half_paid".into())));
 }
 
 #[test]
 fn reads_refunds_and_disputes() {
-    let Object::Refund(refund) = object("refund_created.json") else {
-        panic!()
-    };
-    assert_eq!(
-        (refund.amount, refund.status),
-        (Some(500), Some(RefundStatus::Succeeded))
-    );
-    let Object::Dispute(dispute) = object("dispute_closed_inquiry.json") else {
-        panic!()
-    };
+    let Object::Refund(refund) = object("refund_created.json") else { panic!() };
+    assert_eq!((refund.amount, refund.status), (Some(500), Some(RefundStatus::Succeeded)));
+    let Object::Dispute(dispute) = object("dispute_closed_inquiry.json") else { panic!() };
     assert_eq!(dispute.status, Some(DisputeStatus::WarningClosed));
     assert_eq!(dispute.payment_intent.as_deref(), Some("pi_3FixtureContribution"));
 }
@@ -139,20 +124,13 @@ fn tells_the_doors_apart() {
     let door = |source: &str| {
         let detail: Value = serde_json::from_slice(&fixture("session_completed_paid.json")).unwrap();
         let envelope = json!({ "source": source, "detail": detail });
-        Delivered::from_json(envelope.to_string().as_bytes())
-            .unwrap()
-            .door
+        Delivered::from_json(envelope.to_string().as_bytes()).unwrap().door
     };
     assert_eq!(door("aws.partner/stripe.com/ed_1"), Door::Partner);
     assert_eq!(door("afterlink.webhook"), Door::Webhook);
     assert_eq!(door("afterlink.reconcile"), Door::Reconcile);
     assert_eq!(door("aws.partner/example.com/x"), Door::Other);
-    assert_eq!(
-        Delivered::from_json(&fixture("session_completed_paid.json"))
-            .unwrap()
-            .door,
-        Door::Other
-    );
+    assert_eq!(Delivered::from_json(&fixture("session_completed_paid.json")).unwrap().door, Door::Other);
 }
 
 #[test]
@@ -167,10 +145,7 @@ fn errors_name_the_place_and_never_the_value() {
     let errors = [
         ("", "not JSON (line 1, column 0)"),
         ("ada@example.org", "not JSON (line 1, column 1)"),
-        (
-            "[]",
-            "not a Stripe event: `object` is neither `event` nor `v2.core.event`",
-        ),
+        ("[]", "not a Stripe event: `object` is neither `event` nor `v2.core.event`"),
         (
             r#"{"detail": "ada@example.org"}"#,
             "not a Stripe event: `object` is neither `event` nor `v2.core.event`",
@@ -186,9 +161,6 @@ fn errors_name_the_place_and_never_the_value() {
         ),
     ];
     for (body, expected) in errors {
-        assert_eq!(
-            Delivered::from_json(body.as_bytes()).unwrap_err().to_string(),
-            expected
-        );
+        assert_eq!(Delivered::from_json(body.as_bytes()).unwrap_err().to_string(), expected);
     }
 }

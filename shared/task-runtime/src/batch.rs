@@ -46,11 +46,7 @@ pub struct Delivery {
 impl Delivery {
     /// Who acts on this delivery, for claims in the ledger.
     pub fn executor(&self) -> Executor<'_> {
-        Executor {
-            owner: &self.owner,
-            lease_until: self.lease_until,
-            event_id: self.event.id(),
-        }
+        Executor { owner: &self.owner, lease_until: self.lease_until, event_id: self.event.id() }
     }
 
     fn payment_id(&self) -> Option<PaymentId> {
@@ -86,20 +82,9 @@ pub async fn handle_batch<T: Task, Q: Queue>(
     batch: SqsEvent,
     invocation: &Invocation,
 ) -> (SqsBatchResponse, Tally) {
-    let shell = Shell {
-        name,
-        task,
-        queue,
-        clock,
-        backoff,
-        invocation,
-    };
+    let shell = Shell { name, task, queue, clock, backoff, invocation };
     let mut payments: BTreeMap<Option<PaymentId>, Vec<Message>> = BTreeMap::new();
-    for message in batch
-        .records
-        .into_iter()
-        .map(|record| Message::read(record, invocation))
-    {
+    for message in batch.records.into_iter().map(|record| Message::read(record, invocation)) {
         let payment_id = message.delivery.as_ref().ok().and_then(Delivery::payment_id);
         payments.entry(payment_id).or_default().push(message);
     }
@@ -248,11 +233,9 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         let task = AssertUnwindSafe(self.task.handle(delivery)).catch_unwind();
         match tokio::time::timeout(left, task).await {
             Ok(Ok(Ok(outcome))) => Ok(outcome),
-            Ok(Ok(Err(error))) => Err(Failure {
-                class: error.class(),
-                reason: error.reason(),
-                cause: cause_chain(&error),
-            }),
+            Ok(Ok(Err(error))) => {
+                Err(Failure { class: error.class(), reason: error.reason(), cause: cause_chain(&error) })
+            }
             Ok(Err(_panic)) => Err(Failure {
                 class: FailureClass::Retryable,
                 reason: "panic",
@@ -271,11 +254,7 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         match self.queue.dead_letter(&message.body, self.name, reason).await {
             Ok(()) => Handled::Parked,
             Err(error) => {
-                warn!(
-                    message.id = message.id,
-                    "not parked, goes back instead: {}",
-                    cause_chain(&error)
-                );
+                warn!(message.id = message.id, "not parked, goes back instead: {}", cause_chain(&error));
                 self.send_back(message).await
             }
         }
@@ -285,14 +264,8 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
     async fn send_back(&self, message: Message) -> Handled {
         let delay = self.backoff.delay(message.receive_count, &message.id);
         if let Err(error) = self.queue.delay(&message.receipt_handle, delay).await {
-            warn!(
-                message.id = message.id,
-                "comes back without its delay: {}",
-                cause_chain(&error)
-            );
+            warn!(message.id = message.id, "comes back without its delay: {}", cause_chain(&error));
         }
-        Handled::Retried {
-            message_id: message.id,
-        }
+        Handled::Retried { message_id: message.id }
     }
 }

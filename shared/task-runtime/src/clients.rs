@@ -40,13 +40,8 @@ pub fn sdk_config<L: Fn(&str) -> Option<String>>(mut env: Environment<L>) -> Res
     let session_token = env.optional("AWS_SESSION_TOKEN");
     let endpoint_url = env.optional("AWS_ENDPOINT_URL");
     let (region, credentials) = env.finish(|| {
-        let credentials = Credentials::new(
-            access_key_id?,
-            secret_access_key?,
-            session_token,
-            None,
-            "environment",
-        );
+        let credentials =
+            Credentials::new(access_key_id?, secret_access_key?, session_token, None, "environment");
         Some((Region::new(region?), credentials))
     })?;
     // No call may outlive a function's timeout, and two attempts must fit: 2 × 4 s and a pause.

@@ -24,10 +24,7 @@ pub struct ConfigError(Vec<String>);
 impl<L: Fn(&str) -> Option<String>> Environment<L> {
     /// Reads through `lookup`; in `main` that is `|name| std::env::var(name).ok()`.
     pub const fn new(lookup: L) -> Self {
-        Self {
-            lookup,
-            problems: Vec::new(),
-        }
+        Self { lookup, problems: Vec::new() }
     }
 
     /// A variable that may be missing.

@@ -51,9 +51,7 @@ impl Backoff {
     /// The jitter comes from the message's id, so that messages that failed together do not come back together.
     pub fn delay(&self, receive_count: u32, message_id: &str) -> Duration {
         let doublings = receive_count.saturating_sub(1).min(20);
-        let delay = u64::from(self.base_seconds)
-            .saturating_mul(1 << doublings)
-            .min(self.cap_seconds.into());
+        let delay = u64::from(self.base_seconds).saturating_mul(1 << doublings).min(self.cap_seconds.into());
         let mut hasher = DefaultHasher::new();
         (message_id, receive_count).hash(&mut hasher);
         let percent = 80 + hasher.finish() % 41;
@@ -67,15 +65,10 @@ mod tests {
 
     use super::*;
 
-    const LIVE: Backoff = Backoff {
-        base_seconds: 30,
-        cap_seconds: 3600,
-    };
+    const LIVE: Backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
 
     fn mean_seconds(receive_count: u32) -> u64 {
-        let total: u64 = (0..200)
-            .map(|i| LIVE.delay(receive_count, &i.to_string()).as_secs())
-            .sum();
+        let total: u64 = (0..200).map(|i| LIVE.delay(receive_count, &i.to_string()).as_secs()).sum();
         total / 200
     }
 
@@ -83,10 +76,7 @@ mod tests {
     fn doubles_from_half_a_minute_to_an_hour() {
         let means: Vec<_> = [1, 2, 7, 8, 17].into_iter().map(mean_seconds).collect();
         let near = |expected: u64, mean: u64| (expected * 95 / 100..=expected * 105 / 100).contains(&mean);
-        assert!(
-            near(30, means[0]) && near(60, means[1]) && near(1920, means[2]),
-            "{means:?}"
-        );
+        assert!(near(30, means[0]) && near(60, means[1]) && near(1920, means[2]), "{means:?}");
         assert!(near(3600, means[3]) && near(3600, means[4]), "{means:?}");
     }
 
@@ -103,10 +93,7 @@ mod tests {
         #[error("the mail was not sent")]
         struct Outer(#[source] std::num::ParseIntError);
         let error = Outer("x".parse::<i32>().unwrap_err());
-        assert_eq!(
-            cause_chain(&error),
-            "the mail was not sent: invalid digit found in string"
-        );
+        assert_eq!(cause_chain(&error), "the mail was not sent: invalid digit found in string");
     }
 
     proptest! {

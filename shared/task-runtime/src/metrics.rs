@@ -52,18 +52,9 @@ impl Tally {
             ("Unknown", json!(self.unknown)),
             ("Duration", json!(self.durations_ms)),
         ];
-        write_line(
-            out,
-            now_ms,
-            &[("Stage", &context.stage), ("Task", context.task)],
-            &values,
-        )?;
+        write_line(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)?;
         for (reason, count) in &self.skipped {
-            let dimensions = [
-                ("Stage", context.stage.as_str()),
-                ("Task", context.task),
-                ("Reason", reason),
-            ];
+            let dimensions = [("Stage", context.stage.as_str()), ("Task", context.task), ("Reason", reason)];
             write_line(out, now_ms, &dimensions, &[("Skipped", json!(count))])?;
         }
         Ok(())
@@ -82,12 +73,7 @@ pub fn write_counts(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let values: Vec<_> = counts.iter().map(|(name, count)| (*name, json!(count))).collect();
-    write_line(
-        out,
-        now_ms,
-        &[("Stage", &context.stage), ("Task", context.task)],
-        &values,
-    )
+    write_line(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)
 }
 
 fn write_line(
@@ -100,30 +86,15 @@ fn write_line(
     let metrics: Vec<_> = values
         .iter()
         .map(|(name, _)| {
-            let unit = if *name == "Duration" {
-                "Milliseconds"
-            } else {
-                "Count"
-            };
+            let unit = if *name == "Duration" { "Milliseconds" } else { "Count" };
             json!({ "Name": name, "Unit": unit })
         })
         .collect();
     let mut line = Map::new();
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": metrics });
-    line.insert(
-        "_aws".into(),
-        json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }),
-    );
-    line.extend(
-        dimensions
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), json!(value))),
-    );
-    line.extend(
-        values
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone())),
-    );
+    line.insert("_aws".into(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
+    line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+    line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     writeln!(out, "{}", Value::Object(line))
 }
 
@@ -135,10 +106,7 @@ mod tests {
     /// could never fire.
     #[test]
     fn writes_what_the_alarms_watch() {
-        let queue_task = MetricsContext {
-            stage: "live".into(),
-            task: "thank-you-email",
-        };
+        let queue_task = MetricsContext { stage: "live".into(), task: "thank-you-email" };
         let tally = Tally {
             done: 2,
             skipped: [("already_done", 1)].into(),
@@ -149,10 +117,7 @@ mod tests {
         };
         let mut out = Vec::new();
         tally.write(&queue_task, 1_795_000_000_000, &mut out).unwrap();
-        let webhook = MetricsContext {
-            stage: "live".into(),
-            task: "stripe-webhook",
-        };
+        let webhook = MetricsContext { stage: "live".into(), task: "stripe-webhook" };
         let counts = [("Accepted", 1), ("Refused", 1), ("Unsupported", 1), ("Failed", 1)];
         write_counts(&webhook, &counts, 1_795_000_000_000, &mut out).unwrap();
         let lines: Vec<Value> = out

@@ -40,11 +40,7 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// A queue and its DLQ.
     pub const fn new(client: Client, queue_url: String, dlq_url: String) -> Self {
-        Self {
-            client,
-            queue_url,
-            dlq_url,
-        }
+        Self { client, queue_url, dlq_url }
     }
 }
 
@@ -58,23 +54,13 @@ impl Queue for SqsQueue {
             .send()
             .await
             .map(drop)
-            .map_err(|error| QueueError {
-                operation: "ChangeMessageVisibility",
-                source: error.into(),
-            })
+            .map_err(|error| QueueError { operation: "ChangeMessageVisibility", source: error.into() })
     }
 
     async fn dead_letter(&self, body: &str, task: &str, reason: &str) -> Result<(), QueueError> {
-        let text = |value: &str| {
-            MessageAttributeValue::builder()
-                .data_type("String")
-                .string_value(value)
-                .build()
-        };
-        let failed = |source| QueueError {
-            operation: "SendMessage",
-            source,
-        };
+        let text =
+            |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+        let failed = |source| QueueError { operation: "SendMessage", source };
         self.client
             .send_message()
             .queue_url(&self.dlq_url)

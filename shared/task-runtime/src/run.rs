@@ -36,10 +36,7 @@ impl QueueConfig {
                 stage: stage?,
                 queue_url: queue_url?,
                 dlq_url: dlq_url?,
-                backoff: Backoff {
-                    base_seconds: base?,
-                    cap_seconds: cap?,
-                },
+                backoff: Backoff { base_seconds: base?, cap_seconds: cap? },
             })
         })
     }
@@ -56,10 +53,7 @@ pub async fn run_task<T: Task>(
     config: QueueConfig,
     sdk: &SdkConfig,
 ) -> Result<(), Error> {
-    let metrics = MetricsContext {
-        stage: config.stage,
-        task: name,
-    };
+    let metrics = MetricsContext { stage: config.stage, task: name };
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(sdk), config.queue_url, config.dlq_url);
     let (task, queue, metrics) = (&task, &queue, &metrics);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
@@ -67,16 +61,8 @@ pub async fn run_task<T: Task>(
             deadline_ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX),
             request_id: event.context.request_id,
         };
-        let (response, tally) = handle_batch(
-            name,
-            task,
-            queue,
-            &SystemClock,
-            config.backoff,
-            event.payload,
-            &invocation,
-        )
-        .await;
+        let (response, tally) =
+            handle_batch(name, task, queue, &SystemClock, config.backoff, event.payload, &invocation).await;
         tally.write(metrics, SystemClock.now_ms(), &mut io::stdout().lock())?;
         Ok::<_, Error>(response)
     }))

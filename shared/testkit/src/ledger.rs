@@ -30,11 +30,7 @@ impl InMemoryEffects {
             | EffectState::Parked { .. }
             | EffectState::Unknown { .. } => None,
         };
-        let row = EffectRow {
-            effect: key.effect.clone(),
-            state,
-            last_claim,
-        };
+        let row = EffectRow { effect: key.effect.clone(), state, last_claim };
         self.0.borrow_mut().insert(key.clone(), row);
     }
 }
@@ -59,15 +55,8 @@ impl EffectStore for InMemoryEffects {
             }
             return Ok(Err(row.clone()));
         }
-        let attempt = row
-            .and_then(|row| row.last_claim.as_ref())
-            .map_or(0, |(_, attempt)| *attempt)
-            + 1;
-        let claim = Claim {
-            owner: executor.owner.to_owned(),
-            attempt,
-            lease_until: executor.lease_until,
-        };
+        let attempt = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt) + 1;
+        let claim = Claim { owner: executor.owner.to_owned(), attempt, lease_until: executor.lease_until };
         rows.insert(
             key.clone(),
             EffectRow {
@@ -125,31 +114,16 @@ impl EffectStore for InMemoryEffects {
             return Ok(Err(Refused));
         }
         let state = match set_aside {
-            SetAside::Skipped(reason) => EffectState::Skipped {
-                reason: reason.to_owned(),
-            },
-            SetAside::Parked(reason) => EffectState::Parked {
-                reason: reason.to_owned(),
-            },
+            SetAside::Skipped(reason) => EffectState::Skipped { reason: reason.to_owned() },
+            SetAside::Parked(reason) => EffectState::Parked { reason: reason.to_owned() },
         };
         let last_claim = row.and_then(|row| row.last_claim.clone());
-        rows.insert(
-            key.clone(),
-            EffectRow {
-                effect: key.effect.clone(),
-                state,
-                last_claim,
-            },
-        );
+        rows.insert(key.clone(), EffectRow { effect: key.effect.clone(), state, last_claim });
         Ok(Ok(()))
     }
 
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
         let rows = self.0.borrow();
-        Ok(rows
-            .iter()
-            .filter(|(key, _)| key.payment_id == *payment_id)
-            .map(|(_, row)| row.clone())
-            .collect())
+        Ok(rows.iter().filter(|(key, _)| key.payment_id == *payment_id).map(|(_, row)| row.clone()).collect())
     }
 }

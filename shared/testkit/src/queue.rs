@@ -21,14 +21,7 @@ pub struct InMemoryQueue {
 
 impl InMemoryQueue {
     fn answer(&self, operation: &'static str) -> Result<(), QueueError> {
-        if self.out_of_order {
-            Err(QueueError {
-                operation,
-                source: "out of order".into(),
-            })
-        } else {
-            Ok(())
-        }
+        if self.out_of_order { Err(QueueError { operation, source: "out of order".into() }) } else { Ok(()) }
     }
 }
 
@@ -41,9 +34,7 @@ impl Queue for InMemoryQueue {
 
     async fn dead_letter(&self, body: &str, _task: &str, reason: &str) -> Result<(), QueueError> {
         self.answer("SendMessage")?;
-        self.dead_letters
-            .borrow_mut()
-            .push((body.to_owned(), reason.to_owned()));
+        self.dead_letters.borrow_mut().push((body.to_owned(), reason.to_owned()));
         Ok(())
     }
 }

@@ -43,13 +43,7 @@ impl SessionEvent {
     /// Which payment this is about: gives session, payment intent and event their ids.
     #[must_use]
     pub fn payment(self, name: &str) -> Self {
-        let what = self.json["type"]
-            .as_str()
-            .unwrap()
-            .rsplit('.')
-            .next()
-            .unwrap()
-            .to_owned();
+        let what = self.json["type"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
         self.session("id", json!(format!("cs_test_{name}")))
             .session("payment_intent", json!(format!("pi_{name}")))
             .set("/id", json!(format!("evt_{name}_{what}")))
@@ -70,8 +64,7 @@ impl SessionEvent {
     /// Real money.
     #[must_use]
     pub fn livemode(self) -> Self {
-        self.set("/livemode", json!(true))
-            .session("livemode", json!(true))
+        self.set("/livemode", json!(true)).session("livemode", json!(true))
     }
 
     /// Takes our marker off: another business's session.
@@ -89,15 +82,13 @@ impl SessionEvent {
     /// What is booked.
     #[must_use]
     pub fn amount(self, minor: i64, currency: &str) -> Self {
-        self.session("amount_total", json!(minor))
-            .session("currency", json!(currency))
+        self.session("amount_total", json!(minor)).session("currency", json!(currency))
     }
 
     /// Who paid.
     #[must_use]
     pub fn customer(self, name: &str, email: &str) -> Self {
-        self.set("/data/object/customer_details/name", json!(name))
-            .email(email)
+        self.set("/data/object/customer_details/name", json!(name)).email(email)
     }
 
     /// Where the mail goes.
@@ -131,10 +122,7 @@ impl SessionEvent {
     /// The key its effects are filed under.
     pub fn payment_id(&self) -> &str {
         let session = &self.json["data"]["object"];
-        session["payment_intent"]
-            .as_str()
-            .or_else(|| session["id"].as_str())
-            .unwrap()
+        session["payment_intent"].as_str().or_else(|| session["id"].as_str()).unwrap()
     }
 
     /// The event, as Stripe sends it.

@@ -19,13 +19,9 @@ struct InMemoryBus {
 impl EventBus for InMemoryBus {
     async fn put(&self, event_type: &str, event: &str) -> Result<(), NotPut> {
         if self.refuses {
-            return Err(NotPut::EntryRefused {
-                code: "ThrottlingException".to_owned(),
-            });
+            return Err(NotPut::EntryRefused { code: "ThrottlingException".to_owned() });
         }
-        self.taken
-            .borrow_mut()
-            .push((event_type.to_owned(), event.to_owned()));
+        self.taken.borrow_mut().push((event_type.to_owned(), event.to_owned()));
         Ok(())
     }
 }
@@ -53,23 +49,11 @@ impl<'a> Door<'a> {
     fn with(secret: &'a InMemorySecret, bus: InMemoryBus) -> Self {
         let clock = ManualClock::default();
         let secrets = CachedSecrets::new(secret, clock.clone());
-        Self {
-            webhook: Webhook {
-                bus,
-                secrets,
-                clock: clock.clone(),
-            },
-            clock,
-        }
+        Self { webhook: Webhook { bus, secrets, clock: clock.clone() }, clock }
     }
 
     fn signed(&self, secret: &str, body: &str) -> LambdaFunctionUrlRequest {
-        request(
-            "POST",
-            Some(&signature_header(secret, self.clock.now_ms() / 1000, body)),
-            Some(body),
-            false,
-        )
+        request("POST", Some(&signature_header(secret, self.clock.now_ms() / 1000, body)), Some(body), false)
     }
 
     async fn answer(&self, request: LambdaFunctionUrlRequest) -> Answer {
@@ -82,10 +66,7 @@ impl<'a> Door<'a> {
 }
 
 fn secret(text: &str) -> InMemorySecret {
-    InMemorySecret {
-        text: RefCell::new(Some(text.to_owned())),
-        fetched: Cell::new(0),
-    }
+    InMemorySecret { text: RefCell::new(Some(text.to_owned())), fetched: Cell::new(0) }
 }
 
 fn request(
@@ -123,16 +104,8 @@ async fn reads_base64_bodies() {
     let door = Door::with(&secret, InMemoryBus::default());
     let signature = signature_header(CURRENT, door.clock.now_ms() / 1000, &event());
     let encoded = BASE64.encode(event());
-    assert_eq!(
-        door.answer(request("POST", Some(&signature), Some(&encoded), true))
-            .await,
-        Answer::Accepted
-    );
-    assert_eq!(
-        door.answer(request("POST", Some(&signature), Some("%%%"), true))
-            .await,
-        Answer::Refused
-    );
+    assert_eq!(door.answer(request("POST", Some(&signature), Some(&encoded), true)).await, Answer::Accepted);
+    assert_eq!(door.answer(request("POST", Some(&signature), Some("%%%"), true)).await, Answer::Refused);
     assert_eq!(door.taken(), 1);
 }
 
@@ -142,31 +115,19 @@ async fn refuses_what_stripe_did_not_sign() {
     let door = Door::with(&secret, InMemoryBus::default());
     let now = door.clock.now_ms() / 1000;
     let stale = signature_header(CURRENT, now - 301, &event());
-    let too_large = format!(
-        "{{\"object\":\"event\",\"x\":\"{}\"}}",
-        "x".repeat(MAX_BODY_BYTES)
-    );
+    let too_large = format!("{{\"object\":\"event\",\"x\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES));
     let not_json = "supporter@example.org";
     for (name, request) in [
         ("no signature", request("POST", None, Some(&event()), false)),
-        (
-            "another's secret",
-            door.signed("whsec_of-somebody-else", &event()),
-        ),
+        ("another's secret", door.signed("whsec_of-somebody-else", &event())),
         ("stale", request("POST", Some(&stale), Some(&event()), false)),
         ("no body", request("POST", Some(&stale), None, false)),
         ("empty body", request("POST", Some(&stale), Some(""), false)),
         ("too large", door.signed(CURRENT, &too_large)),
         ("not JSON", door.signed(CURRENT, not_json)),
-        (
-            "not an event",
-            door.signed(CURRENT, r#"{"object":"charge","id":"ch_1"}"#),
-        ),
+        ("not an event", door.signed(CURRENT, r#"{"object":"charge","id":"ch_1"}"#)),
         ("not an object", door.signed(CURRENT, "[1]")),
-        (
-            "no type",
-            door.signed(CURRENT, r#"{"object":"event","id":"evt_1"}"#),
-        ),
+        ("no type", door.signed(CURRENT, r#"{"object":"event","id":"evt_1"}"#)),
     ] {
         assert_eq!(door.answer(request).await, Answer::Refused, "{name}");
     }
@@ -202,23 +163,14 @@ async fn acknowledges_thin_events_without_passing_them_on() {
 async fn passes_on_events_whose_object_it_cannot_read() {
     let secret = secret(CURRENT);
     let door = Door::with(&secret, InMemoryBus::default());
-    let odd = SessionEvent::paid()
-        .session("amount_total", json!("twelve"))
-        .to_json()
-        .to_string();
+    let odd = SessionEvent::paid().session("amount_total", json!("twelve")).to_json().to_string();
     assert_eq!(door.answer(door.signed(CURRENT, &odd)).await, Answer::Accepted);
 }
 
 #[tokio::test]
 async fn asks_stripe_to_send_again_what_the_bus_did_not_take() {
     let secret = secret(CURRENT);
-    let door = Door::with(
-        &secret,
-        InMemoryBus {
-            refuses: true,
-            ..InMemoryBus::default()
-        },
-    );
+    let door = Door::with(&secret, InMemoryBus { refuses: true, ..InMemoryBus::default() });
     let answer = door.answer(door.signed(CURRENT, &event())).await;
     assert_eq!(answer, Answer::Failed);
     assert_eq!(answer.into_response().status_code, 500);
@@ -229,10 +181,7 @@ async fn accepts_both_secrets_while_one_is_rolled() {
     let secret = secret(&format!("{PREVIOUS}\n{CURRENT}\n"));
     let door = Door::with(&secret, InMemoryBus::default());
     for signed_with in [CURRENT, PREVIOUS] {
-        assert_eq!(
-            door.answer(door.signed(signed_with, &event())).await,
-            Answer::Accepted
-        );
+        assert_eq!(door.answer(door.signed(signed_with, &event())).await, Answer::Accepted);
     }
 }
 
@@ -240,19 +189,13 @@ async fn accepts_both_secrets_while_one_is_rolled() {
 async fn notices_a_rolled_secret_without_a_deployment() {
     let secret = secret(PREVIOUS);
     let door = Door::with(&secret, InMemoryBus::default());
-    assert_eq!(
-        door.answer(door.signed(PREVIOUS, &event())).await,
-        Answer::Accepted
-    );
+    assert_eq!(door.answer(door.signed(PREVIOUS, &event())).await, Answer::Accepted);
     *secret.text.borrow_mut() = Some(CURRENT.to_owned());
     // A moment after the last fetch a mismatch is only a mismatch: no flood of calls.
     assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Refused);
     assert_eq!(secret.fetched.get(), 1);
     door.clock.advance_ms(10_000);
-    assert_eq!(
-        door.answer(door.signed(CURRENT, &event())).await,
-        Answer::Accepted
-    );
+    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Accepted);
     assert_eq!(secret.fetched.get(), 2);
 }
 
@@ -262,17 +205,11 @@ async fn fails_rather_than_refuses_while_it_has_no_secret_to_check_with() {
     let door = Door::with(&secret, InMemoryBus::default());
     assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Failed);
     *secret.text.borrow_mut() = Some(CURRENT.to_owned());
-    assert_eq!(
-        door.answer(door.signed(CURRENT, &event())).await,
-        Answer::Accepted
-    );
+    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Accepted);
     // Old secrets are better than none.
     *secret.text.borrow_mut() = None;
     door.clock.advance_ms(3_600_000);
-    assert_eq!(
-        door.answer(door.signed(CURRENT, &event())).await,
-        Answer::Accepted
-    );
+    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Accepted);
 }
 
 #[tokio::test]

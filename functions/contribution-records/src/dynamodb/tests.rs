@@ -1,0 +1,114 @@
+//! What goes over the wire to DynamoDB, and what its answers mean.
+
+use fulfilment::{Policy, SessionEvent, SupporterId, SupporterRow};
+use serde_json::{Value, json};
+use stripe_events::Event;
+use testkit::aws::{Endpoint, Reply};
+use testkit::stripe::SessionEvent as StripeEvent;
+
+use super::*;
+
+const NAMESPACE: Uuid = Uuid::from_u128(7);
+
+fn records(dynamodb: &Endpoint) -> DynamoDbRecords {
+    let config = Config {
+        livemode: false,
+        contributions_table: "contributions".to_owned(),
+        supporters_table: "supporters".to_owned(),
+        effects_table: "effects".to_owned(),
+        supporter_namespace: NAMESPACE,
+    };
+    DynamoDbRecords::new(Client::new(&dynamodb.sdk_config()), &config)
+}
+
+fn contribution() -> (SessionEvent, Contribution) {
+    let event = Event::from_value(StripeEvent::paid().to_json()).unwrap();
+    let event = SessionEvent::read(&event, false).unwrap();
+    let contribution = Contribution::new(event.payment_id.clone()).with_session_event(&event, &NAMESPACE);
+    (event, contribution)
+}
+
+async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, RecordsError>, Endpoint) {
+    // An answer for every retry the SDK might make.
+    let dynamodb = Endpoint::start(std::iter::repeat_n(reply, 4));
+    let policy = Policy::compiled_in().unwrap();
+    let (event, contribution) = contribution();
+    let change = Change {
+        revision,
+        supporter: SupporterRow::of(&contribution, &policy),
+        left_supporter: revision.map(|_| SupporterId::of_email(&NAMESPACE, "earlier@example.org")),
+        expires_at: contribution.expires_at(&policy),
+        contribution,
+        effect: effect_ledger::Effect::contribution(event.outcome),
+        event_id: "evt_1",
+        now: 1_795_000_000_000,
+    };
+    let saved = records(&dynamodb).save(change).await;
+    (saved, dynamodb)
+}
+
+fn canceled(reasons: &Value) -> Reply {
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "message": "Transaction cancelled", "CancellationReasons": reasons
+    });
+    Reply::json(400, &body)
+}
+
+/// The SDK writes maps in no particular order, and makes up a token for its own retries.
+fn assert_transaction(name: &str, dynamodb: &Endpoint) {
+    let mut bodies = dynamodb.bodies();
+    for body in &mut bodies {
+        body["ClientRequestToken"] = json!("[token]");
+    }
+    insta::with_settings!({ sort_maps => true }, { insta::assert_json_snapshot!(name, bodies) });
+}
+
+#[tokio::test]
+async fn a_new_record_is_one_transaction_that_wants_none_there() {
+    let (saved, dynamodb) = save(Reply::json(200, &json!({})), None).await;
+    assert!(matches!(saved.unwrap(), Saved::Written));
+    assert_transaction("new_record", &dynamodb);
+}
+
+#[tokio::test]
+async fn a_changed_record_must_be_the_one_it_was_made_from_and_takes_the_old_supporters_row_away() {
+    let revision = Revision("rev-1".to_owned());
+    let (saved, dynamodb) = save(Reply::json(200, &json!({})), Some(&revision)).await;
+    assert!(matches!(saved.unwrap(), Saved::Written));
+    assert_transaction("changed_record", &dynamodb);
+}
+
+#[tokio::test]
+async fn a_failed_condition_brings_the_record_that_is_there() {
+    let (saved, dynamodb) = save(Reply::json(200, &json!({})), None).await;
+    assert!(matches!(saved.unwrap(), Saved::Written));
+    // What was written is what is read back.
+    let written = &dynamodb.bodies()[0]["TransactItems"][0]["Put"]["Item"];
+    let reasons = json!([
+        { "Code": "ConditionalCheckFailed", "Item": written }, { "Code": "None" }, { "Code": "None" }
+    ]);
+    let (saved, dynamodb) = save(canceled(&reasons), None).await;
+    let Saved::Outdated(Some(stored)) = saved.unwrap() else { panic!("no record") };
+    assert_eq!(stored.contribution, contribution().1);
+    assert_eq!(stored.revision.0, written["revision"]["S"]);
+    assert_eq!(dynamodb.count(), 1);
+}
+
+#[tokio::test]
+async fn a_record_somebody_else_is_writing_is_looked_at_again() {
+    let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }, { "Code": "None" }]);
+    let (saved, _) = save(canceled(&reasons), None).await;
+    assert!(matches!(saved.unwrap(), Saved::Outdated(None)));
+}
+
+#[tokio::test]
+async fn whatever_else_is_an_error_that_says_nothing_of_the_customer() {
+    let denied = json!({ "__type": "AccessDeniedException", "message": "not authorized" });
+    for reply in [Reply::json(400, &denied), canceled(&json!([{ "Code": "ValidationError" }]))] {
+        let (saved, _) = save(reply, None).await;
+        let error = task_runtime::cause_chain(&saved.unwrap_err());
+        assert!(error.starts_with("the records did not answer (TransactWriteItems)"), "{error}");
+        assert!(!error.contains("example.org"), "{error}");
+    }
+}

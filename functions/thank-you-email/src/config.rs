@@ -1,0 +1,31 @@
+use task_runtime::{ConfigError, Environment};
+
+/// What the function is configured with, beyond its queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) livemode: bool,
+    pub(crate) effects_table: String,
+    /// The `From` of every mail, as a mailbox: `Example Project <thanks@example.org>`.
+    pub(crate) sender: String,
+    /// SES's configuration set, which reports bounces and complaints.
+    pub(crate) configuration_set: String,
+}
+
+impl Config {
+    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(
+        mut env: Environment<L>,
+    ) -> Result<Self, ConfigError> {
+        let livemode = env.parsed("LIVEMODE");
+        let effects_table = env.text("EFFECTS_TABLE");
+        let sender = env.text("SENDER");
+        let configuration_set = env.text("CONFIGURATION_SET");
+        env.finish(|| {
+            Some(Self {
+                livemode: livemode?,
+                effects_table: effects_table?,
+                sender: sender?,
+                configuration_set: configuration_set?,
+            })
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Which language a mail is written in, and how that language writes numbers where the customer lives.
+
+use icu_locale_core::subtags::{Language, Region, language};
+use icu_locale_core::{LanguageIdentifier, Locale, langid, locale};
+
+/// What is known about the customer's language.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocaleRequest<'a> {
+    /// The session's `locale`. Nothing, `auto` and nonsense all mean that it is not known.
+    pub(crate) session: Option<&'a str>,
+    /// The customer's country, as Stripe writes it: `DE`.
+    pub(crate) country: Option<&'a str>,
+}
+
+/// The language when nothing is known.
+const DEFAULT: LanguageIdentifier = langid!("en");
+
+/// Where a language is at home.
+struct Home {
+    language: Language,
+    /// Countries where most people read it.
+    first: &'static str,
+    /// Countries where many do, but more read another.
+    also: &'static str,
+}
+
+/// The built-in languages.
+///
+/// Belgium has no first language here: it is Dutch, and to a Fleming a mail in French is worse than one in
+/// English. A Belgian who chose French in Checkout gets it, with Belgium's own numbers.
+const HOMES: [Home; 3] = [
+    Home { language: language!("de"), first: "AT CH DE LI", also: "BE LU" },
+    Home { language: language!("en"), first: "AU CA GB IE NZ US", also: "IN MT SG ZA" },
+    Home { language: language!("fr"), first: "FR LU MC", also: "BE CA CH" },
+];
+
+impl LocaleRequest<'_> {
+    /// The locales a wording may be in, best first: exact, then its language, then English.
+    pub(crate) fn wordings(&self) -> Vec<LanguageIdentifier> {
+        let wanted = self.wanted();
+        let language = LanguageIdentifier::from(wanted.language);
+        let mut locales = vec![wanted];
+        for fallback in [language, DEFAULT] {
+            if !locales.contains(&fallback) {
+                locales.push(fallback);
+            }
+        }
+        locales
+    }
+
+    /// How a wording's language writes numbers and dates where the customer lives.
+    ///
+    /// The language is always the wording's, so that a mail does not speak two. The region is the one the
+    /// customer asked for, else their country if the language is at home there. English without a region is
+    /// the world's, not the United States': `21 November 2026`, and `US$` where "$" could be anyone's.
+    pub(crate) fn format_of(&self, wording: &LanguageIdentifier) -> Locale {
+        let wanted = self.wanted();
+        let asked = wanted.region.filter(|_| wanted.language == wording.language);
+        let region = wording.region.or(asked).or_else(|| self.country_speaking(wording.language));
+        if region.is_none() && wording.language == DEFAULT.language {
+            return locale!("en-001");
+        }
+        let mut id = wording.clone();
+        id.region = region;
+        id.into()
+    }
+
+    fn wanted(&self) -> LanguageIdentifier {
+        let session = self.session.filter(|tag| *tag != "auto");
+        let session = session.and_then(|tag| tag.parse::<LanguageIdentifier>().ok());
+        session.filter(|id| !id.language.is_unknown()).or_else(|| self.main_language()).unwrap_or(DEFAULT)
+    }
+
+    fn main_language(&self) -> Option<LanguageIdentifier> {
+        let country = self.country()?;
+        let home = HOMES.iter().find(|home| lists(home.first, country))?;
+        Some(home.language.into())
+    }
+
+    fn country_speaking(&self, language: Language) -> Option<Region> {
+        let country = self.country()?;
+        let home = HOMES.iter().find(|home| home.language == language)?;
+        (lists(home.first, country) || lists(home.also, country)).then_some(country)
+    }
+
+    fn country(&self) -> Option<Region> {
+        self.country?.parse().ok()
+    }
+}
+
+fn lists(countries: &str, country: Region) -> bool {
+    countries.split(' ').any(|code| code == country.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(session: Option<&str>, country: Option<&str>, wordings: &str, built_in_format: &str) {
+        let request = LocaleRequest { session, country };
+        let candidates = request.wordings();
+        let tags: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+        assert_eq!(tags.join(" "), wordings, "{request:?}");
+        let built_in = candidates.iter().find(|id| ["de", "en", "fr"].contains(&id.to_string().as_str()));
+        let format = request.format_of(built_in.unwrap());
+        assert_eq!(format.to_string(), built_in_format, "{request:?}");
+    }
+
+    #[test]
+    fn the_session_decides() {
+        check(Some("de"), None, "de en", "de");
+        check(Some("de"), Some("FR"), "de en", "de");
+        check(Some("fr-CA"), Some("CA"), "fr-CA fr en", "fr-CA");
+        check(Some("en-GB"), Some("DE"), "en-GB en", "en-GB");
+        check(Some("EN-gb"), None, "en-GB en", "en-GB");
+    }
+
+    #[test]
+    fn the_country_decides_when_the_session_is_silent() {
+        for silent in [None, Some("auto"), Some(""), Some("und"), Some("not a tag"), Some("<b>")] {
+            check(silent, Some("DE"), "de en", "de-DE");
+            check(silent, Some("CH"), "de en", "de-CH");
+            check(silent, Some("LU"), "fr en", "fr-LU");
+            check(silent, Some("US"), "en", "en-US");
+            check(silent, Some("gb"), "en", "en-GB");
+            check(silent, Some("BE"), "en", "en-001");
+            check(silent, Some("JP"), "en", "en-001");
+            check(silent, Some("?"), "en", "en-001");
+            check(silent, None, "en", "en-001");
+        }
+    }
+
+    #[test]
+    fn numbers_follow_the_language_and_where_it_is_spoken() {
+        check(Some("de"), Some("CH"), "de en", "de-CH");
+        check(Some("fr"), Some("CH"), "fr en", "fr-CH");
+        check(Some("fr"), Some("BE"), "fr en", "fr-BE");
+        check(Some("en"), Some("US"), "en", "en-US");
+        check(Some("en"), Some("DE"), "en", "en-001");
+        // A language without a wording: English words, and no Brazilian English.
+        check(Some("pt-BR"), Some("BR"), "pt-BR pt en", "en-001");
+        check(Some("ja"), Some("US"), "ja en", "en-US");
+        check(Some("es-419"), None, "es-419 es en", "en-001");
+        check(Some("fil"), None, "fil en", "en-001");
+    }
+}

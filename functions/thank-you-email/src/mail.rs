@@ -1,0 +1,190 @@
+//! A mail, from what is known about a payment to the words the customer reads. Pure: no clock, no network.
+
+use std::fmt;
+
+use fulfilment::{FulfilmentKind, Money, Policy, TemplateName};
+use minijinja::context;
+use minijinja::value::Value;
+
+use crate::date_format::date_text;
+use crate::displayed::{displayed, displayed_name};
+use crate::locale::LocaleRequest;
+use crate::money_format::money_text;
+use crate::wording::{BrokenTemplate, Part, Wording, Wordings};
+
+/// What a mail tells the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion<'a> {
+    /// The payment has arrived, or nothing was due.
+    ThankYou {
+        /// The template the Payment Link names, if it names one.
+        template: Option<&'a TemplateName>,
+    },
+    /// The payment is on its way; the bank has not confirmed it.
+    PaymentPending,
+    /// The payment did not arrive and will not.
+    PaymentFailed,
+}
+
+/// Everything a mail is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct MailContext<'a> {
+    /// What the mail tells.
+    pub(crate) occasion: Occasion<'a>,
+    /// What was sold.
+    pub(crate) kind: FulfilmentKind,
+    /// The organisation, its products, its default templates.
+    pub(crate) policy: &'a Policy,
+    /// What is known about the customer's language.
+    pub(crate) locale: LocaleRequest<'a>,
+    /// The name as the customer typed it. Personal data.
+    pub(crate) customer_name: Option<&'a str>,
+    /// The amount the customer saw.
+    pub(crate) amount: Money,
+    /// When the payment was made, or tried, in Unix seconds.
+    pub(crate) paid_on: i64,
+    /// What the customer can quote to the organisation and the organisation can look up.
+    pub(crate) reference: &'a str,
+}
+
+impl fmt::Debug for MailContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailContext")
+            .field("occasion", &self.occasion)
+            .field("kind", &self.kind)
+            .field("locale", &self.locale)
+            .field("amount", &self.amount)
+            .field("paid_on", &self.paid_on)
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A mail ready to be sent. Its texts are personal data.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RenderedMail {
+    /// One line.
+    pub(crate) subject: String,
+    /// The HTML part.
+    pub(crate) html: String,
+    /// The plain text part; says the same as the HTML.
+    pub(crate) text: String,
+    /// The template that was used, `contribution`.
+    pub(crate) template: String,
+    /// The locale of the words, `en`.
+    pub(crate) locale: String,
+    /// What should have been used but could not be. The mail is good; somebody has a template to mend.
+    pub(crate) passed_over: Vec<RenderError>,
+}
+
+impl fmt::Debug for RenderedMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderedMail")
+            .field("template", &self.template)
+            .field("locale", &self.locale)
+            .field("passed_over", &self.passed_over)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a mail cannot be written. Holds no personal data. Trying again would not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RenderError {
+    /// No source has the template in a usable locale.
+    #[error(
+        "there is no template `{0}` with subject.txt, html and txt in the customer's language or English"
+    )]
+    NoSuchTemplate(String),
+    /// The template has a mistake.
+    #[error(transparent)]
+    Broken(#[from] BrokenTemplate),
+    /// The payment's time is no time.
+    #[error("{0} is not the time of a payment in Unix seconds")]
+    PaidOn(i64),
+}
+
+/// Writes the mail with the built-in wordings.
+///
+/// # Errors
+///
+/// When the link's template and the defaults behind it all fail, or the payment's time is no time.
+pub(crate) fn render(context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
+    render_with(&[Wordings::built_in()], context)
+}
+
+/// Writes the mail with the first of these wordings that can: a marketer's own over the built-in, then the
+/// built-in alone. No mail is lost to a typo.
+fn render_with(wordings: &[&Wordings], context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
+    let mut passed_over = Vec::new();
+    for wordings in wordings {
+        for template in templates(context) {
+            match render_template(wordings, template, context) {
+                Ok(mail) => return Ok(RenderedMail { passed_over, ..mail }),
+                // The same thing missing twice is still one thing to mend.
+                Err(error) if passed_over.contains(&error) => {}
+                Err(error) => passed_over.push(error),
+            }
+        }
+    }
+    // The last one is about the plainest wording, which is ours.
+    Err(passed_over.pop().unwrap_or_else(|| RenderError::NoSuchTemplate(context.kind.to_string())))
+}
+
+/// The templates that may be used, best first.
+fn templates<'a>(context: &MailContext<'a>) -> Vec<&'a str> {
+    match context.occasion {
+        Occasion::ThankYou { template } => {
+            let named = template.map(TemplateName::as_str);
+            let decided = context.policy.kind(context.kind).thank_you.as_str();
+            let mut templates: Vec<&str> =
+                named.into_iter().chain([decided, context.kind.as_str()]).collect();
+            templates.dedup();
+            templates
+        }
+        Occasion::PaymentPending => vec!["payment-pending"],
+        Occasion::PaymentFailed => vec!["payment-failed"],
+    }
+}
+
+fn render_template(
+    wordings: &Wordings,
+    template: &str,
+    context: &MailContext<'_>,
+) -> Result<RenderedMail, RenderError> {
+    let wording = wordings
+        .find(template, &context.locale.wordings())
+        .ok_or_else(|| RenderError::NoSuchTemplate(template.to_owned()))?;
+    let values = values(&wording, context)?;
+    let fill = |part| wordings.fill(&wording, part, &values);
+    let subject = fill(Part::Subject)?;
+    Ok(RenderedMail {
+        // One line whatever the template holds: a line break here would start another header.
+        subject: displayed(&subject).unwrap_or(subject),
+        html: fill(Part::Html)?,
+        text: fill(Part::Text)?,
+        locale: wording.locale.to_string(),
+        template: wording.template,
+        passed_over: Vec::new(),
+    })
+}
+
+/// The variables of a template. Only `customer.name` may be missing.
+fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderError> {
+    let format = context.locale.format_of(&wording.locale);
+    let paid_on = date_text(context.paid_on, &format).ok_or(RenderError::PaidOn(context.paid_on))?;
+    let language = wording.locale.language.as_str();
+    let organisation = &context.policy.organisation;
+    Ok(context! {
+        locale => wording.locale.to_string(),
+        customer => context! { name => context.customer_name.and_then(displayed_name) },
+        organisation => context! { name => &organisation.name, contact => &organisation.contact },
+        product => context.policy.kind(context.kind).shown_as(language),
+        amount => money_text(context.amount, &format),
+        nothing_due => context.amount.is_zero(),
+        paid_on => paid_on,
+        reference => context.reference,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+use std::borrow::Cow;
+
+use super::*;
+use crate::wording::{BuiltIn, WordingSource};
+
+const TEMPLATES: [&str; 5] = ["contribution", "download", "membership", "payment-pending", "payment-failed"];
+const LOCALES: [&str; 3] = ["en", "de", "fr"];
+
+fn policy() -> Policy {
+    Policy::compiled_in().unwrap()
+}
+
+fn money(minor: i64, code: &str) -> Money {
+    Money::new(minor, code.parse().unwrap())
+}
+
+/// Ada gave £12.50, and nothing more is known about her language.
+fn ada(policy: &Policy) -> MailContext<'_> {
+    MailContext {
+        occasion: Occasion::ThankYou { template: None },
+        kind: FulfilmentKind::Contribution,
+        policy,
+        locale: spoken("auto"),
+        customer_name: Some("Ada Lovelace"),
+        amount: money(1250, "gbp"),
+        paid_on: 1_795_262_400,
+        reference: "pi_3QTestReference000000001",
+    }
+}
+
+fn spoken(tag: &str) -> LocaleRequest<'_> {
+    LocaleRequest { session: Some(tag), country: None }
+}
+
+/// A payment of the kind that gets this template.
+fn of_template<'a>(template: &str, ada: MailContext<'a>) -> MailContext<'a> {
+    let kind = FulfilmentKind::ALL.into_iter().find(|kind| kind.as_str() == template);
+    let occasion = match template {
+        "payment-pending" => Occasion::PaymentPending,
+        "payment-failed" => Occasion::PaymentFailed,
+        _ => ada.occasion,
+    };
+    MailContext { occasion, kind: kind.unwrap_or(ada.kind), ..ada }
+}
+
+/// Every built-in mail, one for each template and locale.
+fn every_mail(context: MailContext<'_>) -> Vec<RenderedMail> {
+    let pairs = TEMPLATES.iter().flat_map(|template| LOCALES.iter().map(move |locale| (template, locale)));
+    pairs
+        .map(|(template, locale)| {
+            let context = MailContext { locale: spoken(locale), ..of_template(template, context) };
+            let mail = render(&context).unwrap();
+            assert_eq!((&*mail.template, &*mail.locale), (*template, *locale));
+            assert_eq!(mail.passed_over, []);
+            mail
+        })
+        .collect()
+}
+
+/// A marketer's own files.
+struct Files(&'static [(&'static str, &'static str)]);
+
+impl WordingSource for Files {
+    fn file(&self, path: &str) -> Option<Cow<'_, str>> {
+        let (_, text) = self.0.iter().find(|(name, _)| *name == path)?;
+        Some(Cow::Borrowed(*text))
+    }
+}
+
+/// The mail as it comes out when a marketer's own files go before the built-in ones.
+fn with_files(files: &'static [(&'static str, &'static str)], context: &MailContext<'_>) -> RenderedMail {
+    let own = Wordings::of(vec![Box::new(Files(files)), Box::new(BuiltIn)]);
+    render_with(&[&own, Wordings::built_in()], context).unwrap()
+}
+
+fn named(name: &str) -> TemplateName {
+    TemplateName::try_from(name.to_owned()).unwrap()
+}
+
+/// Golden files: the text parts to read, the HTML parts to open in a browser.
+#[test]
+fn every_mail_reads_as_it_was_approved() {
+    let policy = policy();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for mail in every_mail(ada(&policy)) {
+            let name = format!("{}-{}", mail.template, mail.locale);
+            let text = format!("Subject: {}\n\n{}", mail.subject, mail.text);
+            insta::assert_snapshot!(format!("{name}.txt"), text);
+            insta::assert_binary_snapshot!(&format!("{name}.html"), mail.html.into_bytes());
+        }
+    });
+}
+
+#[test]
+fn every_part_says_what_where_when_and_which() {
+    let policy = policy();
+    for mail in every_mail(ada(&policy)) {
+        for part in [&mail.html, &mail.text] {
+            for fact in [
+                "Ada Lovelace",
+                "pi_3QTestReference000000001",
+                "Example Project",
+                "hello@example.org",
+                "2026",
+            ] {
+                assert!(part.contains(fact), "{fact} in {mail:?}");
+            }
+            assert!(part.contains("£12.50") || part.contains("12,50\u{a0}£"), "{mail:?}");
+        }
+        assert!(!mail.subject.contains("Ada"), "{mail:?}");
+    }
+}
+
+#[test]
+fn html_fetches_nothing_and_runs_nothing() {
+    let policy = policy();
+    for mail in every_mail(ada(&policy)) {
+        for loads in ["http:", "https:", "//", "<img", "<link", "<script", "url(", "@import"] {
+            assert!(!mail.html.contains(loads), "{loads} in {mail:?}");
+        }
+        assert!(mail.html.contains(&format!("<html lang=\"{}\"", mail.locale)));
+    }
+}
+
+#[test]
+fn shows_the_amount_the_way_the_language_does() {
+    let policy = policy();
+    let check = |tag: &str, amount: Money, expected: &str| {
+        let mail = render(&MailContext { locale: spoken(tag), amount, ..ada(&policy) }).unwrap();
+        assert!(mail.text.contains(expected), "{expected} in {}", mail.text);
+        assert!(mail.html.contains(expected), "{expected}");
+    };
+    check("en", money(1250, "gbp"), "£12.50");
+    check("en-US", money(500, "jpy"), "¥500");
+    check("en", money(1500, "kwd"), "KWD\u{a0}1.500");
+    check("de", money(123_450, "eur"), "1.234,50\u{a0}€");
+    check("de", money(50_000, "isk"), "500\u{a0}ISK");
+    check("fr", money(123_450, "eur"), "1\u{202f}234,50\u{a0}€");
+    check("en-US", money(1250, "usd"), "November 21, 2026");
+    check("de", money(1250, "eur"), "21. November 2026");
+}
+
+#[test]
+fn words_and_numbers_are_of_one_language() {
+    let policy = policy();
+    let mail = render(&MailContext {
+        locale: LocaleRequest { session: Some("pt-BR"), country: Some("BR") },
+        amount: money(123_450, "eur"),
+        ..ada(&policy)
+    })
+    .unwrap();
+    assert_eq!(mail.locale, "en");
+    assert!(mail.text.contains("€1,234.50"), "{}", mail.text);
+    assert!(mail.text.contains("21 November 2026"), "{}", mail.text);
+    assert!(mail.text.contains("For: Contribution"), "{}", mail.text);
+}
+
+#[test]
+fn greets_a_customer_without_a_name() {
+    let policy = policy();
+    for name in [None, Some(""), Some(" \r\n "), Some("\u{200b}"), Some("see https://example.org")] {
+        for mail in every_mail(MailContext { customer_name: name, ..ada(&policy) }) {
+            let greeting = mail.text.lines().next().unwrap();
+            assert!(["Hello,", "Guten Tag,", "Bonjour,"].contains(&greeting), "{greeting}");
+            assert!(mail.html.contains(&format!(">{greeting}</p>")));
+        }
+    }
+}
+
+#[test]
+fn escapes_what_the_customer_typed() {
+    let policy = policy();
+    let name = "<b>Bob</b> & \"Co\" <!-- {{ reference }} {% include 'x' %}";
+    for mail in every_mail(MailContext { customer_name: Some(name), ..ada(&policy) }) {
+        assert!(!mail.html.contains("<b>"));
+        assert!(mail.html.contains("&lt;b&gt;Bob&lt;&#x2f;b&gt; &amp; &quot;Co&quot; &lt;!--"));
+        assert!(mail.html.contains("{{ reference }}"));
+        // Plain text has nothing to escape.
+        assert!(mail.text.contains("<b>Bob</b> & \"Co\""));
+    }
+}
+
+#[test]
+fn no_name_breaks_a_line_or_the_layout() {
+    let policy = policy();
+    let long = "Ada\r\nBcc: everyone@example.org\u{202e}".repeat(10);
+    for name in [long.as_str(), "Ada\r\nLovelace", "Ada\u{202e}ecalevoL", "👩‍🚀 Ada"] {
+        for mail in every_mail(MailContext { customer_name: Some(name), ..ada(&policy) }) {
+            assert!(!mail.subject.contains(char::is_control), "{mail:?}");
+            for part in [&mail.html, &mail.text] {
+                assert!(!part.contains(['\r', '\u{202e}']));
+                assert!(!part.contains("everyone"));
+            }
+            assert!(mail.text.lines().next().unwrap().chars().count() < 100);
+        }
+    }
+}
+
+#[test]
+fn does_not_speak_of_a_payment_when_nothing_was_due() {
+    let policy = policy();
+    for mail in every_mail(MailContext { amount: money(0, "gbp"), ..ada(&policy) }) {
+        if mail.template.starts_with("payment-") {
+            continue;
+        }
+        for arrived in ["arrived", "eingegangen", "angekommen", "parvenu"] {
+            assert!(!mail.text.contains(arrived), "{}", mail.text);
+            assert!(!mail.html.contains(arrived), "{}", mail.html);
+        }
+    }
+}
+
+#[test]
+fn refuses_a_time_that_is_none() {
+    let policy = policy();
+    let paid_on = 1_795_262_400_000; // Milliseconds.
+    let error = render(&MailContext { paid_on, ..ada(&policy) }).unwrap_err();
+    assert_eq!(error, RenderError::PaidOn(paid_on));
+}
+
+#[test]
+fn a_marketers_file_wins_over_the_built_in_one() {
+    let policy = policy();
+    let mail = with_files(&[("contribution/en.subject.txt", "  {{ amount }},\n thank you\n")], &ada(&policy));
+    assert_eq!(mail.subject, "£12.50, thank you");
+    assert_eq!(mail.text, render(&ada(&policy)).unwrap().text);
+    assert_eq!(mail.passed_over, []);
+}
+
+#[test]
+fn a_marketers_locale_wins_when_it_is_complete() {
+    const ITALIAN: &[(&str, &str)] = &[
+        ("contribution/it.subject.txt", "Grazie"),
+        ("contribution/it.html", "<p>{{ amount }}, {{ paid_on }}</p>"),
+        ("contribution/it.txt", "{{ amount }}, {{ paid_on }}"),
+    ];
+    let policy = policy();
+    let context = MailContext { locale: spoken("it"), ..ada(&policy) };
+    let mail = with_files(ITALIAN, &context);
+    assert_eq!((&*mail.locale, &*mail.text), ("it", "12,50\u{a0}£, 21 novembre 2026"));
+    let mail = with_files(&ITALIAN[..2], &context);
+    assert_eq!((&*mail.locale, mail.passed_over), ("en", vec![]));
+}
+
+#[test]
+fn the_links_template_wins_when_there_is_one() {
+    let policy = policy();
+    let gala = named("gala");
+    let context = MailContext { occasion: Occasion::ThankYou { template: Some(&gala) }, ..ada(&policy) };
+    let mail = with_files(
+        &[
+            ("gala/en.subject.txt", "The gala"),
+            ("gala/en.html", "<p>{{ customer.name }}</p>"),
+            ("gala/en.txt", "{{ customer.name }}"),
+        ],
+        &context,
+    );
+    assert_eq!((&*mail.template, &*mail.html), ("gala", "<p>Ada Lovelace</p>"));
+
+    let mail = render(&context).unwrap();
+    assert_eq!(mail.template, "contribution");
+    assert_eq!(mail.passed_over, [RenderError::NoSuchTemplate("gala".into())]);
+}
+
+fn check_passed_over(file: &'static [(&'static str, &'static str)], expected: &str) {
+    let policy = policy();
+    let mail = with_files(file, &MailContext { customer_name: None, ..ada(&policy) });
+    let fallback = render(&MailContext { customer_name: None, ..ada(&policy) });
+    assert_eq!(mail.html, fallback.unwrap().html);
+    let said: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
+    assert_eq!(said, [expected]);
+}
+
+#[test]
+fn no_mail_is_lost_to_a_broken_file() {
+    check_passed_over(
+        &[("contribution/en.html", "<p>\n{{ amount | }}")],
+        "template file contribution/en.html, line 2: syntax error: unexpected end of variable block, expected identifier",
+    );
+    check_passed_over(
+        &[("contribution/en.html", "{{ amuont }}")],
+        "template file contribution/en.html, line 1: undefined value",
+    );
+    check_passed_over(
+        &[("contribution/en.html", "Dear {{ customer.name }}")],
+        "template file contribution/en.html, line 1: undefined value",
+    );
+    check_passed_over(
+        &[("contribution/en.txt", "{{ amount | shout }}")],
+        "template file contribution/en.txt, line 1: unknown filter: filter shout is unknown",
+    );
+    check_passed_over(
+        &[("contribution/en.txt", " \n")],
+        "template file contribution/en.txt, line 0: it comes out empty",
+    );
+    check_passed_over(
+        &[(
+            "layout/en.html",
+            "{% extends 'layout/base.html' %}\n{% block closing %}{{ nobody }}{% endblock %}",
+        )],
+        "template file layout/en.html, line 2: undefined value",
+    );
+}
+
+#[test]
+fn no_template_can_switch_escaping_off() {
+    for html in [
+        "{{ amount | safe }}",
+        "{% autoescape false %}{{ amount }}{% endautoescape %}",
+        "{% autoescape false %}{% set x %}{{ amount }}{% endset %}{% endautoescape %}{{ x }}",
+        "{% include 'contribution/raw.txt' %}",
+    ] {
+        let files: &'static [_] =
+            vec![("contribution/en.html", html), ("contribution/raw.txt", "{{ customer.name }}")].leak();
+        let policy = policy();
+        let mail = with_files(files, &MailContext { customer_name: Some("<b>"), ..ada(&policy) });
+        assert!(!mail.html.contains("<b>"), "{html}");
+    }
+}
+
+#[test]
+fn errors_and_debug_output_name_no_customer() {
+    let policy = policy();
+    let context = ada(&policy);
+    let files: &[(&str, &str)] =
+        &[("contribution/en.txt", "{{ customer.name | int }}{{ customer.name + 1 }}")];
+    let mail = with_files(files, &context);
+    assert_eq!(mail.passed_over.len(), 1);
+    let printed = format!("{context:?} {mail:?} {}", mail.passed_over[0]);
+    assert!(!printed.contains("Ada"), "{printed}");
+    assert!(!printed.contains("Lovelace"), "{printed}");
+}

@@ -1,0 +1,142 @@
+//! What goes over the wire to SES, and what each answer proves.
+
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use effect_ledger::{Effect, EffectKey};
+use fulfilment::PaymentId;
+use serde_json::json;
+use stripe_events::Personal;
+use testkit::aws::{Endpoint, Reply};
+
+use super::*;
+
+fn mail() -> OutgoingMail {
+    OutgoingMail {
+        key: EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") },
+        to: Personal::new("ada@example.org".to_owned()),
+        reply_to: "hello@example.org".to_owned(),
+        subject: Personal::new("Thank you".to_owned()),
+        html: Personal::new("<p>Thank you</p>".to_owned()),
+        text: Personal::new("Thank you".to_owned()),
+    }
+}
+
+fn sender(sdk: &SdkConfig) -> SesEmailSender {
+    let config = Config {
+        livemode: false,
+        effects_table: "effects".to_owned(),
+        sender: "Example Project <thanks@example.org>".to_owned(),
+        configuration_set: "afterlink-test".to_owned(),
+    };
+    SesEmailSender::new(sdk, &config)
+}
+
+fn name(attempted: &Attempted<SendError>) -> &'static str {
+    match attempted {
+        Attempted::Accepted(_) => "sent",
+        Attempted::NotDone(_) => "not sent",
+        Attempted::Rejected(_) => "rejected",
+        Attempted::Ambiguous(_) => "ambiguous",
+    }
+}
+
+/// The mail is sent to an SES that answers like this; it must have come to one HTTP call.
+async fn check(reply: Reply, expected: &str) {
+    let shown = format!("{reply:?}");
+    // An answer for every retry the SDK might make.
+    let ses = Endpoint::start(std::iter::repeat_n(reply, 5));
+    let attempted = sender(&ses.sdk_config()).send(&mail()).await;
+    assert_eq!(name(&attempted), expected, "{shown}: {attempted:?}");
+    assert_eq!(ses.count(), 1, "{shown}");
+}
+
+#[tokio::test]
+async fn one_mail_is_one_call_and_carries_ids_only_as_tags() {
+    let ses = Endpoint::start([Reply::json(200, &json!({ "MessageId": "ses-1" }))]);
+    let attempted = sender(&ses.sdk_config()).send(&mail()).await;
+    assert!(matches!(attempted, Attempted::Accepted(id) if id == "ses-1"));
+    let text = |data: &str| json!({ "Data": data, "Charset": "UTF-8" });
+    let expected = json!({
+        "FromEmailAddress": "Example Project <thanks@example.org>",
+        "Destination": { "ToAddresses": ["ada@example.org"] },
+        "ReplyToAddresses": ["hello@example.org"],
+        "Content": { "Simple": {
+            "Subject": text("Thank you"),
+            "Body": { "Text": text("Thank you"), "Html": text("<p>Thank you</p>") }
+        } },
+        "EmailTags": [
+            { "Name": "payment", "Value": "pi_1" },
+            { "Name": "effect", "Value": "email-thank-you" }
+        ],
+        "ConfigurationSetName": "afterlink-test"
+    });
+    assert_eq!(ses.bodies(), [expected]);
+}
+
+#[tokio::test]
+async fn only_proof_that_nothing_was_sent_allows_another_try() {
+    let error = |status, code: &str| {
+        Reply::json(status, &json!({ "__type": code, "message": "about ada@example.org" }))
+    };
+    for (reply, expected) in [
+        (error(429, "TooManyRequestsException"), "not sent"),
+        (error(400, "LimitExceededException"), "not sent"),
+        (error(429, "SomethingNew"), "not sent"),
+        (error(400, "AccountSuspendedException"), "not sent"),
+        (error(400, "SendingPausedException"), "not sent"),
+        (error(403, "AccessDeniedException"), "not sent"),
+        (error(404, "NotFoundException"), "not sent"),
+        (error(400, "BadRequestException"), "rejected"),
+        (error(400, "MessageRejected"), "rejected"),
+        (error(400, "MailFromDomainNotVerifiedException"), "rejected"),
+        (error(500, "InternalServiceErrorException"), "ambiguous"),
+        (error(502, "BadGateway"), "ambiguous"),
+        (error(503, "ServiceUnavailable"), "ambiguous"),
+        (error(504, "GatewayTimeout"), "ambiguous"),
+        (Reply::Answer(200, "not what SES says".to_owned()), "ambiguous"),
+        (Reply::Close, "ambiguous"),
+    ] {
+        check(reply, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_never_made_sent_nothing() {
+    let attempted = sender(&Endpoint::unreachable().sdk_config()).send(&mail()).await;
+    assert_eq!(name(&attempted), "not sent", "{attempted:?}");
+}
+
+/// Time that passes only for the whole operation's timeout, and that at once.
+#[derive(Debug)]
+struct TimeIsUp;
+
+impl AsyncSleep for TimeIsUp {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration == Duration::from_secs(8) {
+            Sleep::new(async {
+                // Long enough for the request to be written: the other side has it.
+                for _ in 0..10_000 {
+                    tokio::task::yield_now().await;
+                }
+            })
+        } else {
+            Sleep::new(std::future::pending())
+        }
+    }
+}
+
+#[tokio::test]
+async fn silence_ends_after_the_timeout_and_proves_nothing() {
+    let ses = Endpoint::start(std::iter::repeat_n(Reply::Silence, 5));
+    let sdk = ses.sdk_config().into_builder().sleep_impl(SharedAsyncSleep::new(TimeIsUp)).build();
+    let attempted = sender(&sdk).send(&mail()).await;
+    assert_eq!(name(&attempted), "ambiguous", "{attempted:?}");
+    assert!(ses.count() <= 1);
+}
+
+#[test]
+fn errors_hold_codes_and_never_the_services_own_words() {
+    let error = SendError::Rejected("MessageRejected".to_owned());
+    assert_eq!(error.to_string(), "the mail service rejects this mail (MessageRejected)");
+}

@@ -1,0 +1,219 @@
+use std::cell::RefCell;
+
+use effect_ledger::{Attempted, Claim};
+use fulfilment::PaymentId;
+use serde_json::{Value, json};
+use task_runtime::{Backoff, Invocation, Tally, handle_batch};
+use testkit::clock::ManualClock;
+use testkit::ledger::InMemoryEffects;
+use testkit::queue::{InMemoryQueue, batch, envelope};
+use testkit::stripe::SessionEvent as StripeEvent;
+
+use super::*;
+
+/// A mail service that remembers what it accepted (recipient and text), and answers as told before that.
+#[derive(Default)]
+struct InMemoryMail {
+    accepted: RefCell<Vec<(String, String)>>,
+    answers: RefCell<Vec<Attempted<SendError>>>,
+}
+
+impl EmailSender for InMemoryMail {
+    async fn send(&self, mail: &OutgoingMail) -> Attempted<SendError> {
+        let answer = self.answers.borrow_mut().pop().unwrap_or(Attempted::Accepted("ses-1".to_owned()));
+        if matches!(answer, Attempted::Accepted(_) | Attempted::Ambiguous(_)) {
+            let sent = (mail.to.expose().clone(), mail.text.expose().clone());
+            self.accepted.borrow_mut().push(sent);
+        }
+        answer
+    }
+}
+
+type TestTask = ThankYouEmail<InMemoryEffects, InMemoryMail, ManualClock>;
+
+fn task() -> TestTask {
+    ThankYouEmail {
+        ledger: InMemoryEffects::default(),
+        sender: InMemoryMail::default(),
+        policy: Policy::compiled_in().unwrap(),
+        livemode: false,
+        clock: ManualClock::default(),
+    }
+}
+
+async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
+    let queue = InMemoryQueue::default();
+    let bodies: Vec<_> = events.iter().map(|event| envelope("afterlink.webhook", event)).collect();
+    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+    let (_, tally) =
+        handle_batch("thank-you-email", task, &queue, &task.clock, backoff, batch(&bodies), &invocation)
+            .await;
+    (tally, queue)
+}
+
+fn key(effect: &str) -> EffectKey {
+    EffectKey { payment_id: PaymentId::new("pi_Example"), effect: Effect::email(effect) }
+}
+
+fn state(task: &TestTask, effect: &str) -> Option<&'static str> {
+    task.ledger.state(&key(effect)).map(|state| state.name())
+}
+
+fn mails(task: &TestTask) -> Vec<String> {
+    task.sender.accepted.borrow().iter().map(|(_, text)| text.clone()).collect()
+}
+
+#[tokio::test]
+async fn thanks_once_however_often_it_hears_of_the_payment() {
+    let task = task();
+    let event = StripeEvent::paid().to_json();
+    let twin = StripeEvent::paid().event_id("evt_twin").to_json();
+    let (tally, _) = deliver(&task, &[event.clone(), event.clone(), twin]).await;
+    assert_eq!((tally.done, tally.skipped), (1, [("already_done", 2)].into()));
+    deliver(&task, &[event, StripeEvent::async_succeeded().to_json()]).await;
+    assert_eq!(task.sender.accepted.borrow().len(), 1);
+    assert_eq!(task.sender.accepted.borrow()[0].0, "ada@example.org");
+    assert_eq!(state(&task, "thank-you"), Some("done"));
+}
+
+#[tokio::test]
+async fn a_bank_debit_is_told_twice_and_thanked_once() {
+    let task = task();
+    deliver(&task, &[StripeEvent::unpaid().to_json()]).await;
+    assert_eq!(state(&task, "thank-you"), None, "no thanks before the money");
+    assert_eq!(state(&task, "payment-pending"), Some("done"));
+    deliver(&task, &[StripeEvent::async_succeeded().to_json()]).await;
+    assert_eq!(mails(&task).len(), 2);
+    assert_eq!(state(&task, "thank-you"), Some("done"));
+}
+
+#[tokio::test]
+async fn old_news_is_not_sent_after_the_new() {
+    let task = task();
+    deliver(&task, &[StripeEvent::async_succeeded().to_json()]).await;
+    let (tally, _) =
+        deliver(&task, &[StripeEvent::unpaid().to_json(), StripeEvent::async_failed().to_json()]).await;
+    assert_eq!(tally.skipped, [("overtaken", 2)].into());
+    assert_eq!(state(&task, "payment-pending"), Some("skipped"));
+    assert_eq!(mails(&task).len(), 1);
+    // A failure overtakes the waiting, too.
+    let task = self::task();
+    deliver(&task, &[StripeEvent::async_failed().to_json(), StripeEvent::unpaid().to_json()]).await;
+    assert_eq!(
+        (state(&task, "payment-failed"), state(&task, "payment-pending")),
+        (Some("done"), Some("skipped"))
+    );
+}
+
+#[tokio::test]
+async fn the_customer_reads_the_amount_they_saw_in_their_language() {
+    let task = task();
+    let event = StripeEvent::paid()
+        .locale("de")
+        .amount(1000, "usd")
+        .session("presentment_details", json!({ "presentment_amount": 1370, "presentment_currency": "eur" }));
+    deliver(&task, &[event.to_json()]).await;
+    let mail = &mails(&task)[0];
+    assert!(mail.contains("13,70\u{a0}€"), "{mail}");
+}
+
+#[tokio::test]
+async fn a_throttled_mail_comes_back_and_is_sent() {
+    let task = task();
+    let throttled = || Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()));
+    *task.sender.answers.borrow_mut() = vec![throttled(), throttled()];
+    let event = [StripeEvent::paid().to_json()];
+    for _ in 0..2 {
+        let (tally, _) = deliver(&task, &event).await;
+        assert_eq!((tally.retried, state(&task, "thank-you")), (1, Some("retry")));
+    }
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.done, mails(&task).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_never_sent_again() {
+    let task = task();
+    let lost = Attempted::Ambiguous(SendError::ReplyLost("timeout".to_owned()));
+    *task.sender.answers.borrow_mut() = vec![lost];
+    let event = [StripeEvent::paid().to_json()];
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.unknown, state(&task, "thank-you")), (1, Some("unknown")));
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.skipped, mails(&task).len()), ([("already_unknown", 1)].into(), 1));
+}
+
+#[tokio::test]
+async fn a_crash_after_the_claim_is_never_sent_again() {
+    let task = task();
+    let now = task.clock.now_ms();
+    let claim = Claim { owner: "died".to_owned(), attempt: 1, lease_until: now + 60_000 };
+    task.ledger.put(&key("thank-you"), EffectState::Claimed(claim));
+    let event = [StripeEvent::paid().to_json()];
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!(tally.retried, 1, "the other may still be at it");
+    task.clock.advance_ms(60_001);
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.unknown, state(&task, "thank-you")), (1, Some("unknown")));
+    assert_eq!(mails(&task).len(), 0);
+}
+
+#[tokio::test]
+async fn a_rejected_mail_is_parked_and_sent_once_mended() {
+    let task = task();
+    let rejected = Attempted::Rejected(SendError::Rejected("MessageRejected".to_owned()));
+    *task.sender.answers.borrow_mut() = vec![rejected];
+    let event = [StripeEvent::paid().to_json()];
+    let (tally, queue) = deliver(&task, &event).await;
+    assert_eq!((tally.parked, state(&task, "thank-you")), (1, Some("parked")));
+    assert_eq!(queue.dead_letters.borrow()[0].1, "mail_rejected");
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.done, mails(&task).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_one_is_parked_before_anything_is_sent() {
+    for email in [
+        "",
+        "ada",
+        "ada@",
+        "@example.org",
+        "ada@example",
+        "a@b@example.org",
+        "ada@example.org, eve@example.org",
+    ] {
+        check_no_recipient(StripeEvent::paid().email(email)).await;
+    }
+    check_no_recipient(StripeEvent::paid().email("ada@example.org\r\nBcc: eve@example.org")).await;
+    check_no_recipient(StripeEvent::paid().session("customer_details", json!(null))).await;
+}
+
+async fn check_no_recipient(event: StripeEvent) {
+    let task = task();
+    let (tally, queue) = deliver(&task, &[event.to_json()]).await;
+    assert_eq!((tally.parked, state(&task, "thank-you")), (1, Some("parked")), "{event:?}");
+    assert_eq!(queue.dead_letters.borrow()[0].1, "no_recipient");
+    assert!(mails(&task).is_empty());
+}
+
+#[tokio::test]
+async fn a_broken_link_contract_is_parked_but_never_hides_a_sent_mail() {
+    let task = task();
+    let broken = StripeEvent::paid().metadata(json!({ "fulfilment": "donation" })).to_json();
+    let (tally, queue) = deliver(&task, std::slice::from_ref(&broken)).await;
+    assert_eq!((tally.parked, state(&task, "thank-you")), (1, Some("parked")));
+    assert_eq!(queue.dead_letters.borrow()[0].1, "broken_link_contract");
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    let (tally, _) = deliver(&task, &[broken]).await;
+    assert_eq!((tally.skipped, state(&task, "thank-you")), ([("already_done", 1)].into(), Some("done")));
+}
+
+#[tokio::test]
+async fn others_sessions_get_no_mail() {
+    let task = task();
+    let events = [StripeEvent::paid().without_marker().to_json(), StripeEvent::paid().livemode().to_json()];
+    let (tally, _) = deliver(&task, &events).await;
+    assert_eq!(tally.skipped, [("another_business", 1), ("other_livemode", 1)].into());
+    assert!(mails(&task).is_empty());
+}

@@ -1,0 +1,220 @@
+//! Where the words of a mail come from, and the engine that fills them in.
+//!
+//! A template is three files, `<template>/<locale>.subject.txt`, `.html` and `.txt`. A [`WordingSource`] has some
+//! of them; of several sources the first that has a file wins, so a source with a marketer's own files goes
+//! before [`BuiltIn`]. The shared layouts are files like any other and can be replaced the same way.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use icu_locale_core::LanguageIdentifier;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
+
+/// Something that has template files.
+pub(crate) trait WordingSource: Send + Sync {
+    /// The text of a file by its path, `contribution/en.html`; `None` when this source does not have it.
+    fn file(&self, path: &str) -> Option<Cow<'_, str>>;
+}
+
+/// The templates that ship in the function.
+pub(crate) struct BuiltIn;
+
+impl WordingSource for BuiltIn {
+    fn file(&self, path: &str) -> Option<Cow<'_, str>> {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == path)?;
+        Some(Cow::Borrowed(*text))
+    }
+}
+
+/// A template in one locale. Only [`Wordings::find`] makes one, so its three files are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wording {
+    /// The template's name.
+    pub(crate) template: String,
+    /// The locale of its words.
+    pub(crate) locale: LanguageIdentifier,
+}
+
+/// A template that cannot be filled in: a mistake in its text.
+///
+/// Says what and where, and never a value: values are the customer's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("template file {path}, line {line}: {problem}")]
+pub(crate) struct BrokenTemplate {
+    /// The file, `contribution/en.html`; a shared layout when the mistake is there.
+    pub(crate) path: String,
+    /// The line, from 1; 0 when the mistake is the file as a whole.
+    pub(crate) line: usize,
+    /// What is wrong, in a few words.
+    pub(crate) problem: String,
+}
+
+/// The three files of a template, by their endings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    Subject,
+    Html,
+    Text,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
+
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Subject => "subject.txt",
+            Self::Html => "html",
+            Self::Text => "txt",
+        }
+    }
+}
+
+/// All the wordings of some sources, ready to be filled in. Files are read and compiled when first used.
+pub(crate) struct Wordings {
+    sources: Arc<[Box<dyn WordingSource>]>,
+    html: Environment<'static>,
+    text: Environment<'static>,
+}
+
+impl Wordings {
+    /// The wordings of these sources; the first source that has a file wins.
+    pub(crate) fn of(sources: Vec<Box<dyn WordingSource>>) -> Self {
+        let sources: Arc<[_]> = sources.into();
+        // Two engines, so that what is escaped depends on the mail's part and never on a file's name.
+        let html = engine(Arc::clone(&sources), AutoEscape::Html);
+        let text = engine(Arc::clone(&sources), AutoEscape::None);
+        Self { sources, html, text }
+    }
+
+    /// The wordings that ship in the function.
+    pub(crate) fn built_in() -> &'static Self {
+        static WORDINGS: LazyLock<Wordings> = LazyLock::new(|| Wordings::of(vec![Box::new(BuiltIn)]));
+        &WORDINGS
+    }
+
+    /// The template in the first of these locales that has all three files.
+    pub(crate) fn find(&self, template: &str, locales: &[LanguageIdentifier]) -> Option<Wording> {
+        let complete = |locale: &&LanguageIdentifier| {
+            let has = |part| read(&self.sources, &path(template, locale, part)).is_some();
+            Part::ALL.into_iter().all(has)
+        };
+        Some(Wording { locale: locales.iter().find(complete)?.clone(), template: template.to_owned() })
+    }
+
+    /// One part of a mail, filled in.
+    pub(crate) fn fill(
+        &self,
+        wording: &Wording,
+        part: Part,
+        values: &Value,
+    ) -> Result<String, BrokenTemplate> {
+        let path = path(&wording.template, &wording.locale, part);
+        let engine = match part {
+            Part::Html => &self.html,
+            Part::Subject | Part::Text => &self.text,
+        };
+        let filled = engine.get_template(&path).and_then(|template| template.render(values));
+        let filled = filled.map_err(|error| broken(&path, &error))?;
+        if filled.trim().is_empty() {
+            let problem = "it comes out empty".to_owned();
+            return Err(BrokenTemplate { path, line: 0, problem });
+        }
+        Ok(filled)
+    }
+}
+
+fn path(template: &str, locale: &LanguageIdentifier, part: Part) -> String {
+    format!("{template}/{locale}.{}", part.ending())
+}
+
+fn read<'a>(sources: &'a [Box<dyn WordingSource>], path: &str) -> Option<Cow<'a, str>> {
+    sources.iter().find_map(|source| source.file(path))
+}
+
+fn engine(sources: Arc<[Box<dyn WordingSource>]>, escape: AutoEscape) -> Environment<'static> {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Tags on lines of their own leave no empty lines behind. It fails for odd delimiters only; ours are usual.
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+        engine.set_syntax(syntax);
+    }
+    let default = escape.clone();
+    engine.set_auto_escape_callback(move |_| default.clone());
+    engine.set_formatter(move |out, state, value| print(out, state, value, &escape));
+    // A template is written by hand and filled with what strangers typed: nothing may switch escaping off.
+    engine.remove_filter("safe");
+    engine.set_loader(move |path| Ok(read(&sources, path).map(Cow::into_owned)));
+    engine
+}
+
+/// Prints a value. What is missing is a mistake rather than the word "none": the template has to ask first.
+fn print(
+    out: &mut Output,
+    state: &mut State,
+    value: &Value,
+    escape: &AutoEscape,
+) -> Result<(), minijinja::Error> {
+    if value.is_none() {
+        return Err(minijinja::Error::new(ErrorKind::UndefinedError, "printed although it may be missing"));
+    }
+    if state.auto_escape() != escape {
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "escaping cannot be changed"));
+    }
+    minijinja::escape_formatter(out, state, value)
+}
+
+fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
+    // The innermost error knows best: the others say that a block or an include did not work.
+    let mut innermost = error;
+    let mut source = std::error::Error::source(error);
+    while let Some(next) = source {
+        if let Some(next) = next.downcast_ref::<minijinja::Error>() {
+            innermost = next;
+        }
+        source = next.source();
+    }
+    let kind = innermost.kind();
+    // Details of other kinds may quote a value.
+    let quotes_only_the_template = [
+        ErrorKind::SyntaxError,
+        ErrorKind::TemplateNotFound,
+        ErrorKind::UnknownFilter,
+        ErrorKind::UnknownFunction,
+        ErrorKind::UnknownTest,
+        ErrorKind::UnknownBlock,
+    ]
+    .contains(&kind);
+    let detail = innermost.detail().filter(|_| quotes_only_the_template);
+    BrokenTemplate {
+        path: innermost.name().unwrap_or(path).to_owned(),
+        line: innermost.line().unwrap_or(0),
+        problem: detail.map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}")),
+    }
+}
+
+macro_rules! files {
+    ($($path:literal)+) => { &[$(($path, include_str!(concat!("../templates/", $path)))),+] };
+}
+
+#[rustfmt::skip]
+const BUILT_IN: &[(&str, &str)] = files! {
+    "layout/base.html" "layout/base.txt"
+    "layout/de.html" "layout/de.txt" "layout/en.html" "layout/en.txt" "layout/fr.html" "layout/fr.txt"
+    "contribution/de.html" "contribution/de.subject.txt" "contribution/de.txt"
+    "contribution/en.html" "contribution/en.subject.txt" "contribution/en.txt"
+    "contribution/fr.html" "contribution/fr.subject.txt" "contribution/fr.txt"
+    "download/de.html" "download/de.subject.txt" "download/de.txt"
+    "download/en.html" "download/en.subject.txt" "download/en.txt"
+    "download/fr.html" "download/fr.subject.txt" "download/fr.txt"
+    "membership/de.html" "membership/de.subject.txt" "membership/de.txt"
+    "membership/en.html" "membership/en.subject.txt" "membership/en.txt"
+    "membership/fr.html" "membership/fr.subject.txt" "membership/fr.txt"
+    "payment-failed/de.html" "payment-failed/de.subject.txt" "payment-failed/de.txt"
+    "payment-failed/en.html" "payment-failed/en.subject.txt" "payment-failed/en.txt"
+    "payment-failed/fr.html" "payment-failed/fr.subject.txt" "payment-failed/fr.txt"
+    "payment-pending/de.html" "payment-pending/de.subject.txt" "payment-pending/de.txt"
+    "payment-pending/en.html" "payment-pending/en.subject.txt" "payment-pending/en.txt"
+    "payment-pending/fr.html" "payment-pending/fr.subject.txt" "payment-pending/fr.txt"
+};

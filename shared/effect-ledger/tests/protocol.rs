@@ -1,0 +1,173 @@
+//! The protocol over every state a row can be in, and over every way a call can end.
+
+use std::cell::Cell;
+
+use effect_ledger::{
+    Attempted, Claim, Clock, Effect, EffectKey, EffectState, EffectStore, Executor, Performed, Policy,
+    Refused, SetAside, Settlement, perform,
+};
+use fulfilment::PaymentId;
+use testkit::clock::ManualClock;
+use testkit::ledger::InMemoryEffects;
+
+const LEASE_MS: i64 = 60_000;
+
+fn key() -> EffectKey {
+    EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") }
+}
+
+struct Bench {
+    store: InMemoryEffects,
+    clock: ManualClock,
+    calls: Cell<u32>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { store: InMemoryEffects::default(), clock: ManualClock::default(), calls: Cell::new(0) }
+    }
+
+    async fn perform(
+        &self,
+        owner: &str,
+        policy: Policy,
+        answer: Attempted<&'static str>,
+    ) -> Performed<&'static str> {
+        let executor = Executor { owner, lease_until: self.clock.now_ms() + LEASE_MS, event_id: "evt_1" };
+        let act = async || {
+            self.calls.set(self.calls.get() + 1);
+            answer
+        };
+        let performed =
+            perform(&self.store, &self.clock, &key(), policy, executor, act, |reason| *reason).await;
+        performed.expect("the ledger in memory always answers")
+    }
+
+    async fn send(&self, owner: &str) -> Performed<&'static str> {
+        self.perform(owner, Policy::AtMostOnce, Attempted::Accepted("id".to_owned())).await
+    }
+
+    fn state(&self) -> &'static str {
+        self.store.state(&key()).map_or("none", |state| state.name())
+    }
+
+    fn claimed(&self, owner: &str) -> Claim {
+        let claim =
+            Claim { owner: owner.to_owned(), attempt: 1, lease_until: self.clock.now_ms() + LEASE_MS };
+        self.store.put(&key(), EffectState::Claimed(claim.clone()));
+        claim
+    }
+}
+
+#[tokio::test]
+async fn acts_once_however_often_it_is_asked() {
+    let bench = Bench::new();
+    assert!(matches!(bench.send("a").await, Performed::Done));
+    for owner in ["a", "b", "c"] {
+        assert!(matches!(bench.send(owner).await, Performed::AlreadySettled(EffectState::Done)));
+    }
+    assert_eq!((bench.calls.get(), bench.state()), (1, "done"));
+}
+
+#[tokio::test]
+async fn each_answer_leads_to_its_state() {
+    for (answer, state, acts_again) in [
+        (Attempted::Accepted("id".to_owned()), "done", false),
+        (Attempted::NotDone("throttled"), "retry", true),
+        (Attempted::Rejected("refused"), "parked", true),
+        (Attempted::Ambiguous("lost"), "unknown", false),
+    ] {
+        let bench = Bench::new();
+        bench.perform("a", Policy::AtMostOnce, answer).await;
+        assert_eq!(bench.state(), state);
+        bench.send("b").await;
+        assert_eq!(bench.calls.get() == 2, acts_again, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn waits_while_another_holds_the_lease_and_gives_up_what_it_left_behind() {
+    let bench = Bench::new();
+    bench.claimed("died");
+    assert!(matches!(bench.send("b").await, Performed::Busy));
+    bench.clock.advance_ms(LEASE_MS);
+    assert!(matches!(bench.send("b").await, Performed::Busy), "the last millisecond still counts");
+    bench.clock.advance_ms(1);
+    assert!(matches!(bench.send("b").await, Performed::Abandoned));
+    assert!(matches!(bench.send("c").await, Performed::AlreadySettled(EffectState::Unknown { .. })));
+    assert_eq!(bench.calls.get(), 0);
+}
+
+#[tokio::test]
+async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
+    let bench = Bench::new();
+    bench.claimed("died");
+    bench.clock.advance_ms(LEASE_MS + 1);
+    let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(performed, Performed::Done));
+    assert_eq!((bench.calls.get(), bench.state()), (1, "done"));
+}
+
+#[tokio::test]
+async fn an_executor_that_lost_its_lease_changes_nothing() {
+    let bench = Bench::new();
+    let slow = bench.claimed("slow");
+    bench.clock.advance_ms(LEASE_MS + 1);
+    bench.send("b").await;
+    assert_eq!(bench.state(), "unknown");
+    for settlement in [
+        Settlement::Done { reference: "id".to_owned() },
+        Settlement::Retry { reason: "throttled".to_owned() },
+        Settlement::Parked { reason: "refused".to_owned() },
+    ] {
+        let settled = bench.store.settle(&key(), &slow, &settlement, bench.clock.now_ms()).await.unwrap();
+        assert_eq!(settled, Err(Refused));
+    }
+    assert_eq!(bench.state(), "unknown");
+}
+
+/// The attempt counts, because a name can come back: the same message, redelivered to the same process.
+#[tokio::test]
+async fn a_claim_of_an_earlier_attempt_is_stale_even_with_the_same_owner() {
+    let bench = Bench::new();
+    let executor =
+        |owner| Executor { owner, lease_until: bench.clock.now_ms() + LEASE_MS, event_id: "evt_1" };
+    let claim = |owner: &'static str| {
+        let executor = executor(owner);
+        let bench = &bench;
+        async move {
+            let now = bench.clock.now_ms();
+            bench.store.claim(&key(), Policy::AtMostOnce, &executor, now).await.unwrap().unwrap()
+        }
+    };
+    let first = claim("a").await;
+    let retry = Settlement::Retry { reason: "throttled".to_owned() };
+    bench.store.settle(&key(), &first, &retry, 0).await.unwrap().unwrap();
+    let second = claim("a").await;
+    assert_eq!((first.attempt, second.attempt), (1, 2));
+    let done = Settlement::Done { reference: "id".to_owned() };
+    assert_eq!(bench.store.settle(&key(), &first, &done, 0).await.unwrap(), Err(Refused));
+    assert_eq!(bench.store.settle(&key(), &second, &done, 0).await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn setting_aside_never_hides_what_was_done() {
+    let claimed = EffectState::Claimed(Claim { owner: "a".to_owned(), attempt: 1, lease_until: 0 });
+    let reason = || "earlier".to_owned();
+    for (state, expected) in [
+        (None, Ok(())),
+        (Some(EffectState::Retry { reason: reason() }), Ok(())),
+        (Some(EffectState::Parked { reason: reason() }), Ok(())),
+        (Some(EffectState::Skipped { reason: reason() }), Ok(())),
+        (Some(EffectState::Done), Err(Refused)),
+        (Some(EffectState::Unknown { reason: reason() }), Err(Refused)),
+        (Some(claimed), Err(Refused)),
+    ] {
+        let store = InMemoryEffects::default();
+        if let Some(state) = &state {
+            store.put(&key(), state.clone());
+        }
+        let written = store.set_aside(&key(), SetAside::Parked("now"), "evt_1", 0).await.unwrap();
+        assert_eq!(written, expected, "{state:?}");
+    }
+}

@@ -1,0 +1,135 @@
+//! What goes over the wire to DynamoDB, and what its answers mean.
+
+use aws_sdk_dynamodb::Client;
+use effect_ledger::{
+    Claim, DynamoDbEffects, Effect, EffectKey, EffectState, EffectStore, Executor, Policy, Refused, SetAside,
+    Settlement,
+};
+use fulfilment::PaymentId;
+use serde_json::{Value, json};
+use testkit::aws::{Endpoint, Reply};
+
+fn key() -> EffectKey {
+    EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") }
+}
+
+const EXECUTOR: Executor<'_> = Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1" };
+
+fn claim() -> Claim {
+    Claim { owner: "req/m0".to_owned(), attempt: 1, lease_until: 2000 }
+}
+
+/// A ledger whose table gives these answers, in this order.
+fn ledger(answers: &[(u16, Value)]) -> (DynamoDbEffects, Endpoint) {
+    let endpoint = Endpoint::start(answers.iter().map(|(status, body)| Reply::json(*status, body)));
+    (DynamoDbEffects::new(Client::new(&endpoint.sdk_config()), "effects"), endpoint)
+}
+
+/// The SDK writes maps in no particular order.
+macro_rules! assert_requests {
+    ($($arguments:expr),+) => {
+        insta::with_settings!({ sort_maps => true }, { insta::assert_json_snapshot!($($arguments),+) })
+    };
+}
+
+fn refused(row: Value) -> (u16, Value) {
+    (
+        400,
+        json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+            "message": "The conditional request failed", "Item": row
+        }),
+    )
+}
+
+fn row(state: &str, owner: &str, attempt: u32) -> Value {
+    json!({
+        "payment_id": { "S": "pi_1" }, "effect": { "S": "email#thank-you" }, "state": { "S": state },
+        "owner": { "S": owner }, "attempt": { "N": attempt.to_string() }, "lease_until": { "N": "2000" },
+        "reason": { "S": "why" }
+    })
+}
+
+#[tokio::test]
+async fn a_claim_is_one_conditional_write() {
+    let (ledger, dynamodb) = ledger(&[(200, json!({ "Attributes": row("claimed", "req/m0", 1) }))]);
+    let granted = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap();
+    assert_eq!(granted, Ok(claim()));
+    assert_requests!(dynamodb.bodies());
+}
+
+#[tokio::test]
+async fn only_at_least_once_claims_what_has_expired() {
+    let (ledger, dynamodb) = ledger(&[(200, json!({ "Attributes": row("claimed", "req/m0", 2) }))]);
+    ledger.claim(&key(), Policy::AtLeastOnce, &EXECUTOR, 1000).await.unwrap().unwrap();
+    assert_eq!(
+        dynamodb.bodies()[0]["ConditionExpression"],
+        "attribute_not_exists(#state) OR #state IN (:retry, :parked) OR (#state = :claimed AND #lease_until < :now)"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_claim_brings_the_row_that_stands_in_the_way() {
+    for (state, expected) in [
+        ("done", EffectState::Done),
+        ("skipped", EffectState::Skipped { reason: "why".to_owned() }),
+        ("unknown", EffectState::Unknown { reason: "why".to_owned() }),
+        ("of a later version", EffectState::Unknown { reason: "why".to_owned() }),
+    ] {
+        let (ledger, _dynamodb) = ledger(&[refused(row(state, "another", 3))]);
+        let row = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap().unwrap_err();
+        assert_eq!((row.state, row.last_claim), (expected, Some(("another".to_owned(), 3))));
+    }
+}
+
+#[tokio::test]
+async fn its_own_claim_whose_reply_was_lost_is_granted() {
+    let (ledger, _dynamodb) = ledger(&[refused(row("claimed", "req/m0", 1))]);
+    assert_eq!(ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap(), Ok(claim()));
+}
+
+#[tokio::test]
+async fn every_settlement_is_fenced_by_owner_and_attempt() {
+    let reason = || "why".to_owned();
+    for settlement in [
+        Settlement::Done { reference: "ses-1".to_owned() },
+        Settlement::Retry { reason: reason() },
+        Settlement::Parked { reason: reason() },
+        Settlement::Unknown { reason: reason() },
+    ] {
+        let (ledger, dynamodb) = ledger(&[(200, json!({}))]);
+        ledger.settle(&key(), &claim(), &settlement, 1500).await.unwrap().unwrap();
+        assert_requests!(format!("settle_{}", settlement.state_name()), dynamodb.bodies());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_settlement_is_its_own_only_if_the_row_says_so() {
+    let done = Settlement::Done { reference: "ses-1".to_owned() };
+    for (row, expected) in [
+        (row("done", "req/m0", 1), Ok(())),
+        (row("done", "another", 1), Err(Refused)),
+        (row("done", "req/m0", 2), Err(Refused)),
+        (row("unknown", "req/m0", 1), Err(Refused)),
+    ] {
+        let (ledger, _dynamodb) = ledger(&[refused(row.clone())]);
+        assert_eq!(ledger.settle(&key(), &claim(), &done, 1500).await.unwrap(), expected, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn setting_aside_is_one_conditional_write() {
+    let (ledger, dynamodb) = ledger(&[(200, json!({})), refused(row("done", "another", 1))]);
+    assert_eq!(ledger.set_aside(&key(), SetAside::Parked("no_recipient"), "evt_1", 9).await.unwrap(), Ok(()));
+    let skipped = ledger.set_aside(&key(), SetAside::Skipped("overtaken"), "evt_1", 9).await.unwrap();
+    assert_eq!(skipped, Err(Refused));
+    assert_requests!(dynamodb.bodies());
+}
+
+#[tokio::test]
+async fn a_ledger_that_does_not_answer_is_an_error_that_says_which_call() {
+    let denied = json!({ "__type": "AccessDeniedException", "message": "not authorized" });
+    let (ledger, _dynamodb) = ledger(&[(400, denied)]);
+    let error = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap_err();
+    assert_eq!(error.to_string(), "the effect ledger did not answer (claim)");
+}
