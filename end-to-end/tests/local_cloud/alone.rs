@@ -1,0 +1,86 @@
+//! Bad days that disturb everybody, one at a time.
+
+use serde_json::json;
+use testkit::stripe::SessionEvent;
+
+#[cfg(target_os = "linux")]
+use crate::processes::processes_of;
+use crate::stack::{Cloud, of};
+
+/// Frozen while it has the message in hand, then killed: as a crash, or a timeout that kills late.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_function_that_dies_with_a_message_in_hand_gets_it_again() {
+    let cloud = Cloud::alone();
+    cloud.post(&of(SessionEvent::paid(), "BeforeCrash"));
+    cloud.wait_for_ledger("pi_BeforeCrash", &["contribution#paid done", "email#thank-you done"]);
+
+    for process in processes_of(&cloud, "contribution-records") {
+        process.signal("STOP");
+    }
+    cloud.post(&of(SessionEvent::paid(), "Crash"));
+    let in_hand = || {
+        let input = json!({
+            "QueueUrl": cloud.stack.output("ContributionRecordsQueueUrl").unwrap(),
+            "AttributeNames": ["ApproximateNumberOfMessagesNotVisible"]
+        });
+        let answer = cloud.stack.aws.json("sqs", "AmazonSQS.GetQueueAttributes", &input).unwrap();
+        answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"].as_str().unwrap().to_owned()
+    };
+    cloud.wait_until("1", in_hand);
+    for process in processes_of(&cloud, "contribution-records") {
+        process.signal("KILL");
+    }
+    cloud.wait_for_ledger("pi_Crash", &["contribution#paid done", "email#thank-you done"]);
+    assert_eq!(cloud.supporter_rows("pi_Crash").len(), 1);
+    assert_eq!(cloud.mails_to("crash@example.org").len(), 1, "the other task noticed nothing");
+}
+
+#[test]
+fn a_sender_that_ses_does_not_know_parks_the_mail_and_leaves_the_record_alone() {
+    let cloud = Cloud::alone();
+    // The local cloud keeps identities of SES's two APIs apart, and either is enough to send.
+    cloud.stack.aws.rest("ses", "DELETE", "/v2/email/identities/example.org", None).unwrap();
+    let form = "Action=DeleteIdentity&Version=2010-12-01&Identity=example.org";
+    cloud.stack.aws.query("ses", form).unwrap();
+    cloud.post(&of(SessionEvent::paid(), "Refused"));
+    cloud
+        .wait_for_ledger("pi_Refused", &["contribution#paid done", "email#thank-you parked (mail_rejected)"]);
+    cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "pi_Refused").len());
+    let (body, reason) = cloud.dead_letters("ThankYouEmail", "pi_Refused").remove(0);
+    assert_eq!(reason, "mail_rejected");
+    assert_eq!(cloud.contribution("pi_Refused").unwrap()["status"], "paid");
+    assert!(cloud.mails_to("refused@example.org").is_empty());
+
+    // Mended and sent back, it is sent.
+    let mended = json!({ "EmailIdentity": "example.org" });
+    cloud.stack.aws.rest("ses", "POST", "/v2/email/identities", Some(&mended)).unwrap();
+    let queue = cloud.stack.output("ThankYouEmailQueueUrl").unwrap();
+    let input = json!({ "QueueUrl": queue, "MessageBody": body });
+    cloud.stack.aws.json("sqs", "AmazonSQS.SendMessage", &input).unwrap();
+    cloud.wait_for_ledger("pi_Refused", &["contribution#paid done", "email#thank-you done"]);
+    assert_eq!(cloud.mails_to("refused@example.org").len(), 1);
+}
+
+/// Looks at everything that was logged so far, whatever ran before.
+#[test]
+fn no_log_line_and_no_ledger_row_holds_personal_data() {
+    let cloud = Cloud::alone();
+    cloud.post(&of(SessionEvent::paid(), "Private").customer("Grace Secret", "private@example.org"));
+    cloud.wait_for_ledger("pi_Private", &["contribution#paid done", "email#thank-you done"]);
+    cloud.post(
+        &of(SessionEvent::paid(), "Poison")
+            .email("poison-secret@example.org")
+            .session("amount_total", json!("x")),
+    );
+    cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "poison-secret").len());
+    let mut everything = serde_json::to_string(&cloud.stack.rows("EffectsTableName").unwrap()).unwrap();
+    for function in ["stripe-webhook", "contribution-records", "thank-you-email"] {
+        let log = cloud.stack.log(function).unwrap().join("\n");
+        assert!(log.contains("\"done\"") || log.contains("accepted"), "{function} logs what it did");
+        everything.push_str(&log);
+    }
+    for personal in ["@example.org", "Grace", "Secret", "Ada", "N1 9GU"] {
+        assert!(!everything.contains(personal), "{personal} was written down");
+    }
+}

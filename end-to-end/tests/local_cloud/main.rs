@@ -1,0 +1,12 @@
+//! The deployed stack, on the local cloud.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
+
+mod alone;
+mod doors;
+mod payments;
+#[cfg(target_os = "linux")]
+mod permissions;
+#[cfg(target_os = "linux")]
+mod processes;
+mod queues;
+mod stack;

@@ -1,0 +1,71 @@
+//! The functions hold only what the template grants: the calls are made with their own credentials.
+
+use serde_json::{Value, json};
+use testkit::stripe::SessionEvent;
+use xtask::aws::Aws;
+
+use crate::processes::processes_of;
+use crate::stack::{Cloud, of};
+
+/// Whether a call is denied; anything else, also a complaint about its input, means that it was allowed.
+fn denied(aws: &Aws, service: &str, target: &str, input: &Value) -> bool {
+    match aws.json(service, target, input) {
+        Ok(_) => false,
+        Err(error) => format!("{error:#}").contains("AccessDenied"),
+    }
+}
+
+fn credentials_of(cloud: &Cloud, function: &str) -> Aws {
+    // A function that has not been called has no process to ask.
+    cloud.post(&of(SessionEvent::paid(), "Permissions"));
+    cloud.wait_for_ledger("pi_Permissions", &["contribution#paid done", "email#thank-you done"]);
+    processes_of(cloud, function).first().unwrap().aws(cloud)
+}
+
+#[test]
+fn contribution_records_may_write_its_tables_and_nothing_else() {
+    let cloud = Cloud::shared();
+    let aws = credentials_of(&cloud, "contribution-records");
+    let table = |output: &str| cloud.stack.output(output).unwrap().to_owned();
+    let effect = json!({ "payment_id": { "S": "pi_P" }, "effect": { "S": "test" } });
+    let update = json!({ "TableName": table("EffectsTableName"), "Key": effect,
+        "UpdateExpression": "SET x = :x", "ExpressionAttributeValues": { ":x": { "S": "x" } } });
+    assert!(!denied(&aws, "dynamodb", "DynamoDB_20120810.UpdateItem", &update));
+    let scan = |output: &str| json!({ "TableName": table(output) });
+    for output in ["EffectsTableName", "ContributionsTableName", "SupportersTableName", "ConsentsTableName"] {
+        assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.Scan", &scan(output)), "{output}");
+    }
+    let consent = json!({ "TableName": table("ConsentsTableName"),
+        "Item": { "supporter_id": { "S": "s" }, "record": { "S": "r" } } });
+    assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.PutItem", &consent));
+    let secret = json!({ "SecretId": table("SigningSecretName") });
+    assert!(denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret));
+    let entry = json!({ "Entries": [{ "EventBusName": table("FulfilmentBusName"), "Source": "x", "DetailType": "x", "Detail": "{}" }] });
+    assert!(denied(&aws, "events", "AWSEvents.PutEvents", &entry));
+}
+
+#[test]
+fn thank_you_email_may_claim_and_send_and_touch_no_record() {
+    let cloud = Cloud::shared();
+    let aws = credentials_of(&cloud, "thank-you-email");
+    let table = |output: &str| cloud.stack.output(output).unwrap().to_owned();
+    let contribution =
+        json!({ "TableName": table("ContributionsTableName"), "Item": { "payment_id": { "S": "pi_P" } } });
+    assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.PutItem", &contribution));
+    let delete = json!({ "TableName": table("EffectsTableName"),
+        "Key": { "payment_id": { "S": "pi_P" }, "effect": { "S": "email#thank-you" } } });
+    assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.DeleteItem", &delete));
+    let other_queue = json!({ "QueueUrl": table("ContributionRecordsQueueUrl") });
+    assert!(denied(&aws, "sqs", "AmazonSQS.ReceiveMessage", &other_queue));
+}
+
+#[test]
+fn the_webhook_may_put_events_on_its_bus_only() {
+    let cloud = Cloud::shared();
+    let aws = credentials_of(&cloud, "stripe-webhook");
+    let entry = |bus: &str| json!({ "Entries": [{ "EventBusName": cloud.stack.output(bus).unwrap(), "Source": "x", "DetailType": "x", "Detail": "{}" }] });
+    assert!(!denied(&aws, "events", "AWSEvents.PutEvents", &entry("FulfilmentBusName")));
+    assert!(denied(&aws, "events", "AWSEvents.PutEvents", &entry("AcquisitionBusName")));
+    let scan = json!({ "TableName": cloud.stack.output("ContributionsTableName").unwrap() });
+    assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.Scan", &scan));
+}

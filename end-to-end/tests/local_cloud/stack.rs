@@ -1,0 +1,139 @@
+//! The stack under test.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::stripe::SessionEvent;
+use xtask::stack::{Mail, Stack};
+
+/// How long anything may take. A message whose function was killed comes back after a minute.
+const PATIENCE: Duration = Duration::from_secs(150);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The stack, held together with the other tests or alone.
+pub(crate) struct Cloud {
+    pub(crate) stack: Stack,
+    _held: File,
+}
+
+impl Cloud {
+    /// For tests that mind their own payments only.
+    pub(crate) fn shared() -> Self {
+        Self::held(File::lock_shared)
+    }
+
+    /// For tests that disturb everybody: they wait until the others are done, and the others for them.
+    pub(crate) fn alone() -> Self {
+        Self::held(File::lock)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    fn held(lock: impl Fn(&File) -> std::io::Result<()>) -> Self {
+        let file =
+            std::env::var("AFTERLINK_STACK").expect("AFTERLINK_STACK: run `cargo xtask test --only e2e`");
+        let file = PathBuf::from(file);
+        let held = File::create(file.with_extension("lock")).unwrap();
+        lock(&held).unwrap();
+        Self { stack: Stack::from_file(&file).unwrap(), _held: held }
+    }
+
+    /// Posts an event as Stripe would; the webhook must take it.
+    pub(crate) fn post(&self, event: &SessionEvent) {
+        let (status, answer) = self.stack.post(&event.to_json().to_string()).unwrap();
+        assert_eq!((status, answer.as_str()), (200, "ok"));
+    }
+
+    /// The contribution of a payment.
+    pub(crate) fn contribution(&self, payment_id: &str) -> Option<Value> {
+        self.rows_of("ContributionsTableName", payment_id).pop()
+    }
+
+    /// The supporter rows of a payment.
+    pub(crate) fn supporter_rows(&self, payment_id: &str) -> Vec<Value> {
+        self.rows_of("SupportersTableName", payment_id)
+    }
+
+    /// The ledger of a payment, as `effect state` or `effect state (reason)`.
+    pub(crate) fn ledger(&self, payment_id: &str) -> Vec<String> {
+        let mut rows: Vec<_> = self
+            .rows_of("EffectsTableName", payment_id)
+            .iter()
+            .map(|row| {
+                let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+                let reason = text("reason");
+                let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
+                format!("{} {}{reason}", text("effect"), text("state"))
+            })
+            .collect();
+        rows.sort();
+        rows
+    }
+
+    fn rows_of(&self, table: &str, payment_id: &str) -> Vec<Value> {
+        let mut rows = self.stack.rows(table).unwrap();
+        rows.retain(|row| row["payment_id"] == payment_id);
+        rows
+    }
+
+    /// The mails somebody got.
+    pub(crate) fn mails_to(&self, address: &str) -> Vec<Mail> {
+        let mut mails = self.stack.mails().unwrap();
+        mails.retain(|mail| mail.to == address);
+        mails
+    }
+
+    /// Waits for the ledger of a payment to say exactly this.
+    pub(crate) fn wait_for_ledger(&self, payment_id: &str, expected: &[&str]) {
+        self.wait_until(expected, || self.ledger(payment_id));
+    }
+
+    /// Waits until `look` sees what is expected.
+    pub(crate) fn wait_until<E: std::fmt::Debug, S: PartialEq<E> + std::fmt::Debug>(
+        &self,
+        expected: E,
+        look: impl Fn() -> S,
+    ) {
+        let deadline = now() + PATIENCE;
+        loop {
+            let seen = look();
+            if seen == expected {
+                return;
+            }
+            assert!(now() < deadline, "waited for {expected:?}, still seeing {seen:?}");
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Bodies and reasons in a task's DLQ that contain a text. They stay there.
+    pub(crate) fn dead_letters(&self, task: &str, containing: &str) -> Vec<(String, String)> {
+        let queue = self.stack.output(&format!("{task}DlqUrl")).unwrap();
+        let input = json!({
+            "QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0,
+            "MessageAttributeNames": ["All"]
+        });
+        let received = self.stack.aws.json("sqs", "AmazonSQS.ReceiveMessage", &input).unwrap();
+        let messages = received["Messages"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let messages = messages.iter().map(|message| {
+            (text(&message["Body"]), text(&message["MessageAttributes"]["reason"]["StringValue"]))
+        });
+        messages.filter(|(body, _)| body.contains(containing)).collect()
+    }
+}
+
+/// An event of a payment of its own, to an address of its own.
+pub(crate) fn of(event: SessionEvent, payment: &str) -> SessionEvent {
+    event.payment(payment).email(&address(payment))
+}
+
+/// The address of a test's customer.
+pub(crate) fn address(payment: &str) -> String {
+    format!("{}@example.org", payment.to_lowercase())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test that waits for a real system needs the real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

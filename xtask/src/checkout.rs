@@ -1,0 +1,77 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// This clone of the project: where things are in it.
+///
+/// Everything that is started, installed or built for a clone lives inside it, so that two clones on one
+/// machine never meet.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkout {
+    root: PathBuf,
+}
+
+impl Checkout {
+    pub(crate) fn find() -> Result<Self> {
+        // Cargo sets it for the program it runs. The value of build time is for a binary started by hand.
+        let manifest_dir =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&manifest_dir).parent().context("xtask has no folder above it")?.to_owned();
+        Ok(Self { root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn cdk(&self) -> PathBuf {
+        self.root.join("cdk")
+    }
+
+    pub(crate) fn venv(&self) -> PathBuf {
+        self.root.join(".venv")
+    }
+
+    /// A tool of the virtual environment.
+    pub(crate) fn venv_bin(&self, tool: &str) -> PathBuf {
+        self.venv().join("bin").join(tool)
+    }
+
+    pub(crate) fn xtask(&self) -> PathBuf {
+        self.root.join("xtask")
+    }
+
+    /// Where `package` leaves the release builds, as cargo-lambda lays them out and the CDK app expects them.
+    ///
+    /// Always inside the clone, even when cargo builds elsewhere (`CARGO_TARGET_DIR`).
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.root.join("target/lambda")
+    }
+
+    /// The logs of installs and other long commands.
+    pub(crate) fn log(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join("target/local/logs");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder.join(name).with_extension("log"))
+    }
+
+    /// The functions, by the name that is their folder, package, binary and key in the CDK app.
+    pub(crate) fn functions(&self) -> Result<Vec<String>> {
+        let folder = self.root.join("functions");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let entry = entry?;
+            if entry.path().join("Cargo.toml").is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A path as a person in the clone's folder would type it.
+    pub(crate) fn display<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}

@@ -1,0 +1,175 @@
+//! Deploys the project's own CDK app to the local cloud, with the real CDK command line.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+
+use crate::checkout::Checkout;
+use crate::cloud::{ACCOUNT, Cloud, REGION, random_hex};
+use crate::process::run_logged;
+use crate::stack::Stack;
+use crate::terminal::Step;
+
+/// Bootstraps the cloud and deploys every stack of the stage `local`.
+///
+/// The bootstrap and the synthesis do not need each other, so they run at the same time.
+pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<Stack> {
+    let folder = cloud.site().folder();
+    let assembly = folder.join("cdk.out");
+    let outputs = folder.join("outputs.json");
+
+    // The CDK adds to an assembly and never removes the functions of yesterday from it.
+    if assembly.exists() {
+        fs::remove_dir_all(&assembly).with_context(|| format!("cannot remove {}", assembly.display()))?;
+    }
+
+    step.note("cdk bootstrap and cdk synth");
+    std::thread::scope(|scope| -> Result<()> {
+        let bootstrap = scope.spawn(|| {
+            let environment = format!("aws://{ACCOUNT}/{REGION}");
+            let mut command = cdk(checkout, cloud);
+            // From a folder without a cdk.json, or it would synthesize the app first.
+            command.current_dir(folder).args(["bootstrap", &environment]);
+            run_logged(&mut command, &folder.join("cdk-bootstrap.log"), step, "")
+        });
+        let mut command = cdk(checkout, cloud);
+        command
+            .args(["synth", "--quiet", "--context", "stage=local", "--context"])
+            .arg(format!("functions={}", cloud.site().functions().display()))
+            .arg("--output")
+            .arg(&assembly);
+        let synth = run_logged(
+            &mut command,
+            &folder.join("cdk-synth.log"),
+            step,
+            "Is the CDK app sound (`npm run check` in cdk/)?",
+        );
+        let bootstrap = bootstrap.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        synth.and(bootstrap)
+    })?;
+
+    step.note("cdk deploy");
+    let mut command = cdk(checkout, cloud);
+    command
+        .args([
+            "deploy",
+            "--all",
+            "--require-approval",
+            "never",
+            "--method",
+            "direct",
+            "--progress",
+            "events",
+            "--app",
+        ])
+        .arg(&assembly)
+        .arg("--outputs-file")
+        .arg(&outputs);
+    let remedy = format!("The cloud's own log is {}.", checkout.display(&cloud.site().log()));
+    run_logged(&mut command, &folder.join("cdk-deploy.log"), step, &remedy)?;
+
+    step.note("putting the signing secret into place");
+    let signing_secret = format!("whsec_{}", random_hex(16)?);
+    let stack = write_stack_file(cloud, &outputs, &signing_secret)?;
+    let input = json!({"SecretId": stack.output("SigningSecretName")?, "SecretString": signing_secret});
+    stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
+    Ok(stack)
+}
+
+/// `cdk`, pointed at the local cloud and at nothing else: no profile, no credentials of this machine's owner, no
+/// endpoint of a single service that would win over ours.
+fn cdk(checkout: &Checkout, cloud: &Cloud) -> Command {
+    let mut command = Command::new(checkout.cdk().join("node_modules/.bin/cdk"));
+    command.current_dir(checkout.cdk());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("AWS_") || name.starts_with("CDK_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["--no-color", "--no-notices", "--ci"])
+        .env("AWS_ENDPOINT_URL", &cloud.aws.endpoint)
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", &cloud.aws.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", &cloud.aws.secret_access_key)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .env("CDK_DISABLE_CLI_TELEMETRY", "true")
+        // The CDK remembers accounts by access key, and ours lives for minutes.
+        .env("CDK_HOME", cloud.site().folder().join("cdk-home"))
+        // AWS checks a template before it deploys it; `cdk/`'s own tests do here, and save the wait.
+        .env("CDK_VALIDATION", "false")
+        .env("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")
+        .env("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "true");
+    command
+}
+
+/// Writes `stack.json`: how to reach the cloud, and every output of every stack by its name.
+fn write_stack_file(cloud: &Cloud, outputs: &Path, signing_secret: &str) -> Result<Stack> {
+    let text = fs::read(outputs).with_context(|| format!("cannot read {}", outputs.display()))?;
+    let outputs: Value = serde_json::from_slice(&text).context("the CDK wrote outputs that are not JSON")?;
+    let outputs = by_name(&outputs, &cloud.aws.endpoint);
+    let mut file = json!({
+        "endpoint": cloud.aws.endpoint,
+        "region": REGION,
+        "account": ACCOUNT,
+        "access_key_id": cloud.aws.access_key_id,
+        "secret_access_key": cloud.aws.secret_access_key,
+        "ministack_pid": cloud.pid,
+        "signing_secret": signing_secret,
+        "outputs": outputs,
+    });
+    if let Some(file) = file.as_object_mut() {
+        file.extend(outputs);
+    }
+    let path = cloud.site().stack_file();
+    fs::write(&path, serde_json::to_vec_pretty(&file)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Stack::read(cloud.site())
+}
+
+/// The outputs of all stacks in one map, with the function URL as it answers on loopback.
+fn by_name(outputs: &Value, endpoint: &str) -> Map<String, Value> {
+    let stacks = outputs.as_object().into_iter().flat_map(Map::values);
+    stacks
+        .filter_map(Value::as_object)
+        .flatten()
+        // What one stack hands to another is the CDK's business.
+        .filter(|(name, _)| !name.starts_with("ExportsOutput"))
+        .map(|(name, value)| {
+            let value = match value.as_str().and_then(function_url_id) {
+                Some(id) => Value::String(format!("{endpoint}/_aws/lambda-url/{id}/")),
+                None => value.clone(),
+            };
+            (name.clone(), value)
+        })
+        .collect()
+}
+
+/// `abc` of `https://abc.lambda-url.us-east-1.on.aws/`: a name that no DNS knows here.
+fn function_url_id(url: &str) -> Option<&str> {
+    let (id, rest) = url.strip_prefix("https://")?.split_once('.')?;
+    rest.starts_with("lambda-url.").then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gathers_the_outputs_of_all_stacks_by_name() {
+        let outputs = json!({
+            "afterlink-local-data": {"EffectsTableName": "effects", "ExportsOutputRefEffects": "effects"},
+            "afterlink-local-pipeline": {"WebhookUrl": "https://abc.lambda-url.us-east-1.on.aws/"},
+        });
+        let outputs = by_name(&outputs, "http://127.0.0.1:4566");
+        assert_eq!(outputs.len(), 2);
+        assert_eq!(outputs["EffectsTableName"], "effects");
+        assert_eq!(outputs["WebhookUrl"], "http://127.0.0.1:4566/_aws/lambda-url/abc/");
+    }
+}

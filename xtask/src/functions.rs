@@ -1,0 +1,96 @@
+//! Builds the functions for the local cloud.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::checkout::Checkout;
+use crate::process::Group;
+use crate::tools::Tools;
+
+/// Packs one file, uncompressed: the CDK would compress a folder, for seconds, each time a function changes.
+const PACK: &str = "import sys, zipfile
+with zipfile.ZipFile(sys.argv[2], 'w', zipfile.ZIP_STORED) as package:
+    package.write(sys.argv[1], 'bootstrap')";
+
+/// Builds every function in the profile of everyday work and lays out `<folder>/<name>/bootstrap.zip`, as the CDK
+/// app expects it.
+pub(crate) fn build(checkout: &Checkout, tools: &Tools, folder: &Path) -> Result<usize> {
+    let names = checkout.functions()?;
+    let mut command = cargo(checkout);
+    command.args(["build", "--message-format=json-render-diagnostics"]);
+    for name in &names {
+        command.args(["--package", name]);
+    }
+    let binaries = binaries(&mut command)?;
+
+    // What is no longer a function must not be found either.
+    if folder.exists() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if !names.iter().any(|name| entry.file_name() == name.as_str()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    for name in &names {
+        let binary =
+            binaries.get(name).with_context(|| format!("the package {name} has no binary of its name"))?;
+        pack(tools, binary, &folder.join(name))?;
+    }
+    Ok(names.len())
+}
+
+fn pack(tools: &Tools, binary: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let package = folder.join("bootstrap.zip");
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    if modified(&package).is_some_and(|packed| modified(binary).is_some_and(|built| built < packed)) {
+        return Ok(());
+    }
+    let mut command = Command::new(tools.python);
+    let packed =
+        command.args(["-c", PACK]).arg(binary).arg(&package).output().context("cannot start Python")?;
+    if !packed.status.success() {
+        bail!("cannot write {}: {}", package.display(), String::from_utf8_lossy(&packed.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Runs a cargo build, whose progress goes to the terminal, and hands back the executables by name.
+fn binaries(command: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
+    let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let stdout = group.child().stdout.take().context("cargo has no output to read")?;
+    let mut binaries = BTreeMap::new();
+    for message in serde_json::Deserializer::from_reader(BufReader::new(stdout)).into_iter::<Value>() {
+        let message = message.context("cannot understand cargo")?;
+        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
+        {
+            binaries.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    if !group.child().wait()?.success() {
+        bail!("the functions do not build: cargo says why above");
+    }
+    Ok(binaries)
+}
+
+/// The cargo that runs us, in the clone.
+pub(crate) fn cargo(checkout: &Checkout) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(checkout.root());
+    // Cargo tells us about our own package in the environment. Some build scripts watch these variables and would
+    // build anew each time they are run from here and from a shell in turn.
+    for (name, _) in std::env::vars_os() {
+        let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
+        if name.to_str().is_some_and(|name| own.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
+    command
+}

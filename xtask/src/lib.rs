@@ -1,0 +1,122 @@
+//! The developer's entry to the project: `cargo xtask --help`.
+//!
+//! A library beside the program, because the end-to-end tests look into the local cloud with the same eyes as
+//! the demo: [`stack::Stack`].
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a tool on a laptop reads its environment and its clock where it needs them"
+)]
+
+pub mod aws;
+mod checkout;
+mod ci;
+mod cloud;
+mod demo;
+mod dependencies;
+mod deploy;
+mod functions;
+mod local;
+mod package;
+mod process;
+pub mod stack;
+mod stripe;
+mod terminal;
+mod test;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::checkout::Checkout;
+use crate::terminal::BAD;
+
+/// Everything a developer does with Afterlink.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the main job from end to end on a local cloud
+    Demo {
+        /// Ends when the story is told; fails if anything in it is missing
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        port: Port,
+    },
+    /// Runs all tests: of the crates, of the CDK app, and end to end on a local cloud of its own
+    Test(test::Selection),
+    /// Runs what CI runs: formatting, lints, dependency checks, documentation, then all tests
+    Ci,
+    /// A local cloud that stays
+    #[command(subcommand)]
+    Local(Local),
+    /// Builds the release zips that are deployed to AWS
+    Package {
+        /// The processor of the functions, as the stages in cdk/lib/stages.ts have it
+        #[arg(long, value_enum, default_value_t)]
+        arch: package::Arch,
+    },
+}
+
+#[derive(Subcommand)]
+enum Local {
+    /// Starts it and deploys the project; how to reach it is written to target/local/stack.json
+    Up {
+        #[command(flatten)]
+        port: Port,
+    },
+    /// Ends it
+    Down,
+    /// Tells what is in its queues, ledger and mailbox
+    Status,
+    /// Signs an event as Stripe does, posts it to the webhook and tells what came of it
+    Send {
+        /// A Stripe event as JSON, or - for standard input
+        event: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Port {
+    /// The local cloud's port [default: the first free one from 4566]
+    #[arg(long, env = "AFTERLINK_PORT")]
+    port: Option<u16>,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if process::ending() => loop {
+            // Ctrl-C made it fail; its handler is about to end the program.
+            std::thread::park();
+        },
+        Err(error) => {
+            anstream::eprintln!("\n{BAD}error:{BAD:#} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let checkout = Checkout::find()?;
+    process::end_children_with_us()?;
+    match cli.command {
+        Command::Demo { once, port } => demo::run(&checkout, port.port, once),
+        Command::Test(selection) => test::run(&checkout, &selection),
+        Command::Ci => ci::run(&checkout),
+        Command::Local(Local::Up { port }) => local::up(&checkout, port.port),
+        Command::Local(Local::Down) => local::down(&checkout),
+        Command::Local(Local::Status) => local::status(&checkout),
+        Command::Local(Local::Send { event }) => local::send(&checkout, &event),
+        Command::Package { arch } => package::run(&checkout, arch),
+    }
+}

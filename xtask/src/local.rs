@@ -1,0 +1,142 @@
+//! The local cloud with the project deployed to it: up, down, status, send.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::checkout::Checkout;
+use crate::cloud::{Cloud, Lifetime, Site};
+use crate::dependencies::{Requirements, install_node, install_python};
+use crate::deploy::deploy;
+use crate::functions;
+use crate::stack::{Stack, save_mail};
+use crate::terminal::{BOLD, DIM, Step, say, table};
+use crate::tools::Tools;
+
+/// How long `send` waits for the tasks.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Everything from a fresh clone to a deployed stack.
+pub(crate) fn bring_up(
+    checkout: &Checkout,
+    site: &Site,
+    port: Option<u16>,
+    lifetime: Lifetime,
+) -> Result<(Cloud, Stack)> {
+    if let Some(pid) = site.running() {
+        bail!(
+            "a local cloud of this clone is running already (process {pid}). \
+             `cargo xtask local status` tells more, `cargo xtask local down` ends it."
+        );
+    }
+    let step = Step::start("tools", "looking for Rust, Node and Python");
+    let tools = Tools::find()?;
+    step.done(&tools.summary);
+
+    prepare(checkout, &tools, site)?;
+
+    let step = Step::start("local cloud", "starting MiniStack");
+    let cloud = Cloud::start(checkout, site, port, lifetime, &step)?;
+    step.done(format_args!("MiniStack on {}, IAM enforced", cloud.aws.endpoint));
+
+    let step = Step::start("deployment", "cdk bootstrap, cdk deploy");
+    let stack = deploy(checkout, &cloud, &step)?;
+    step.done("cdk bootstrap and cdk deploy, the template of every stage");
+    Ok((cloud, stack))
+}
+
+/// Installs and builds at the same time: the one waits for the network, the other for the compiler.
+fn prepare(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
+    let dependencies = Step::silent("dependencies", "installing .venv and cdk/node_modules");
+    let (built, installed) = std::thread::scope(|scope| {
+        let installing = scope.spawn(|| {
+            let python = install_python(checkout, tools, Requirements::LocalCloud, &dependencies)?;
+            Ok::<_, anyhow::Error>(install_node(checkout, &dependencies)? || python)
+        });
+        let built = build_functions(checkout, tools, site);
+        let live = dependencies.live();
+        let installed = installing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        drop(live);
+        (built, installed)
+    });
+    dependencies.done(if installed? { ".venv and cdk/node_modules, as locked" } else { "unchanged" });
+    built
+}
+
+fn build_functions(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
+    let step = Step::silent("functions", "");
+    let built = functions::build(checkout, tools, &site.functions())?;
+    step.done(format_args!("{built} built, as native Lambda binaries"));
+    Ok(())
+}
+
+pub(crate) fn up(checkout: &Checkout, port: Option<u16>) -> Result<()> {
+    let site = Site::local(checkout);
+    let (cloud, stack) = bring_up(checkout, &site, port, Lifetime::UntilStopped)?;
+    cloud.leave_running();
+    say(format_args!("\nThe local cloud is up. How to reach it: {}", checkout.display(&stack.file)));
+    say(format_args!(
+        "{DIM}Next:{DIM:#} cargo xtask local send shared/testkit/fixtures/session_completed_paid.json"
+    ));
+    say(format_args!("{DIM}Then:{DIM:#} cargo xtask local status, and cargo xtask local down"));
+    Ok(())
+}
+
+pub(crate) fn down(checkout: &Checkout) -> Result<()> {
+    let stopped = Site::local(checkout).stop()?;
+    say(if stopped { "The local cloud is down." } else { "No local cloud of this clone was running." });
+    Ok(())
+}
+
+pub(crate) fn status(checkout: &Checkout) -> Result<()> {
+    let stack = Stack::of_running(&Site::local(checkout))?;
+    say(format_args!("{BOLD}Local cloud{BOLD:#} at {}", stack.aws.endpoint));
+    say(format_args!("The webhook: {}", stack.output("WebhookUrl")?));
+    say(format_args!("All names and keys: {}\n", checkout.display(&stack.file)));
+    let counts = stack.counts()?;
+    let mut rows: Vec<Vec<String>> =
+        counts.iter().map(|(task, counts)| vec![task.clone(), counts.words()]).collect();
+    rows.extend(
+        stack.queues()?.into_iter().map(|queue| vec![queue.name, format!("{} messages", queue.messages)]),
+    );
+    rows.push(vec!["ledger".to_owned(), format!("{} rows", stack.rows("EffectsTableName")?.len())]);
+    rows.push(vec!["mails".to_owned(), stack.mails()?.len().to_string()]);
+    table(&["what", "so far"], &rows);
+    Ok(())
+}
+
+/// Posts an event as Stripe would and tells what came of it.
+pub(crate) fn send(checkout: &Checkout, file: &Path) -> Result<()> {
+    let site = Site::local(checkout);
+    let stack = Stack::of_running(&site)?;
+    let mut body = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut body).context("cannot read standard input")?;
+    } else {
+        body = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    serde_json::from_str::<Value>(&body).with_context(|| format!("{} is not JSON", file.display()))?;
+
+    let counts_before = stack.counts()?;
+    let mails_before = stack.mails()?.len();
+    let (status, answer) = stack.post(&body)?;
+    say(format_args!("the webhook answered {status} {}", answer.trim()));
+    if status != 200 {
+        bail!("the event was not accepted");
+    }
+    if !stack.settle(PATIENCE)? {
+        say("the tasks are still busy; cargo xtask local status tells more");
+    }
+    for (task, counts) in stack.counts()? {
+        let before = counts_before.get(&task).cloned().unwrap_or_default();
+        say(format_args!("{task:<22} {}", counts.since(&before).words()));
+    }
+    for (number, mail) in stack.mails()?.iter().enumerate().skip(mails_before) {
+        let page = save_mail(&site.folder().join("mails"), number + 1, mail)?;
+        say(format_args!("mail to {}: \"{}\"\n  {}", mail.to, mail.subject, checkout.display(&page)));
+    }
+    Ok(())
+}
