@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use serde_json::Value;
 
@@ -67,6 +67,18 @@ impl Aws {
         self.call(service, "POST", "/", &headers, form).map(drop).with_context(|| format!("{form} failed"))
     }
 
+    /// Puts a text into a bucket of S3.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or not the hoped for one.
+    pub fn put_object(&self, bucket: &str, key: &str, text: &str) -> Result<()> {
+        let headers = [("content-type", "text/plain; charset=utf-8")];
+        self.call("s3", "PUT", &format!("/{bucket}/{key}"), &headers, text)
+            .map(drop)
+            .with_context(|| format!("{key} was not uploaded"))
+    }
+
     fn call(
         &self,
         service: &str,
@@ -84,12 +96,15 @@ impl Aws {
             "stack.json",
         )
         .into();
+        let mut settings = SigningSettings::default();
+        // S3 wants the body's checksum as a header; the others do not mind.
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let parameters = v4::SigningParams::builder()
             .identity(&credentials)
             .region(&self.region)
             .name(service)
             .time(SystemTime::now())
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()?
             .into();
         let signable = SignableRequest::new(

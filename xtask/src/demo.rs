@@ -7,7 +7,9 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use crate::checkout::Checkout;
 use crate::cloud::{Lifetime, Site};
@@ -26,6 +28,13 @@ const PAID: &str = include_str!("../../shared/testkit/fixtures/session_completed
 const DEBIT_PENDING: &str = include_str!("../../shared/testkit/fixtures/session_completed_unpaid.json");
 const DEBIT_PAID: &str = include_str!("../../shared/testkit/fixtures/session_async_payment_succeeded.json");
 const ANOTHER_BUSINESS: &str = include_str!("../../shared/testkit/fixtures/session_of_another_business.json");
+const GUIDE: &str = include_str!("../../shared/testkit/fixtures/session_download_paid.json");
+const REFUND: &str = include_str!("../../shared/testkit/fixtures/refund_created.json");
+const DISPUTE: &str = include_str!("../../shared/testkit/fixtures/dispute_funds_withdrawn.json");
+
+const ADA: &str = "pi_3FixtureContribution";
+const JONAS: &str = "pi_3FixtureDebit";
+const CLAIRE: &str = "pi_3FixtureGuide";
 
 pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<()> {
     let started = Instant::now();
@@ -37,7 +46,14 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
     if mails.exists() {
         fs::remove_dir_all(&mails)?;
     }
-    let mut story = Story { checkout, stack: &stack, mails, told_mails: 0, told: stack.counts()? };
+    let mut story = Story {
+        checkout,
+        stack: &stack,
+        mails,
+        told_mails: 0,
+        told: stack.counts()?,
+        published: BTreeMap::new(),
+    };
     let result = story.tell();
     if result.is_err() {
         story.explain(&site);
@@ -47,13 +63,13 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
         say(format_args!("\n{GOOD}All of it was checked.{GOOD:#} {}", duration(started.elapsed())));
         return Ok(());
     }
-    match result {
+    match &result {
         Ok(()) => say(format_args!("\n{GOOD}All of it was checked.{GOOD:#} {}", duration(started.elapsed()))),
         Err(error) => say(format_args!("\n{BAD}The story broke off:{BAD:#} {error:#}")),
     }
     story.stay_up()?;
     drop(cloud);
-    Ok(())
+    result
 }
 
 struct Story<'a> {
@@ -63,45 +79,83 @@ struct Story<'a> {
     told_mails: usize,
     /// What the tasks had done when we last looked.
     told: BTreeMap<String, Counts>,
+    /// What was published for analysts when we last looked, by message.
+    published: BTreeMap<String, Value>,
 }
 
 impl Story<'_> {
     fn tell(&mut self) -> Result<()> {
-        let paid = stripe::event(PAID, 0)?;
-        let posted = self.post("1  Ada gives £12.50 through a Payment Link", &paid)?;
+        let visit = json!({ "c": "spring", "s": "newsletter" }).to_string();
+        let visit = format!("al1-{}", BASE64_URL_SAFE_NO_PAD.encode(visit));
+        let changes = [("client_reference_id", json!(visit)), ("custom_fields", marketing("yes"))];
+        let paid = stripe::event(PAID, 0, &changes)?;
+        let posted =
+            self.post("1  Ada gives £12.50 through a Payment Link and wants the newsletter", &paid)?;
         self.tell_mail(posted)?;
-        self.tell_records(posted, "pi_3FixtureContribution", "paid")?;
+        let told = [
+            self.record(ADA, "paid")?,
+            self.consent(ADA, "supporter_newsletter", "yes")?,
+            self.publication(ADA, 1250)?,
+        ];
+        fact("records", told.join(" · "), posted);
 
         let posted = self.post("2  Stripe delivers the same event again, as it may", &paid)?;
-        self.tell_tasks(posted)?;
-        self.tell_no_mail("still one mail and one record")?;
+        for task in self.stack.tasks() {
+            let outcome = self.settled(&task)?.words();
+            ensure!(outcome == "skipped (already_done)", "{task}: {outcome}");
+        }
+        self.check_quiet()?;
+        fact("skipped", "all four tasks: already done; still one mail, one record, one event", posted);
 
-        let pending = stripe::event(DEBIT_PENDING, THREE_DAYS)?;
+        let pending = stripe::event(DEBIT_PENDING, THREE_DAYS, &[])?;
         let posted = self.post("3  Jonas gives €25.00 by bank debit: the money takes days", &pending)?;
         self.tell_mail(posted)?;
-        self.tell_records(posted, "pi_3FixtureDebit", "pending")?;
+        let record = self.record(JONAS, "pending")?;
+        fact("records", format_args!("{record} · nothing for analysts yet"), posted);
 
-        let foreign = stripe::event(ANOTHER_BUSINESS, 0)?;
-        self.post("4  Another business on the same Stripe account sells something", &foreign)?;
+        let foreign = stripe::event(ANOTHER_BUSINESS, 0, &[])?;
+        let posted = self.post("4  Another business on the same Stripe account sells something", &foreign)?;
         ensure!(self.stack.settle(DEADLINE)?, "the queues do not empty");
-        self.check_uncalled()?;
-        self.tell_no_mail("none of our business: no rule let it through, no task was called")?;
+        self.check_quiet()?;
+        fact("ignored", "no rule let it through, no task was called", posted);
 
-        let succeeded = stripe::event(DEBIT_PAID, 0)?;
+        let succeeded = stripe::event(DEBIT_PAID, 0, &[])?;
         let posted = self.post("5  Three days later Jonas's bank debit succeeds", &succeeded)?;
         self.tell_mail(posted)?;
-        self.tell_records(posted, "pi_3FixtureDebit", "paid")?;
+        let told = [self.record(JONAS, "paid")?, self.publication(JONAS, 2500)?];
+        fact("records", told.join(" · "), posted);
 
-        self.show_records()
+        let guide = stripe::event(GUIDE, 0, &[])?;
+        let posted = self.post("6  Claire buys a guide for €9.50 and wants no news", &guide)?;
+        self.tell_mail(posted)?;
+        let told = [
+            self.record(CLAIRE, "paid")?,
+            self.consent(CLAIRE, "similar_products", "no")?,
+            self.publication(CLAIRE, 950)?,
+        ];
+        fact("records", told.join(" · "), posted);
+
+        let posted = self.post("7  Ada asks for £5.00 back", &stripe::event(REFUND, 0, &[])?)?;
+        let told = [self.record(ADA, "part_refunded")?, self.publication(ADA, -500)?];
+        fact("records", told.join(" · "), posted);
+
+        let dispute = [("payment_intent", json!(JONAS)), ("amount", json!(2500)), ("currency", json!("eur"))];
+        let posted = self.post(
+            "8  Jonas's bank disputes the debit and takes the money",
+            &stripe::event(DISPUTE, 0, &dispute)?,
+        )?;
+        let told = [self.record(JONAS, "disputed")?, self.publication(JONAS, -2500)?];
+        fact("records", told.join(" · "), posted);
+
+        self.show_payments()
     }
 
     /// Posts an event; the webhook must take it.
     fn post(&self, title: &str, body: &str) -> Result<Instant> {
-        heading(title);
+        say(format_args!("{BOLD}{title}{BOLD:#}"));
         let posted = Instant::now();
         let (status, answer) = self.stack.post(body)?;
         ensure!(status == 200, "the webhook answered {status}: {answer}");
-        fact("webhook", "signature good, event on the bus", posted);
         Ok(posted)
     }
 
@@ -116,43 +170,66 @@ impl Story<'_> {
         self.told_mails += 1;
         let page = save_mail(&self.mails, self.told_mails, mail)?;
         let page = self.checkout.display(&page);
-        fact("mail", format_args!("{BOLD}{}{BOLD:#} to {} → {page}", mail.subject, mail.to), posted);
-        self.settled("thank-you-email").map(|_| ())
-    }
-
-    fn tell_no_mail(&self, meaning: &str) -> Result<()> {
-        let mails = self.stack.mails()?.len();
-        ensure!(mails == self.told_mails, "a mail was sent that should not have been");
-        say(format_args!("  {GOOD}✔{GOOD:#} {meaning}"));
-        Ok(())
+        fact("mail", format_args!("{BOLD}{}{BOLD:#} → {page}", mail.subject), posted);
+        self.settled("thank-you-email").map(drop)
     }
 
     /// The contribution and its supporter's row say the same.
-    fn tell_records(&mut self, posted: Instant, payment_id: &str, status: &str) -> Result<()> {
+    fn record(&mut self, payment_id: &str, status: &str) -> Result<String> {
         self.settled("contribution-records")?;
-        let is_it = |row: &Value| row["payment_id"] == payment_id;
-        let contribution = self.stack.rows("ContributionsTableName")?.into_iter().find(is_it);
-        let contribution = contribution.with_context(|| format!("there is no contribution {payment_id}"))?;
+        let contribution = self.row("ContributionsTableName", payment_id)?;
         ensure!(contribution["status"] == status, "{payment_id} is {}, not {status}", contribution["status"]);
-        let supporter = self.stack.rows("SupportersTableName")?.into_iter().find(is_it);
-        let agree =
-            |row: &Value| row["status"] == status && row["supporter_id"] == contribution["supporter_id"];
-        ensure!(
-            supporter.is_some_and(|row| agree(&row)),
-            "no supporter's row says that {payment_id} is {status}"
-        );
-        fact("records", format_args!("contribution and supporter, {BOLD}{status}{BOLD:#}"), posted);
-        Ok(())
+        let supporter = self.row("SupportersTableName", payment_id)?;
+        ensure!(supporter["status"] == status, "the supporter's row says {}", supporter["status"]);
+        Ok(format!("{BOLD}{status}{BOLD:#}"))
     }
 
-    /// What each task made of one message.
-    fn tell_tasks(&mut self, posted: Instant) -> Result<()> {
-        let mut outcomes = Vec::new();
-        for task in self.stack.tasks() {
-            outcomes.push(format!("{task} {}", self.settled(&task)?.words()));
-        }
-        fact("tasks", outcomes.join(", "), posted);
-        Ok(())
+    /// What the customer said about being written to.
+    fn consent(&mut self, payment_id: &str, consent: &str, answer: &str) -> Result<String> {
+        self.settled("soft-opt-ins")?;
+        let supporter_id = &self.row("SupportersTableName", payment_id)?["supporter_id"];
+        let rows = self.stack.rows("ConsentsTableName")?;
+        let is_it = |row: &&Value| {
+            row["supporter_id"] == *supporter_id && row["record"] == format!("state#{consent}")
+        };
+        let state = rows.iter().find(is_it).with_context(|| format!("there is no consent {consent}"))?;
+        ensure!(state["answer"] == answer && state["basis"] == "explicit", "{consent} is {state}");
+        Ok(format!("{consent}: {BOLD}{answer}{BOLD:#}, said so"))
+    }
+
+    /// The one event that was published for analysts.
+    fn publication(&mut self, payment_id: &str, amount: i64) -> Result<String> {
+        self.settled("acquisition-events")?;
+        let known = self.published.len();
+        self.published = wait_for("the acquisition event", || {
+            let mut published = self.published.clone();
+            published.extend(self.stack.peek("AcquisitionBusQueueUrl")?);
+            Ok((published.len() > known).then_some(published))
+        })?;
+        ensure!(self.published.len() == known + 1, "more than one event was published");
+        let of_payment = self.published_about(payment_id);
+        let event = of_payment.iter().find(|event| event["amount"] == amount);
+        let event = event.with_context(|| format!("no event of {payment_id} says {amount}"))?;
+        let text = |name: &str| event[name].as_str().unwrap_or_default();
+        let campaign = event["campaign_codes"][0].as_str().map(|code| format!(", campaign {code}"));
+        Ok(format!(
+            "analysts: {} {} {}{}",
+            text("kind"),
+            text("amount_decimal"),
+            text("currency"),
+            campaign.unwrap_or_default()
+        ))
+    }
+
+    fn published_about(&self, payment_id: &str) -> Vec<&Value> {
+        let events = self.published.values().map(|envelope| &envelope["detail"]);
+        events.filter(|event| event["payment_id"] == payment_id).collect()
+    }
+
+    fn row(&self, table: &str, payment_id: &str) -> Result<Value> {
+        let rows = self.stack.rows(table)?;
+        let row = rows.into_iter().find(|row| row["payment_id"] == payment_id);
+        row.with_context(|| format!("{table} has no row of {payment_id}"))
     }
 
     /// Waits until a task has dealt with a message, which must have ended well.
@@ -168,38 +245,46 @@ impl Story<'_> {
         Ok(change)
     }
 
-    fn check_uncalled(&self) -> Result<()> {
+    /// No mail, no event, and no task that did anything we have not told of.
+    fn check_quiet(&self) -> Result<()> {
+        ensure!(self.stack.mails()?.len() == self.told_mails, "a mail was sent that should not have been");
+        let published = self.stack.peek("AcquisitionBusQueueUrl")?;
+        ensure!(published.keys().all(|id| self.published.contains_key(id)), "an event was published again");
         for (task, now) in self.stack.counts()? {
-            ensure!(
-                self.told.get(&task) == Some(&now),
-                "{task} was called, although it is none of our business"
-            );
+            let told = self.told.get(&task).cloned().unwrap_or_default();
+            ensure!(told == now, "{task} did something: {}", now.since(&told).words());
         }
         Ok(())
     }
 
-    fn show_records(&self) -> Result<()> {
-        let contributions = self.stack.rows("ContributionsTableName")?;
-        let supporters = self.stack.rows("SupportersTableName")?;
+    /// One line a payment, and the sums of what analysts were told.
+    fn show_payments(&self) -> Result<()> {
         let effects = self.stack.rows("EffectsTableName")?;
-        ensure!(contributions.len() == 2, "{} contributions were recorded, not 2", contributions.len());
-        ensure!(supporters.len() == 2, "{} supporter records were written, not 2", supporters.len());
         let undone: Vec<&Value> = effects.iter().filter(|row| row["state"] != "done").collect();
         ensure!(undone.is_empty(), "the ledger holds what is not done: {undone:?}");
-
-        heading("Contributions");
-        show(&["payment_id", "status", "amount", "currency", "name", "email", "country"], contributions);
-        heading("Supporters");
-        show(&["payment_id", "status", "amount", "currency", "product", "supporter_id"], supporters);
-        heading("The ledger: what was done, each once");
-        let mut done = BTreeMap::<String, Vec<String>>::new();
-        for row in &effects {
-            let text = |name: &str| cell(name, &row[name]);
-            done.entry(text("payment_id")).or_default().push(text("effect"));
+        let mut lines = Vec::new();
+        for payment_id in [ADA, JONAS, CLAIRE] {
+            let contribution = self.row("ContributionsTableName", payment_id)?;
+            let text = |name: &str| contribution[name].as_str().unwrap_or("–").to_owned();
+            let booked = contribution["amount"].as_i64().unwrap_or_default();
+            let amounts = self.published_about(payment_id);
+            let kept: i64 = amounts.iter().filter_map(|event| event["amount"].as_i64()).sum();
+            let done: Vec<_> = effects
+                .iter()
+                .filter(|row| row["payment_id"] == payment_id)
+                .filter_map(|row| row["effect"].as_str())
+                .collect();
+            lines.push(vec![
+                payment_id.to_owned(),
+                text("name"),
+                text("status"),
+                two_decimals(booked),
+                two_decimals(kept),
+                text("currency"),
+                format!("{} effects, each once", done.len()),
+            ]);
         }
-        let rows: Vec<_> =
-            done.into_iter().map(|(payment_id, effects)| vec![payment_id, effects.join(", ")]).collect();
-        table(&["payment_id", "done"], &rows);
+        table(&["payment", "customer", "status", "booked", "kept", "currency", "ledger"], &lines);
         Ok(())
     }
 
@@ -270,21 +355,14 @@ fn wait_for<T>(what: &str, look: impl Fn() -> Result<Option<T>>) -> Result<T> {
     }
 }
 
-/// Rows of a table in the order of their payments.
-fn show(columns: &[&str], mut rows: Vec<Value>) {
-    rows.sort_by_key(|row| row["payment_id"].to_string());
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|name| cell(name, &row[*name])).collect()).collect();
-    table(columns, &cells);
-}
-
-fn cell(column: &str, value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) if column == "amount" => two_decimals(number.as_i64().unwrap_or(0)),
-        Value::Null => "–".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
+/// The answer to a question that a marketer put on the payment page.
+fn marketing(answer: &str) -> Value {
+    let options = json!([{ "label": "Yes", "value": "yes" }, { "label": "No", "value": "no" }]);
+    json!([{
+        "key": "marketing", "optional": false, "type": "dropdown",
+        "label": { "type": "custom", "custom": "May we write to you now and then?" },
+        "dropdown": { "default_value": null, "options": options, "value": answer },
+    }])
 }
 
 /// Minor units with their point. All currencies of the demo have two decimals.

@@ -233,6 +233,32 @@ impl Stack {
         .collect()
     }
 
+    /// The messages of a queue that nobody takes from, by their ids. They stay there.
+    ///
+    /// A message that somebody else is looking at just now is missing: it is there again a second later.
+    ///
+    /// # Errors
+    ///
+    /// When the queue does not answer.
+    pub fn peek(&self, output: &str) -> Result<BTreeMap<String, Value>> {
+        let input = json!({
+            "QueueUrl": self.output(output)?, "MaxNumberOfMessages": 10, "VisibilityTimeout": 1,
+        });
+        let mut messages = BTreeMap::new();
+        loop {
+            let answer = self.aws.json("sqs", "AmazonSQS.ReceiveMessage", &input)?;
+            let received = answer["Messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let known = messages.len();
+            for message in received {
+                let text = |name: &str| message[name].as_str().unwrap_or_default();
+                messages.insert(text("MessageId").to_owned(), serde_json::from_str(text("Body"))?);
+            }
+            if messages.len() == known {
+                return Ok(messages);
+            }
+        }
+    }
+
     /// Waits until no task has anything left to do. False when that takes longer than `patience`.
     pub fn settle(&self, patience: Duration) -> Result<bool> {
         /// A message is in no queue for a moment while a rule or a redrive carries it.

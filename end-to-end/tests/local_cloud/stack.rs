@@ -1,5 +1,7 @@
 //! The stack under test.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The stack, held together with the other tests or alone.
 pub(crate) struct Cloud {
     pub(crate) stack: Stack,
+    /// What was seen on the acquisition bus so far, by message.
+    published: RefCell<BTreeMap<String, Value>>,
     _held: File,
 }
 
@@ -36,12 +40,17 @@ impl Cloud {
         let file = PathBuf::from(file);
         let held = File::create(file.with_extension("lock")).unwrap();
         lock(&held).unwrap();
-        Self { stack: Stack::from_file(&file).unwrap(), _held: held }
+        Self { stack: Stack::from_file(&file).unwrap(), published: RefCell::default(), _held: held }
     }
 
     /// Posts an event as Stripe would; the webhook must take it.
     pub(crate) fn post(&self, event: &SessionEvent) {
-        let (status, answer) = self.stack.post(&event.to_json().to_string()).unwrap();
+        self.post_json(&event.to_json());
+    }
+
+    /// As [`Cloud::post`], for any event.
+    pub(crate) fn post_json(&self, event: &Value) {
+        let (status, answer) = self.stack.post(&event.to_string()).unwrap();
         assert_eq!((status, answer.as_str()), (200, "ok"));
     }
 
@@ -84,9 +93,38 @@ impl Cloud {
         mails
     }
 
-    /// Waits for the ledger of a payment to say exactly this.
+    /// Waits for the ledger of a payment to say exactly this of its records and mails. What it says of consents
+    /// and acquisitions has tests of its own.
     pub(crate) fn wait_for_ledger(&self, payment_id: &str, expected: &[&str]) {
-        self.wait_until(expected, || self.ledger(payment_id));
+        self.wait_until(expected, || {
+            let mut rows = self.ledger(payment_id);
+            rows.retain(|row| row.starts_with("contribution#") || row.starts_with("email#"));
+            rows
+        });
+    }
+
+    /// Waits for the ledger of a payment to say this, whatever else it says.
+    pub(crate) fn wait_for_effect(&self, payment_id: &str, expected: &str) {
+        // What else is there is shown when it never says so.
+        struct Says(Vec<String>);
+        impl PartialEq<&str> for Says {
+            fn eq(&self, expected: &&str) -> bool {
+                self.0.iter().any(|row| row == expected)
+            }
+        }
+        impl std::fmt::Debug for Says {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        self.wait_until(expected, || Says(self.ledger(payment_id)));
+    }
+
+    /// Everything seen on the acquisition bus so far.
+    pub(crate) fn acquisition_events(&self) -> Vec<Value> {
+        let mut published = self.published.borrow_mut();
+        published.extend(self.stack.peek("AcquisitionBusQueueUrl").unwrap());
+        published.values().map(|envelope| envelope["detail"].clone()).collect()
     }
 
     /// Waits until `look` sees what is expected.
