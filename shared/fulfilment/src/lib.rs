@@ -1,17 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod attribution;
 mod contribution;
+mod correction;
+mod dispute_event;
 mod link;
 mod money;
 mod payment_id;
 mod policy;
+mod refund_event;
 mod session_event;
 mod supporter;
 
+pub use attribution::{AbTest, Attribution};
 pub use contribution::{AsOf, Contribution, ContributionStatus, SessionFacts};
+pub use correction::{CorrectionBroken, NotACorrection};
+pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName};
 pub use money::{Currency, Money, MoneyError};
 pub use payment_id::PaymentId;
 pub use policy::{KindPolicy, Organisation, Policy, PolicyError};
+pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};
 pub use supporter::{SupporterId, SupporterRow};

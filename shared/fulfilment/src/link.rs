@@ -3,6 +3,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attribution::split;
+
 /// What a Payment Link sells: the value of its metadata key `fulfilment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +75,8 @@ pub struct LinkContract {
     pub kind: FulfilmentKind,
     /// `thank_you`: the mail template, when the link names its own.
     pub thank_you: Option<TemplateName>,
+    /// `files`: the keys of the files that were bought.
+    pub files: Vec<String>,
 }
 
 /// A link that carries our marker but breaks the contract. The sentence is for the marketer who typed it.
@@ -92,7 +96,7 @@ impl LinkContract {
 
     /// Reads the contract; `None` when the marker is missing, which means the session is somebody else's.
     ///
-    /// Surrounding white space and capitals are forgiven: they are typed by hand.
+    /// White space and capitals are forgiven: it is all typed by hand.
     ///
     /// # Errors
     ///
@@ -105,8 +109,11 @@ impl LinkContract {
         let kind = FulfilmentKind::ALL.into_iter().find(|kind| kind.as_str() == typed);
         let kind = kind.ok_or_else(|| ContractError::Kind(marker.chars().take(40).collect()))?;
         let thank_you = metadata.get("thank_you").map(|name| name.trim().to_lowercase());
-        let thank_you = thank_you.filter(|name| !name.is_empty()).map(TemplateName::try_from).transpose()?;
-        Ok(Some(Self { kind, thank_you }))
+        let thank_you = thank_you.filter(|name| !name.is_empty()).map(|name| name.replace([' ', '_'], "-"));
+        let thank_you = thank_you.map(TemplateName::try_from).transpose()?;
+        // A missing file stops neither the thanks nor the records: it is for whoever hands the files out.
+        let files = metadata.get("files").map_or_else(Vec::new, |keys| split(keys));
+        Ok(Some(Self { kind, thank_you, files }))
     }
 }
 
@@ -134,6 +141,22 @@ mod tests {
             &[("fulfilment", "contribution"), ("thank_you", "Autumn-2026")],
             Ok(Some((Contribution, Some("autumn-2026")))),
         );
+        check(
+            &[("fulfilment", "contribution"), ("thank_you", " Autumn 2026 ")],
+            Ok(Some((Contribution, Some("autumn-2026")))),
+        );
+    }
+
+    #[test]
+    fn lists_the_files_that_were_bought() {
+        let files = |typed: &str| {
+            let metadata =
+                [("fulfilment", "download"), ("files", typed)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            LinkContract::from_metadata(&metadata.into()).unwrap().unwrap().files
+        };
+        assert_eq!(files("guide.pdf"), ["guide.pdf"]);
+        assert_eq!(files(" guide.pdf, audio/Guide one.mp3 ,"), ["guide.pdf", "audio/Guide one.mp3"]);
+        assert!(files(" ").is_empty());
     }
 
     #[test]

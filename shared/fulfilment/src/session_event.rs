@@ -2,7 +2,7 @@ use stripe_events::{
     CheckoutSession, Event, EventType, Object, PaymentStatus, Personal, SessionMode, SnapshotEvent,
 };
 
-use crate::{AsOf, ContractError, Currency, LinkContract, Money, PaymentId};
+use crate::{AsOf, Attribution, ContractError, Currency, LinkContract, Money, PaymentId};
 
 /// A checkout session event of ours, read and validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct SessionEvent {
     pub outcome: SessionOutcome,
     /// What the marketer promised on the link.
     pub link: LinkContract,
+    /// Where the sale came from.
+    pub attribution: Attribution,
     /// `cs_…`
     pub session_id: String,
     /// When the customer opened the page, in Unix seconds.
@@ -83,6 +85,9 @@ pub enum SkipReason {
     /// A `setup` session saves a payment method.
     #[error("a session in setup mode sells nothing")]
     SetupMode,
+    /// A refund or a dispute of a charge that Checkout did not make.
+    #[error("no payment intent, so no Payment Link was paid")]
+    NoPaymentIntent,
 }
 
 impl SkipReason {
@@ -94,6 +99,7 @@ impl SkipReason {
             Self::OtherLivemode => "other_livemode",
             Self::AnotherBusiness => "another_business",
             Self::SetupMode => "setup_mode",
+            Self::NoPaymentIntent => "no_payment_intent",
         }
     }
 }
@@ -206,6 +212,7 @@ impl SessionEvent {
             occurred_at: event.created,
             outcome,
             link,
+            attribution: Attribution::read(&session.metadata, session.client_reference_id.as_ref()),
             session_id: session.id.clone(),
             opened_at: session.created,
             payment_link_id: session.payment_link.clone(),

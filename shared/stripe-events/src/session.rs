@@ -51,6 +51,10 @@ pub struct CheckoutSession {
     /// Copied from the Payment Link.
     #[serde(default, deserialize_with = "wire::metadata")]
     pub metadata: BTreeMap<String, String>,
+    /// What the site hung on the link's address for this one visit, up to 200 of `[A-Za-z0-9_-]`. Other tools put
+    /// their user's name here, so it is treated as personal.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub client_reference_id: Option<Personal<String>>,
     /// `auto`, a language tag, or null: the language of the page, not a promise about the customer.
     #[serde(default, deserialize_with = "wire::text")]
     pub locale: Option<String>,
