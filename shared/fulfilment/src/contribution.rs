@@ -209,6 +209,7 @@ mod tests {
             payment_link_id: None,
             customer_id: None,
             subscription_id: None,
+            promotion_code_id: None,
             amount: Money::new(1250, Currency::try_from("gbp").unwrap()),
             presentment: None,
             email: Some(Personal::new(email.to_owned())),

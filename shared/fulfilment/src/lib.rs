@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod acquisition;
 mod attribution;
 mod contribution;
 mod correction;
@@ -12,6 +13,10 @@ mod refund_event;
 mod session_event;
 mod supporter;
 
+pub use acquisition::{
+    AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, Movement, PaymentFrequency,
+    QueryParameter,
+};
 pub use attribution::{AbTest, Attribution};
 pub use contribution::{AsOf, Contribution, ContributionStatus, SessionFacts};
 pub use correction::{CorrectionBroken, NotACorrection};

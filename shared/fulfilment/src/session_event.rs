@@ -29,6 +29,8 @@ pub struct SessionEvent {
     pub customer_id: Option<String>,
     /// `sub_…`
     pub subscription_id: Option<String>,
+    /// `promo_…`, of the first code that made it cheaper.
+    pub promotion_code_id: Option<String>,
     /// What is booked.
     pub amount: Money,
     /// What the customer saw, when it differs from what is booked.
@@ -218,6 +220,7 @@ impl SessionEvent {
             payment_link_id: session.payment_link.clone(),
             customer_id: session.customer.clone(),
             subscription_id: session.subscription.clone(),
+            promotion_code_id: session.discounts.iter().find_map(|discount| discount.promotion_code.clone()),
             amount,
             presentment,
             email: customer.email,

@@ -64,9 +64,20 @@ pub struct CheckoutSession {
     /// What the customer agreed to in Stripe's own boxes.
     #[serde(default)]
     pub consent: Option<Consent>,
+    /// What made it cheaper. Null in setup mode.
+    #[serde(default, deserialize_with = "wire::list")]
+    pub discounts: Vec<Discount>,
     /// `auto`, a language tag, or null: the language of the page, not a promise about the customer.
     #[serde(default, deserialize_with = "wire::text")]
     pub locale: Option<String>,
+}
+
+/// A discount on a session.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Discount {
+    /// `promo_…`, when the customer typed a code or the link carried one; a coupon alone has none.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub promotion_code: Option<String>,
 }
 
 open_enum! {
