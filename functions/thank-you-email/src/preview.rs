@@ -1,0 +1,164 @@
+//! Mails with an invented payment in them, for whoever writes the wording.
+
+use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
+
+use crate::locale::LocaleRequest;
+use crate::mail::{MailContext, Occasion, render};
+use crate::overrides::{OwnFiles, text_of};
+
+/// What to show.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `contribution`, `payment-pending`, or a template of one's own.
+    pub template: String,
+    /// The customer's language, as Stripe writes it: `de`, `fr-CA`.
+    pub locale: String,
+    /// What was sold: `contribution`, `download` or `membership`. By itself the one the template is named after.
+    pub kind: Option<String>,
+    /// The currency of the invented payment: `eur`.
+    pub currency: String,
+    /// Its amount in Stripe's minor units.
+    pub minor: i64,
+    /// The customer's name as typed, be it as strange as it may.
+    pub name: Option<String>,
+    /// Own template files as in the templates bucket: `gala/en.html` and its bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// A mail as the customer would get it.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The subject.
+    pub subject: String,
+    /// The HTML part.
+    pub html: String,
+    /// The plain text part.
+    pub text: String,
+    /// The template that was used. Not the one asked for if that has a mistake.
+    pub template: String,
+    /// The locale of the words. English if the one asked for has none.
+    pub locale: String,
+    /// What should have been used but could not be, in sentences.
+    pub mistakes: Vec<String>,
+}
+
+/// A request that cannot be shown, or a mail that cannot be written. The sentence is for whoever asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PreviewError(String);
+
+fn error(problem: impl ToString) -> PreviewError {
+    PreviewError(problem.to_string())
+}
+
+/// Writes the mail that the function would write.
+///
+/// # Errors
+///
+/// When the request makes no sense. A template with a mistake is no error: what the customer would get instead is
+/// shown, and the mistake named.
+pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
+    let template = TemplateName::try_from(request.template.clone())
+        .map_err(|_| error("a template's name is lower-case letters, digits and hyphens, at most 60"))?;
+    let kind = request.kind.as_deref().unwrap_or(&request.template);
+    let kind = FulfilmentKind::ALL.into_iter().find(|known| known.as_str() == kind);
+    let kind = match (kind, &request.kind) {
+        (Some(kind), _) => kind,
+        (None, None) => FulfilmentKind::Contribution,
+        (None, Some(_)) => return Err(error("the kind must be contribution, download or membership")),
+    };
+    let currency = Currency::try_from(request.currency.to_lowercase().as_str()).map_err(error)?;
+    let files = request.files.iter().map(|(path, bytes)| (path.clone(), text_of(bytes.clone()))).collect();
+    let own = OwnFiles(files).over_built_in();
+    let policy = Policy::compiled_in().map_err(error)?;
+    let mail = render(
+        Some(&own),
+        &MailContext {
+            occasion: match template.as_str() {
+                "payment-pending" => Occasion::PaymentPending,
+                "payment-failed" => Occasion::PaymentFailed,
+                _ => Occasion::ThankYou { template: Some(&template) },
+            },
+            kind,
+            policy: &policy,
+            locale: LocaleRequest { session: Some(&request.locale), country: None },
+            customer_name: request.name.as_deref(),
+            amount: Money::new(request.minor, currency),
+            paid_on: 1_795_262_400, // 21 November 2026
+            reference: "pi_3QPreviewOfAMail000001",
+        },
+    )
+    .map_err(error)?;
+    Ok(Preview {
+        subject: mail.subject,
+        html: mail.html,
+        text: mail.text,
+        template: mail.template,
+        locale: mail.locale,
+        mistakes: mail.passed_over.iter().map(ToString::to_string).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(template: &str, locale: &str) -> Request {
+        Request {
+            template: template.to_owned(),
+            locale: locale.to_owned(),
+            kind: None,
+            currency: "eur".to_owned(),
+            minor: 1250,
+            name: Some("Ada Lovelace".to_owned()),
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn shows_the_mail_the_function_would_send() {
+        for template in ["contribution", "download", "membership", "payment-pending", "payment-failed"] {
+            let shown = preview(&request(template, "de")).unwrap();
+            assert_eq!((&*shown.template, &*shown.locale), (template, "de"));
+            assert!(shown.html.contains("12,50\u{a0}€") && shown.text.contains("12,50\u{a0}€"));
+            assert!(shown.mistakes.is_empty(), "{:?}", shown.mistakes);
+        }
+        let membership = preview(&Request { kind: Some("membership".to_owned()), ..request("gala", "en") });
+        assert!(membership.unwrap().text.contains("For: Membership"));
+    }
+
+    #[test]
+    fn shows_ones_own_template_before_it_is_uploaded() {
+        let file = |name: &str, text: &str| (format!("gala/{name}"), text.as_bytes().to_vec());
+        let subject = file("en.subject.txt", "\u{feff}The gala, {{ amount }}\r\n");
+        let files = vec![subject, file("en.html", "<p>{{ amount }}</p>"), file("en.txt", "{{ amount }}")];
+        let shown = preview(&Request { files: files.clone(), ..request("gala", "en-GB") }).unwrap();
+        assert_eq!((&*shown.template, &*shown.locale), ("gala", "en"));
+        assert_eq!(shown.subject, "The gala, €12.50");
+
+        let broken = vec![files[0].clone(), files[1].clone(), file("en.txt", "{{ ammount }}")];
+        let shown = preview(&Request { files: broken, ..request("gala", "en") }).unwrap();
+        assert_eq!(shown.template, "contribution");
+        assert_eq!(shown.mistakes, ["template file gala/en.txt, line 1: undefined value"]);
+
+        let shown = preview(&Request { files: files[..2].to_vec(), ..request("gala", "en") }).unwrap();
+        assert_eq!(
+            shown.mistakes[0],
+            "template file gala/en.txt: it is missing, although there is gala/en.subject.txt"
+        );
+    }
+
+    #[test]
+    fn says_what_makes_no_sense() {
+        let check = |request: Request, expected: &str| {
+            let said = preview(&request).unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        };
+        check(request("../gala", "en"), "lower-case letters, digits and hyphens");
+        check(Request { currency: "euro".to_owned(), ..request("gala", "en") }, "currency");
+        check(
+            Request { kind: Some("donation".to_owned()), ..request("gala", "en") },
+            "contribution, download",
+        );
+    }
+}
