@@ -7,6 +7,7 @@ mod correction;
 mod dispute_event;
 mod link;
 mod money;
+mod payment_event;
 mod payment_id;
 mod policy;
 mod refund_event;
@@ -18,11 +19,12 @@ pub use acquisition::{
     QueryParameter,
 };
 pub use attribution::{AbTest, Attribution};
-pub use contribution::{AsOf, Contribution, ContributionStatus, SessionFacts};
+pub use contribution::{AsOf, Contribution, ContributionStatus, DisputeFacts, RefundFacts, SessionFacts};
 pub use correction::{CorrectionBroken, NotACorrection};
 pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName};
 pub use money::{Currency, Money, MoneyError};
+pub use payment_event::PaymentEvent;
 pub use payment_id::PaymentId;
 pub use policy::{KindPolicy, Organisation, Policy, PolicyError};
 pub use refund_event::{RefundEvent, RefundStatus};
