@@ -2,7 +2,7 @@ use stripe_events::{
     CheckoutSession, Event, EventType, Object, PaymentStatus, Personal, SessionMode, SnapshotEvent,
 };
 
-use crate::{AsOf, Attribution, ContractError, Currency, LinkContract, Money, PaymentId};
+use crate::{AsOf, Attribution, ConsentForm, ContractError, Currency, LinkContract, Money, PaymentId};
 
 /// A checkout session event of ours, read and validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct SessionEvent {
     pub link: LinkContract,
     /// Where the sale came from.
     pub attribution: Attribution,
+    /// What the page asked about marketing, and what was answered.
+    pub consent_form: ConsentForm,
     /// `cs_…`
     pub session_id: String,
     /// When the customer opened the page, in Unix seconds.
@@ -215,6 +217,7 @@ impl SessionEvent {
             outcome,
             link,
             attribution: Attribution::read(&session.metadata, session.client_reference_id.as_ref()),
+            consent_form: ConsentForm::of(event, session),
             session_id: session.id.clone(),
             opened_at: session.created,
             payment_link_id: session.payment_link.clone(),
