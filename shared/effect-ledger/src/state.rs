@@ -36,6 +36,11 @@ impl Effect {
         Self(format!("contribution#dispute#{dispute_id}"))
     }
 
+    /// What a customer agreed to, written to the records.
+    pub fn consents() -> Self {
+        Self("consents".to_owned())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -395,6 +395,7 @@ mod tests {
             outcome,
             link: LinkContract { kind: FulfilmentKind::Contribution, thank_you: None, files: Vec::new() },
             attribution: Attribution::default(),
+            consent_form: crate::ConsentForm::default(),
             session_id: "cs_1".to_owned(),
             opened_at: Some(1),
             payment_link_id: None,
