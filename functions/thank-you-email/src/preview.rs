@@ -148,6 +148,63 @@ mod tests {
         );
     }
 
+    const HANDBOOK: &str = include_str!("../../../docs/WORDING.md");
+
+    /// The examples of the handbook that have a file name, and those that have none.
+    fn examples() -> (Vec<(String, Vec<u8>)>, Vec<&'static str>) {
+        let (mut files, mut fragments) = (Vec::new(), Vec::new());
+        let mut before = "";
+        for (index, block) in HANDBOOK.split("```").enumerate() {
+            match block.strip_prefix("jinja\n") {
+                Some(example) if index % 2 == 1 => {
+                    let paragraph = before.trim().rsplit("\n\n").next().unwrap_or_default();
+                    let path = paragraph.strip_prefix('`').and_then(|named| named.split('`').next());
+                    match path {
+                        Some(path) => files.push((path.to_owned(), example.as_bytes().to_vec())),
+                        None => fragments.push(example),
+                    }
+                }
+                _ => before = block,
+            }
+        }
+        (files, fragments)
+    }
+
+    #[test]
+    fn the_handbooks_example_works_as_printed() {
+        let (files, _) = examples();
+        assert_eq!(files.len(), 3);
+        let shown = preview(&Request { files, ..request("autumn-appeal", "en") }).unwrap();
+        assert_eq!(shown.mistakes, Vec::<String>::new());
+        assert_eq!(shown.template, "autumn-appeal");
+        assert_eq!(shown.subject, "Your €12.50 for the autumn appeal");
+        assert!(shown.html.contains("Forty new trees") && shown.html.contains("pi_3QPreviewOfAMail000001"));
+        assert!(shown.text.contains("Hello Ada Lovelace,") && shown.text.contains("forty trees"));
+    }
+
+    #[test]
+    fn the_handbooks_variables_are_there_and_read_as_it_says() {
+        let (_, fragments) = examples();
+        assert_eq!(fragments.len(), 2);
+        let rows = HANDBOOK.lines().filter_map(|line| {
+            let (variable, rest) = line.strip_prefix("| `{{ ")?.split_once(" }}` | ")?;
+            Some((format!("{{{{ {variable} }}}}"), Some(rest.split(" |").next()?)))
+        });
+        let fragments = fragments.into_iter().map(|fragment| (fragment.to_owned(), None));
+        let mut seen = 0;
+        for (template, expected) in rows.chain(fragments) {
+            let files = ["subject.txt", "html", "txt"]
+                .map(|ending| (format!("gala/en.{ending}"), template.clone().into_bytes()));
+            let request =
+                Request { files: files.into(), currency: "gbp".to_owned(), ..request("gala", "en-GB") };
+            let shown = preview(&request).unwrap();
+            assert_eq!(shown.mistakes, Vec::<String>::new(), "{template}");
+            assert_eq!(expected.unwrap_or(&shown.text), shown.text, "{template}");
+            seen += 1;
+        }
+        assert_eq!(seen, 8 + 2);
+    }
+
     #[test]
     fn says_what_makes_no_sense() {
         let check = |request: Request, expected: &str| {

@@ -87,6 +87,53 @@ fn every_mail_reads_as_it_was_approved() {
     });
 }
 
+/// What a public form lets through, and what the customer is called then.
+#[test]
+fn strange_names_are_greeted_as_it_was_approved() {
+    let one_word = "Wolfeschlegelsteinhausenbergerdorff".repeat(9);
+    let words = "Ada Augusta King, Countess of Lovelace, ".repeat(8);
+    let names = [
+        ("HTML", "<img src=x onerror=\"alert(1)\">"),
+        ("HTML that closes ours", "</p></td><h1 style='font-size:99px'>Ada &amp; Co</h1>"),
+        ("template code", "{{ reference }}{% include 'x' %}"),
+        ("lines", "Ada\r\nSubject: You have won\r\n\r\nDear winner"),
+        ("lines with an address", "Ada\r\nBcc: eve@example.org"),
+        ("a link", "Claim your prize at https://example.org/prize"),
+        ("right to left override", "Ada \u{202e}ecalevoL"),
+        ("Arabic", "محمد علي"),
+        ("Japanese", "毛利 蘭"),
+        ("emoji", "👩‍🚀 Ada 👨‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿"),
+        ("apostrophes", "Seán \"Jack\" O’Neill & Sons"),
+        ("300 characters", &words[..300]),
+        ("300 characters, one word", &one_word[..300]),
+        ("white space", " \t Ada \u{a0}\u{2028} Lovelace \n"),
+        ("nothing to be seen", "\u{200b}\u{202e}\r\n"),
+        ("empty", ""),
+    ];
+    let policy = policy();
+    let mut greetings = String::new();
+    for (what, name) in names {
+        greetings += &format!("{what}\n");
+        for locale in LOCALES {
+            let context = MailContext { customer_name: Some(name), locale: spoken(locale), ..ada(&policy) };
+            let mail = built_in(&context);
+            // The greeting opens the text, and is in the HTML where the same mail without a name has its own.
+            let text = mail.text.lines().next().unwrap();
+            let nameless = built_in(&MailContext { customer_name: None, ..context });
+            let (html, plain) = (mail.html.lines(), nameless.html.lines());
+            assert_eq!(html.clone().count(), plain.clone().count(), "{what}");
+            let changed: Vec<_> = html.zip(plain).filter(|(with, without)| with != without).collect();
+            assert!(changed.len() <= 1, "{what}: {changed:?}");
+            let html = changed.first().map_or("as if there were no name", |(html, _)| html);
+            greetings += &format!("  {locale}  {text}\n      {html}\n");
+        }
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("strange-names", greetings));
+}
+
 #[test]
 fn every_part_says_what_where_when_and_which() {
     let policy = policy();
