@@ -244,7 +244,7 @@ fn explicit<'a>(consent: &'a ConsentPolicy, question: &'a Question, answer: Answ
 }
 
 /// A soft opt-in, where the policy has one for the customer's country. None from an unknown country, whose law
-/// nobody knows, and none from what was given away, which is no sale.
+/// nobody knows, none from what was given away, which is no sale, and none from before there was a notice.
 fn assumed<'a>(
     event: &'a SessionEvent,
     consent: &'a ConsentPolicy,
@@ -252,7 +252,8 @@ fn assumed<'a>(
 ) -> Option<Found<'a>> {
     let soft_opt_in = consent.soft_opt_in.as_ref()?;
     let is_sale = !event.amount.is_zero() || event.subscription_id.is_some();
-    if !is_sale || !soft_opt_in.countries.contains(event.country.as_ref()?) {
+    let was_told = event.consent_form.answered_at >= soft_opt_in.since;
+    if !is_sale || !was_told || !soft_opt_in.countries.contains(event.country.as_ref()?) {
         return None;
     }
     Some(Found {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use toml::value::Date;
 
 use crate::{Answer, AskedIn, ConsentName, FulfilmentKind, Question, TemplateName};
 
@@ -74,6 +75,28 @@ pub struct SoftOptInPolicy {
     pub countries: Vec<String>,
     /// The version of the notice on the payment page.
     pub notice: String,
+    /// When the notice went on the page, as midnight UTC in Unix seconds: nothing is assumed of an earlier customer,
+    /// not even when an old event is replayed.
+    #[serde(deserialize_with = "midnight")]
+    pub since: i64,
+}
+
+fn midnight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Date::deserialize(deserializer).map(unix_seconds)
+}
+
+/// Midnight UTC of a date, by the calendar's own rules.
+fn unix_seconds(date: Date) -> i64 {
+    const DAYS_BEFORE_MONTH: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    /// 1 January 1970, counted in days from 1 January of the year 1, which is day 1.
+    const UNIX_EPOCH: i64 = 719_163;
+    let (year, month) = (i64::from(date.year), usize::from(date.month));
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap_day = i64::from(is_leap && month > 2);
+    let years = year - 1;
+    let days = years * 365 + years / 4 - years / 100 + years / 400;
+    let day = days + DAYS_BEFORE_MONTH[month - 1] + leap_day + i64::from(date.day);
+    (day - UNIX_EPOCH) * 86_400
 }
 
 /// A mistake in `policy.toml`, in a sentence for whoever edited it.
@@ -258,26 +281,29 @@ mod tests {
         check("consents = [", "consent = [", "unknown field `consent`");
         check("name = \"supporter_newsletter\"", "name = \"News letter\"", "a consent's name must be");
         check(
-            "question = \"2026-11\"",
+            "question = \"2025-01\"",
             "question = \"\"",
             "[contribution] consent `supporter_newsletter`: `question` is empty",
         );
         check(
-            "name = \"supporter_newsletter\", question = \"2026-11\" },\n  { name = \"similar_products\"",
-            "name = \"similar_products\", question = \"2026-11\" },\n  { name = \"similar_products\"",
+            "name = \"supporter_newsletter\", question = \"2025-01\" },\n  { name = \"similar_products\"",
+            "name = \"similar_products\", question = \"2025-01\" },\n  { name = \"similar_products\"",
             "[membership] consent `similar_products`: is there twice",
         );
-        let soft_opt_in = "soft_opt_in = { countries = [\"GB\"], notice = \"2026-11\" }";
+        let soft_opt_in = "countries = [\"GB\"], notice = \"2025-01\", since = 2025-01-01";
         for (to, expected) in [
-            ("soft_opt_in = { countries = [\"GB\"] }", "missing field `notice`"),
-            ("soft_opt_in = { countries = [\"GB\"], notice = \" \" }", "`notice` is empty"),
-            ("soft_opt_in = { countries = [], notice = \"1\" }", "`soft_opt_in` lists no country"),
+            ("countries = [\"GB\"], since = 2025-01-01", "missing field `notice`"),
+            ("countries = [\"GB\"], notice = \"1\"", "missing field `since`"),
+            ("countries = [\"GB\"], notice = \" \", since = 2025-01-01", "`notice` is empty"),
+            ("countries = [\"GB\"], notice = \"1\", since = \"May\"", "expected"),
+            ("countries = [\"GB\"], notice = \"1\", since = 2025-13-01", "invalid"),
+            ("countries = [], notice = \"1\", since = 2025-01-01", "`soft_opt_in` lists no country"),
+            ("countries = [\"UK\"], notice = \"1\", since = 2025-01-01", "is \"GB\", not \"UK\""),
             (
-                "soft_opt_in = { countries = [\"UK\"], notice = \"1\" }",
-                "the United Kingdom is \"GB\", not \"UK\"",
+                "countries = [\"gb\"], notice = \"1\", since = 2025-01-01",
+                "\"gb\" must be two capital letters",
             ),
-            ("soft_opt_in = { countries = [\"gb\"], notice = \"1\" }", "country \"gb\" must be two capital"),
-            ("soft_opt_in = { countries = [\"Wales\"], notice = \"1\" }", "must be two capital letters"),
+            ("countries = [\"Wales\"], notice = \"1\", since = 2025-01-01", "must be two capital letters"),
         ] {
             check(soft_opt_in, to, expected);
         }
@@ -289,6 +315,16 @@ mod tests {
             "[marketing] `no` must list at least one word, and no empty ones",
         );
         check("[marketing]", "[marketting]", "unknown field `marketting`");
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_utc() {
+        let since = |date: &str| unix_seconds(date.parse::<toml::value::Datetime>().unwrap().date.unwrap());
+        assert_eq!(since("1970-01-01"), 0);
+        assert_eq!(since("2000-02-29"), 951_782_400);
+        assert_eq!(since("2024-12-31"), 1_735_603_200);
+        assert_eq!(since("2026-11-21"), 1_795_219_200);
+        assert_eq!(since("2028-03-01"), 1_835_481_600);
     }
 
     fn question(asked_in: AskedIn, answer: Option<&str>) -> Question {

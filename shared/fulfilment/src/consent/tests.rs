@@ -70,7 +70,7 @@ fn an_answer_is_recorded_with_its_evidence() {
             "record": "evidence#similar_products#1795000000#pi_3FixtureCustomFields#custom_field:marketing",
             "consent": "similar_products", "answer": "no", "basis": "explicit", "answer_given": "no",
             "asked_in": "custom_field:marketing",
-            "words_shown": "May we write to you about similar guides?", "wording": "2026-11",
+            "words_shown": "May we write to you about similar guides?", "wording": "2025-01",
             "kind": "download", "locale": "en-GB", "country": "GB",
             "payment_link_id": "plink_1FixtureDownload", "session_id": "cs_test_a1FixtureCustomFields",
             "payment_id": "pi_3FixtureCustomFields", "answered_at": 1_795_000_000,
@@ -90,7 +90,7 @@ fn an_assumption_is_recorded_with_the_notice_that_allows_it() {
     let [evidence] = &consents.evidence[..] else { panic!("{:?}", consents.evidence) };
     assert_eq!(evidence.record, "evidence#similar_products#1795000000#pi_3FixtureCustomFields#soft_opt_in");
     assert_eq!((evidence.answer, evidence.basis), (Answer::Yes, Basis::SoftOptIn));
-    assert_eq!((&evidence.answer_given, evidence.wording.as_str()), (&None, "2026-11"));
+    assert_eq!((&evidence.answer_given, evidence.wording.as_str()), (&None, "2025-01"));
     assert_eq!(evidence.asked_in.as_deref(), Some("custom_field:marketing"), "asked, and left open");
     let notice = evidence.words_shown.as_deref().unwrap();
     assert!(notice.starts_with("We write to you about similar guides."), "{notice}");
@@ -156,6 +156,16 @@ fn nothing_is_assumed_from_what_was_given_away() {
     free["data"]["object"]["subscription"] = json!(null);
     free["data"]["object"]["custom_fields"] = json!([field("dropdown", json!("yes"))]);
     assert_eq!(states(free), ["similar_products yes explicit"]);
+}
+
+/// The notice went on the page on 1 January 2025.
+#[test]
+fn nothing_is_assumed_of_a_customer_who_was_not_told_yet() {
+    let mut sale = session("download", "GB", None, json!(null));
+    sale["created"] = json!(1_735_689_600);
+    assert_eq!(states(sale.clone()), ["similar_products yes soft_opt_in"]);
+    sale["created"] = json!(1_735_689_599);
+    assert!(consents(&read(sale)).is_empty());
 }
 
 #[test]
