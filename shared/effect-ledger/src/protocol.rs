@@ -134,7 +134,7 @@ pub enum Performed<E> {
     AlreadySettled(EffectState),
     /// Another executor is at it.
     Busy,
-    /// Proven not done. The ledger says `retry`.
+    /// Proven not done, or not known to be by the policy that acts again. The ledger says `retry`.
     NotDone(E),
     /// Refused for good. The ledger says `parked`.
     Rejected(E),
@@ -185,7 +185,12 @@ pub async fn perform<S: EffectStore, E>(
             (Settlement::Parked { reason: reason(&error).to_owned() }, Performed::Rejected(error))
         }
         Attempted::Ambiguous(error) => {
-            (Settlement::Unknown { reason: reason(&error).to_owned() }, Performed::Ambiguous(error))
+            let reason = reason(&error).to_owned();
+            match policy {
+                Policy::AtMostOnce => (Settlement::Unknown { reason }, Performed::Ambiguous(error)),
+                // Done or not, it may be done again.
+                Policy::AtLeastOnce => (Settlement::Retry { reason }, Performed::NotDone(error)),
+            }
         }
     };
     match store.settle(key, &claim, &settlement, clock.now_ms()).await? {

@@ -1,9 +1,10 @@
 use std::fmt;
 
-use fulfilment::{Currency, Money, PaymentId, SessionOutcome};
+use fulfilment::{Currency, Money, Movement, PaymentId, SessionOutcome};
 use serde::{Deserialize, Serialize};
 
 const CONTRIBUTION_REFUND: &str = "contribution#refund#";
+const ACQUISITION: &str = "acquisition";
 
 /// The name of an effect within a payment, e.g. `email#thank-you`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,6 +35,21 @@ impl Effect {
     /// What is known of a dispute (`dp_…`), written to the records.
     pub fn contribution_dispute(dispute_id: &str) -> Self {
         Self(format!("contribution#dispute#{dispute_id}"))
+    }
+
+    /// A payment told to the analysts.
+    pub fn acquisition() -> Self {
+        Self(ACQUISITION.to_owned())
+    }
+
+    /// Money that moved later, told to the analysts as a correction of the acquisition.
+    pub fn acquisition_correction(movement: &Movement) -> Self {
+        Self(format!("{ACQUISITION}#{}", movement.name()))
+    }
+
+    /// What moved the money, when this is a correction of an acquisition.
+    pub fn movement(&self) -> Option<Movement> {
+        Movement::from_name(self.0.strip_prefix(ACQUISITION)?.strip_prefix('#')?)
     }
 
     /// What a customer agreed to, written to the records.

@@ -6,7 +6,7 @@ use effect_ledger::{
     Attempted, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, MovedMoney,
     Performed, Policy, Refused, SetAside, Settlement, perform,
 };
-use fulfilment::{Currency, Money, PaymentId};
+use fulfilment::{Currency, Money, Movement, PaymentId};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 
@@ -106,6 +106,27 @@ async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
     let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
     assert!(matches!(performed, Performed::Done));
     assert_eq!((bench.calls.get(), bench.state()), (1, "done"));
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_no_reason_not_to_try_such_an_effect_again() {
+    let bench = Bench::new();
+    let performed = bench.perform("a", Policy::AtLeastOnce, Attempted::Ambiguous("lost")).await;
+    assert!(matches!(performed, Performed::NotDone("lost")), "{performed:?}");
+    assert_eq!(bench.state(), "retry");
+    let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(performed, Performed::Done));
+    assert_eq!((bench.calls.get(), bench.state()), (2, "done"));
+}
+
+#[test]
+fn a_correction_of_an_acquisition_names_what_moved_the_money() {
+    let failed = Movement::RefundFailed("re_1".to_owned());
+    let effect = Effect::acquisition_correction(&failed);
+    assert_eq!((effect.as_str(), effect.movement()), ("acquisition#refund#re_1#failed", Some(failed)));
+    for other in [Effect::acquisition(), Effect::email("thank-you"), Effect::contribution_refund("re_1")] {
+        assert_eq!(other.movement(), None, "{other}");
+    }
 }
 
 #[tokio::test]

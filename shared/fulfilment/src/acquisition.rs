@@ -159,6 +159,10 @@ const EVENT_IDS: Uuid = Uuid::from_u128(0x3c1f_6a0e_9d52_4b7c_8e46_70a5_1b93_d2f
 impl AcquisitionEvent {
     /// The version of what is published here.
     pub const SCHEMA_VERSION: u32 = 1;
+    /// The envelope's `source`.
+    pub const SOURCE: &str = "afterlink";
+    /// The envelope's `detail-type`.
+    pub const DETAIL_TYPE: &str = "AcquisitionEvent";
 
     /// What a paid session tells analysts. `namespace` is the deployment's, for supporter ids.
     pub fn of_session(
