@@ -229,6 +229,19 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_handbook_is_right() {
+        let handbook = include_str!("../../../docs/PAYMENT-LINKS.md");
+        let (_, address) = handbook.split_once("?client_reference_id=").unwrap();
+        let expected = Attribution {
+            campaign_codes: texts(&["autumn-2026"]),
+            component_id: Some("footer-button".to_owned()),
+            ab_tests: vec![AbTest::of("headline:short")],
+            ..Attribution::default()
+        };
+        assert_eq!(read(&[], address.lines().next()), expected);
+    }
+
+    #[test]
     fn what_cannot_be_decoded_is_kept_and_harms_nothing() {
         for reference in [
             "user_4711",

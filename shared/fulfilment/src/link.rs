@@ -159,6 +159,33 @@ mod tests {
         assert!(files(" ").is_empty());
     }
 
+    /// The tables of the marketers' own handbook, each a link.
+    fn examples() -> Vec<BTreeMap<String, String>> {
+        let handbook = include_str!("../../../docs/PAYMENT-LINKS.md");
+        let tables = handbook.split("| key | value |\n|---|---|\n").skip(1);
+        let row = |line: &str| {
+            let line = line.strip_prefix("| `")?.strip_suffix("` |")?;
+            line.split_once("` | `").map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        tables.map(|table| table.lines().map_while(row).collect()).collect()
+    }
+
+    #[test]
+    fn the_examples_of_the_handbook_are_right() {
+        let kinds: Vec<_> = examples()
+            .iter()
+            .map(|metadata| {
+                let known = ["fulfilment", "campaign", "source", "component", "component_type"];
+                let known = [&known[..], &["labels", "ab_test", "thank_you", "files"]].concat();
+                assert!(metadata.keys().all(|key| known.contains(&key.as_str())), "{metadata:?}");
+                LinkContract::from_metadata(metadata).unwrap().unwrap()
+            })
+            .map(|link| (link.kind, link.files.len()))
+            .collect();
+        use FulfilmentKind::*;
+        assert_eq!(kinds, [(Contribution, 0), (Download, 2), (Membership, 0)]);
+    }
+
     #[test]
     fn names_the_key_and_the_allowed_values() {
         let kinds = |value: &str| {
