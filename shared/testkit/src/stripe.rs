@@ -106,6 +106,31 @@ impl SessionEvent {
         self.set("/data/object/customer_details/email", json!(email))
     }
 
+    /// Where they live.
+    #[must_use]
+    pub fn country(self, code: &str) -> Self {
+        self.set("/data/object/customer_details/address/country", json!(code))
+    }
+
+    /// The page asks whether the customer wants to be written to; `None` leaves the question open.
+    #[must_use]
+    pub fn marketing(self, answer: Option<&str>) -> Self {
+        let options = [("Yes, please", "yes"), ("No, thank you", "no")];
+        let options = options.map(|(label, value)| json!({ "label": label, "value": value }));
+        let field = json!({
+            "key": "marketing", "type": "dropdown", "optional": true,
+            "label": { "type": "custom", "custom": "May we write to you?" },
+            "dropdown": { "default_value": null, "options": options, "value": answer }
+        });
+        self.session("custom_fields", json!([field]))
+    }
+
+    /// What the customer chose in Stripe's own box: `opt_in` or `opt_out`.
+    #[must_use]
+    pub fn promotions(self, answer: &str) -> Self {
+        self.session("consent", json!({ "promotions": answer, "terms_of_service": null }))
+    }
+
     /// The language of the payment page.
     #[must_use]
     pub fn locale(self, tag: &str) -> Self {
