@@ -171,6 +171,10 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
         let broken = |error: &dyn Error| {
             warn!(payment.id = key.payment_id.as_str(), "wording passed over: {}", cause_chain(error));
         };
+        if let (SessionOutcome::Paid, Some(error)) = (event.outcome, &event.link.unusable_thank_you) {
+            broken(error);
+            delivery.note(BROKEN_WORDING);
+        }
         let own = match self.overrides.wordings(&context.templates()).await {
             Ok(own) => own,
             Err(error @ TemplatesError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),

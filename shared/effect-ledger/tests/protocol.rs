@@ -194,7 +194,10 @@ async fn setting_aside_never_hides_what_was_done() {
 }
 
 fn money(minor: i64, currency: &str) -> MovedMoney {
-    MovedMoney { amount: Money::new(minor, Currency::try_from(currency).unwrap()), occurred_at: 1 }
+    MovedMoney {
+        amount: Money::new(minor, Currency::try_from(currency).expect("a currency")),
+        occurred_at: 1,
+    }
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn setting_aside_is_one_conditional_write() {
 }
 
 fn moved() -> MovedMoney {
-    let amount = Money::new(500, Currency::try_from("gbp").unwrap());
+    let amount = Money::new(500, Currency::try_from("gbp").expect("a currency"));
     MovedMoney { amount, occurred_at: 1_795_000_600 }
 }
 

@@ -393,7 +393,12 @@ mod tests {
             event_id: event_id.to_owned(),
             occurred_at,
             outcome,
-            link: LinkContract { kind: FulfilmentKind::Contribution, thank_you: None, files: Vec::new() },
+            link: LinkContract {
+                kind: FulfilmentKind::Contribution,
+                thank_you: None,
+                unusable_thank_you: None,
+                files: Vec::new(),
+            },
             attribution: Attribution::default(),
             consent_form: crate::ConsentForm::default(),
             session_id: "cs_1".to_owned(),

@@ -75,6 +75,9 @@ pub struct LinkContract {
     pub kind: FulfilmentKind,
     /// `thank_you`: the mail template, when the link names its own.
     pub thank_you: Option<TemplateName>,
+    /// What was typed into `thank_you` and cannot be a name. It stops neither the records nor the thanks, which
+    /// then are the kind's own: a session keeps its metadata, so a typing error could never be mended.
+    pub unusable_thank_you: Option<ContractError>,
     /// `files`: the keys of the files that were bought.
     pub files: Vec<String>,
 }
@@ -100,7 +103,7 @@ impl LinkContract {
     ///
     /// # Errors
     ///
-    /// When the marker is there but the contract is broken.
+    /// When the marker is there but says nothing we know: then nobody can tell what was sold.
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, ContractError> {
         let Some(marker) = metadata.get(Self::MARKER) else {
             return Ok(None);
@@ -110,10 +113,13 @@ impl LinkContract {
         let kind = kind.ok_or_else(|| ContractError::Kind(marker.chars().take(40).collect()))?;
         let thank_you = metadata.get("thank_you").map(|name| name.trim().to_lowercase());
         let thank_you = thank_you.filter(|name| !name.is_empty()).map(|name| name.replace([' ', '_'], "-"));
-        let thank_you = thank_you.map(TemplateName::try_from).transpose()?;
+        let (thank_you, unusable_thank_you) = match thank_you.map(TemplateName::try_from).transpose() {
+            Ok(thank_you) => (thank_you, None),
+            Err(error) => (None, Some(error)),
+        };
         // A missing file stops neither the thanks nor the records: it is for whoever hands the files out.
         let files = metadata.get("files").map_or_else(Vec::new, |keys| split(keys));
-        Ok(Some(Self { kind, thank_you, files }))
+        Ok(Some(Self { kind, thank_you, unusable_thank_you, files }))
     }
 }
 
@@ -195,8 +201,20 @@ mod tests {
         };
         check(&[("fulfilment", "donation")], Err(&kinds("donation")));
         check(&[("fulfilment", "")], Err(&kinds("")));
-        let name = "metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60";
-        check(&[("fulfilment", "contribution"), ("thank_you", "../secret")], Err(name));
-        check(&[("fulfilment", "contribution"), ("thank_you", "a\r\nb")], Err(name));
+    }
+
+    #[test]
+    fn a_thank_you_that_cannot_be_a_name_stops_nothing() {
+        let too_long = "a".repeat(61);
+        for typed in ["../secret", "a\r\nb", "hello!", &too_long] {
+            let metadata =
+                [("fulfilment", "download"), ("thank_you", typed)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let link = LinkContract::from_metadata(&metadata.into()).unwrap().unwrap();
+            assert_eq!((link.kind, &link.thank_you), (FulfilmentKind::Download, &None), "{typed}");
+            assert_eq!(
+                link.unusable_thank_you.unwrap().to_string(),
+                "metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60"
+            );
+        }
     }
 }

@@ -245,6 +245,14 @@ async fn a_campaigns_own_wording_is_sent() {
 }
 
 #[tokio::test]
+async fn a_name_that_cannot_be_one_falls_back_and_is_counted() {
+    let task = with_templates(&InMemoryTemplates::default());
+    let metadata = json!({ "fulfilment": "contribution", "thank_you": "Hello!" });
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
+    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+}
+
+#[tokio::test]
 async fn a_broken_wording_falls_back_and_is_counted_once_a_mail() {
     let templates = InMemoryTemplates::default();
     let task = with_templates(&templates);
