@@ -34,10 +34,11 @@ pub async fn run(variable: impl Fn(&str) -> Option<String> + Copy) -> Result<(),
     let config = Config::from_env(Environment::new(variable))?;
     let queue = QueueConfig::from_env(Environment::new(variable))?;
     let sdk = sdk_config(Environment::new(variable))?;
+    let templates = S3TemplateFiles::new(&sdk, &config.templates_bucket, SystemClock)?;
     let task = ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&sdk), &config.effects_table),
         sender: SesEmailSender::new(&sdk, &config),
-        overrides: Overrides::new(S3TemplateFiles::new(&sdk, &config.templates_bucket), SystemClock),
+        overrides: Overrides::new(templates, SystemClock),
         policy: Policy::compiled_in()?,
         livemode: config.livemode,
         clock: SystemClock,
