@@ -222,7 +222,7 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
                     }
                 }
                 match class {
-                    FailureClass::Permanent => self.park(message, reason).await,
+                    FailureClass::Permanent => self.park(message, reason, &cause).await,
                     FailureClass::Retryable => self.send_back(message).await,
                 }
             }
@@ -263,8 +263,8 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
     }
 
     /// To the DLQ with its reason; if that fails, back to the queue, so that nothing is lost.
-    async fn park(&self, message: Message, reason: &'static str) -> Handled {
-        match self.queue.dead_letter(&message.body, self.name, reason).await {
+    async fn park(&self, message: Message, reason: &'static str, cause: &str) -> Handled {
+        match self.queue.dead_letter(&message.body, self.name, reason, cause).await {
             Ok(()) => Handled::Parked,
             Err(error) => {
                 warn!(message.id = message.id, "not parked, goes back instead: {}", cause_chain(&error));

@@ -261,6 +261,9 @@ async fn a_broken_link_contract_is_parked_under_the_effect_it_should_have_had() 
     let (tally, queue) = deliver(&task, &[broken]).await;
     assert_eq!(tally.parked, 1);
     assert_eq!(queue.dead_letters.borrow()[0].1, "broken_link_contract");
+    let names_key_and_values =
+        "metadata key `fulfilment` is \"donation\"; it must be contribution, download or membership";
+    assert!(queue.causes.borrow()[0].ends_with(names_key_and_values), "{:?}", queue.causes.borrow());
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid parked"]));
     // Mended and redriven, it is done like any other.
     let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
