@@ -39,7 +39,7 @@ const GRANTS: Readonly<Record<string, Grants>> = {
   },
   'soft-opt-ins': {
     ...QUEUE_TASK,
-    Consents: ['dynamodb:PutItem', 'dynamodb:Query'],
+    Consents: ['dynamodb:PutItem'],
     Effects: ['dynamodb:UpdateItem'],
   },
   'acquisition-events': {

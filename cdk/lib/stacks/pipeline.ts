@@ -114,9 +114,8 @@ export class PipelineStack extends StageStack {
         ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
         mail: [this.allowMail(stage, configurationSetName)],
         wording: [
-          allow(['s3:GetObject'], [data.templates.arnForObjects('*')]),
-          // Who may not list is told that a missing template is forbidden, not that it is missing.
           allow(['s3:ListBucket'], [data.templates.bucketArn]),
+          allow(['s3:GetObject'], [data.templates.arnForObjects('*')]),
         ],
       },
     });
@@ -167,8 +166,8 @@ export class PipelineStack extends StageStack {
         EFFECTS_TABLE: data.effects.tableName,
         SUPPORTER_NAMESPACE: stage.supporterNamespace,
       },
-      // A transaction is authorised as the single operations in it.
       may: {
+        // A transaction is authorised as the single operations in it.
         records: [
           allow(['dynamodb:PutItem'], [data.contributions.tableArn]),
           allow(['dynamodb:PutItem', 'dynamodb:DeleteItem'], [data.supporters.tableArn]),
@@ -196,8 +195,9 @@ export class PipelineStack extends StageStack {
         SUPPORTER_NAMESPACE: stage.supporterNamespace,
       },
       may: {
+        // One transaction; nothing is read before it is written.
         records: [
-          allow(['dynamodb:PutItem', 'dynamodb:Query'], [data.consents.tableArn]),
+          allow(['dynamodb:PutItem'], [data.consents.tableArn]),
           allow(['dynamodb:UpdateItem'], [data.effects.tableArn]),
         ],
       },
