@@ -53,13 +53,13 @@ fn main() -> Result<ExitCode> {
         name: Some(arguments.name),
         files: arguments.from.as_deref().map(files_in).transpose()?.unwrap_or_default(),
     })?;
-    let html = arguments.out.unwrap_or_else(|| {
+    let out = arguments.out.unwrap_or_else(|| {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let workspace = workspace.canonicalize().unwrap_or(workspace);
         workspace.join(format!("target/mail/{}-{}.html", arguments.template, arguments.locale))
     });
-    let text = html.with_extension("txt");
-    if let Some(folder) = html.parent() {
+    let (html, text) = (out.with_extension("html"), out.with_extension("txt"));
+    if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     for (path, part) in [(&html, &shown.html), (&text, &shown.text)] {
@@ -71,7 +71,7 @@ fn main() -> Result<ExitCode> {
     if shown.mistakes.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("\nCustomers would get this wording, because there is something to mend:");
+    println!("\nThere is something to mend. Until then, customers get the next best wording:");
     for mistake in &shown.mistakes {
         println!("  {mistake}");
     }

@@ -38,7 +38,8 @@ pub struct Preview {
     pub template: String,
     /// The locale of the words. English if the one asked for has none.
     pub locale: String,
-    /// What should have been used but could not be, in sentences.
+    /// What should have been used but could not be, in sentences; also for a customer without a name, and for a
+    /// payment of nothing.
     pub mistakes: Vec<String>,
 }
 
@@ -71,31 +72,39 @@ pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
     let files = request.files.iter().map(|(path, bytes)| (path.clone(), text_of(bytes.clone()))).collect();
     let own = OwnFiles(files).over_built_in();
     let policy = Policy::compiled_in().map_err(error)?;
-    let mail = render(
-        Some(&own),
-        &MailContext {
-            occasion: match template.as_str() {
-                "payment-pending" => Occasion::PaymentPending,
-                "payment-failed" => Occasion::PaymentFailed,
-                _ => Occasion::ThankYou { template: Some(&template) },
-            },
-            kind,
-            policy: &policy,
-            locale: LocaleRequest { session: Some(&request.locale), country: None },
-            customer_name: request.name.as_deref(),
-            amount: Money::new(request.minor, currency),
-            paid_on: 1_795_262_400, // 21 November 2026
-            reference: "pi_3QPreviewOfAMail000001",
+    let context = MailContext {
+        occasion: match template.as_str() {
+            "payment-pending" => Occasion::PaymentPending,
+            "payment-failed" => Occasion::PaymentFailed,
+            _ => Occasion::ThankYou { template: Some(&template) },
         },
-    )
-    .map_err(error)?;
+        kind,
+        policy: &policy,
+        locale: LocaleRequest { session: Some(&request.locale), country: None },
+        customer_name: request.name.as_deref(),
+        amount: Money::new(request.minor, currency),
+        paid_on: 1_795_262_400, // 21 November 2026
+        reference: "pi_3QPreviewOfAMail000001",
+    };
+    let mail = render(Some(&own), &context).map_err(error)?;
+    let mut mistakes: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
+    // Customers a template is easily written without a thought of.
+    let nameless = MailContext { customer_name: None, ..context };
+    let free = MailContext { amount: Money::new(0, currency), ..context };
+    for (context, when) in [(nameless, "the customer gave no name"), (free, "nothing was due")] {
+        for mistake in render(Some(&own), &context).map_err(error)?.passed_over {
+            if !mail.passed_over.contains(&mistake) {
+                mistakes.push(format!("{mistake} (when {when})"));
+            }
+        }
+    }
     Ok(Preview {
         subject: mail.subject,
         html: mail.html,
         text: mail.text,
         template: mail.template,
         locale: mail.locale,
-        mistakes: mail.passed_over.iter().map(ToString::to_string).collect(),
+        mistakes,
     })
 }
 
@@ -140,6 +149,14 @@ mod tests {
         let shown = preview(&Request { files: broken, ..request("gala", "en") }).unwrap();
         assert_eq!(shown.template, "contribution");
         assert_eq!(shown.mistakes, ["template file gala/en.txt, line 1: undefined value"]);
+
+        let heedless = vec![files[0].clone(), files[1].clone(), file("en.txt", "Dear {{ customer.name }}")];
+        let shown = preview(&Request { files: heedless, ..request("gala", "en") }).unwrap();
+        assert_eq!((&*shown.template, &*shown.text), ("gala", "Dear Ada Lovelace"));
+        assert_eq!(
+            shown.mistakes,
+            ["template file gala/en.txt, line 1: undefined value (when the customer gave no name)"]
+        );
 
         let shown = preview(&Request { files: files[..2].to_vec(), ..request("gala", "en") }).unwrap();
         assert_eq!(
@@ -198,7 +215,9 @@ mod tests {
             let request =
                 Request { files: files.into(), currency: "gbp".to_owned(), ..request("gala", "en-GB") };
             let shown = preview(&request).unwrap();
-            assert_eq!(shown.mistakes, Vec::<String>::new(), "{template}");
+            // The one that may be missing, printed without asking.
+            let heedless = template == "{{ customer.name }}";
+            assert_eq!(heedless, !shown.mistakes.is_empty(), "{template}: {:?}", shown.mistakes);
             assert_eq!(expected.unwrap_or(&shown.text), shown.text, "{template}");
             seen += 1;
         }
