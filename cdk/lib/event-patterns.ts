@@ -16,38 +16,80 @@ const SESSION_COMPLETED = 'checkout.session.completed';
 const SESSION_ASYNC_SUCCEEDED = 'checkout.session.async_payment_succeeded';
 const SESSION_ASYNC_FAILED = 'checkout.session.async_payment_failed';
 
+const REFUNDS = ['refund.created', 'refund.updated', 'refund.failed'];
+const DISPUTES_OPENED_OR_ENDED = ['charge.dispute.created', 'charge.dispute.closed'];
+const DISPUTES_MOVING_MONEY = ['charge.dispute.funds_withdrawn', 'charge.dispute.funds_reinstated'];
+
+const PAID = { payment_status: ['paid', 'no_payment_required'] };
+
+/** One kind of Stripe event, as it lies inside the envelope. */
+interface Kind {
+  readonly type: string[];
+  readonly data?: { readonly object: Readonly<Record<string, unknown>> };
+}
+
+/** A session of ours that sells something: one in `setup` mode sells nothing. */
+function session(type: string[], and: Readonly<Record<string, unknown>> = {}): Kind {
+  return { type, data: { object: { metadata: OUR_MARKER, mode: ['payment', 'subscription'], ...and } } };
+}
+
+const SESSION_OUTCOMES = [
+  session([SESSION_COMPLETED, SESSION_ASYNC_FAILED]),
+  // "Succeeded" and unpaid contradict each other: such an event is not believed.
+  session([SESSION_ASYNC_SUCCEEDED], PAID),
+];
+const SESSION_PAID = session([SESSION_COMPLETED, SESSION_ASYNC_SUCCEEDED], PAID);
+
 /** Whatever happens to a session of ours: paid, still unpaid, paid later, failed later. */
 export function sessionOutcome(stage: Stage): EventPattern {
-  return {
-    source: SOURCES,
-    detailType: [SESSION_COMPLETED, SESSION_ASYNC_SUCCEEDED, SESSION_ASYNC_FAILED],
-    detail: {
-      livemode: [stage.livemode],
-      data: {
-        object: {
-          metadata: OUR_MARKER,
-          // A session in `setup` mode sells nothing.
-          mode: ['payment', 'subscription'],
-        },
-      },
-      // "Succeeded" and unpaid contradict each other: such an event is not believed.
-      $or: [
-        { type: [SESSION_COMPLETED, SESSION_ASYNC_FAILED] },
-        {
-          type: [SESSION_ASYNC_SUCCEEDED],
-          data: { object: { payment_status: ['paid', 'no_payment_required'] } },
-        },
-      ],
-    },
-  };
+  return pattern(stage, SESSION_OUTCOMES);
+}
+
+/** A session of ours whose money is there, or that had nothing to pay. */
+export function sessionPaid(stage: Stage): EventPattern {
+  return pattern(stage, [SESSION_PAID]);
 }
 
 /**
- * What crosses from Stripe's partner bus to ours: every event some task reacts to, and
- * nothing of another business on the same Stripe account.
+ * Everything a record tells of a payment: its sessions, refunds and disputes.
+ *
+ * Refunds and disputes carry no marker of ours. Those of every business on the Stripe account
+ * pass, and it is for the task to tell which are of a payment it knows.
+ */
+export function paymentHistory(stage: Stage): EventPattern {
+  return pattern(stage, [
+    ...SESSION_OUTCOMES,
+    { type: [...REFUNDS, ...DISPUTES_OPENED_OR_ENDED, ...DISPUTES_MOVING_MONEY] },
+  ]);
+}
+
+/** Money that comes, goes back, or comes again. An inquiry, or the opening of a dispute, moves none. */
+export function moneyMoved(stage: Stage): EventPattern {
+  return pattern(stage, [SESSION_PAID, { type: [...REFUNDS, ...DISPUTES_MOVING_MONEY] }]);
+}
+
+/**
+ * What crosses from Stripe's partner bus to ours: every event some task reacts to. No task
+ * reacts to more than what makes the history of a payment.
  */
 export function forwardedFromPartner(stage: Stage): EventPattern {
-  return { ...sessionOutcome(stage), source: PARTNER_SOURCE };
+  return { ...paymentHistory(stage), source: PARTNER_SOURCE };
+}
+
+/** Events of any of these kinds, through any door, of the stage's half of Stripe. */
+function pattern(stage: Stage, kinds: readonly Kind[]): EventPattern {
+  const [only, ...others] = kinds;
+  return {
+    source: SOURCES,
+    detailType: [...new Set(kinds.flatMap(({ type }) => type))],
+    // EventBridge asks for two alternatives at least.
+    detail: { livemode: [stage.livemode], ...(others.length > 0 ? { $or: [...kinds] } : only) },
+  };
+}
+
+/** Everything we publish for analysts. */
+export function acquisitions(): EventPattern {
+  return { source: ['afterlink'], detailType: ['AcquisitionEvent'] };
 }
 
 /** Every event that crosses a bus of this account, for the archive. */

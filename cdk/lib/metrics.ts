@@ -8,6 +8,9 @@ export const NAMESPACE = 'Afterlink';
 /** What a queue task counts, per message. */
 export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parked' | 'Unknown' | 'Duration';
 
+/** What the mail task counts besides: a template of a marketer's that could not be used. */
+export type WordingMetricName = 'BrokenWording';
+
 /** What the webhook counts, per request. */
 export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
 
@@ -15,7 +18,7 @@ export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed
 export function functionMetric(
   stage: Stage,
   task: string,
-  metricName: TaskMetricName | WebhookMetricName,
+  metricName: TaskMetricName | WordingMetricName | WebhookMetricName,
   statistic: string = Stats.SUM,
 ): Metric {
   return new Metric({

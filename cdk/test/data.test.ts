@@ -7,7 +7,7 @@ const TABLES: Record<string, { keys: string[]; expiry?: string }> = {
   Contributions: { keys: ['payment_id'], expiry: 'expires_at' },
   Supporters: { keys: ['supporter_id', 'payment_id'], expiry: 'expires_at' },
   Consents: { keys: ['supporter_id', 'record'] },
-  Effects: { keys: ['payment_id', 'effect'] },
+  Effects: { keys: ['payment_id', 'effect'], expiry: 'expires_at' },
 };
 
 for (const name of STAGE_NAMES) {

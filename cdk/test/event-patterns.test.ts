@@ -35,39 +35,56 @@ function session(event: Event): Event {
   return (event.data as Event).object as Event;
 }
 
-/** The rules of a stage that an event passes, by their names without the stage's. */
+/** The tasks whose rule an event passes in a stage. */
 function passed(stage: StageName, event: Event): string[] {
-  return synthesizedStage(stage)
-    .all('AWS::Events::Rule')
-    .filter(({ Properties }) => matches(Properties.EventPattern, event))
-    .map(({ Properties }) => Properties.Name.replace(`afterlink-${stage}-`, ''))
-    .filter((rule) => rule !== 'forward')
-    .sort();
+  return TASKS.filter((task) => {
+    const { Properties } = synthesizedStage(stage).one('AWS::Events::Rule', 'Name', `afterlink-${stage}-${task}`);
+    return matches(Properties.EventPattern, event);
+  });
 }
 
-const BOTH = [...TASKS].sort();
+const ALL = [...TASKS];
+const TOLD_OF_EVERY_OUTCOME = ['thank-you-email', 'contribution-records'];
+const TOLD_OF_MOVED_MONEY = ['contribution-records', 'acquisition-events'];
 
 describe('the rules', () => {
   const check = (name: string, expected: string[]) => {
     assert.deepEqual(passed('test', envelope(fixture(name), WEBHOOK)), expected, name);
   };
 
-  it('pass what happens to a session of ours', () => {
-    check('session_completed_paid', BOTH);
-    check('session_no_payment_required', BOTH);
-    check('session_subscription', BOTH);
-    check('session_adaptive_pricing', BOTH);
-    check('session_async_payment_succeeded', BOTH);
-    check('session_async_payment_failed', BOTH);
+  it('pass a session of ours that is paid, or has nothing to pay, to every task', () => {
+    check('session_completed_paid', ALL);
+    check('session_no_payment_required', ALL);
+    check('session_subscription', ALL);
+    check('session_adaptive_pricing', ALL);
+    check('session_async_payment_succeeded', ALL);
   });
 
-  it('pass a session that is still unpaid, which is recorded and written about', () => {
-    check('session_completed_unpaid', BOTH);
+  it('pass a session that is unpaid, still or for good, to be recorded and written about', () => {
+    check('session_completed_unpaid', TOLD_OF_EVERY_OUTCOME);
+    check('session_async_payment_failed', TOLD_OF_EVERY_OUTCOME);
+  });
+
+  it('pass refunds, of whichever payment', () => {
+    for (const type of ['refund.created', 'refund.updated', 'refund.failed']) {
+      const event = { ...fixture('refund_created'), type };
+      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), TOLD_OF_MOVED_MONEY, type);
+    }
+  });
+
+  it('pass disputes, those that move money to the analysts too', () => {
+    const dispute = (type: string) =>
+      passed('test', envelope({ ...fixture('dispute_closed_inquiry'), type }, WEBHOOK));
+    assert.deepEqual(dispute('charge.dispute.created'), ['contribution-records']);
+    assert.deepEqual(dispute('charge.dispute.closed'), ['contribution-records']);
+    assert.deepEqual(dispute('charge.dispute.funds_withdrawn'), TOLD_OF_MOVED_MONEY);
+    assert.deepEqual(dispute('charge.dispute.funds_reinstated'), TOLD_OF_MOVED_MONEY);
+    assert.deepEqual(dispute('charge.dispute.updated'), []);
   });
 
   it('pass every age of session', () => {
-    check('session_2020_sparse', BOTH);
-    check('session_2024_currency_conversion', BOTH);
+    check('session_2020_sparse', ALL);
+    check('session_2024_currency_conversion', ALL);
   });
 
   it('do not pass a session of another business', () => {
@@ -87,10 +104,9 @@ describe('the rules', () => {
     assert.deepEqual(passed('test', envelope(event, WEBHOOK)), []);
   });
 
-  it('do not pass what no task reacts to yet', () => {
-    check('refund_created', []);
-    check('dispute_closed_inquiry', []);
+  it('do not pass what no task reacts to', () => {
     check('thin_session_completed', []);
+    assert.deepEqual(passed('test', envelope({ ...fixture('refund_created'), type: 'charge.refunded' }, WEBHOOK)), []);
     assert.deepEqual(
       passed('test', envelope({ ...fixture('session_completed_paid'), type: 'checkout.session.expired' }, WEBHOOK)),
       [],
@@ -100,15 +116,17 @@ describe('the rules', () => {
   it('keep live and test payments apart', () => {
     const live = envelope(fixture('session_livemode'), WEBHOOK);
     const test = envelope(fixture('session_completed_paid'), WEBHOOK);
-    assert.deepEqual([passed('live', live), passed('live', test)], [BOTH, []]);
-    assert.deepEqual([passed('test', live), passed('test', test)], [[], BOTH]);
-    assert.deepEqual([passed('local', live), passed('local', test)], [[], BOTH]);
+    assert.deepEqual([passed('live', live), passed('live', test)], [ALL, []]);
+    assert.deepEqual([passed('test', live), passed('test', test)], [[], ALL]);
+    assert.deepEqual([passed('local', live), passed('local', test)], [[], ALL]);
+    const refund = envelope(fixture('refund_created'), WEBHOOK);
+    assert.deepEqual([passed('live', refund), passed('test', refund)], [[], TOLD_OF_MOVED_MONEY]);
   });
 
   it('know the three doors and no other', () => {
     const event = fixture('session_completed_paid');
     for (const source of [PARTNER_TEST, WEBHOOK, 'afterlink.reconcile']) {
-      assert.deepEqual(passed('test', envelope(event, source)), BOTH, source);
+      assert.deepEqual(passed('test', envelope(event, source)), ALL, source);
     }
     for (const source of ['afterlink', 'afterlink.webhooks', 'stripe.com', 'aws.partner/example.org/ed_1']) {
       assert.deepEqual(passed('test', envelope(event, source)), [], source);
@@ -116,7 +134,7 @@ describe('the rules', () => {
   });
 
   it('pass an envelope as Stripe sends it', () => {
-    assert.deepEqual(passed('test', fixture('envelope_partner')), BOTH);
+    assert.deepEqual(passed('test', fixture('envelope_partner')), ALL);
   });
 });
 
@@ -136,10 +154,15 @@ describe('the forward rule', () => {
       'setup',
       'subscription',
     ];
-    for (const name of names) {
+    const types = ['refund.created', 'charge.dispute.created', 'charge.dispute.funds_withdrawn', 'charge.updated'];
+    const events = [
+      ...names.map((name) => fixture(`session_${name}`)),
+      ...types.map((type) => ({ ...fixture('refund_created'), type })),
+    ];
+    for (const stripes of events) {
       for (const livemode of [true, false]) {
-        const event = envelope({ ...fixture(`session_${name}`), livemode }, PARTNER_LIVE);
-        assert.equal(forwards(event), passed('live', event).length > 0, `${name}, livemode ${livemode}`);
+        const event = envelope({ ...stripes, livemode }, PARTNER_LIVE);
+        assert.equal(forwards(event), passed('live', event).length > 0, `${stripes.type}, livemode ${livemode}`);
       }
     }
   });

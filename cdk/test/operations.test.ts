@@ -60,6 +60,7 @@ for (const name of ['test', 'live'] as const) {
         ...TASKS.flatMap((of) => task.map((what) => `${of}-${what}`)),
         // Only a mail can be unknown: a table write is there or it is not.
         'thank-you-email-unknown',
+        'thank-you-email-broken-wording',
         ...['failed', 'errors', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
@@ -135,6 +136,7 @@ for (const name of ['test', 'live'] as const) {
       check('thank-you-email-backlog', 900);
       check('thank-you-email-parked', 0);
       check('thank-you-email-unknown', 0);
+      check('thank-you-email-broken-wording', 0);
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);

@@ -96,8 +96,9 @@ for (const name of STAGE_NAMES) {
 
     it('is one rule, one queue, one dead-letter queue, one mapping, and nothing else is', () => {
       const forward = stage.partnerEventSource ? 1 : 0;
-      assert.equal(synthesized.all('AWS::Events::Rule').length, TASKS.length + forward);
-      assert.equal(synthesized.all('AWS::SQS::Queue').length, 2 * TASKS.length + forward);
+      const tap = name === 'local' ? 1 : 0;
+      assert.equal(synthesized.all('AWS::Events::Rule').length, TASKS.length + forward + tap);
+      assert.equal(synthesized.all('AWS::SQS::Queue').length, 2 * TASKS.length + forward + tap);
       assert.equal(synthesized.all('AWS::Lambda::EventSourceMapping').length, TASKS.length);
       assert.equal(synthesized.all('AWS::Lambda::Function').length, FUNCTIONS.length);
     });
@@ -160,7 +161,7 @@ for (const name of STAGE_NAMES) {
         assert.deepEqual(Object.keys(lambda(task).Properties.Environment.Variables).sort(), expected.sort());
       };
       check('stripe-webhook', [...common, 'FULFILMENT_BUS', 'SIGNING_SECRET_NAME']);
-      check('thank-you-email', [...queued, 'EFFECTS_TABLE', 'SENDER', 'CONFIGURATION_SET']);
+      check('thank-you-email', [...queued, 'EFFECTS_TABLE', 'SENDER', 'CONFIGURATION_SET', 'TEMPLATES_BUCKET']);
       check('contribution-records', [
         ...queued,
         'CONTRIBUTIONS_TABLE',
@@ -168,6 +169,8 @@ for (const name of STAGE_NAMES) {
         'EFFECTS_TABLE',
         'SUPPORTER_NAMESPACE',
       ]);
+      check('soft-opt-ins', [...queued, 'CONSENTS_TABLE', 'EFFECTS_TABLE', 'SUPPORTER_NAMESPACE']);
+      check('acquisition-events', [...queued, 'EFFECTS_TABLE', 'ACQUISITION_BUS', 'SUPPORTER_NAMESPACE']);
     });
 
     it('keep their logs for as long as the stage says, and no log group forever', () => {
@@ -223,6 +226,20 @@ for (const name of STAGE_NAMES) {
     );
   });
 
+  describe(`the acquisition bus of stage ${name}`, () => {
+    it(name === 'local' ? 'can be read from a queue' : 'has no listener of ours', () => {
+      const bus = synthesized.one('AWS::Events::EventBus', 'Name', physical('acquisition'));
+      const rules = synthesized.all('AWS::Events::Rule').filter((one) => one.Properties.EventBusName.Ref === bus.id);
+      if (name !== 'local') return assert.deepEqual(rules, []);
+
+      const [tap, ...more] = rules;
+      assert.equal(more.length, 0);
+      assert.deepEqual(tap?.Properties.EventPattern, { source: ['afterlink'], 'detail-type': ['AcquisitionEvent'] });
+      assert.deepEqual(tap?.Properties.Targets[0].Arn, arnOf(queue('acquisition-bus')));
+      assert.deepEqual(sendersTo(queue('acquisition-bus')), [arnOf(rule('acquisition-bus'))]);
+    });
+  });
+
   describe(`mail of stage ${name}`, () => {
     it('is counted, and not sent to addresses that bounced or complained', () => {
       const { Properties } = synthesized.one('AWS::SES::ConfigurationSet', 'Name', physical('mail'));
@@ -248,6 +265,13 @@ for (const name of STAGE_NAMES) {
         'ContributionRecordsQueueUrl',
         'ContributionRecordsDlqUrl',
         'ContributionRecordsFunctionName',
+        'SoftOptInsQueueUrl',
+        'SoftOptInsDlqUrl',
+        'SoftOptInsFunctionName',
+        'AcquisitionEventsQueueUrl',
+        'AcquisitionEventsDlqUrl',
+        'AcquisitionEventsFunctionName',
+        ...(name === 'local' ? ['AcquisitionBusQueueUrl'] : []),
       ];
       assert.deepEqual(synthesized.outputs('pipeline').sort(), expected.sort());
     });

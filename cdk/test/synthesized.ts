@@ -71,4 +71,4 @@ export function synthesizedStage(name: StageName): Synthesized {
   return made;
 }
 
-export const TASKS = ['thank-you-email', 'contribution-records'] as const;
+export const TASKS = ['thank-you-email', 'contribution-records', 'soft-opt-ins', 'acquisition-events'] as const;

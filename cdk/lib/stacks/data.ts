@@ -47,8 +47,9 @@ export class DataStack extends StageStack {
     this.contributions = table('Contributions', { partition: 'payment_id', expiry: 'expires_at' });
     this.supporters = table('Supporters', { partition: 'supporter_id', sort: 'payment_id', expiry: 'expires_at' });
     this.consents = table('Consents', { partition: 'supporter_id', sort: 'record' });
-    // The ledger never forgets: it is the only place that says what was done.
-    this.effects = table('Effects', { partition: 'payment_id', sort: 'effect' });
+    // The ledger never forgets: it is the only place that says what was done. What expires are
+    // the rows about refunds and disputes of payments that turned out to be none of ours.
+    this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
 
     this.templates = new Bucket(this, 'Templates', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,

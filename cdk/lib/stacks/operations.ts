@@ -29,6 +29,7 @@ export class OperationsStack extends StageStack {
 
     const busName = physicalName(stage, 'fulfilment');
     for (const task of pipeline.tasks) this.watchTask(task, busName);
+    this.watchWording();
     this.watchWebhook(pipeline.names.webhook);
     if (pipeline.partner) {
       const { names } = pipeline.partner;
@@ -111,6 +112,16 @@ export class OperationsStack extends StageStack {
       impact: `${impact} EventBridge could not even store them in the dead-letter queue.`,
       runbook: 'rule-failed',
       metric: ruleMetric(busName, ruleName, 'InvocationsFailedToBeSentToDlq'),
+      above: 0,
+    });
+  }
+
+  private watchWording(): void {
+    const name = 'thank-you-email';
+    this.alarm(name, 'broken-wording', {
+      impact: "Customers get our own wording instead of the campaign's, because its template cannot be used.",
+      runbook: 'broken-wording',
+      metric: functionMetric(this.stage, name, 'BrokenWording'),
       above: 0,
     });
   }

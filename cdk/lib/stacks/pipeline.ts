@@ -1,4 +1,4 @@
-import { ArnFormat, CfnOutput } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, type Stack } from 'aws-cdk-lib';
 import { EventBus } from 'aws-cdk-lib/aws-events';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { type Code, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
@@ -11,10 +11,11 @@ import {
 } from 'aws-cdk-lib/aws-ses';
 import type { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
+import { BusTap } from '../constructs/bus-tap.ts';
 import { PartnerDoor } from '../constructs/partner-door.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
-import { sessionOutcome } from '../event-patterns.ts';
+import { acquisitions, moneyMoved, paymentHistory, sessionOutcome, sessionPaid } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import type { DataStack } from './data.ts';
 import { StageStack } from './stage-stack.ts';
@@ -29,6 +30,7 @@ export interface PipelineProps {
 /** Doors, buses and tasks: all that moves, and nothing that must be kept. */
 export class PipelineStack extends StageStack {
   readonly fulfilmentBus: EventBus;
+  readonly acquisitionBus: EventBus;
   readonly tasks: readonly QueueTask[];
   readonly partner?: PartnerDoor;
   /** Names as text, for alarms and documents of another stack. */
@@ -39,7 +41,7 @@ export class PipelineStack extends StageStack {
     super(scope, stage, 'pipeline', { description: `Afterlink ${stage.name}: doors, buses, tasks` });
 
     this.fulfilmentBus = this.bus('Fulfilment', stage);
-    this.bus('Acquisition', stage);
+    this.acquisitionBus = this.bus('Acquisition', stage);
     if (stage.partnerEventSource) {
       const eventSource = stage.partnerEventSource;
       this.partner = new PartnerDoor(this, 'Partner', { stage, eventSource, target: this.fulfilmentBus });
@@ -47,7 +49,21 @@ export class PipelineStack extends StageStack {
 
     const configurationSetName = this.configurationSet(stage);
     this.names = { webhook: this.webhook(props).functionName, configurationSet: configurationSetName };
-    this.tasks = [this.thankYouEmail(props, configurationSetName), this.contributionRecords(props)];
+    this.tasks = [
+      this.thankYouEmail(props, configurationSetName),
+      this.contributionRecords(props),
+      this.softOptIns(props),
+      this.acquisitionEvents(props),
+    ];
+    if (stage.name === 'local') {
+      const tap = new BusTap(this, 'AcquisitionTap', {
+        stage,
+        of: 'acquisition-bus',
+        bus: this.acquisitionBus,
+        pattern: acquisitions(),
+      });
+      new CfnOutput(this, 'AcquisitionBusQueueUrl', { value: tap.queueUrl });
+    }
     this.addStackDependency(data);
   }
 
@@ -92,11 +108,20 @@ export class PipelineStack extends StageStack {
         EFFECTS_TABLE: data.effects.tableName,
         SENDER: mailbox(organisation, address),
         CONFIGURATION_SET: configurationSetName,
+        TEMPLATES_BUCKET: data.templates.bucketName,
       },
       may: {
         ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
         mail: [this.allowMail(stage, configurationSetName)],
+        wording: [
+          allow(['s3:ListBucket'], [data.templates.bucketArn]),
+          allow(['s3:GetObject'], [data.templates.arnForObjects('*')]),
+        ],
       },
+    });
+    acknowledge(task, {
+      [`AwsSolutions-IAM5[Resource::${importedName(data, data.templates.bucketArn)}/*]`]:
+        'A marketer names templates and languages as they come: the whole bucket is theirs.',
     });
     if (stage.name === 'local') {
       const reason = 'The local cloud judges SendEmail on every resource only.';
@@ -130,10 +155,10 @@ export class PipelineStack extends StageStack {
       name,
       code: code(name),
       description: 'Keeps the contribution and supporter records',
-      impact: 'Payments are missing from the contribution and supporter records.',
+      impact: 'Payments, refunds or disputes are missing from the contribution and supporter records.',
       atMostOnce: false,
       bus: this.fulfilmentBus,
-      pattern: sessionOutcome(stage),
+      pattern: paymentHistory(stage),
       maxConcurrency: 10,
       environment: {
         CONTRIBUTIONS_TABLE: data.contributions.tableName,
@@ -141,13 +166,65 @@ export class PipelineStack extends StageStack {
         EFFECTS_TABLE: data.effects.tableName,
         SUPPORTER_NAMESPACE: stage.supporterNamespace,
       },
-      // A transaction is authorised as the single operations in it.
       may: {
+        // A transaction is authorised as the single operations in it.
         records: [
           allow(['dynamodb:PutItem'], [data.contributions.tableArn]),
           allow(['dynamodb:PutItem', 'dynamodb:DeleteItem'], [data.supporters.tableArn]),
           allow(['dynamodb:UpdateItem'], [data.effects.tableArn]),
         ],
+      },
+    });
+  }
+
+  private softOptIns({ stage, data, code }: PipelineProps): QueueTask {
+    const name = 'soft-opt-ins';
+    return new QueueTask(this, 'SoftOptIns', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Records what a customer agreed to, with the evidence',
+      impact: 'What customers answered about marketing is not recorded: they may be written to against their word.',
+      atMostOnce: false,
+      bus: this.fulfilmentBus,
+      pattern: sessionPaid(stage),
+      maxConcurrency: 10,
+      environment: {
+        CONSENTS_TABLE: data.consents.tableName,
+        EFFECTS_TABLE: data.effects.tableName,
+        SUPPORTER_NAMESPACE: stage.supporterNamespace,
+      },
+      may: {
+        // One transaction; nothing is read before it is written.
+        records: [
+          allow(['dynamodb:PutItem'], [data.consents.tableArn]),
+          allow(['dynamodb:UpdateItem'], [data.effects.tableArn]),
+        ],
+      },
+    });
+  }
+
+  private acquisitionEvents({ stage, data, code }: PipelineProps): QueueTask {
+    const name = 'acquisition-events';
+    return new QueueTask(this, 'AcquisitionEvents', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Publishes each acquisition, and what corrects it, for analysts',
+      impact: 'Analysts miss payments, refunds or disputes: their revenue is wrong until these are published.',
+      // An event may be published twice: its id is the same, and consumers drop it.
+      atMostOnce: false,
+      bus: this.fulfilmentBus,
+      pattern: moneyMoved(stage),
+      maxConcurrency: 10,
+      environment: {
+        EFFECTS_TABLE: data.effects.tableName,
+        ACQUISITION_BUS: this.acquisitionBus.eventBusName,
+        SUPPORTER_NAMESPACE: stage.supporterNamespace,
+      },
+      may: {
+        ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
+        bus: [allow(['events:PutEvents'], [this.acquisitionBus.eventBusArn])],
       },
     });
   }
@@ -196,6 +273,11 @@ export class PipelineStack extends StageStack {
     new CfnOutput(this, `${id}BusName`, { value: bus.eventBusName });
     return bus;
   }
+}
+
+/** What a stack calls a value when another stack imports it, as cdk-nag shows it. */
+function importedName(stack: Stack, value: string): string {
+  return stack.resolve(stack.exportValue(value))['Fn::ImportValue'];
 }
 
 /** A From header value: `Example Project <thanks@example.org>`, quoted or encoded where the name needs it. */

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
 mod alone;
+mod analysts;
 mod doors;
+mod marketers;
 mod payments;
 #[cfg(target_os = "linux")]
 mod permissions;

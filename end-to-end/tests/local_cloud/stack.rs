@@ -1,9 +1,9 @@
 //! The stack under test.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Cloud {
     pub(crate) stack: Stack,
     /// What was seen on the acquisition bus so far, by message.
-    published: RefCell<BTreeMap<String, Value>>,
+    published: Mutex<BTreeMap<String, Value>>,
     _held: File,
 }
 
@@ -40,7 +40,7 @@ impl Cloud {
         let file = PathBuf::from(file);
         let held = File::create(file.with_extension("lock")).unwrap();
         lock(&held).unwrap();
-        Self { stack: Stack::from_file(&file).unwrap(), published: RefCell::default(), _held: held }
+        Self { stack: Stack::from_file(&file).unwrap(), published: Mutex::default(), _held: held }
     }
 
     /// Posts an event as Stripe would; the webhook must take it.
@@ -122,7 +122,7 @@ impl Cloud {
 
     /// Everything seen on the acquisition bus so far.
     pub(crate) fn acquisition_events(&self) -> Vec<Value> {
-        let mut published = self.published.borrow_mut();
+        let mut published = self.published.lock().unwrap();
         published.extend(self.stack.peek("AcquisitionBusQueueUrl").unwrap());
         published.values().map(|envelope| envelope["detail"].clone()).collect()
     }

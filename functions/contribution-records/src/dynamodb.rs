@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::records::{Change, Records, RecordsError, Revision, Saved, Stored};
+use crate::records::{Change, Note, Records, RecordsError, Revision, Saved, Stored};
 
 /// The records in DynamoDB.
 pub(crate) struct DynamoDbRecords {
@@ -27,7 +27,7 @@ struct StoredContribution {
     #[serde(flatten)]
     contribution: Contribution,
     status: ContributionStatus,
-    expires_at: Option<i64>,
+    expires_at: i64,
     revision: String,
 }
 
@@ -42,7 +42,7 @@ impl DynamoDbRecords {
     }
 
     fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
-        let key = EffectKey { payment_id: change.contribution.payment_id.clone(), effect: change.effect };
+        let payment_id = change.contribution.payment_id.clone();
         let row = StoredContribution {
             status: change.contribution.status(),
             expires_at: change.expires_at,
@@ -60,12 +60,15 @@ impl DynamoDbRecords {
                 .expression_attribute_values(":revision", AttributeValue::S(revision.clone())),
         };
         // The contribution comes first: its reason is looked for in the first place.
-        let mut items = vec![
-            TransactWriteItem::builder().put(contribution.build()?).build(),
-            TransactWriteItem::builder()
-                .update(self.effects.done(&key, change.event_id, change.now)?)
-                .build(),
-        ];
+        let mut items = vec![TransactWriteItem::builder().put(contribution.build()?).build()];
+        for Note { effect, event_id, moved, expires_at } in change.notes {
+            let key = EffectKey { payment_id: payment_id.clone(), effect };
+            let done = match moved {
+                None => self.effects.done(&key, &event_id, change.now)?,
+                Some(moved) => self.effects.done_moving(&key, &event_id, &moved, expires_at, change.now)?,
+            };
+            items.push(TransactWriteItem::builder().update(done).build());
+        }
         if let Some(supporter) = change.supporter {
             let put = Put::builder()
                 .table_name(&self.supporters_table)
@@ -77,7 +80,7 @@ impl DynamoDbRecords {
             let delete = Delete::builder()
                 .table_name(&self.supporters_table)
                 .key("supporter_id", AttributeValue::S(supporter_id.as_str().to_owned()))
-                .key("payment_id", AttributeValue::S(key.payment_id.as_str().to_owned()))
+                .key("payment_id", AttributeValue::S(payment_id.as_str().to_owned()))
                 .build()?;
             items.push(TransactWriteItem::builder().delete(delete).build());
         }

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use effect_ledger::{Effect, EffectKey, SetAside};
+use effect_ledger::{Effect, EffectKey, MovedMoney, SetAside};
 use fulfilment::{Contribution, SupporterId, SupporterRow};
 
 /// Which version of a record: changes whenever the record does.
@@ -33,17 +33,28 @@ pub(crate) struct Change<'a> {
     /// The record after the event.
     pub(crate) contribution: Contribution,
     /// When the contribution may be deleted, in Unix seconds.
-    pub(crate) expires_at: Option<i64>,
+    pub(crate) expires_at: i64,
     /// The supporter's row after the event.
     pub(crate) supporter: Option<SupporterRow>,
     /// Whose row has to go, because a newer event says that somebody else paid.
     pub(crate) left_supporter: Option<SupporterId>,
-    /// What the ledger notes as done.
-    pub(crate) effect: Effect,
-    /// `evt_…`, for the ledger.
-    pub(crate) event_id: &'a str,
+    /// What the ledger notes as done: the event's own effect, and with a payment that has become known those
+    /// that were waiting for it.
+    pub(crate) notes: Vec<Note>,
     /// Unix milliseconds, for the ledger.
     pub(crate) now: i64,
+}
+
+/// What the ledger notes of one effect.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) effect: Effect,
+    /// `evt_…`
+    pub(crate) event_id: String,
+    /// The money that a refund or a dispute holds back.
+    pub(crate) moved: Option<MovedMoney>,
+    /// When the row may be deleted, in Unix seconds: only while nobody knows the payment.
+    pub(crate) expires_at: Option<i64>,
 }
 
 /// How a save ended.

@@ -1,9 +1,13 @@
-use effect_ledger::{Clock, Effect, EffectKey, SetAside};
-use fulfilment::{Contribution, NotReadable, Policy, SessionEvent, SupporterRow};
+use effect_ledger::{Clock, Effect, EffectKey, MovedMoney, SetAside};
+use fulfilment::{
+    AsOf, Contribution, CorrectionBroken, DisputeEvent, NotACorrection, NotReadable, PaymentEvent, Policy,
+    RefundEvent, SessionBroken, SessionEvent, SkipReason, SupporterRow,
+};
+use stripe_events::{Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use uuid::Uuid;
 
-use crate::records::{Change, Records, RecordsError, Saved, Stored};
+use crate::records::{Change, Note, Records, RecordsError, Saved, Stored};
 
 /// Keeps the contribution and supporter records.
 pub(crate) struct ContributionRecords<R, C> {
@@ -20,11 +24,9 @@ const TRIES: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
     #[error("the event is ours but cannot be recorded")]
-    Broken {
-        reason: &'static str,
-        #[source]
-        source: fulfilment::SessionBroken,
-    },
+    BrokenSession(#[source] SessionBroken),
+    #[error("the refund or dispute cannot be recorded")]
+    BrokenCorrection(#[source] CorrectionBroken),
     #[error(transparent)]
     Records(#[from] RecordsError),
     #[error("other events of this payment kept changing the record")]
@@ -34,14 +36,15 @@ pub(crate) enum TaskFailed {
 impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
-            Self::Broken { .. } => FailureClass::Permanent,
+            Self::BrokenSession(_) | Self::BrokenCorrection(_) => FailureClass::Permanent,
             Self::Records(_) | Self::Contended => FailureClass::Retryable,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::Broken { reason, .. } => reason,
+            Self::BrokenSession(broken) => broken.as_str(),
+            Self::BrokenCorrection(broken) => broken.as_str(),
             Self::Records(_) => "records_unavailable",
             Self::Contended => "contended",
         }
@@ -52,16 +55,54 @@ impl<R: Records, C: Clock> Task for ContributionRecords<R, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        match SessionEvent::read(&delivery.event, self.livemode) {
+        match read(&delivery.event, self.livemode) {
             Ok(event) => self.record(&event).await,
-            Err(NotReadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
-            Err(NotReadable::Broken { payment_id, intended, broken }) => {
-                let reason = broken.as_str();
-                let key = EffectKey { payment_id, effect: Effect::contribution(intended) };
-                let now = self.clock.now_ms();
-                self.records.set_aside(&key, SetAside::Parked(reason), delivery.event.id(), now).await?;
-                Err(TaskFailed::Broken { reason, source: broken })
+            Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
+            Err(Unreadable::Broken(key, error)) => {
+                let parked = SetAside::Parked(error.reason());
+                self.records.set_aside(&key, parked, delivery.event.id(), self.clock.now_ms()).await?;
+                Err(error)
             }
+        }
+    }
+}
+
+/// Why an event tells nothing of a payment.
+enum Unreadable {
+    /// None of our business.
+    Skip(SkipReason),
+    /// Parked under the effect it should have had.
+    Broken(EffectKey, TaskFailed),
+}
+
+/// What an event tells of its payment.
+fn read(event: &Event, livemode: bool) -> Result<PaymentEvent, Unreadable> {
+    let correction = |error, effect: fn(&str) -> Effect| match error {
+        NotACorrection::Skip(reason) => Unreadable::Skip(reason),
+        NotACorrection::Broken { payment_id, correction_id, broken } => {
+            let key = EffectKey { payment_id, effect: effect(&correction_id) };
+            Unreadable::Broken(key, TaskFailed::BrokenCorrection(broken))
+        }
+    };
+    let object = match event {
+        Event::Snapshot(event) => &event.object,
+        Event::Thin(_) => return Err(Unreadable::Skip(SkipReason::ThinEvent)),
+    };
+    match object {
+        Object::Refund(_) => RefundEvent::read(event, livemode)
+            .map(PaymentEvent::from)
+            .map_err(|error| correction(error, Effect::contribution_refund)),
+        Object::Dispute(_) => DisputeEvent::read(event, livemode)
+            .map(PaymentEvent::from)
+            .map_err(|error| correction(error, Effect::contribution_dispute)),
+        Object::Session(_) | Object::Other(_) => {
+            SessionEvent::read(event, livemode).map(PaymentEvent::from).map_err(|error| match error {
+                NotReadable::Skip(reason) => Unreadable::Skip(reason),
+                NotReadable::Broken { payment_id, intended, broken } => {
+                    let key = EffectKey { payment_id, effect: Effect::contribution(intended) };
+                    Unreadable::Broken(key, TaskFailed::BrokenSession(broken))
+                }
+            })
         }
     }
 }
@@ -71,29 +112,30 @@ impl<R: Records, C: Clock> ContributionRecords<R, C> {
     ///
     /// The first try assumes that there is no record yet, which is so for most events; the failed condition
     /// brings the record that is there. A record the event does not change has seen it before.
-    async fn record(&self, event: &SessionEvent) -> Result<Outcome, TaskFailed> {
+    async fn record(&self, event: &PaymentEvent) -> Result<Outcome, TaskFailed> {
         let mut stored: Option<Box<Stored>> = None;
         for _ in 0..TRIES {
             let before = stored.as_ref().map(|stored| &stored.contribution);
             let after = before
                 .cloned()
-                .unwrap_or_else(|| Contribution::new(event.payment_id.clone()))
-                .with_session_event(event, &self.supporter_namespace);
+                .unwrap_or_else(|| Contribution::new(event.payment_id().clone()))
+                .with_event(event, &self.supporter_namespace);
             if before == Some(&after) {
                 return Ok(Outcome::Skipped("already_done"));
             }
             let supporter_before = before.and_then(|record| record.session.supporter_id.clone());
             let supporter = SupporterRow::of(&after, &self.policy);
+            let now = self.clock.now_ms();
+            let expires_at = after.expires_at(&self.policy, now / 1000);
             let change = Change {
                 revision: stored.as_ref().map(|stored| &stored.revision),
                 left_supporter: supporter_before
                     .filter(|id| supporter.as_ref().is_none_or(|row| row.supporter_id != *id)),
                 supporter,
-                expires_at: after.expires_at(&self.policy),
+                expires_at,
+                notes: notes(event, before, &after, expires_at),
                 contribution: after,
-                effect: Effect::contribution(event.outcome),
-                event_id: &event.event_id,
-                now: self.clock.now_ms(),
+                now,
             };
             match self.records.save(change).await? {
                 Saved::Written => return Ok(Outcome::Done),
@@ -101,6 +143,47 @@ impl<R: Records, C: Clock> ContributionRecords<R, C> {
             }
         }
         Err(TaskFailed::Contended)
+    }
+}
+
+/// What the ledger is told of the event, and of the refunds and disputes that had been waiting for it.
+fn notes(
+    event: &PaymentEvent,
+    before: Option<&Contribution>,
+    after: &Contribution,
+    expires_at: i64,
+) -> Vec<Note> {
+    let note = |effect, as_of: &AsOf, amount, created_at: Option<i64>| Note {
+        effect,
+        event_id: as_of.event_id.clone(),
+        moved: Some(MovedMoney { amount, occurred_at: created_at.unwrap_or(as_of.occurred_at) }),
+        expires_at: (!after.is_known()).then_some(expires_at),
+    };
+    let refund = |id: &String| {
+        let facts = after.refunds.get(id)?;
+        Some(note(Effect::contribution_refund(id), &facts.as_of, facts.returned(), facts.created_at))
+    };
+    let dispute = |id: &String| {
+        let facts = after.disputes.get(id)?;
+        Some(note(Effect::contribution_dispute(id), &facts.as_of, facts.held(), facts.created_at))
+    };
+    match event {
+        PaymentEvent::Refund(event) => refund(&event.refund_id).into_iter().collect(),
+        PaymentEvent::Dispute(event) => dispute(&event.dispute_id).into_iter().collect(),
+        PaymentEvent::Session(event) => {
+            let mut notes = vec![Note {
+                effect: Effect::contribution(event.outcome),
+                event_id: event.event_id.clone(),
+                moved: None,
+                expires_at: None,
+            }];
+            if before.is_some_and(|before| !before.is_known()) {
+                // A handful, far below the hundred writes of a transaction.
+                notes.extend(after.refunds.keys().filter_map(refund));
+                notes.extend(after.disputes.keys().filter_map(dispute));
+            }
+            notes
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use task_runtime::{ConfigError, Environment};
 pub(crate) struct Config {
     pub(crate) livemode: bool,
     pub(crate) effects_table: String,
+    /// The bucket with the marketers' own templates.
+    pub(crate) templates_bucket: String,
     /// The `From` of every mail, as a mailbox: `Example Project <thanks@example.org>`.
     pub(crate) sender: String,
     /// SES's configuration set, which reports bounces and complaints.
@@ -17,12 +19,14 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let livemode = env.parsed("LIVEMODE");
         let effects_table = env.text("EFFECTS_TABLE");
+        let templates_bucket = env.text("TEMPLATES_BUCKET");
         let sender = env.text("SENDER");
         let configuration_set = env.text("CONFIGURATION_SET");
         env.finish(|| {
             Some(Self {
                 livemode: livemode?,
                 effects_table: effects_table?,
+                templates_bucket: templates_bucket?,
                 sender: sender?,
                 configuration_set: configuration_set?,
             })

@@ -68,7 +68,8 @@ fn shortened(line: String) -> String {
     let kept = &line[..limit];
     // Between words if one ends in the second half, and never after a joiner that lost its partner.
     let at_word = kept.rfind(' ').filter(|space| *space >= limit / 2);
-    let kept = kept[..at_word.unwrap_or(limit)].trim_end_matches(|c| c == ' ' || is_joiner(c));
+    let kept = &kept[..at_word.unwrap_or(limit)];
+    let kept = kept.trim_end_matches(|c| matches!(c, ' ' | ',' | ';' | '-') || is_joiner(c));
     format!("{kept}…")
 }
 
@@ -133,6 +134,11 @@ mod tests {
         assert_eq!(
             displayed_name(&words).as_deref(),
             Some("Wolfeschlegelsteinhausen Wolfeschlegelsteinhausen Wolfeschlegelsteinhausen…")
+        );
+        let titles = "Ada King, Countess of Lovelace, ".repeat(3);
+        assert_eq!(
+            displayed_name(&titles).as_deref(),
+            Some("Ada King, Countess of Lovelace, Ada King, Countess of Lovelace, Ada King…")
         );
         let one = displayed_name(&"é".repeat(300)).unwrap();
         assert_eq!(one, format!("{}…", "é".repeat(80)));

@@ -103,26 +103,25 @@ pub(crate) enum RenderError {
     PaidOn(i64),
 }
 
-/// Writes the mail with the built-in wordings.
+/// Writes the mail: with a marketer's own wordings over the built-in ones, then with the built-in alone. No mail is
+/// lost to a typo.
 ///
 /// # Errors
 ///
 /// When the link's template and the defaults behind it all fail, or the payment's time is no time.
-pub(crate) fn render(context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
-    render_with(&[Wordings::built_in()], context)
-}
-
-/// Writes the mail with the first of these wordings that can: a marketer's own over the built-in, then the
-/// built-in alone. No mail is lost to a typo.
-fn render_with(wordings: &[&Wordings], context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
+pub(crate) fn render(own: Option<&Wordings>, context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
     let mut passed_over = Vec::new();
-    for wordings in wordings {
-        for template in templates(context) {
-            match render_template(wordings, template, context) {
-                Ok(mail) => return Ok(RenderedMail { passed_over, ..mail }),
+    for wordings in own.into_iter().chain([Wordings::built_in()]) {
+        for template in context.templates() {
+            let mut pass_over = |error| {
                 // The same thing missing twice is still one thing to mend.
-                Err(error) if passed_over.contains(&error) => {}
-                Err(error) => passed_over.push(error),
+                if !passed_over.contains(&error) {
+                    passed_over.push(error);
+                }
+            };
+            match render_template(wordings, template, context, &mut pass_over) {
+                Ok(mail) => return Ok(RenderedMail { passed_over, ..mail }),
+                Err(error) => pass_over(error),
             }
         }
     }
@@ -130,19 +129,21 @@ fn render_with(wordings: &[&Wordings], context: &MailContext<'_>) -> Result<Rend
     Err(passed_over.pop().unwrap_or_else(|| RenderError::NoSuchTemplate(context.kind.to_string())))
 }
 
-/// The templates that may be used, best first.
-fn templates<'a>(context: &MailContext<'a>) -> Vec<&'a str> {
-    match context.occasion {
-        Occasion::ThankYou { template } => {
-            let named = template.map(TemplateName::as_str);
-            let decided = context.policy.kind(context.kind).thank_you.as_str();
-            let mut templates: Vec<&str> =
-                named.into_iter().chain([decided, context.kind.as_str()]).collect();
-            templates.dedup();
-            templates
+impl<'a> MailContext<'a> {
+    /// The templates that may be used, best first.
+    pub(crate) fn templates(&self) -> Vec<&'a str> {
+        match self.occasion {
+            Occasion::ThankYou { template } => {
+                let named = template.map(TemplateName::as_str);
+                let decided = self.policy.kind(self.kind).thank_you.as_str();
+                let mut templates: Vec<&str> =
+                    named.into_iter().chain([decided, self.kind.as_str()]).collect();
+                templates.dedup();
+                templates
+            }
+            Occasion::PaymentPending => vec!["payment-pending"],
+            Occasion::PaymentFailed => vec!["payment-failed"],
         }
-        Occasion::PaymentPending => vec!["payment-pending"],
-        Occasion::PaymentFailed => vec!["payment-failed"],
     }
 }
 
@@ -150,9 +151,10 @@ fn render_template(
     wordings: &Wordings,
     template: &str,
     context: &MailContext<'_>,
+    pass_over: &mut impl FnMut(RenderError),
 ) -> Result<RenderedMail, RenderError> {
     let wording = wordings
-        .find(template, &context.locale.wordings())
+        .find(template, &context.locale.wordings(), |incomplete| pass_over(incomplete.into()))
         .ok_or_else(|| RenderError::NoSuchTemplate(template.to_owned()))?;
     let values = values(&wording, context)?;
     let fill = |part| wordings.fill(&wording, part, &values);

@@ -1,6 +1,8 @@
+use std::error::Error;
+
 use effect_ledger::{
-    Clock, Effect, EffectKey, EffectState, EffectStore, Performed, Policy as Attempts, SetAside, StoreError,
-    perform,
+    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, SetAside,
+    StoreError, perform,
 };
 use fulfilment::{NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome};
 use stripe_events::Personal;
@@ -9,16 +11,21 @@ use tracing::warn;
 
 use crate::locale::LocaleRequest;
 use crate::mail::{MailContext, Occasion, RenderError, render};
+use crate::overrides::{Overrides, TemplateFiles, TemplatesError};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
 /// Sends the mail a session event calls for, at most once each.
-pub(crate) struct ThankYouEmail<L, S, C> {
+pub(crate) struct ThankYouEmail<L, S, F, C> {
     pub(crate) ledger: L,
     pub(crate) sender: S,
+    pub(crate) overrides: Overrides<F, C>,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
     pub(crate) clock: C,
 }
+
+/// The metric that counts mails whose own wording could not be used.
+const BROKEN_WORDING: &str = "BrokenWording";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
@@ -26,6 +33,8 @@ pub(crate) enum TaskFailed {
     Broken(#[source] SessionBroken),
     #[error("the customer has no usable email address")]
     NoRecipient,
+    #[error("the mail's wording cannot be had")]
+    NoWording(#[source] TemplatesError),
     #[error("the mail cannot be rendered")]
     NotRendered(#[source] RenderError),
     #[error("the mail was not sent")]
@@ -46,7 +55,9 @@ impl TaskError for TaskFailed {
             Self::Broken(_) | Self::NoRecipient | Self::NotRendered(_) | Self::Rejected(_) => {
                 FailureClass::Permanent
             }
-            Self::NotSent(_) | Self::InFlight | Self::LeaseLost | Self::Ledger(_) => FailureClass::Retryable,
+            Self::NoWording(_) | Self::NotSent(_) | Self::InFlight | Self::LeaseLost | Self::Ledger(_) => {
+                FailureClass::Retryable
+            }
         }
     }
 
@@ -54,6 +65,7 @@ impl TaskError for TaskFailed {
         match self {
             Self::Broken(broken) => broken.as_str(),
             Self::NoRecipient => "no_recipient",
+            Self::NoWording(_) => "templates_unavailable",
             Self::NotRendered(_) => "not_rendered",
             Self::NotSent(error) | Self::Rejected(error) => error.reason(),
             Self::InFlight => "in_flight",
@@ -63,7 +75,7 @@ impl TaskError for TaskFailed {
     }
 }
 
-impl<L: EffectStore, S: EmailSender, C: Clock> Task for ThankYouEmail<L, S, C> {
+impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankYouEmail<L, S, F, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
@@ -76,22 +88,23 @@ impl<L: EffectStore, S: EmailSender, C: Clock> Task for ThankYouEmail<L, S, C> {
             }
         };
         let key = EffectKey { payment_id: event.payment_id.clone(), effect: effect(event.outcome) };
-        if self.is_overtaken(&event, &key).await? {
-            self.ledger
-                .set_aside(&key, SetAside::Skipped(OVERTAKEN), delivery.event.id(), self.clock.now_ms())
-                .await?
-                .ok();
-            return Ok(Outcome::Skipped(OVERTAKEN));
+        let history = self.ledger.of_payment(&key.payment_id).await?;
+        let so_far = history.iter().find(|row| row.effect == key.effect);
+        if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
+            return Ok(Outcome::Skipped(already));
         }
-        match self.prepare(&event, &key) {
+        if let Some(reason) = no_longer_wanted(&event, &history) {
+            return self.skip(&key, delivery, reason).await;
+        }
+        match self.prepare(&event, &key, delivery).await {
             Ok(mail) => self.send(&mail, delivery).await,
-            Err(error) => self.park(&key, delivery, error).await,
+            Err(error) => match error.class() {
+                FailureClass::Permanent => self.park(&key, delivery, error).await,
+                FailureClass::Retryable => Err(error),
+            },
         }
     }
 }
-
-/// The money moved on before this mail was sent, and the mail would tell old news.
-const OVERTAKEN: &str = "overtaken";
 
 /// The mail a session's outcome calls for, by its ledger name.
 fn effect(outcome: SessionOutcome) -> Effect {
@@ -102,31 +115,46 @@ fn effect(outcome: SessionOutcome) -> Effect {
     })
 }
 
-impl<L: EffectStore, S: EmailSender, C: Clock> ThankYouEmail<L, S, C> {
-    /// Whether a later mail of this payment is already on its way: events come in any order, and after a
-    /// thank-you nobody wants to read that the payment is being waited for.
-    async fn is_overtaken(&self, event: &SessionEvent, key: &EffectKey) -> Result<bool, StoreError> {
-        let later = match event.outcome {
-            // Nothing comes after the thank-you; and most mails are one, so they cost no look-up.
-            SessionOutcome::Paid => return Ok(false),
-            SessionOutcome::Failed => vec![effect(SessionOutcome::Paid)],
-            SessionOutcome::Pending => vec![effect(SessionOutcome::Paid), effect(SessionOutcome::Failed)],
-        };
-        let rows = self.ledger.of_payment(&key.payment_id).await?;
-        Ok(rows.iter().any(|row| {
-            later.contains(&row.effect)
-                && matches!(
-                    row.state,
-                    EffectState::Done | EffectState::Claimed(_) | EffectState::Unknown { .. }
-                )
-        }))
+/// What became of the mail before, if it is over with.
+const fn already_settled(state: &EffectState) -> Option<&'static str> {
+    match state {
+        EffectState::Done => Some("already_done"),
+        EffectState::Skipped { .. } => Some("already_skipped"),
+        EffectState::Unknown { .. } => Some("already_unknown"),
+        EffectState::Retry { .. } | EffectState::Parked { .. } | EffectState::Claimed(_) => None,
     }
+}
 
+/// Why the mail would tell old news, if it would: events come in any order, and the money moves on.
+fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'static str> {
+    let later = match event.outcome {
+        // Thanks for a gift that has been given back would read as mockery.
+        SessionOutcome::Paid => {
+            let refunded = EffectRow::refunded(history, event.amount.currency());
+            return (refunded > 0 && refunded >= event.amount.minor()).then_some("refunded");
+        }
+        // After a thank-you nobody wants to read that the payment is being waited for.
+        SessionOutcome::Failed => vec![effect(SessionOutcome::Paid)],
+        SessionOutcome::Pending => vec![effect(SessionOutcome::Paid), effect(SessionOutcome::Failed)],
+    };
+    let overtaken = history.iter().any(|row| {
+        later.contains(&row.effect)
+            && matches!(row.state, EffectState::Done | EffectState::Claimed(_) | EffectState::Unknown { .. })
+    });
+    overtaken.then_some("overtaken")
+}
+
+impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L, S, F, C> {
     /// Everything that can fail without the mail service.
-    fn prepare(&self, event: &SessionEvent, key: &EffectKey) -> Result<OutgoingMail, TaskFailed> {
+    async fn prepare(
+        &self,
+        event: &SessionEvent,
+        key: &EffectKey,
+        delivery: &Delivery,
+    ) -> Result<OutgoingMail, TaskFailed> {
         let to = event.email.as_ref().filter(|email| is_one_address(email.expose()));
         let to = to.ok_or(TaskFailed::NoRecipient)?.clone();
-        let rendered = render(&MailContext {
+        let context = MailContext {
             occasion: match event.outcome {
                 SessionOutcome::Paid => Occasion::ThankYou { template: event.link.thank_you.as_ref() },
                 SessionOutcome::Pending => Occasion::PaymentPending,
@@ -139,10 +167,27 @@ impl<L: EffectStore, S: EmailSender, C: Clock> ThankYouEmail<L, S, C> {
             amount: *event.shown_amount(),
             paid_on: event.occurred_at,
             reference: event.payment_id.as_str(),
-        })
-        .map_err(TaskFailed::NotRendered)?;
-        for error in &rendered.passed_over {
+        };
+        let broken = |error: &dyn Error| {
             warn!(payment.id = key.payment_id.as_str(), "wording passed over: {}", cause_chain(error));
+        };
+        if let (SessionOutcome::Paid, Some(error)) = (event.outcome, &event.link.unusable_thank_you) {
+            broken(error);
+            delivery.note(BROKEN_WORDING);
+        }
+        let own = match self.overrides.wordings(&context.templates()).await {
+            Ok(own) => own,
+            Err(error @ TemplatesError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
+            Err(error @ TemplatesError::Refused(_)) => {
+                broken(&error);
+                delivery.note(BROKEN_WORDING);
+                None
+            }
+        };
+        let rendered = render(own.as_deref(), &context).map_err(TaskFailed::NotRendered)?;
+        if !rendered.passed_over.is_empty() {
+            rendered.passed_over.iter().for_each(|error| broken(error));
+            delivery.note(BROKEN_WORDING);
         }
         Ok(OutgoingMail {
             key: key.clone(),
@@ -167,14 +212,9 @@ impl<L: EffectStore, S: EmailSender, C: Clock> ThankYouEmail<L, S, C> {
         .await?;
         match performed {
             Performed::Done => Ok(Outcome::Done),
-            Performed::AlreadySettled(state) => Ok(Outcome::Skipped(match state {
-                EffectState::Skipped { .. } => "already_skipped",
-                EffectState::Unknown { .. } => "already_unknown",
-                EffectState::Done
-                | EffectState::Retry { .. }
-                | EffectState::Parked { .. }
-                | EffectState::Claimed(_) => "already_done",
-            })),
+            Performed::AlreadySettled(state) => {
+                Ok(Outcome::Skipped(already_settled(&state).unwrap_or("already_done")))
+            }
             Performed::Ambiguous(error) => Ok(Outcome::Unknown(error.reason())),
             Performed::Abandoned => Ok(Outcome::Unknown("lease_expired")),
             Performed::NotDone(error) => Err(TaskFailed::NotSent(error)),
@@ -182,6 +222,18 @@ impl<L: EffectStore, S: EmailSender, C: Clock> ThankYouEmail<L, S, C> {
             Performed::Busy => Err(TaskFailed::InFlight),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
+    }
+
+    /// Notes in the ledger what need not be done any more, unless it was done before.
+    async fn skip(
+        &self,
+        key: &EffectKey,
+        delivery: &Delivery,
+        reason: &'static str,
+    ) -> Result<Outcome, TaskFailed> {
+        let skipped = SetAside::Skipped(reason);
+        let written = self.ledger.set_aside(key, skipped, delivery.event.id(), self.clock.now_ms()).await?;
+        Ok(Outcome::Skipped(written.map_or("already_done", |()| reason)))
     }
 
     /// Notes in the ledger what cannot be done, unless the mail was sent before.

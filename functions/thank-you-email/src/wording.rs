@@ -15,16 +15,20 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 /// Something that has template files.
 pub(crate) trait WordingSource: Send + Sync {
     /// The text of a file by its path, `contribution/en.html`; `None` when this source does not have it.
-    fn file(&self, path: &str) -> Option<Cow<'_, str>>;
+    fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>>;
 }
+
+/// A file that is there but cannot be a template; says what it is instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unusable(pub(crate) &'static str);
 
 /// The templates that ship in the function.
 pub(crate) struct BuiltIn;
 
 impl WordingSource for BuiltIn {
-    fn file(&self, path: &str) -> Option<Cow<'_, str>> {
+    fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == path)?;
-        Some(Cow::Borrowed(*text))
+        Some(Ok(Cow::Borrowed(*text)))
     }
 }
 
@@ -41,7 +45,7 @@ pub(crate) struct Wording {
 ///
 /// Says what and where, and never a value: values are the customer's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("template file {path}, line {line}: {problem}")]
+#[error("template file {path}{}: {problem}", in_line(*.line))]
 pub(crate) struct BrokenTemplate {
     /// The file, `contribution/en.html`; a shared layout when the mistake is there.
     pub(crate) path: String,
@@ -49,6 +53,10 @@ pub(crate) struct BrokenTemplate {
     pub(crate) line: usize,
     /// What is wrong, in a few words.
     pub(crate) problem: String,
+}
+
+fn in_line(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(", line {line}") }
 }
 
 /// The three files of a template, by their endings.
@@ -70,6 +78,12 @@ impl Part {
         }
     }
 }
+
+/// How much a template may do; the built-in ones need a fiftieth. A loop that never ends would hold up every mail.
+const FUEL: u64 = 100_000;
+
+/// Bytes of a filled-in part. Mail programs cut a mail off at about half of it.
+const LONGEST_PART: usize = 200 * 1024;
 
 /// All the wordings of some sources, ready to be filled in. Files are read and compiled when first used.
 pub(crate) struct Wordings {
@@ -95,12 +109,30 @@ impl Wordings {
     }
 
     /// The template in the first of these locales that has all three files.
-    pub(crate) fn find(&self, template: &str, locales: &[LanguageIdentifier]) -> Option<Wording> {
-        let complete = |locale: &&LanguageIdentifier| {
-            let has = |part| read(&self.sources, &path(template, locale, part)).is_some();
-            Part::ALL.into_iter().all(has)
-        };
-        Some(Wording { locale: locales.iter().find(complete)?.clone(), template: template.to_owned() })
+    ///
+    /// A better locale that has only some of them is a mistake, and goes to `incomplete`.
+    pub(crate) fn find(
+        &self,
+        template: &str,
+        locales: &[LanguageIdentifier],
+        mut incomplete: impl FnMut(BrokenTemplate),
+    ) -> Option<Wording> {
+        for locale in locales {
+            let paths = Part::ALL.map(|part| path(template, locale, part));
+            let is_there = |path: &&String| read(&self.sources, path).is_some();
+            match (paths.iter().find(is_there), paths.iter().find(|path| !is_there(path))) {
+                (Some(_), None) => {
+                    return Some(Wording { template: template.to_owned(), locale: locale.clone() });
+                }
+                (Some(there), Some(missing)) => incomplete(BrokenTemplate {
+                    path: missing.clone(),
+                    line: 0,
+                    problem: format!("it is missing, although there is {there}"),
+                }),
+                (None, _) => {}
+            }
+        }
+        None
     }
 
     /// One part of a mail, filled in.
@@ -117,11 +149,14 @@ impl Wordings {
         };
         let filled = engine.get_template(&path).and_then(|template| template.render(values));
         let filled = filled.map_err(|error| broken(&path, &error))?;
-        if filled.trim().is_empty() {
-            let problem = "it comes out empty".to_owned();
-            return Err(BrokenTemplate { path, line: 0, problem });
-        }
-        Ok(filled)
+        let problem = if filled.trim().is_empty() {
+            "it comes out empty"
+        } else if filled.len() > LONGEST_PART {
+            "it comes out longer than any mail should be"
+        } else {
+            return Ok(filled);
+        };
+        Err(BrokenTemplate { path, line: 0, problem: problem.to_owned() })
     }
 }
 
@@ -129,7 +164,7 @@ fn path(template: &str, locale: &LanguageIdentifier, part: Part) -> String {
     format!("{template}/{locale}.{}", part.ending())
 }
 
-fn read<'a>(sources: &'a [Box<dyn WordingSource>], path: &str) -> Option<Cow<'a, str>> {
+fn read<'a>(sources: &'a [Box<dyn WordingSource>], path: &str) -> Option<Result<Cow<'a, str>, Unusable>> {
     sources.iter().find_map(|source| source.file(path))
 }
 
@@ -145,7 +180,15 @@ fn engine(sources: Arc<[Box<dyn WordingSource>]>, escape: AutoEscape) -> Environ
     engine.set_formatter(move |out, state, value| print(out, state, value, &escape));
     // A template is written by hand and filled with what strangers typed: nothing may switch escaping off.
     engine.remove_filter("safe");
-    engine.set_loader(move |path| Ok(read(&sources, path).map(Cow::into_owned)));
+    engine.set_fuel(Some(FUEL));
+    engine.set_loader(move |path| match read(&sources, path) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.into_owned())),
+        // The engine names the file it was working on, which may be the one that includes this one.
+        Some(Err(Unusable(what))) => {
+            Err(minijinja::Error::new(ErrorKind::SyntaxError, format!("{path} is {what}")))
+        }
+    });
     engine
 }
 
@@ -190,7 +233,11 @@ fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
     BrokenTemplate {
         path: innermost.name().unwrap_or(path).to_owned(),
         line: innermost.line().unwrap_or(0),
-        problem: detail.map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}")),
+        problem: match (kind, detail) {
+            (ErrorKind::OutOfFuel, _) => "it loops without end".to_owned(),
+            (_, Some(detail)) => format!("{kind}: {detail}"),
+            (_, None) => kind.to_string(),
+        },
     }
 }
 

@@ -1,16 +1,17 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, Update};
-use fulfilment::PaymentId;
+use fulfilment::{Currency, Money, PaymentId};
 use serde::Deserialize;
 
 use crate::{
-    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Policy, Refused, SetAside,
-    Settlement, StoreError,
+    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, MovedMoney, Policy, Refused,
+    SetAside, Settlement, StoreError,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -22,7 +23,7 @@ pub struct DynamoDbEffects {
     table: String,
 }
 
-/// A row as it is stored. Times are Unix milliseconds.
+/// A row as it is stored. Times are Unix milliseconds unless they say otherwise.
 #[derive(Deserialize)]
 struct StoredRow {
     effect: Effect,
@@ -35,6 +36,16 @@ struct StoredRow {
     attempt: Option<u32>,
     #[serde(default)]
     lease_until: Option<i64>,
+    #[serde(default)]
+    amount: Option<i64>,
+    #[serde(default)]
+    currency: Option<Currency>,
+    /// Unix seconds, as Stripe counts.
+    #[serde(default)]
+    occurred_at: Option<i64>,
+    /// Unix seconds, as DynamoDB's TTL counts.
+    #[serde(default)]
+    expires_at: Option<i64>,
 }
 
 impl StoredRow {
@@ -52,7 +63,13 @@ impl StoredRow {
             // What nobody can read may have been done: the careful reading.
             _ => EffectState::Unknown { reason },
         };
-        EffectRow { effect: self.effect, state, last_claim }
+        let moved = match (self.amount, self.currency, self.occurred_at) {
+            (Some(minor), Some(currency), Some(occurred_at)) => {
+                Some(MovedMoney { amount: Money::new(minor, currency), occurred_at })
+            }
+            _ => None,
+        };
+        EffectRow { effect: self.effect, state, last_claim, moved, expires_at: self.expires_at }
     }
 }
 
@@ -77,19 +94,51 @@ impl DynamoDbEffects {
     /// # Errors
     ///
     /// Never in practice: the SDK's builder reports fields that are all set here.
-    pub fn done(
+    pub fn done(&self, key: &EffectKey, event_id: &str, now: i64) -> Result<Update, BuildError> {
+        let done = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
+                    #updated_at = if_not_exists(#updated_at, :now)";
+        self.done_update(key, event_id, now).update_expression(format!("{done} REMOVE #reason")).build()
+    }
+
+    /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
+    /// no expiry lifts an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// As [`DynamoDbEffects::done`].
+    pub fn done_moving(
         &self,
         key: &EffectKey,
         event_id: &str,
+        moved: &MovedMoney,
+        expires_at: Option<i64>,
         now: i64,
-    ) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+    ) -> Result<Update, BuildError> {
+        let done = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
+                    #updated_at = if_not_exists(#updated_at, :now), #amount = :amount, \
+                    #currency = :currency, #occurred_at = :occurred_at";
+        let update = self
+            .done_update(key, event_id, now)
+            .expression_attribute_names("#amount", "amount")
+            .expression_attribute_names("#currency", "currency")
+            .expression_attribute_names("#occurred_at", "occurred_at")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":amount", number(moved.amount.minor()))
+            .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
+            .expression_attribute_values(":occurred_at", number(moved.occurred_at));
+        match expires_at {
+            Some(expires_at) => update
+                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason"))
+                .expression_attribute_values(":expires_at", number(expires_at)),
+            None => update.update_expression(format!("{done} REMOVE #reason, #expires_at")),
+        }
+        .build()
+    }
+
+    fn done_update(&self, key: &EffectKey, event_id: &str, now: i64) -> UpdateBuilder {
         Update::builder()
             .table_name(&self.table)
             .set_key(Some(item_key(key)))
-            .update_expression(
-                "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
-                 #updated_at = if_not_exists(#updated_at, :now) REMOVE #reason",
-            )
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#event_id", "event_id")
             .expression_attribute_names("#updated_at", "updated_at")
@@ -97,7 +146,6 @@ impl DynamoDbEffects {
             .expression_attribute_values(":state", text("done"))
             .expression_attribute_values(":event_id", text(event_id))
             .expression_attribute_values(":now", number(now))
-            .build()
     }
 
     fn update(&self, key: &EffectKey) -> UpdateItemFluentBuilder {
@@ -130,13 +178,15 @@ impl EffectStore for DynamoDbEffects {
         let written = update
             .update_expression(
                 "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
-                 #lease_until = :lease_until, #event_id = :event_id, #updated_at = :now REMOVE #reason",
+                 #lease_until = :lease_until, #event_id = :event_id, #updated_at = :now \
+                 REMOVE #reason, #expires_at",
             )
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#attempt", "attempt")
             .expression_attribute_names("#lease_until", "lease_until")
             .expression_attribute_names("#event_id", "event_id")
             .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":claimed", text("claimed"))
             .expression_attribute_values(":retry", text("retry"))
             .expression_attribute_values(":parked", text("parked"))
@@ -223,27 +273,36 @@ impl EffectStore for DynamoDbEffects {
         event_id: &str,
         now: i64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        let (state, reason) = match set_aside {
-            SetAside::Skipped(reason) => ("skipped", reason),
-            SetAside::Parked(reason) => ("parked", reason),
-        };
-        let written = self
+        let set = "SET #state = :state, #reason = :reason, #event_id = :event_id, #updated_at = :now";
+        let update = self
             .update(key)
             .condition_expression("attribute_not_exists(#state) OR #state IN (:retry, :parked, :skipped)")
-            .update_expression(
-                "SET #state = :state, #reason = :reason, #event_id = :event_id, #updated_at = :now",
-            )
             .expression_attribute_names("#reason", "reason")
             .expression_attribute_names("#event_id", "event_id")
             .expression_attribute_values(":retry", text("retry"))
             .expression_attribute_values(":parked", text("parked"))
             .expression_attribute_values(":skipped", text("skipped"))
-            .expression_attribute_values(":state", text(state))
-            .expression_attribute_values(":reason", text(reason))
+            .expression_attribute_values(":state", text(set_aside.state_name()))
+            .expression_attribute_values(":reason", text(set_aside.reason()))
             .expression_attribute_values(":event_id", text(event_id))
-            .expression_attribute_values(":now", number(now))
-            .send()
-            .await;
+            .expression_attribute_values(":now", number(now));
+        let update = match set_aside {
+            SetAside::Skipped(_) | SetAside::Parked(_) => update.update_expression(set),
+            SetAside::Waiting { moved, expires_at, .. } => update
+                .update_expression(format!(
+                    "{set}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at, \
+                     #expires_at = :expires_at"
+                ))
+                .expression_attribute_names("#amount", "amount")
+                .expression_attribute_names("#currency", "currency")
+                .expression_attribute_names("#occurred_at", "occurred_at")
+                .expression_attribute_names("#expires_at", "expires_at")
+                .expression_attribute_values(":amount", number(moved.amount.minor()))
+                .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
+                .expression_attribute_values(":occurred_at", number(moved.occurred_at))
+                .expression_attribute_values(":expires_at", number(expires_at)),
+        };
+        let written = update.send().await;
         match written {
             Ok(_) => Ok(Ok(())),
             Err(error) => refused_row("set_aside", error).map(|_| Err(Refused)),

@@ -8,4 +8,4 @@ pub use dynamodb::DynamoDbEffects;
 pub use protocol::{
     Attempted, Clock, EffectStore, Executor, Performed, Refused, SetAside, StoreError, perform,
 };
-pub use state::{Claim, Effect, EffectKey, EffectRow, EffectState, Policy, Settlement, Standing};
+pub use state::{Claim, Effect, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};

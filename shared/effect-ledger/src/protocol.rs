@@ -1,4 +1,4 @@
-use crate::{Claim, EffectKey, EffectRow, EffectState, Policy, Settlement, Standing};
+use crate::{Claim, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};
 
 /// The time, as an argument: real in the functions, controlled in tests.
 pub trait Clock {
@@ -31,7 +31,7 @@ pub trait EffectStore {
         now: i64,
     ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
 
-    /// Writes `skipped` or `parked` where nothing was claimed, unless the effect is claimed or settled.
+    /// Writes what `set_aside` says where nothing was claimed, unless the effect is claimed or settled.
     fn set_aside(
         &self,
         key: &EffectKey,
@@ -66,6 +66,35 @@ pub enum SetAside<'a> {
     Skipped(&'a str),
     /// Cannot be done until somebody mends something, and why in a short word.
     Parked(&'a str),
+    /// Not done because the payment it is about is not known, and why in a short word. The row says `retry`, so
+    /// that the payment's own event can claim it, and what it takes to do it then. It goes away at `expires_at`
+    /// (Unix seconds): the payment is probably another business's. A claim keeps it.
+    Waiting {
+        /// The short word.
+        reason: &'a str,
+        /// The money it is about.
+        moved: MovedMoney,
+        /// When nobody waits any longer.
+        expires_at: i64,
+    },
+}
+
+impl SetAside<'_> {
+    /// The name of the state that is written.
+    pub const fn state_name(&self) -> &'static str {
+        match self {
+            Self::Skipped(_) => "skipped",
+            Self::Parked(_) => "parked",
+            Self::Waiting { .. } => "retry",
+        }
+    }
+
+    /// Why, in a short word.
+    pub const fn reason(&self) -> &str {
+        match self {
+            Self::Skipped(reason) | Self::Parked(reason) | Self::Waiting { reason, .. } => reason,
+        }
+    }
 }
 
 /// A write's condition did not hold.
@@ -105,7 +134,7 @@ pub enum Performed<E> {
     AlreadySettled(EffectState),
     /// Another executor is at it.
     Busy,
-    /// Proven not done. The ledger says `retry`.
+    /// Proven not done, or not known to be by the policy that acts again. The ledger says `retry`.
     NotDone(E),
     /// Refused for good. The ledger says `parked`.
     Rejected(E),
@@ -156,7 +185,12 @@ pub async fn perform<S: EffectStore, E>(
             (Settlement::Parked { reason: reason(&error).to_owned() }, Performed::Rejected(error))
         }
         Attempted::Ambiguous(error) => {
-            (Settlement::Unknown { reason: reason(&error).to_owned() }, Performed::Ambiguous(error))
+            let reason = reason(&error).to_owned();
+            match policy {
+                Policy::AtMostOnce => (Settlement::Unknown { reason }, Performed::Ambiguous(error)),
+                // Done or not, it may be done again.
+                Policy::AtLeastOnce => (Settlement::Retry { reason }, Performed::NotDone(error)),
+            }
         }
     };
     match store.settle(key, &claim, &settlement, clock.now_ms()).await? {

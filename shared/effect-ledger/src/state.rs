@@ -1,7 +1,10 @@
 use std::fmt;
 
-use fulfilment::{PaymentId, SessionOutcome};
+use fulfilment::{Currency, Money, Movement, PaymentId, SessionOutcome};
 use serde::{Deserialize, Serialize};
+
+const CONTRIBUTION_REFUND: &str = "contribution#refund#";
+const ACQUISITION: &str = "acquisition";
 
 /// The name of an effect within a payment, e.g. `email#thank-you`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +25,36 @@ impl Effect {
             SessionOutcome::Paid => "paid",
         };
         Self(format!("contribution#{outcome}"))
+    }
+
+    /// What is known of a refund (`re_…`), written to the records.
+    pub fn contribution_refund(refund_id: &str) -> Self {
+        Self(format!("{CONTRIBUTION_REFUND}{refund_id}"))
+    }
+
+    /// What is known of a dispute (`dp_…`), written to the records.
+    pub fn contribution_dispute(dispute_id: &str) -> Self {
+        Self(format!("contribution#dispute#{dispute_id}"))
+    }
+
+    /// A payment told to the analysts.
+    pub fn acquisition() -> Self {
+        Self(ACQUISITION.to_owned())
+    }
+
+    /// Money that moved later, told to the analysts as a correction of the acquisition.
+    pub fn acquisition_correction(movement: &Movement) -> Self {
+        Self(format!("{ACQUISITION}#{}", movement.name()))
+    }
+
+    /// What moved the money, when this is a correction of an acquisition.
+    pub fn movement(&self) -> Option<Movement> {
+        Movement::from_name(self.0.strip_prefix(ACQUISITION)?.strip_prefix('#')?)
+    }
+
+    /// What a customer agreed to, written to the records.
+    pub fn consents() -> Self {
+        Self("consents".to_owned())
     }
 
     /// The name as text.
@@ -54,6 +87,36 @@ pub struct EffectRow {
     pub state: EffectState,
     /// The last executor that claimed it; stays after the claim is settled.
     pub last_claim: Option<(String, u32)>,
+    /// The money that a refund or a dispute holds back.
+    pub moved: Option<MovedMoney>,
+    /// When the row goes away by itself, in Unix seconds. Only rows about a payment that nobody knows have one:
+    /// most refunds and disputes of an account may be another business's.
+    pub expires_at: Option<i64>,
+}
+
+/// The money that a refund or a dispute holds back from its payment, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovedMoney {
+    /// How much; nothing once it has come back.
+    pub amount: Money,
+    /// When it moved, in Unix seconds.
+    pub occurred_at: i64,
+}
+
+impl EffectRow {
+    /// A row that says no more than where its effect stands.
+    pub const fn new(effect: Effect, state: EffectState) -> Self {
+        Self { effect, state, last_claim: None, moved: None, expires_at: None }
+    }
+
+    /// What was refunded of a payment, from all its rows, in minor units of `currency`.
+    pub fn refunded(rows: &[Self], currency: Currency) -> i64 {
+        rows.iter()
+            .filter(|row| row.state == EffectState::Done && row.effect.0.starts_with(CONTRIBUTION_REFUND))
+            .filter_map(|row| row.moved.as_ref())
+            .filter(|moved| moved.amount.currency() == currency)
+            .fold(0, |sum: i64, moved| sum.saturating_add(moved.amount.minor()))
+    }
 }
 
 /// Where an effect stands.

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 
 use effect_ledger::{
-    Attempted, Claim, Clock, Effect, EffectKey, EffectState, EffectStore, Executor, Performed, Policy,
-    Refused, SetAside, Settlement, perform,
+    Attempted, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, MovedMoney,
+    Performed, Policy, Refused, SetAside, Settlement, perform,
 };
-use fulfilment::PaymentId;
+use fulfilment::{Currency, Money, Movement, PaymentId};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 
@@ -109,6 +109,27 @@ async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
 }
 
 #[tokio::test]
+async fn a_lost_reply_is_no_reason_not_to_try_such_an_effect_again() {
+    let bench = Bench::new();
+    let performed = bench.perform("a", Policy::AtLeastOnce, Attempted::Ambiguous("lost")).await;
+    assert!(matches!(performed, Performed::NotDone("lost")), "{performed:?}");
+    assert_eq!(bench.state(), "retry");
+    let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(performed, Performed::Done));
+    assert_eq!((bench.calls.get(), bench.state()), (2, "done"));
+}
+
+#[test]
+fn a_correction_of_an_acquisition_names_what_moved_the_money() {
+    let failed = Movement::RefundFailed("re_1".to_owned());
+    let effect = Effect::acquisition_correction(&failed);
+    assert_eq!((effect.as_str(), effect.movement()), ("acquisition#refund#re_1#failed", Some(failed)));
+    for other in [Effect::acquisition(), Effect::email("thank-you"), Effect::contribution_refund("re_1")] {
+        assert_eq!(other.movement(), None, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn an_executor_that_lost_its_lease_changes_nothing() {
     let bench = Bench::new();
     let slow = bench.claimed("slow");
@@ -170,4 +191,44 @@ async fn setting_aside_never_hides_what_was_done() {
         let written = store.set_aside(&key(), SetAside::Parked("now"), "evt_1", 0).await.unwrap();
         assert_eq!(written, expected, "{state:?}");
     }
+}
+
+fn money(minor: i64, currency: &str) -> MovedMoney {
+    MovedMoney {
+        amount: Money::new(minor, Currency::try_from(currency).expect("a currency")),
+        occurred_at: 1,
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_payment_is_done_when_the_payment_comes() {
+    let bench = Bench::new();
+    let waiting = SetAside::Waiting { reason: "payment_unknown", moved: money(500, "gbp"), expires_at: 9 };
+    bench.store.set_aside(&key(), waiting, "evt_1", 0).await.unwrap().unwrap();
+    let row = bench.store.row(&key()).unwrap();
+    assert_eq!((row.state.name(), row.moved, row.expires_at), ("retry", Some(money(500, "gbp")), Some(9)));
+    bench.perform("a", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    let row = bench.store.row(&key()).unwrap();
+    assert_eq!((row.state.name(), row.moved, row.expires_at), ("done", Some(money(500, "gbp")), None));
+}
+
+#[test]
+fn adds_up_what_was_refunded() {
+    let row = |effect: Effect, state, moved| EffectRow { moved, ..EffectRow::new(effect, state) };
+    let done = |id, moved| row(Effect::contribution_refund(id), EffectState::Done, moved);
+    let rows = [
+        done("re_1", Some(money(500, "gbp"))),
+        done("re_2", Some(money(250, "gbp"))),
+        done("re_failed", Some(money(0, "gbp"))),
+        done("re_other_currency", Some(money(70, "eur"))),
+        done("re_without_money", None),
+        row(Effect::contribution_dispute("dp_1"), EffectState::Done, Some(money(1250, "gbp"))),
+        row(
+            Effect::contribution_refund("re_parked"),
+            EffectState::Parked { reason: "no_amount".to_owned() },
+            None,
+        ),
+    ];
+    assert_eq!(EffectRow::refunded(&rows, Currency::try_from("gbp").unwrap()), 750);
+    assert_eq!(EffectRow::refunded(&[], Currency::try_from("gbp").unwrap()), 0);
 }

@@ -2,10 +2,10 @@
 
 use aws_sdk_dynamodb::Client;
 use effect_ledger::{
-    Claim, DynamoDbEffects, Effect, EffectKey, EffectState, EffectStore, Executor, Policy, Refused, SetAside,
-    Settlement,
+    Claim, DynamoDbEffects, Effect, EffectKey, EffectState, EffectStore, Executor, MovedMoney, Policy,
+    Refused, SetAside, Settlement,
 };
-use fulfilment::PaymentId;
+use fulfilment::{Currency, Money, PaymentId};
 use serde_json::{Value, json};
 use testkit::aws::{Endpoint, Reply};
 
@@ -124,6 +124,50 @@ async fn setting_aside_is_one_conditional_write() {
     let skipped = ledger.set_aside(&key(), SetAside::Skipped("overtaken"), "evt_1", 9).await.unwrap();
     assert_eq!(skipped, Err(Refused));
     assert_requests!(dynamodb.bodies());
+}
+
+fn moved() -> MovedMoney {
+    let amount = Money::new(500, Currency::try_from("gbp").expect("a currency"));
+    MovedMoney { amount, occurred_at: 1_795_000_600 }
+}
+
+#[tokio::test]
+async fn waiting_for_a_payment_keeps_the_money_and_goes_away_by_itself() {
+    let (ledger, dynamodb) = ledger(&[(200, json!({}))]);
+    let waiting = SetAside::Waiting { reason: "payment_unknown", moved: moved(), expires_at: 1_795_605_400 };
+    assert_eq!(ledger.set_aside(&key(), waiting, "evt_1", 9).await.unwrap(), Ok(()));
+    assert_requests!(dynamodb.bodies());
+}
+
+#[tokio::test]
+async fn reads_rows_with_and_without_money() {
+    let mut with_money = row("done", "another", 1);
+    for (name, value) in [
+        ("amount", json!({ "N": "500" })),
+        ("currency", json!({ "S": "gbp" })),
+        ("occurred_at", json!({ "N": "1795000600" })),
+        ("expires_at", json!({ "N": "1795605400" })),
+    ] {
+        with_money[name] = value;
+    }
+    let (ledger, _dynamodb) = ledger(&[(200, json!({ "Items": [with_money, row("done", "another", 1)] }))]);
+    let rows = ledger.of_payment(&key().payment_id).await.unwrap();
+    let read: Vec<_> = rows.iter().map(|row| (row.moved, row.expires_at)).collect();
+    assert_eq!(read, [(Some(moved()), Some(1_795_605_400)), (None, None)]);
+}
+
+/// These are parts of another crate's transaction, so only the expression is looked at here.
+#[test]
+fn money_that_moved_expires_only_while_its_payment_is_unknown() {
+    let endpoint = Endpoint::unreachable();
+    let ledger = DynamoDbEffects::new(Client::new(&endpoint.sdk_config()), "effects");
+    for (expires_at, expected) in [
+        (Some(9), "#occurred_at = :occurred_at, #expires_at = :expires_at REMOVE #reason"),
+        (None, "#occurred_at = :occurred_at REMOVE #reason, #expires_at"),
+    ] {
+        let update = ledger.done_moving(&key(), "evt_1", &moved(), expires_at, 9).unwrap();
+        assert!(update.update_expression().ends_with(expected), "{}", update.update_expression());
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,20 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use stripe_events::Personal;
 use uuid::Uuid;
 
-use crate::{FulfilmentKind, PaymentId, Policy, SessionEvent, SessionOutcome, SupporterId};
+use crate::{
+    Attribution, Currency, DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep, FulfilmentKind, Money,
+    PaymentEvent, PaymentId, Policy, RefundEvent, RefundStatus, SessionEvent, SessionOutcome, SupporterId,
+};
 
 /// The record of one payment: the facts its events have told so far.
 ///
 /// Applying events is commutative and idempotent: any order and any duplication of the same events give the
 /// same record. Each field is therefore one that can only grow in one direction: the earliest time something
-/// happened, or the newest version of what a session says (newest by [`AsOf`], which orders events the same way
-/// everywhere). Status and expiry are derived, never stored as facts.
+/// happened, or the newest version of what a session, a refund or a dispute says (newest by [`AsOf`], which orders
+/// events the same way everywhere). Status and expiry are derived, never stored as facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contribution {
     /// The key.
@@ -26,6 +31,12 @@ pub struct Contribution {
     /// When it turned out that it will not come, in Unix seconds.
     #[serde(default)]
     pub failed_at: Option<i64>,
+    /// The payment's refunds, by `re_…`.
+    #[serde(default)]
+    pub refunds: BTreeMap<String, RefundFacts>,
+    /// The payment's disputes, by `dp_…` or `du_…`.
+    #[serde(default)]
+    pub disputes: BTreeMap<String, DisputeFacts>,
 }
 
 /// What a session says of the purchase. All empty until a session event has come: a refund may come first.
@@ -69,6 +80,46 @@ pub struct SessionFacts {
     pub postal_code: Option<Personal<String>>,
     /// The language tag of the payment page.
     pub locale: Option<String>,
+    /// Where the sale came from.
+    pub attribution: Attribution,
+}
+
+/// What is known of one refund.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundFacts {
+    /// Which event these facts are from.
+    #[serde(flatten)]
+    pub as_of: AsOf,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// Minor units of `currency`.
+    pub amount: i64,
+    /// Three lower-case letters.
+    pub currency: Currency,
+    /// When it was made, in Unix seconds.
+    pub created_at: Option<i64>,
+}
+
+/// What is known of one dispute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeFacts {
+    /// Which event these facts are from.
+    #[serde(flatten)]
+    pub as_of: AsOf,
+    /// Which step that event was.
+    pub step: DisputeStep,
+    /// Where it stands.
+    pub status: DisputeStatus,
+    /// Minor units of `currency`.
+    pub amount: i64,
+    /// Three lower-case letters.
+    pub currency: Currency,
+    /// When it was opened, in Unix seconds.
+    pub created_at: Option<i64>,
+    /// When its money last left, in Unix seconds.
+    pub withdrawn_at: Option<i64>,
+    /// When its money last came back, in Unix seconds.
+    pub reinstated_at: Option<i64>,
 }
 
 /// The place of an event among a payment's events: by time, then by id.
@@ -96,6 +147,14 @@ pub enum ContributionStatus {
     Paid,
     /// The money will not come.
     Failed,
+    /// A part of the money went back. Also while it is not known how much there was.
+    PartRefunded,
+    /// All of the money went back.
+    Refunded,
+    /// The customer's bank wants the money back, and that is not decided.
+    Disputed,
+    /// The customer's bank took the money back.
+    Lost,
 }
 
 impl ContributionStatus {
@@ -105,6 +164,10 @@ impl ContributionStatus {
             Self::Pending => "pending",
             Self::Paid => "paid",
             Self::Failed => "failed",
+            Self::PartRefunded => "part_refunded",
+            Self::Refunded => "refunded",
+            Self::Disputed => "disputed",
+            Self::Lost => "lost",
         }
     }
 }
@@ -112,6 +175,10 @@ impl ContributionStatus {
 const SECONDS_A_DAY: i64 = 86_400;
 
 impl Contribution {
+    /// How long a refund or a dispute waits for its payment. Longer than Stripe tries to deliver an event; after
+    /// that the payment is another business's.
+    pub const UNKNOWN_PAYMENT_KEPT_SECONDS: i64 = 7 * SECONDS_A_DAY;
+
     /// A record of which nothing is known yet.
     pub fn new(payment_id: PaymentId) -> Self {
         Self {
@@ -120,10 +187,22 @@ impl Contribution {
             pending_at: None,
             paid_at: None,
             failed_at: None,
+            refunds: BTreeMap::new(),
+            disputes: BTreeMap::new(),
         }
     }
 
-    /// Adds what a session event tells. `namespace` is the deployment's, for supporter ids.
+    /// Adds what an event tells. `namespace` is the deployment's, for supporter ids.
+    #[must_use]
+    pub fn with_event(self, event: &PaymentEvent, namespace: &Uuid) -> Self {
+        match event {
+            PaymentEvent::Session(event) => self.with_session_event(event, namespace),
+            PaymentEvent::Refund(event) => self.with_refund_event(event),
+            PaymentEvent::Dispute(event) => self.with_dispute_event(event),
+        }
+    }
+
+    /// Adds what a session event tells.
     #[must_use]
     pub fn with_session_event(mut self, event: &SessionEvent, namespace: &Uuid) -> Self {
         let at = match event.outcome {
@@ -138,9 +217,59 @@ impl Contribution {
         self
     }
 
-    /// Where the contribution stands. Money that came is not undone by an older failure.
-    pub const fn status(&self) -> ContributionStatus {
-        if self.paid_at.is_some() {
+    fn with_refund_event(mut self, event: &RefundEvent) -> Self {
+        let facts = RefundFacts {
+            as_of: event.as_of(),
+            status: event.status,
+            amount: event.amount.minor(),
+            currency: event.amount.currency(),
+            created_at: event.created_at,
+        };
+        match self.refunds.get_mut(&event.refund_id) {
+            Some(known) if facts.order() > known.order() => *known = facts,
+            Some(_) => {}
+            None => {
+                self.refunds.insert(event.refund_id.clone(), facts);
+            }
+        }
+        self
+    }
+
+    fn with_dispute_event(mut self, event: &DisputeEvent) -> Self {
+        let moved_at = |moved| (event.moved == moved).then_some(event.occurred_at);
+        let mut facts = DisputeFacts {
+            as_of: event.as_of(),
+            step: event.step,
+            status: event.status,
+            amount: event.amount.minor(),
+            currency: event.amount.currency(),
+            created_at: event.created_at,
+            withdrawn_at: moved_at(DisputeMoved::Withdrawn),
+            reinstated_at: moved_at(DisputeMoved::Reinstated),
+        };
+        if let Some(known) = self.disputes.remove(&event.dispute_id) {
+            let withdrawn_at = known.withdrawn_at.max(facts.withdrawn_at);
+            let reinstated_at = known.reinstated_at.max(facts.reinstated_at);
+            let newest = if facts.order() > known.order() { facts } else { known };
+            facts = DisputeFacts { withdrawn_at, reinstated_at, ..newest };
+        }
+        self.disputes.insert(event.dispute_id.clone(), facts);
+        self
+    }
+
+    /// Where the contribution stands. Money that came is not undone by an older failure, and what a bank decides
+    /// weighs more than what was refunded.
+    pub fn status(&self) -> ContributionStatus {
+        let disputes = || self.disputes.values();
+        if disputes().any(|dispute| dispute.status == DisputeStatus::Lost) {
+            ContributionStatus::Lost
+        } else if disputes().any(|dispute| dispute.status == DisputeStatus::Open || dispute.holds_money()) {
+            ContributionStatus::Disputed
+        } else if self.refunds.values().any(|refund| !refund.returned().is_zero()) {
+            // Whoever got money back had paid, whether or not the payment's own event has come.
+            let all = self.is_refunded_in_full();
+            if all { ContributionStatus::Refunded } else { ContributionStatus::PartRefunded }
+        } else if self.paid_at.is_some() {
             ContributionStatus::Paid
         } else if self.failed_at.is_some() {
             ContributionStatus::Failed
@@ -149,12 +278,73 @@ impl Contribution {
         }
     }
 
+    /// Refunds are made in the currency of the charge, which in older sessions is the one the customer saw.
+    fn is_refunded_in_full(&self) -> bool {
+        let session = &self.session;
+        let returned_all = |amount: Option<i64>, currency: Option<&String>| {
+            let refunds = self.refunds.values().map(RefundFacts::returned);
+            let same =
+                refunds.filter(|returned| Some(returned.currency().as_str()) == currency.map(String::as_str));
+            let returned = same.fold(0, |sum: i64, returned| sum.saturating_add(returned.minor()));
+            amount.is_some_and(|amount| returned > 0 && returned >= amount)
+        };
+        returned_all(session.amount, session.currency.as_ref())
+            || returned_all(session.presentment_amount, session.presentment_currency.as_ref())
+    }
+
+    /// Whether a session event has come. Until then the payment may be anybody's.
+    pub const fn is_known(&self) -> bool {
+        self.session.session_id.is_some()
+    }
+
     /// When the record may be deleted, in Unix seconds: the policy's retention, counted from the payment, or
-    /// from the first thing known while there is none. `None` before any session event.
-    pub fn expires_at(&self, policy: &Policy) -> Option<i64> {
+    /// from the first thing known while there is none. A record of which nothing but refunds and disputes is known
+    /// waits for its payment from `now` on.
+    pub fn expires_at(&self, policy: &Policy, now: i64) -> i64 {
+        self.retained_until(policy).unwrap_or(now.saturating_add(Self::UNKNOWN_PAYMENT_KEPT_SECONDS))
+    }
+
+    pub(crate) fn retained_until(&self, policy: &Policy) -> Option<i64> {
         let retention = policy.kind(self.session.kind?).retention_days.saturating_mul(SECONDS_A_DAY);
         let from = self.paid_at.or(self.pending_at).or(self.failed_at)?;
         Some(from.saturating_add(retention))
+    }
+}
+
+impl RefundFacts {
+    /// How much of the money is the customer's now, or on its way to them.
+    pub const fn returned(&self) -> Money {
+        let minor = if self.status.returns_money() { self.amount } else { 0 };
+        Money::new(minor, self.currency)
+    }
+
+    /// The status comes first: it only ever moves on, and two events of one second have no other order.
+    const fn order(&self) -> (RefundStatus, &AsOf) {
+        (self.status, &self.as_of)
+    }
+}
+
+impl DisputeFacts {
+    /// How much of the money the dispute holds back, or has taken for good.
+    pub const fn held(&self) -> Money {
+        let minor = if self.holds_money() { self.amount } else { 0 };
+        Money::new(minor, self.currency)
+    }
+
+    const fn holds_money(&self) -> bool {
+        match (self.status, self.withdrawn_at, self.reinstated_at) {
+            (DisputeStatus::Won, _, _) => false,
+            (DisputeStatus::Lost, _, _) => true,
+            (DisputeStatus::Inquiry | DisputeStatus::Open, None, _) => false,
+            (DisputeStatus::Inquiry | DisputeStatus::Open, Some(_), None) => true,
+            // Within one second the money leaves before it comes back.
+            (DisputeStatus::Inquiry | DisputeStatus::Open, Some(left), Some(back)) => left > back,
+        }
+    }
+
+    /// A status can come back (a lost dispute is appealed), so the time comes first and the step settles ties.
+    fn order(&self) -> (i64, DisputeStep, &str) {
+        (self.as_of.occurred_at, self.step, &self.as_of.event_id)
     }
 }
 
@@ -183,6 +373,7 @@ impl SessionFacts {
             state: event.state.clone(),
             postal_code: event.postal_code.clone(),
             locale: event.locale.clone(),
+            attribution: event.attribution.clone(),
         }
     }
 }
@@ -192,7 +383,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Currency, LinkContract, Money};
+    use crate::LinkContract;
 
     const NAMESPACE: Uuid = Uuid::from_u128(7);
 
@@ -202,12 +393,20 @@ mod tests {
             event_id: event_id.to_owned(),
             occurred_at,
             outcome,
-            link: LinkContract { kind: FulfilmentKind::Contribution, thank_you: None },
+            link: LinkContract {
+                kind: FulfilmentKind::Contribution,
+                thank_you: None,
+                unusable_thank_you: None,
+                files: Vec::new(),
+            },
+            attribution: Attribution::default(),
+            consent_form: crate::ConsentForm::default(),
             session_id: "cs_1".to_owned(),
             opened_at: Some(1),
             payment_link_id: None,
             customer_id: None,
             subscription_id: None,
+            promotion_code_id: None,
             amount: Money::new(1250, Currency::try_from("gbp").unwrap()),
             presentment: None,
             email: Some(Personal::new(email.to_owned())),
@@ -219,18 +418,57 @@ mod tests {
         }
     }
 
-    fn fold(events: &[SessionEvent]) -> Contribution {
+    fn gbp(minor: i64) -> Money {
+        Money::new(minor, Currency::try_from("gbp").unwrap())
+    }
+
+    fn refund(id: &str, status: RefundStatus, amount: Money, occurred_at: i64) -> RefundEvent {
+        RefundEvent {
+            payment_id: PaymentId::new("pi_1"),
+            event_id: format!("evt_{id}{status:?}"),
+            occurred_at,
+            refund_id: id.to_owned(),
+            amount,
+            status,
+            created_at: Some(1),
+        }
+    }
+
+    fn dispute(id: &str, step: DisputeStep, status: DisputeStatus, occurred_at: i64) -> DisputeEvent {
+        DisputeEvent {
+            payment_id: PaymentId::new("pi_1"),
+            event_id: format!("evt_{id}{step:?}{status:?}"),
+            occurred_at,
+            dispute_id: id.to_owned(),
+            amount: gbp(1250),
+            status,
+            moved: match step {
+                DisputeStep::Withdrawn => DisputeMoved::Withdrawn,
+                DisputeStep::Reinstated => DisputeMoved::Reinstated,
+                DisputeStep::Created | DisputeStep::Closed => DisputeMoved::None,
+            },
+            step,
+            created_at: Some(1),
+        }
+    }
+
+    fn fold(events: &[PaymentEvent]) -> Contribution {
         events.iter().fold(Contribution::new(PaymentId::new("pi_1")), |record, event| {
-            record.with_session_event(event, &NAMESPACE)
+            record.with_event(event, &NAMESPACE)
         })
+    }
+
+    fn paid() -> PaymentEvent {
+        PaymentEvent::from(event(SessionOutcome::Paid, 1000, "evt_1", "ada@example.org"))
     }
 
     #[test]
     fn status_follows_the_money() {
         use SessionOutcome::{Failed, Paid, Pending};
         let status = |outcomes: &[SessionOutcome]| {
-            let events: Vec<_> = outcomes.iter().map(|o| event(*o, 5, "evt_1", "ada@example.org")).collect();
-            fold(&events).status()
+            let event =
+                |outcome: &SessionOutcome| PaymentEvent::from(event(*outcome, 5, "evt_1", "ada@example.org"));
+            fold(&outcomes.iter().map(event).collect::<Vec<_>>()).status()
         };
         assert_eq!(status(&[]), ContributionStatus::Pending);
         assert_eq!(status(&[Pending]), ContributionStatus::Pending);
@@ -240,56 +478,244 @@ mod tests {
     }
 
     #[test]
+    fn status_follows_what_goes_back() {
+        use ContributionStatus::{Paid, PartRefunded, Refunded};
+        use RefundStatus::{Canceled, Failed, Pending, Succeeded};
+        let check = |refunds: &[(&str, RefundStatus, i64)], expected: ContributionStatus| {
+            let refunds = refunds.iter().enumerate().map(|(i, (id, status, minor))| {
+                PaymentEvent::Refund(refund(id, *status, gbp(*minor), 2000 + i64::try_from(i).unwrap()))
+            });
+            let events: Vec<_> = std::iter::once(paid()).chain(refunds).collect();
+            assert_eq!(fold(&events).status(), expected, "{events:?}");
+        };
+        check(&[("re_1", Succeeded, 500)], PartRefunded);
+        check(&[("re_1", Succeeded, 1250)], Refunded);
+        check(&[("re_1", Pending, 1250)], Refunded);
+        check(&[("re_1", Succeeded, 500), ("re_2", Pending, 750)], Refunded);
+        check(&[("re_1", Succeeded, 500), ("re_2", Failed, 750)], PartRefunded);
+        // A refund can fail long after it succeeded, and is told of again while it is on its way.
+        check(&[("re_1", Succeeded, 1250), ("re_1", Failed, 1250)], Paid);
+        check(&[("re_1", Failed, 1250), ("re_1", Succeeded, 1250)], Paid);
+        check(&[("re_1", Pending, 1250), ("re_1", Canceled, 1250)], Paid);
+        check(&[("re_1", Succeeded, 500), ("re_1", Succeeded, 500), ("re_1", Pending, 500)], PartRefunded);
+    }
+
+    #[test]
+    fn a_refund_in_the_currency_the_customer_saw_counts_as_much() {
+        let cad = |minor| Money::new(minor, Currency::try_from("cad").unwrap());
+        let mut shown = event(SessionOutcome::Paid, 1000, "evt_1", "ada@example.org");
+        shown.presentment = Some(cad(2100));
+        let status = |amount| {
+            let refund = PaymentEvent::Refund(refund("re_1", RefundStatus::Succeeded, amount, 2000));
+            fold(&[shown.clone().into(), refund]).status()
+        };
+        assert_eq!(status(cad(2100)), ContributionStatus::Refunded);
+        assert_eq!(status(cad(1250)), ContributionStatus::PartRefunded);
+        assert_eq!(status(gbp(1250)), ContributionStatus::Refunded);
+    }
+
+    #[test]
+    fn status_follows_the_bank() {
+        use ContributionStatus::{Disputed, Lost, Paid, PartRefunded};
+        use DisputeStatus::{Inquiry, Open, Won};
+        use DisputeStep::{Closed, Created, Reinstated, Withdrawn};
+        let check = |steps: &[(DisputeStep, DisputeStatus)], expected: ContributionStatus| {
+            // All of it within one second, as it has been seen.
+            let disputes = steps
+                .iter()
+                .map(|(step, status)| PaymentEvent::Dispute(dispute("dp_1", *step, *status, 2000)));
+            let events: Vec<_> = std::iter::once(paid()).chain(disputes).collect();
+            let backwards: Vec<_> = events.iter().rev().cloned().collect();
+            assert_eq!(fold(&events).status(), expected, "{steps:?}");
+            assert_eq!(fold(&backwards), fold(&events), "{steps:?}");
+        };
+        check(&[(Created, Inquiry)], Paid);
+        check(&[(Created, Inquiry), (Closed, Inquiry)], Paid);
+        check(&[(Created, Open)], Disputed);
+        check(&[(Created, Open), (Withdrawn, Open)], Disputed);
+        check(&[(Created, Open), (Withdrawn, Open), (Closed, DisputeStatus::Lost)], Lost);
+        check(&[(Created, Open), (Withdrawn, Open), (Closed, Won), (Reinstated, Won)], Paid);
+        check(&[(Withdrawn, Inquiry)], Disputed);
+        check(&[(Withdrawn, Inquiry), (Reinstated, Inquiry)], Paid);
+        // An appeal after the loss.
+        let later = [
+            paid(),
+            PaymentEvent::Dispute(dispute("dp_1", Closed, DisputeStatus::Lost, 2000)),
+            PaymentEvent::Dispute(dispute("dp_1", Closed, Won, 3000)),
+        ];
+        assert_eq!(fold(&later).status(), Paid);
+        // What is left of a payment that was part refunded and won.
+        let both = [
+            paid(),
+            PaymentEvent::Refund(refund("re_1", RefundStatus::Succeeded, gbp(500), 2000)),
+            PaymentEvent::Dispute(dispute("dp_1", Closed, Won, 3000)),
+        ];
+        assert_eq!(fold(&both).status(), PartRefunded);
+    }
+
+    #[test]
+    fn says_what_refunds_and_disputes_hold_back() {
+        use DisputeStep::{Closed, Reinstated, Withdrawn};
+        let returned = |status| {
+            let record = fold(&[PaymentEvent::Refund(refund("re_1", status, gbp(500), 1))]);
+            record.refunds["re_1"].returned()
+        };
+        assert_eq!(returned(RefundStatus::Pending), gbp(500));
+        assert_eq!(returned(RefundStatus::Failed), gbp(0));
+        let held = |steps: &[(DisputeStep, DisputeStatus, i64)]| {
+            let events: Vec<_> = steps
+                .iter()
+                .map(|(step, status, at)| PaymentEvent::Dispute(dispute("dp_1", *step, *status, *at)))
+                .collect();
+            fold(&events).disputes["dp_1"].held()
+        };
+        assert_eq!(held(&[(Withdrawn, DisputeStatus::Open, 1)]), gbp(1250));
+        assert_eq!(held(&[(Withdrawn, DisputeStatus::Open, 1), (Closed, DisputeStatus::Won, 2)]), gbp(0));
+        assert_eq!(
+            held(&[(Withdrawn, DisputeStatus::Open, 1), (Reinstated, DisputeStatus::Open, 1)]),
+            gbp(0)
+        );
+        // Taken again after it had come back.
+        assert_eq!(
+            held(&[
+                (Withdrawn, DisputeStatus::Open, 1),
+                (Reinstated, DisputeStatus::Open, 2),
+                (Withdrawn, DisputeStatus::Open, 3)
+            ]),
+            gbp(1250)
+        );
+        assert_eq!(held(&[(Closed, DisputeStatus::Lost, 1)]), gbp(1250));
+    }
+
+    #[test]
     fn is_kept_as_long_as_the_policy_says() {
         let policy = Policy::compiled_in().unwrap();
         let days = policy.kind(FulfilmentKind::Contribution).retention_days;
-        let paid = fold(&[event(SessionOutcome::Paid, 1000, "evt_1", "ada@example.org")]);
-        assert_eq!(paid.expires_at(&policy), Some(1000 + days * 86_400));
-        assert_eq!(Contribution::new(PaymentId::new("pi_1")).expires_at(&policy), None);
+        assert_eq!(fold(&[paid()]).expires_at(&policy, 5000), 1000 + days * 86_400);
+    }
+
+    #[test]
+    fn a_refund_waits_a_week_for_its_payment() {
+        let policy = Policy::compiled_in().unwrap();
+        let refund = PaymentEvent::Refund(refund("re_1", RefundStatus::Succeeded, gbp(500), 2000));
+        let waiting = fold(std::slice::from_ref(&refund));
+        assert_eq!(waiting.expires_at(&policy, 5000), 5000 + 7 * 86_400);
+        assert_eq!((waiting.is_known(), waiting.status()), (false, ContributionStatus::PartRefunded));
+        let known = fold(&[refund, paid()]);
+        assert_eq!(known.expires_at(&policy, 5000), fold(&[paid()]).expires_at(&policy, 5000));
     }
 
     #[test]
     fn survives_being_stored() {
-        let record = fold(&[event(SessionOutcome::Paid, 1000, "evt_1", "ada@example.org")]);
+        let record = fold(&[
+            paid(),
+            PaymentEvent::Refund(refund("re_1", RefundStatus::Succeeded, gbp(500), 2000)),
+            PaymentEvent::Dispute(dispute("dp_1", DisputeStep::Withdrawn, DisputeStatus::Open, 3000)),
+        ]);
         let stored = serde_json::to_value(&record).unwrap();
         assert_eq!(stored["as_of_event"], "evt_1");
         assert_eq!(stored["email"], "ada@example.org");
+        assert_eq!(stored["refunds"]["re_1"]["status"], "succeeded");
+        assert_eq!(stored["disputes"]["dp_1"]["withdrawn_at"], 3000);
         assert_eq!(serde_json::from_value::<Contribution>(stored).unwrap(), record);
         let empty = Contribution::new(PaymentId::new("pi_1"));
         let stored = serde_json::to_value(&empty).unwrap();
         assert_eq!(serde_json::from_value::<Contribution>(stored).unwrap(), empty);
+        // As it was written before refunds and disputes were kept.
+        let older = serde_json::json!({ "payment_id": "pi_1" });
+        assert_eq!(serde_json::from_value::<Contribution>(older).unwrap(), empty);
     }
 
-    fn any_event() -> impl Strategy<Value = SessionEvent> {
+    // Few times and ids, so that ties are common. An event's content follows from its id, as Stripe's does.
+
+    fn any_session_event() -> impl Strategy<Value = PaymentEvent> {
         let outcome = prop_oneof![
             Just(SessionOutcome::Pending),
             Just(SessionOutcome::Failed),
             Just(SessionOutcome::Paid)
         ];
-        // Few times and ids, so that ties are common. An event's content follows from its id, as Stripe's does.
         (outcome, 0i64..3, 0u8..4).prop_map(|(outcome, at, id)| {
-            event(outcome, at, &format!("evt_{at}{id}{outcome:?}"), &format!("{id}@example.org"))
+            PaymentEvent::from(event(
+                outcome,
+                at,
+                &format!("evt_{at}{id}{outcome:?}"),
+                &format!("{id}@example.org"),
+            ))
         })
+    }
+
+    fn any_refund_event() -> impl Strategy<Value = PaymentEvent> {
+        let status = prop_oneof![
+            Just(RefundStatus::Pending),
+            Just(RefundStatus::Succeeded),
+            Just(RefundStatus::Canceled),
+            Just(RefundStatus::Failed)
+        ];
+        (status, 0i64..3, 1u8..4).prop_map(|(status, at, id)| {
+            let mut event = refund(&format!("re_{id}"), status, gbp(400 * i64::from(id)), at);
+            event.event_id.push_str(&at.to_string());
+            PaymentEvent::Refund(event)
+        })
+    }
+
+    fn any_dispute_event() -> impl Strategy<Value = PaymentEvent> {
+        let step = prop_oneof![
+            Just(DisputeStep::Created),
+            Just(DisputeStep::Withdrawn),
+            Just(DisputeStep::Reinstated),
+            Just(DisputeStep::Closed)
+        ];
+        let status = prop_oneof![
+            Just(DisputeStatus::Inquiry),
+            Just(DisputeStatus::Open),
+            Just(DisputeStatus::Won),
+            Just(DisputeStatus::Lost)
+        ];
+        (step, status, 0i64..3, 0u8..2).prop_map(|(step, status, at, id)| {
+            let mut event = dispute(&format!("dp_{id}"), step, status, at);
+            event.event_id.push_str(&at.to_string());
+            PaymentEvent::Dispute(event)
+        })
+    }
+
+    fn any_event() -> impl Strategy<Value = PaymentEvent> {
+        prop_oneof![any_session_event(), any_refund_event(), any_dispute_event()]
     }
 
     proptest! {
         #[test]
         fn any_order_and_any_duplication_give_the_same_record(
-            events in proptest::collection::vec(any_event(), 1..8),
-            again in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
-            order in any::<u64>(),
+            (events, shuffled) in proptest::collection::vec(any_event(), 1..10).prop_flat_map(|events| {
+                let again = proptest::sample::subsequence(events.clone(), 0..=events.len());
+                let all = again.prop_map({
+                    let events = events.clone();
+                    move |again| [events.clone(), again].concat()
+                });
+                (Just(events), all.prop_shuffle())
+            }),
         ) {
-            let mut shuffled = events.clone();
-            shuffled.extend(again.iter().map(|index| index.get(&events).clone()));
-            // A deterministic shuffle that proptest can shrink.
-            shuffled.sort_by_key(|event| {
-                let mut key = order;
-                for byte in event.event_id.bytes() {
-                    key = key.rotate_left(7) ^ u64::from(byte).wrapping_mul(0x9E37_79B9);
-                }
-                key
-            });
             prop_assert_eq!(fold(&shuffled), fold(&events));
+        }
+
+        /// Every penny of a payment that went back is in exactly one refund, however often it is told of.
+        #[test]
+        fn what_was_returned_is_what_the_last_word_on_each_refund_says(
+            events in proptest::collection::vec(any_refund_event(), 0..10),
+        ) {
+            let returned: i64 = fold(&events).refunds.values().map(|refund| refund.returned().minor()).sum();
+            let expected: i64 = (1..4i64)
+                .filter(|id| {
+                    let of_this = |event: &&RefundEvent| event.refund_id == format!("re_{id}");
+                    let refunds = events.iter().filter_map(|event| match event {
+                        PaymentEvent::Refund(refund) => Some(refund),
+                        PaymentEvent::Session(_) | PaymentEvent::Dispute(_) => None,
+                    });
+                    let told: Vec<_> = refunds.filter(of_this).collect();
+                    !told.is_empty() && told.iter().all(|refund| refund.status.returns_money())
+                })
+                .map(|id| 400 * id)
+                .sum();
+            prop_assert_eq!(returned, expected);
         }
     }
 }

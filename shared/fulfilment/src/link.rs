@@ -3,6 +3,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attribution::split;
+
 /// What a Payment Link sells: the value of its metadata key `fulfilment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +75,11 @@ pub struct LinkContract {
     pub kind: FulfilmentKind,
     /// `thank_you`: the mail template, when the link names its own.
     pub thank_you: Option<TemplateName>,
+    /// What was typed into `thank_you` and cannot be a name. It stops neither the records nor the thanks, which
+    /// then are the kind's own: a session keeps its metadata, so a typing error could never be mended.
+    pub unusable_thank_you: Option<ContractError>,
+    /// `files`: the keys of the files that were bought.
+    pub files: Vec<String>,
 }
 
 /// A link that carries our marker but breaks the contract. The sentence is for the marketer who typed it.
@@ -92,11 +99,11 @@ impl LinkContract {
 
     /// Reads the contract; `None` when the marker is missing, which means the session is somebody else's.
     ///
-    /// Surrounding white space and capitals are forgiven: they are typed by hand.
+    /// White space and capitals are forgiven: it is all typed by hand.
     ///
     /// # Errors
     ///
-    /// When the marker is there but the contract is broken.
+    /// When the marker is there but says nothing we know: then nobody can tell what was sold.
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, ContractError> {
         let Some(marker) = metadata.get(Self::MARKER) else {
             return Ok(None);
@@ -105,8 +112,14 @@ impl LinkContract {
         let kind = FulfilmentKind::ALL.into_iter().find(|kind| kind.as_str() == typed);
         let kind = kind.ok_or_else(|| ContractError::Kind(marker.chars().take(40).collect()))?;
         let thank_you = metadata.get("thank_you").map(|name| name.trim().to_lowercase());
-        let thank_you = thank_you.filter(|name| !name.is_empty()).map(TemplateName::try_from).transpose()?;
-        Ok(Some(Self { kind, thank_you }))
+        let thank_you = thank_you.filter(|name| !name.is_empty()).map(|name| name.replace([' ', '_'], "-"));
+        let (thank_you, unusable_thank_you) = match thank_you.map(TemplateName::try_from).transpose() {
+            Ok(thank_you) => (thank_you, None),
+            Err(error) => (None, Some(error)),
+        };
+        // A missing file stops neither the thanks nor the records: it is for whoever hands the files out.
+        let files = metadata.get("files").map_or_else(Vec::new, |keys| split(keys));
+        Ok(Some(Self { kind, thank_you, unusable_thank_you, files }))
     }
 }
 
@@ -134,6 +147,49 @@ mod tests {
             &[("fulfilment", "contribution"), ("thank_you", "Autumn-2026")],
             Ok(Some((Contribution, Some("autumn-2026")))),
         );
+        check(
+            &[("fulfilment", "contribution"), ("thank_you", " Autumn 2026 ")],
+            Ok(Some((Contribution, Some("autumn-2026")))),
+        );
+    }
+
+    #[test]
+    fn lists_the_files_that_were_bought() {
+        let files = |typed: &str| {
+            let metadata =
+                [("fulfilment", "download"), ("files", typed)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            LinkContract::from_metadata(&metadata.into()).unwrap().unwrap().files
+        };
+        assert_eq!(files("guide.pdf"), ["guide.pdf"]);
+        assert_eq!(files(" guide.pdf, audio/Guide one.mp3 ,"), ["guide.pdf", "audio/Guide one.mp3"]);
+        assert!(files(" ").is_empty());
+    }
+
+    /// The tables of the marketers' own handbook, each a link.
+    fn examples() -> Vec<BTreeMap<String, String>> {
+        let handbook = include_str!("../../../docs/PAYMENT-LINKS.md");
+        let tables = handbook.split("| key | value |\n|---|---|\n").skip(1);
+        let row = |line: &str| {
+            let line = line.strip_prefix("| `")?.strip_suffix("` |")?;
+            line.split_once("` | `").map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        tables.map(|table| table.lines().map_while(row).collect()).collect()
+    }
+
+    #[test]
+    fn the_examples_of_the_handbook_are_right() {
+        let kinds: Vec<_> = examples()
+            .iter()
+            .map(|metadata| {
+                let known = ["fulfilment", "campaign", "source", "component", "component_type"];
+                let known = [&known[..], &["labels", "ab_test", "thank_you", "files"]].concat();
+                assert!(metadata.keys().all(|key| known.contains(&key.as_str())), "{metadata:?}");
+                LinkContract::from_metadata(metadata).unwrap().unwrap()
+            })
+            .map(|link| (link.kind, link.files.len()))
+            .collect();
+        use FulfilmentKind::*;
+        assert_eq!(kinds, [(Contribution, 0), (Download, 2), (Membership, 0)]);
     }
 
     #[test]
@@ -145,8 +201,20 @@ mod tests {
         };
         check(&[("fulfilment", "donation")], Err(&kinds("donation")));
         check(&[("fulfilment", "")], Err(&kinds("")));
-        let name = "metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60";
-        check(&[("fulfilment", "contribution"), ("thank_you", "../secret")], Err(name));
-        check(&[("fulfilment", "contribution"), ("thank_you", "a\r\nb")], Err(name));
+    }
+
+    #[test]
+    fn a_thank_you_that_cannot_be_a_name_stops_nothing() {
+        let too_long = "a".repeat(61);
+        for typed in ["../secret", "a\r\nb", "hello!", &too_long] {
+            let metadata =
+                [("fulfilment", "download"), ("thank_you", typed)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let link = LinkContract::from_metadata(&metadata.into()).unwrap().unwrap();
+            assert_eq!((link.kind, &link.thank_you), (FulfilmentKind::Download, &None), "{typed}");
+            assert_eq!(
+                link.unusable_thank_you.unwrap().to_string(),
+                "metadata key `thank_you` must be lower-case letters, digits and hyphens, at most 60"
+            );
+        }
     }
 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use toml::value::Date;
 
-use crate::{FulfilmentKind, TemplateName};
+use crate::{Answer, AskedIn, ConsentName, FulfilmentKind, Question, TemplateName};
 
 /// What the business decides: `policy.toml`, compiled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -10,6 +11,8 @@ use crate::{FulfilmentKind, TemplateName};
 pub struct Policy {
     /// Who writes to the customer.
     pub organisation: Organisation,
+    /// How a payment page asks about marketing.
+    pub marketing: MarketingPolicy,
     contribution: KindPolicy,
     download: KindPolicy,
     membership: KindPolicy,
@@ -37,6 +40,63 @@ pub struct KindPolicy {
     pub thank_you: TemplateName,
     /// How long records are kept, in days from the payment.
     pub retention_days: i64,
+    /// What the customer may agree to.
+    #[serde(default)]
+    pub consents: Vec<ConsentPolicy>,
+}
+
+/// How a payment page asks whether the customer wants to be written to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarketingPolicy {
+    fields: Vec<String>,
+    yes: Vec<String>,
+    no: Vec<String>,
+}
+
+/// Something a customer may agree to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentPolicy {
+    /// Its name in the records.
+    pub name: ConsentName,
+    /// The version of the question's wording.
+    pub question: String,
+    /// Where it may be assumed; nowhere without.
+    #[serde(default)]
+    pub soft_opt_in: Option<SoftOptInPolicy>,
+}
+
+/// Where a consent may be assumed of a customer who was told and did not refuse.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoftOptInPolicy {
+    /// The customer's countries: ISO 3166-1 alpha-2.
+    pub countries: Vec<String>,
+    /// The version of the notice on the payment page.
+    pub notice: String,
+    /// When the notice went on the page, as midnight UTC in Unix seconds: nothing is assumed of an earlier customer,
+    /// not even when an old event is replayed.
+    #[serde(deserialize_with = "midnight")]
+    pub since: i64,
+}
+
+fn midnight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Date::deserialize(deserializer).map(unix_seconds)
+}
+
+/// Midnight UTC of a date, by the calendar's own rules.
+fn unix_seconds(date: Date) -> i64 {
+    const DAYS_BEFORE_MONTH: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    /// 1 January 1970, counted in days from 1 January of the year 1, which is day 1.
+    const UNIX_EPOCH: i64 = 719_163;
+    let (year, month) = (i64::from(date.year), usize::from(date.month));
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap_day = i64::from(is_leap && month > 2);
+    let years = year - 1;
+    let days = years * 365 + years / 4 - years / 100 + years / 400;
+    let day = days + DAYS_BEFORE_MONTH[month - 1] + leap_day + i64::from(date.day);
+    (day - UNIX_EPOCH) * 86_400
 }
 
 /// A mistake in `policy.toml`, in a sentence for whoever edited it.
@@ -68,6 +128,7 @@ impl Policy {
         if !policy.organisation.contact.contains('@') {
             return wrong("[organisation] `contact` must be an email address".into());
         }
+        policy.marketing.check()?;
         for kind in FulfilmentKind::ALL {
             let decided = policy.kind(kind);
             if decided.product.trim().is_empty() {
@@ -79,6 +140,7 @@ impl Policy {
             if decided.retention_days < 1 {
                 return wrong(format!("[{kind}] `retention_days` must be at least 1"));
             }
+            decided.check_consents(kind)?;
         }
         Ok(policy)
     }
@@ -99,6 +161,78 @@ impl KindPolicy {
         let name = self.shown_as.get(language).or_else(|| self.shown_as.get("en"));
         name.unwrap_or(&self.product)
     }
+
+    fn check_consents(&self, kind: FulfilmentKind) -> Result<(), PolicyError> {
+        for (i, consent) in self.consents.iter().enumerate() {
+            let ConsentPolicy { name, question, soft_opt_in } = consent;
+            let wrong = |problem: String| Err(PolicyError(format!("[{kind}] consent `{name}`: {problem}")));
+            if self.consents[..i].iter().any(|other| other.name == *name) {
+                return wrong("is there twice; give each consent a name of its own".into());
+            }
+            if question.trim().is_empty() {
+                return wrong("`question` is empty; name the version of the question's wording".into());
+            }
+            let Some(soft_opt_in) = soft_opt_in else { continue };
+            if soft_opt_in.notice.trim().is_empty() {
+                return wrong("`notice` is empty; name the version of the notice customers are shown".into());
+            }
+            if soft_opt_in.countries.is_empty() {
+                return wrong("`soft_opt_in` lists no country; leave it out to assume nothing".into());
+            }
+            for country in &soft_opt_in.countries {
+                if country == "UK" {
+                    return wrong("the United Kingdom is \"GB\", not \"UK\"".into());
+                }
+                if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
+                    return wrong(format!("country \"{country}\" must be two capital letters, like \"GB\""));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MarketingPolicy {
+    /// Whether a question asks about marketing.
+    pub fn asks(&self, question: &Question) -> bool {
+        match &question.asked_in {
+            AskedIn::CustomField(key) => self.fields.iter().any(|field| tidy(field) == tidy(key)),
+            AskedIn::Promotions => true,
+        }
+    }
+
+    /// What an answer means; `None` when the question was left open, which is the same as not asked.
+    pub fn understand(&self, question: &Question) -> Option<Answer> {
+        let answer = tidy(question.answer.as_ref()?.expose());
+        let knows = |words: &[String]| words.iter().any(|word| tidy(word) == answer);
+        let (yes, no) = match question.asked_in {
+            AskedIn::CustomField(_) => (knows(&self.yes), knows(&self.no)),
+            AskedIn::Promotions => (answer == "opt_in", answer == "opt_out"),
+        };
+        Some(match (yes, no) {
+            (true, false) => Answer::Yes,
+            (false, true) => Answer::No,
+            _ => Answer::NotUnderstood,
+        })
+    }
+
+    fn check(&self) -> Result<(), PolicyError> {
+        let wrong = |problem: String| Err(PolicyError(format!("[marketing] {problem}")));
+        for (list, name) in [(&self.fields, "fields"), (&self.yes, "yes"), (&self.no, "no")] {
+            if list.is_empty() || list.iter().any(|word| word.trim().is_empty()) {
+                return wrong(format!("`{name}` must list at least one word, and no empty ones"));
+            }
+        }
+        if let Some(word) = self.yes.iter().find(|yes| self.no.iter().any(|no| tidy(no) == tidy(yes))) {
+            return wrong(format!("\"{word}\" is listed as a yes and as a no; it cannot be both"));
+        }
+        Ok(())
+    }
+}
+
+/// Case and spacing, forgiven.
+fn tidy(typed: &str) -> String {
+    typed.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 #[cfg(test)]
@@ -140,6 +274,105 @@ mod tests {
             "contact = \"our site\"",
             "`contact` must be an email address",
         );
+    }
+
+    #[test]
+    fn a_mistake_about_consents_is_named_where_it_is() {
+        check("consents = [", "consent = [", "unknown field `consent`");
+        check("name = \"supporter_newsletter\"", "name = \"News letter\"", "a consent's name must be");
+        check(
+            "question = \"2025-01\"",
+            "question = \"\"",
+            "[contribution] consent `supporter_newsletter`: `question` is empty",
+        );
+        check(
+            "name = \"supporter_newsletter\", question = \"2025-01\" },\n  { name = \"similar_products\"",
+            "name = \"similar_products\", question = \"2025-01\" },\n  { name = \"similar_products\"",
+            "[membership] consent `similar_products`: is there twice",
+        );
+        let soft_opt_in = "countries = [\"GB\"], notice = \"2025-01\", since = 2025-01-01";
+        for (to, expected) in [
+            ("countries = [\"GB\"], since = 2025-01-01", "missing field `notice`"),
+            ("countries = [\"GB\"], notice = \"1\"", "missing field `since`"),
+            ("countries = [\"GB\"], notice = \" \", since = 2025-01-01", "`notice` is empty"),
+            ("countries = [\"GB\"], notice = \"1\", since = \"May\"", "expected"),
+            ("countries = [\"GB\"], notice = \"1\", since = 2025-13-01", "invalid"),
+            ("countries = [], notice = \"1\", since = 2025-01-01", "`soft_opt_in` lists no country"),
+            ("countries = [\"UK\"], notice = \"1\", since = 2025-01-01", "is \"GB\", not \"UK\""),
+            (
+                "countries = [\"gb\"], notice = \"1\", since = 2025-01-01",
+                "\"gb\" must be two capital letters",
+            ),
+            ("countries = [\"Wales\"], notice = \"1\", since = 2025-01-01", "must be two capital letters"),
+        ] {
+            check(soft_opt_in, to, expected);
+        }
+        check("yes = [\"yes\",", "yes = [\" Non\",", "\" Non\" is listed as a yes and as a no");
+        check("fields = [\"marketing\"]", "fields = []", "[marketing] `fields` must list at least one word");
+        check(
+            "no = [\"no\",",
+            "no = [\"\",",
+            "[marketing] `no` must list at least one word, and no empty ones",
+        );
+        check("[marketing]", "[marketting]", "unknown field `marketting`");
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_utc() {
+        let since = |date: &str| unix_seconds(date.parse::<toml::value::Datetime>().unwrap().date.unwrap());
+        assert_eq!(since("1970-01-01"), 0);
+        assert_eq!(since("2000-02-29"), 951_782_400);
+        assert_eq!(since("2024-12-31"), 1_735_603_200);
+        assert_eq!(since("2026-11-21"), 1_795_219_200);
+        assert_eq!(since("2028-03-01"), 1_835_481_600);
+    }
+
+    fn question(asked_in: AskedIn, answer: Option<&str>) -> Question {
+        let answer = answer.map(|answer| stripe_events::Personal::new(answer.to_owned()));
+        Question { asked_in, words: None, answer }
+    }
+
+    #[test]
+    fn understands_yes_and_no_in_every_language_of_the_mails() {
+        use Answer::{No, NotUnderstood, Yes};
+        let policy = Policy::compiled_in().unwrap();
+        let understood = |asked_in: AskedIn, answer: Option<&str>| {
+            policy.marketing.understand(&question(asked_in, answer))
+        };
+        for (answer, expected) in [
+            ("yes", Yes),
+            ("  YES\u{a0}", Yes),
+            ("Ja", Yes),
+            ("oui", Yes),
+            ("no", No),
+            ("No\n", No),
+            ("NEIN", No),
+            ("Non", No),
+            ("yes but not on Sundays", NotUnderstood),
+            ("yes no", NotUnderstood),
+            ("1", NotUnderstood),
+            ("true", NotUnderstood),
+            ("opt_in", NotUnderstood),
+        ] {
+            let field = AskedIn::CustomField("marketing".to_owned());
+            assert_eq!(understood(field, Some(answer)), Some(expected), "{answer}");
+        }
+        assert_eq!(understood(AskedIn::CustomField("marketing".to_owned()), None), None);
+        assert_eq!(understood(AskedIn::Promotions, Some("opt_in")), Some(Yes));
+        assert_eq!(understood(AskedIn::Promotions, Some("opt_out")), Some(No));
+        assert_eq!(understood(AskedIn::Promotions, Some("yes")), Some(NotUnderstood));
+    }
+
+    #[test]
+    fn only_the_fields_the_policy_names_ask_about_marketing() {
+        let policy = Policy::compiled_in().unwrap();
+        let asks = |key: &str| {
+            let field = question(AskedIn::CustomField(key.to_owned()), Some("yes"));
+            policy.marketing.asks(&field)
+        };
+        assert!(asks("marketing") && asks("Marketing"));
+        assert!(!asks("company") && !asks("marketing2") && !asks(""));
+        assert!(policy.marketing.asks(&question(AskedIn::Promotions, None)));
     }
 
     #[test]

@@ -2,7 +2,7 @@ use stripe_events::{
     CheckoutSession, Event, EventType, Object, PaymentStatus, Personal, SessionMode, SnapshotEvent,
 };
 
-use crate::{AsOf, ContractError, Currency, LinkContract, Money, PaymentId};
+use crate::{AsOf, Attribution, ConsentForm, ContractError, Currency, LinkContract, Money, PaymentId};
 
 /// A checkout session event of ours, read and validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct SessionEvent {
     pub outcome: SessionOutcome,
     /// What the marketer promised on the link.
     pub link: LinkContract,
+    /// Where the sale came from.
+    pub attribution: Attribution,
+    /// What the page asked about marketing, and what was answered.
+    pub consent_form: ConsentForm,
     /// `cs_…`
     pub session_id: String,
     /// When the customer opened the page, in Unix seconds.
@@ -27,6 +31,8 @@ pub struct SessionEvent {
     pub customer_id: Option<String>,
     /// `sub_…`
     pub subscription_id: Option<String>,
+    /// `promo_…`, of the first code that made it cheaper.
+    pub promotion_code_id: Option<String>,
     /// What is booked.
     pub amount: Money,
     /// What the customer saw, when it differs from what is booked.
@@ -83,6 +89,9 @@ pub enum SkipReason {
     /// A `setup` session saves a payment method.
     #[error("a session in setup mode sells nothing")]
     SetupMode,
+    /// A refund or a dispute of a charge that Checkout did not make.
+    #[error("no payment intent, so no Payment Link was paid")]
+    NoPaymentIntent,
 }
 
 impl SkipReason {
@@ -94,6 +103,7 @@ impl SkipReason {
             Self::OtherLivemode => "other_livemode",
             Self::AnotherBusiness => "another_business",
             Self::SetupMode => "setup_mode",
+            Self::NoPaymentIntent => "no_payment_intent",
         }
     }
 }
@@ -206,11 +216,14 @@ impl SessionEvent {
             occurred_at: event.created,
             outcome,
             link,
+            attribution: Attribution::read(&session.metadata, session.client_reference_id.as_ref()),
+            consent_form: ConsentForm::of(event, session),
             session_id: session.id.clone(),
             opened_at: session.created,
             payment_link_id: session.payment_link.clone(),
             customer_id: session.customer.clone(),
             subscription_id: session.subscription.clone(),
+            promotion_code_id: session.discounts.iter().find_map(|discount| discount.promotion_code.clone()),
             amount,
             presentment,
             email: customer.email,

@@ -67,7 +67,7 @@ impl SupporterRow {
             status: contribution.status(),
             paid_at: contribution.paid_at,
             term_ends_at: None,
-            expires_at: contribution.expires_at(policy)?,
+            expires_at: contribution.retained_until(policy)?,
         })
     }
 }

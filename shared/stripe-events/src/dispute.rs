@@ -42,5 +42,11 @@ open_enum! {
         Won = "won",
         /// Decided against us.
         Lost = "lost",
+        /// Stopped before it began.
+        Prevented = "prevented",
+        /// Decided against us, and an appeal wants evidence.
+        AppealNeedsResponse = "appeal_needs_response",
+        /// Decided against us, and the appeal is being looked at.
+        AppealUnderReview = "appeal_under_review",
     }
 }

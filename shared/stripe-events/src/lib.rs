@@ -16,7 +16,8 @@ pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent,
 pub use personal::Personal;
 pub use refund::{Refund, RefundStatus};
 pub use session::{
-    Address, CheckoutSession, CurrencyConversion, CustomerDetails, PaymentStatus, PresentmentDetails,
+    Address, CheckoutSession, Consent, CurrencyConversion, CustomField, CustomFieldAnswer, CustomFieldLabel,
+    CustomText, CustomTextMessage, CustomerDetails, Discount, PaymentStatus, PresentmentDetails, Promotions,
     SessionMode,
 };
 pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};

@@ -51,9 +51,33 @@ pub struct CheckoutSession {
     /// Copied from the Payment Link.
     #[serde(default, deserialize_with = "wire::metadata")]
     pub metadata: BTreeMap<String, String>,
+    /// What the site hung on the link's address for this one visit, up to 200 of `[A-Za-z0-9_-]`. Other tools put
+    /// their user's name here, so it is treated as personal.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub client_reference_id: Option<Personal<String>>,
+    /// What the page asked beyond Stripe's own questions. Missing in renderings of 2022.
+    #[serde(default, deserialize_with = "wire::list")]
+    pub custom_fields: Vec<CustomField>,
+    /// The marketer's own words on the page.
+    #[serde(default)]
+    pub custom_text: Option<CustomText>,
+    /// What the customer agreed to in Stripe's own boxes.
+    #[serde(default)]
+    pub consent: Option<Consent>,
+    /// What made it cheaper. Null in setup mode.
+    #[serde(default, deserialize_with = "wire::list")]
+    pub discounts: Vec<Discount>,
     /// `auto`, a language tag, or null: the language of the page, not a promise about the customer.
     #[serde(default, deserialize_with = "wire::text")]
     pub locale: Option<String>,
+}
+
+/// A discount on a session.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Discount {
+    /// `promo_…`, when the customer typed a code or the link carried one; a coupon alone has none.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub promotion_code: Option<String>,
 }
 
 open_enum! {
@@ -130,4 +154,77 @@ pub struct Address {
     /// ZIP or postal code.
     #[serde(default, deserialize_with = "wire::personal_text")]
     pub postal_code: Option<Personal<String>>,
+}
+
+/// A question of the marketer's on the payment page, and the customer's answer.
+///
+/// <https://docs.stripe.com/payments/checkout/custom-fields>
+#[derive(Debug, Clone, Deserialize)]
+pub struct CustomField {
+    /// The field's name, letters and digits.
+    #[serde(default)]
+    pub key: String,
+    /// What the page calls it.
+    #[serde(default)]
+    pub label: Option<CustomFieldLabel>,
+    /// The answer of a dropdown: the value of the chosen option, not the words the customer saw.
+    #[serde(default)]
+    pub dropdown: Option<CustomFieldAnswer>,
+    /// The answer of a text field.
+    #[serde(default)]
+    pub text: Option<CustomFieldAnswer>,
+    /// The answer of a number field, as text.
+    #[serde(default)]
+    pub numeric: Option<CustomFieldAnswer>,
+}
+
+/// What the page calls a custom field.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CustomFieldLabel {
+    /// The marketer's words.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub custom: Option<String>,
+}
+
+/// An answer to a custom field.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CustomFieldAnswer {
+    /// Null when the customer left an optional field empty. Whatever else a person typed.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub value: Option<Personal<String>>,
+}
+
+/// The marketer's own words on the payment page.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CustomText {
+    /// Beside the button that pays.
+    #[serde(default)]
+    pub submit: Option<CustomTextMessage>,
+}
+
+/// A text on the payment page.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CustomTextMessage {
+    /// Markdown, as the marketer typed it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub message: Option<String>,
+}
+
+/// What the customer agreed to in Stripe's own boxes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Consent {
+    /// Whether promotional mail is welcome. Null when it was not asked; Stripe asks customers in the US only, and
+    /// only for merchants in the US.
+    #[serde(default)]
+    pub promotions: Option<Promotions>,
+}
+
+open_enum! {
+    /// The answer to Stripe's own question whether promotional mail is welcome.
+    Promotions {
+        /// Yes.
+        OptIn = "opt_in",
+        /// No.
+        OptOut = "opt_out",
+    }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stripe_events::{
-    CheckoutSession, Delivered, DisputeStatus, Door, Event, Object, PaymentStatus, RefundStatus, SessionMode,
+    CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Door, Event, Object, PaymentStatus,
+    Promotions, RefundStatus, SessionMode,
 };
 
 fn folder(path: &str) -> PathBuf {
@@ -88,6 +89,31 @@ fn reads_a_paid_session() {
     let customer = session.customer_details.unwrap();
     assert_eq!(customer.email.unwrap().expose(), "ada@example.org");
     assert_eq!(customer.address.unwrap().country.as_deref(), Some("GB"));
+}
+
+#[test]
+fn reads_what_the_page_asked_and_what_the_customer_answered() {
+    let session = session("session_custom_fields.json");
+    let [marketing, heard_of_us, age] = &session.custom_fields[..] else { panic!() };
+    assert_eq!(marketing.key, "marketing");
+    let label = marketing.label.as_ref().and_then(|label| label.custom.as_deref());
+    assert_eq!(label, Some("May we write to you about similar guides?"));
+    let answer = |answer: &Option<CustomFieldAnswer>| answer.as_ref()?.value.clone();
+    assert_eq!(answer(&marketing.dropdown).unwrap().expose(), "no");
+    assert!(marketing.text.is_none());
+    assert_eq!(answer(&heard_of_us.text).unwrap().expose(), "from Jonas, jonas@example.org");
+    assert_eq!(answer(&age.numeric), None);
+    assert_eq!(session.consent.unwrap().promotions, Some(Promotions::OptOut));
+    let notice = session.custom_text.unwrap().submit.unwrap().message.unwrap();
+    assert!(notice.starts_with("We write to you about similar guides."));
+}
+
+#[test]
+fn a_page_that_asked_nothing_asked_nothing() {
+    for fixture in ["session_completed_paid.json", "session_2020_sparse.json"] {
+        let session = session(fixture);
+        assert!(session.custom_fields.is_empty() && session.consent.is_none(), "{fixture}");
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -41,9 +42,16 @@ pub struct Delivery {
     pub event: Event,
     owner: String,
     lease_until: i64,
+    noted: RefCell<BTreeMap<&'static str, u32>>,
 }
 
 impl Delivery {
+    /// Counts, under a metric of its own, something that did not keep the task from its effect but that somebody
+    /// should hear of.
+    pub fn note(&self, metric: &'static str) {
+        *self.noted.borrow_mut().entry(metric).or_default() += 1;
+    }
+
     /// Who acts on this delivery, for claims in the ledger.
     pub fn executor(&self) -> Executor<'_> {
         Executor { owner: &self.owner, lease_until: self.lease_until, event_id: self.event.id() }
@@ -98,8 +106,11 @@ pub async fn handle_batch<T: Task, Q: Queue>(
     .await;
     let mut tally = Tally::default();
     let mut failures = Vec::new();
-    for (handled, duration_ms) in handled.into_iter().flatten() {
+    for (handled, duration_ms, noted) in handled.into_iter().flatten() {
         tally.durations_ms.push(duration_ms);
+        for (metric, count) in noted {
+            *tally.noted.entry(metric).or_default() += count;
+        }
         match handled {
             Handled::Ended(Outcome::Done) => tally.done += 1,
             Handled::Ended(Outcome::Skipped(reason)) => *tally.skipped.entry(reason).or_default() += 1,
@@ -137,6 +148,7 @@ impl Message {
             event: delivered.event,
             owner: format!("{}/{id}", invocation.request_id),
             lease_until: invocation.deadline_ms.saturating_add(LEASE_MARGIN_MS),
+            noted: RefCell::default(),
         });
         Self {
             id,
@@ -171,10 +183,11 @@ struct Shell<'a, T, Q, C> {
 
 impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
     /// Handles one message and logs once what became of it.
-    async fn handle(&self, message: Message) -> (Handled, i64) {
+    async fn handle(&self, message: Message) -> (Handled, i64, BTreeMap<&'static str, u32>) {
         let started_ms = self.clock.now_ms();
         let result = self.attempt(&message).await;
         let duration_ms = self.clock.now_ms().saturating_sub(started_ms);
+        let noted = message.delivery.as_ref().map(|delivery| delivery.noted.take()).unwrap_or_default();
         let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
             |_| ("", "", String::new()),
             |delivery| {
@@ -209,12 +222,12 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
                     }
                 }
                 match class {
-                    FailureClass::Permanent => self.park(message, reason).await,
+                    FailureClass::Permanent => self.park(message, reason, &cause).await,
                     FailureClass::Retryable => self.send_back(message).await,
                 }
             }
         };
-        (handled, duration_ms)
+        (handled, duration_ms, noted)
     }
 
     async fn attempt(&self, message: &Message) -> Result<Outcome, Failure> {
@@ -250,8 +263,8 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
     }
 
     /// To the DLQ with its reason; if that fails, back to the queue, so that nothing is lost.
-    async fn park(&self, message: Message, reason: &'static str) -> Handled {
-        match self.queue.dead_letter(&message.body, self.name, reason).await {
+    async fn park(&self, message: Message, reason: &'static str, cause: &str) -> Handled {
+        match self.queue.dead_letter(&message.body, self.name, reason, cause).await {
             Ok(()) => Handled::Parked,
             Err(error) => {
                 warn!(message.id = message.id, "not parked, goes back instead: {}", cause_chain(&error));

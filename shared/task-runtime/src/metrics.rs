@@ -28,6 +28,8 @@ pub struct Tally {
     pub parked: u32,
     /// May or may not have been done.
     pub unknown: u32,
+    /// What the task noted on the way, by metric.
+    pub noted: BTreeMap<&'static str, u32>,
     /// How long each message took, in milliseconds.
     pub durations_ms: Vec<i64>,
 }
@@ -43,7 +45,7 @@ impl Tally {
     pub fn write(&self, context: &MetricsContext, now_ms: i64, out: &mut impl Write) -> io::Result<()> {
         let skipped: u32 = self.skipped.values().sum();
         let handled = self.done + skipped + self.retried + self.parked + self.unknown;
-        let values = [
+        let mut values = vec![
             ("Handled", json!(handled)),
             ("Done", json!(self.done)),
             ("Skipped", json!(skipped)),
@@ -52,6 +54,7 @@ impl Tally {
             ("Unknown", json!(self.unknown)),
             ("Duration", json!(self.durations_ms)),
         ];
+        values.extend(self.noted.iter().map(|(metric, count)| (*metric, json!(count))));
         write_line(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)?;
         for (reason, count) in &self.skipped {
             let dimensions = [("Stage", context.stage.as_str()), ("Task", context.task), ("Reason", reason)];
@@ -113,6 +116,7 @@ mod tests {
             retried: 1,
             parked: 1,
             unknown: 1,
+            noted: [("BrokenWording", 1)].into(),
             durations_ms: vec![12, 30, 4, 9, 8, 7],
         };
         let mut out = Vec::new();

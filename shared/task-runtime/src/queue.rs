@@ -9,12 +9,13 @@ pub trait Queue {
     /// Keeps a message away from now on for this long.
     fn delay(&self, receipt_handle: &str, delay: Duration) -> impl Future<Output = Result<(), QueueError>>;
 
-    /// Puts a body into the DLQ, with why as attributes.
+    /// Puts a body into the DLQ, with why as attributes: `reason` in a short word, `cause` in sentences.
     fn dead_letter(
         &self,
         body: &str,
         task: &str,
         reason: &str,
+        cause: &str,
     ) -> impl Future<Output = Result<(), QueueError>>;
 }
 
@@ -57,9 +58,11 @@ impl Queue for SqsQueue {
             .map_err(|error| QueueError { operation: "ChangeMessageVisibility", source: error.into() })
     }
 
-    async fn dead_letter(&self, body: &str, task: &str, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(&self, body: &str, task: &str, reason: &str, cause: &str) -> Result<(), QueueError> {
         let text =
             |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+        // A cause may quote what a marketer typed, and SQS refuses a message with control characters in it.
+        let cause: String = cause.chars().filter(|c| !c.is_control()).collect();
         let failed = |source| QueueError { operation: "SendMessage", source };
         self.client
             .send_message()
@@ -67,6 +70,7 @@ impl Queue for SqsQueue {
             .message_body(body)
             .message_attributes("task", text(task).map_err(|error| failed(error.into()))?)
             .message_attributes("reason", text(reason).map_err(|error| failed(error.into()))?)
+            .message_attributes("cause", text(&cause).map_err(|error| failed(error.into()))?)
             .send()
             .await
             .map(drop)

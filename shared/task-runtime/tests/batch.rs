@@ -45,6 +45,10 @@ impl Task for Obedient {
             "park" => Err(ToldTo(FailureClass::Permanent)),
             "panic" => panic!("ada@example.org"),
             "hang" => std::future::pending().await,
+            "note" => {
+                delivery.note("Noted");
+                Err(ToldTo(FailureClass::Retryable))
+            }
             _ => {
                 // Gives every other payment's messages a chance to overtake.
                 tokio::task::yield_now().await;
@@ -94,6 +98,13 @@ async fn every_message_meets_its_own_fate() {
     let delayed = queue.delayed.borrow();
     assert_eq!(delayed.len(), 2);
     assert!(delayed.iter().all(|(_, delay)| (24..=36).contains(&delay.as_secs())), "{delayed:?}");
+}
+
+#[tokio::test]
+async fn what_a_task_notes_is_counted_whatever_becomes_of_the_message() {
+    let queue = InMemoryQueue::default();
+    let (_, tally, _) = handle(&[body("note"), body("a"), body("note")], &queue).await;
+    assert_eq!((tally.noted, tally.retried), ([("Noted", 2)].into(), 2));
 }
 
 /// Otherwise Lambda would end the function, and the whole batch would come back.

@@ -15,7 +15,14 @@ use task_runtime::{Environment, sdk_config};
 #[derive(Debug)]
 pub struct Endpoint {
     url: String,
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+#[derive(Debug)]
+struct Request {
+    /// `GET /path?query`
+    line: String,
+    body: String,
 }
 
 /// What a request is answered with.
@@ -41,7 +48,7 @@ impl Endpoint {
     pub fn start(script: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
         let seen = Arc::clone(&requests);
         let mut script: Vec<_> = script.into_iter().collect();
         script.reverse();
@@ -49,10 +56,10 @@ impl Endpoint {
             let mut silent = Vec::new();
             for connection in listener.incoming() {
                 let mut connection = connection.unwrap();
-                let Some(body) = read_body(&mut connection) else {
+                let Some(request) = read_request(&mut connection) else {
                     continue;
                 };
-                seen.lock().unwrap().push(body);
+                seen.lock().unwrap().push(request);
                 match script.pop() {
                     Some(Reply::Answer(status, body)) => {
                         let head = format!(
@@ -95,12 +102,17 @@ impl Endpoint {
     /// The bodies of all requests, as JSON.
     pub fn bodies(&self) -> Vec<Value> {
         let requests = self.requests.lock().unwrap();
-        requests.iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+        requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect()
+    }
+
+    /// What all requests asked for: `GET /path?query`.
+    pub fn lines(&self) -> Vec<String> {
+        self.requests.lock().unwrap().iter().map(|request| request.line.clone()).collect()
     }
 }
 
-/// The body of the one request on a connection; `None` when the connection ends early.
-fn read_body(connection: &mut TcpStream) -> Option<String> {
+/// The one request on a connection; `None` when the connection ends early.
+fn read_request(connection: &mut TcpStream) -> Option<Request> {
     let mut received = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -112,7 +124,9 @@ fn read_body(connection: &mut TcpStream) -> Option<String> {
             let length =
                 length.map_or(0, |header| std::str::from_utf8(header.value).unwrap().parse().unwrap());
             if received.len() >= head + length {
-                return Some(String::from_utf8(received[head..head + length].to_vec()).unwrap());
+                let line = format!("{} {}", request.method.unwrap(), request.path.unwrap());
+                let body = String::from_utf8(received[head..head + length].to_vec()).unwrap();
+                return Some(Request { line, body });
             }
         }
         match connection.read(&mut buffer).ok()? {

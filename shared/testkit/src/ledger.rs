@@ -20,6 +20,17 @@ impl InMemoryEffects {
         self.0.borrow().get(key).map(|row| row.state.clone())
     }
 
+    /// A whole row.
+    pub fn row(&self, key: &EffectKey) -> Option<EffectRow> {
+        self.0.borrow().get(key).cloned()
+    }
+
+    /// Puts a whole row there, as history would have.
+    pub fn put_row(&self, payment_id: &PaymentId, row: EffectRow) {
+        let key = EffectKey { payment_id: payment_id.clone(), effect: row.effect.clone() };
+        self.0.borrow_mut().insert(key, row);
+    }
+
     /// Puts an effect somewhere, as history would have.
     pub fn put(&self, key: &EffectKey, state: EffectState) {
         let last_claim = match &state {
@@ -30,8 +41,8 @@ impl InMemoryEffects {
             | EffectState::Parked { .. }
             | EffectState::Unknown { .. } => None,
         };
-        let row = EffectRow { effect: key.effect.clone(), state, last_claim };
-        self.0.borrow_mut().insert(key.clone(), row);
+        let row = EffectRow { last_claim, ..EffectRow::new(key.effect.clone(), state) };
+        self.put_row(&key.payment_id, row);
     }
 }
 
@@ -56,6 +67,7 @@ impl EffectStore for InMemoryEffects {
             return Ok(Err(row.clone()));
         }
         let attempt = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt) + 1;
+        let moved = row.and_then(|row| row.moved);
         let claim = Claim { owner: executor.owner.to_owned(), attempt, lease_until: executor.lease_until };
         rows.insert(
             key.clone(),
@@ -63,6 +75,8 @@ impl EffectStore for InMemoryEffects {
                 effect: key.effect.clone(),
                 last_claim: Some((claim.owner.clone(), attempt)),
                 state: EffectState::Claimed(claim.clone()),
+                moved,
+                expires_at: None,
             },
         );
         Ok(Ok(claim))
@@ -113,12 +127,19 @@ impl EffectStore for InMemoryEffects {
         if !movable {
             return Ok(Err(Refused));
         }
-        let state = match set_aside {
-            SetAside::Skipped(reason) => EffectState::Skipped { reason: reason.to_owned() },
-            SetAside::Parked(reason) => EffectState::Parked { reason: reason.to_owned() },
+        let row = row.cloned().unwrap_or_else(|| EffectRow::new(key.effect.clone(), EffectState::Done));
+        let reason = set_aside.reason().to_owned();
+        let row = match set_aside {
+            SetAside::Skipped(_) => EffectRow { state: EffectState::Skipped { reason }, ..row },
+            SetAside::Parked(_) => EffectRow { state: EffectState::Parked { reason }, ..row },
+            SetAside::Waiting { moved, expires_at, .. } => EffectRow {
+                state: EffectState::Retry { reason },
+                moved: Some(moved),
+                expires_at: Some(expires_at),
+                ..row
+            },
         };
-        let last_claim = row.and_then(|row| row.last_claim.clone());
-        rows.insert(key.clone(), EffectRow { effect: key.effect.clone(), state, last_claim });
+        rows.insert(key.clone(), row);
         Ok(Ok(()))
     }
 

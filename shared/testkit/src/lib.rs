@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
+pub mod acquisition;
 pub mod aws;
 pub mod clock;
 pub mod ledger;

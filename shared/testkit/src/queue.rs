@@ -13,6 +13,8 @@ use task_runtime::{Queue, QueueError};
 pub struct InMemoryQueue {
     /// Bodies in the DLQ, with their reasons.
     pub dead_letters: Rc<RefCell<Vec<(String, String)>>>,
+    /// Why, in sentences, for each body in the DLQ.
+    pub causes: Rc<RefCell<Vec<String>>>,
     /// Receipt handles that were delayed, and for how long.
     pub delayed: Rc<RefCell<Vec<(String, Duration)>>>,
     /// Makes every call fail.
@@ -32,9 +34,16 @@ impl Queue for InMemoryQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, body: &str, _task: &str, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(
+        &self,
+        body: &str,
+        _task: &str,
+        reason: &str,
+        cause: &str,
+    ) -> Result<(), QueueError> {
         self.answer("SendMessage")?;
         self.dead_letters.borrow_mut().push((body.to_owned(), reason.to_owned()));
+        self.causes.borrow_mut().push(cause.to_owned());
         Ok(())
     }
 }

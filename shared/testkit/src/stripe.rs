@@ -1,5 +1,7 @@
 //! Stripe events, made from the recorded shapes in `fixtures/`.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use stripe_events::SigningSecret;
 
@@ -79,6 +81,13 @@ impl SessionEvent {
         self.session("metadata", metadata)
     }
 
+    /// What the site told of this visit, as the `client_reference_id` it builds.
+    #[must_use]
+    pub fn visit(self, visit: &Value) -> Self {
+        let reference = format!("al1-{}", BASE64_URL_SAFE_NO_PAD.encode(visit.to_string()));
+        self.session("client_reference_id", json!(reference))
+    }
+
     /// What is booked.
     #[must_use]
     pub fn amount(self, minor: i64, currency: &str) -> Self {
@@ -95,6 +104,31 @@ impl SessionEvent {
     #[must_use]
     pub fn email(self, email: &str) -> Self {
         self.set("/data/object/customer_details/email", json!(email))
+    }
+
+    /// Where they live.
+    #[must_use]
+    pub fn country(self, code: &str) -> Self {
+        self.set("/data/object/customer_details/address/country", json!(code))
+    }
+
+    /// The page asks whether the customer wants to be written to; `None` leaves the question open.
+    #[must_use]
+    pub fn marketing(self, answer: Option<&str>) -> Self {
+        let options = [("Yes, please", "yes"), ("No, thank you", "no")];
+        let options = options.map(|(label, value)| json!({ "label": label, "value": value }));
+        let field = json!({
+            "key": "marketing", "type": "dropdown", "optional": true,
+            "label": { "type": "custom", "custom": "May we write to you?" },
+            "dropdown": { "default_value": null, "options": options, "value": answer }
+        });
+        self.session("custom_fields", json!([field]))
+    }
+
+    /// What the customer chose in Stripe's own box: `opt_in` or `opt_out`.
+    #[must_use]
+    pub fn promotions(self, answer: &str) -> Self {
+        self.session("consent", json!({ "promotions": answer, "terms_of_service": null }))
     }
 
     /// The language of the payment page.
@@ -123,6 +157,83 @@ impl SessionEvent {
     pub fn payment_id(&self) -> &str {
         let session = &self.json["data"]["object"];
         session["payment_intent"].as_str().or_else(|| session["id"].as_str()).unwrap()
+    }
+
+    /// The event, as Stripe sends it.
+    pub fn to_json(&self) -> Value {
+        self.json.clone()
+    }
+}
+
+/// An event about a refund or a dispute, under construction. Neither carries our marker.
+#[derive(Debug, Clone)]
+pub struct CorrectionEvent {
+    json: Value,
+}
+
+const REFUND: &str = include_str!("../fixtures/refund_created.json");
+const DISPUTE: &str = include_str!("../fixtures/dispute_closed_inquiry.json");
+
+impl CorrectionEvent {
+    /// A refund of £5.00 of the payment called `payment`, which the customer has. `what` is `created`, `updated` or
+    /// `failed`.
+    pub fn refund(payment: &str, refund_id: &str, what: &str) -> Self {
+        let status = if what == "failed" { "failed" } else { "succeeded" };
+        Self::new(REFUND, &format!("refund.{what}"), payment, refund_id).status(status)
+    }
+
+    /// A dispute over the £12.50 of the payment called `payment`, with an answer to be given. `what` is `created`,
+    /// `funds_withdrawn`, `funds_reinstated` or `closed`.
+    pub fn dispute(payment: &str, dispute_id: &str, what: &str) -> Self {
+        Self::new(DISPUTE, &format!("charge.dispute.{what}"), payment, dispute_id).status("needs_response")
+    }
+
+    fn new(fixture: &str, event_type: &str, payment: &str, id: &str) -> Self {
+        let mut json: Value = serde_json::from_str(fixture).unwrap();
+        let what = event_type.rsplit('.').next().unwrap();
+        json["id"] = json!(format!("evt_{id}_{what}"));
+        json["type"] = json!(event_type);
+        Self { json }.object("id", json!(id)).object("payment_intent", json!(format!("pi_{payment}")))
+    }
+
+    /// Another event id: Stripe sometimes tells of one change twice.
+    #[must_use]
+    pub fn event_id(mut self, id: &str) -> Self {
+        self.json["id"] = json!(id);
+        self
+    }
+
+    /// When it happened, in Unix seconds.
+    #[must_use]
+    pub fn at(mut self, unix_seconds: i64) -> Self {
+        self.json["created"] = json!(unix_seconds);
+        self
+    }
+
+    /// Real money.
+    #[must_use]
+    pub fn livemode(mut self) -> Self {
+        self.json["livemode"] = json!(true);
+        self
+    }
+
+    /// Where the refund or the dispute stands.
+    #[must_use]
+    pub fn status(self, status: &str) -> Self {
+        self.object("status", json!(status))
+    }
+
+    /// How much it is about.
+    #[must_use]
+    pub fn amount(self, minor: i64, currency: &str) -> Self {
+        self.object("amount", json!(minor)).object("currency", json!(currency))
+    }
+
+    /// Any field of the refund or the dispute.
+    #[must_use]
+    pub fn object(mut self, field: &str, value: Value) -> Self {
+        self.json["data"]["object"][field] = value;
+        self
     }
 
     /// The event, as Stripe sends it.

@@ -1,10 +1,11 @@
 //! What goes over the wire to DynamoDB, and what its answers mean.
 
-use fulfilment::{Policy, SessionEvent, SupporterId, SupporterRow};
+use effect_ledger::{Effect, MovedMoney};
+use fulfilment::{DisputeEvent, Policy, RefundEvent, SessionEvent, SupporterId, SupporterRow};
 use serde_json::{Value, json};
 use stripe_events::Event;
 use testkit::aws::{Endpoint, Reply};
-use testkit::stripe::SessionEvent as StripeEvent;
+use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 
 use super::*;
 
@@ -24,7 +25,13 @@ fn records(dynamodb: &Endpoint) -> DynamoDbRecords {
 fn contribution() -> (SessionEvent, Contribution) {
     let event = Event::from_value(StripeEvent::paid().to_json()).unwrap();
     let event = SessionEvent::read(&event, false).unwrap();
-    let contribution = Contribution::new(event.payment_id.clone()).with_session_event(&event, &NAMESPACE);
+    let read = |json| Event::from_value(json).unwrap();
+    let refund = read(CorrectionEvent::refund("Example", "re_1", "created").to_json());
+    let dispute = read(CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").to_json());
+    let contribution = Contribution::new(event.payment_id.clone())
+        .with_event(&RefundEvent::read(&refund, false).unwrap().into(), &NAMESPACE)
+        .with_event(&DisputeEvent::read(&dispute, false).unwrap().into(), &NAMESPACE)
+        .with_session_event(&event, &NAMESPACE);
     (event, contribution)
 }
 
@@ -33,14 +40,28 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
     let dynamodb = Endpoint::start(std::iter::repeat_n(reply, 4));
     let policy = Policy::compiled_in().unwrap();
     let (event, contribution) = contribution();
+    let refunded = contribution.refunds["re_1"].returned();
     let change = Change {
         revision,
         supporter: SupporterRow::of(&contribution, &policy),
         left_supporter: revision.map(|_| SupporterId::of_email(&NAMESPACE, "earlier@example.org")),
-        expires_at: contribution.expires_at(&policy),
+        expires_at: contribution.expires_at(&policy, 1_795_000_000),
         contribution,
-        effect: effect_ledger::Effect::contribution(event.outcome),
-        event_id: "evt_1",
+        notes: vec![
+            Note {
+                effect: Effect::contribution(event.outcome),
+                event_id: "evt_1".to_owned(),
+                moved: None,
+                expires_at: None,
+            },
+            // A refund that waited for this payment.
+            Note {
+                effect: Effect::contribution_refund("re_1"),
+                event_id: "evt_re_1_created".to_owned(),
+                moved: Some(MovedMoney { amount: refunded, occurred_at: 1_795_000_600 }),
+                expires_at: None,
+            },
+        ],
         now: 1_795_000_000_000,
     };
     let saved = records(&dynamodb).save(change).await;

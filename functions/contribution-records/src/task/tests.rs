@@ -1,13 +1,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::EffectState;
+use effect_ledger::{EffectRow, EffectState};
 use fulfilment::{ContributionStatus, PaymentId, SupporterId};
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
 use testkit::queue::{InMemoryQueue, batch, envelope};
-use testkit::stripe::SessionEvent as StripeEvent;
+use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 
 use super::*;
 use crate::records::Revision;
@@ -16,8 +16,9 @@ use crate::records::Revision;
 #[derive(Default)]
 struct InMemoryRecords {
     contributions: RefCell<BTreeMap<PaymentId, Stored>>,
+    expires_at: RefCell<BTreeMap<PaymentId, i64>>,
     supporters: RefCell<BTreeMap<(SupporterId, PaymentId), SupporterRow>>,
-    effects: RefCell<BTreeMap<EffectKey, EffectState>>,
+    effects: RefCell<BTreeMap<EffectKey, EffectRow>>,
     /// Changes the record before each save, as another executor would.
     meddler: RefCell<Vec<fulfilment::SessionEvent>>,
     saves: RefCell<u32>,
@@ -50,6 +51,7 @@ impl Records for InMemoryRecords {
             return Ok(Saved::Outdated(current.map(Box::new)));
         }
         self.put(change.contribution);
+        self.expires_at.borrow_mut().insert(payment_id.clone(), change.expires_at);
         let mut supporters = self.supporters.borrow_mut();
         if let Some(left) = change.left_supporter {
             supporters.remove(&(left, payment_id.clone()));
@@ -57,8 +59,10 @@ impl Records for InMemoryRecords {
         if let Some(row) = change.supporter {
             supporters.insert((row.supporter_id.clone(), payment_id.clone()), row);
         }
-        let key = EffectKey { payment_id, effect: change.effect };
-        self.effects.borrow_mut().insert(key, EffectState::Done);
+        for Note { effect, moved, expires_at, .. } in change.notes {
+            let row = EffectRow { moved, expires_at, ..EffectRow::new(effect.clone(), EffectState::Done) };
+            self.effects.borrow_mut().insert(EffectKey { payment_id: payment_id.clone(), effect }, row);
+        }
         Ok(Saved::Written)
     }
 
@@ -71,7 +75,8 @@ impl Records for InMemoryRecords {
     ) -> Result<(), RecordsError> {
         let SetAside::Parked(reason) = set_aside else { panic!("records are never skipped") };
         let parked = EffectState::Parked { reason: reason.to_owned() };
-        self.effects.borrow_mut().entry(key.clone()).or_insert(parked);
+        let row = EffectRow::new(key.effect.clone(), parked);
+        self.effects.borrow_mut().entry(key.clone()).or_insert(row);
         Ok(())
     }
 }
@@ -109,9 +114,26 @@ fn rows(task: &ContributionRecords<InMemoryRecords, ManualClock>) -> Value {
     let effects = task.records.effects.borrow();
     json!({
         "contributions": contributions.values().map(|stored| json!(stored.contribution)).collect::<Vec<_>>(),
+        "expires_at": task.records.expires_at.borrow().values().collect::<Vec<_>>(),
         "supporters": supporters.values().map(|row| json!(row)).collect::<Vec<_>>(),
-        "effects": effects.iter().map(|(key, state)| format!("{} {}", key.effect, state.name())).collect::<Vec<_>>(),
+        "effects": effects.values().map(told).collect::<Vec<_>>(),
     })
+}
+
+/// A ledger row in one line.
+fn told(row: &EffectRow) -> String {
+    let mut line = format!("{} {}", row.effect, row.state.name());
+    if let Some(moved) = row.moved {
+        line += &format!(" {} {}", moved.amount.decimal_text(), moved.amount.currency());
+    }
+    if row.expires_at.is_some() {
+        line += " for a week";
+    }
+    line
+}
+
+fn status(task: &ContributionRecords<InMemoryRecords, ManualClock>) -> ContributionStatus {
+    task.records.contributions.borrow()[&PaymentId::new("pi_Example")].contribution.status()
 }
 
 #[tokio::test]
@@ -132,16 +154,40 @@ async fn a_payment_becomes_a_contribution_a_supporter_row_and_a_ledger_row() {
 
 #[tokio::test]
 async fn any_order_and_any_duplication_leave_the_same_rows() {
-    let history = [
+    check_every_order(&[
         StripeEvent::unpaid().at(100).to_json(),
         StripeEvent::async_failed().at(200).email("other@example.org").to_json(),
         StripeEvent::async_succeeded().at(300).to_json(),
         // Two events for one change, in the same second.
         StripeEvent::async_succeeded().at(300).event_id("evt_twin").to_json(),
-    ];
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn refunds_and_disputes_leave_the_same_rows_before_after_and_between_their_payment() {
+    check_every_order(&[
+        StripeEvent::paid().at(100).to_json(),
+        CorrectionEvent::refund("Example", "re_1", "created").at(200).to_json(),
+        CorrectionEvent::refund("Example", "re_1", "failed").at(200).to_json(),
+        CorrectionEvent::refund("Example", "re_2", "created").status("pending").at(300).to_json(),
+    ])
+    .await;
+    check_every_order(&[
+        StripeEvent::paid().at(100).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "created").at(200).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").at(200).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "closed").status("lost").at(200).to_json(),
+        CorrectionEvent::refund("Example", "re_1", "created").at(300).to_json(),
+    ])
+    .await;
+}
+
+/// Every order of a payment's events, each told twice, must leave the rows that their own order leaves.
+async fn check_every_order(history: &[Value]) {
     let expected = {
         let task = task();
-        deliver(&task, &history).await;
+        deliver(&task, history).await;
         rows(&task)
     };
     assert_eq!(expected["supporters"].as_array().unwrap().len(), 1, "{expected}");
@@ -215,6 +261,9 @@ async fn a_broken_link_contract_is_parked_under_the_effect_it_should_have_had() 
     let (tally, queue) = deliver(&task, &[broken]).await;
     assert_eq!(tally.parked, 1);
     assert_eq!(queue.dead_letters.borrow()[0].1, "broken_link_contract");
+    let names_key_and_values =
+        "metadata key `fulfilment` is \"donation\"; it must be contribution, download or membership";
+    assert!(queue.causes.borrow()[0].ends_with(names_key_and_values), "{:?}", queue.causes.borrow());
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid parked"]));
     // Mended and redriven, it is done like any other.
     let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
@@ -229,4 +278,118 @@ async fn others_sessions_leave_nothing() {
     let (tally, _) = deliver(&task, &events).await;
     assert_eq!(tally.skipped, [("another_business", 1), ("other_livemode", 1)].into());
     assert_eq!(rows(&task)["contributions"], json!([]));
+}
+
+#[tokio::test]
+async fn status_and_supporter_row_follow_refunds() {
+    let task = task();
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    for (refund, expected, note) in [
+        (
+            CorrectionEvent::refund("Example", "re_1", "created"),
+            ContributionStatus::PartRefunded,
+            "contribution#refund#re_1 done 5.00 gbp",
+        ),
+        (
+            CorrectionEvent::refund("Example", "re_2", "created").amount(750, "gbp").status("pending"),
+            ContributionStatus::Refunded,
+            "contribution#refund#re_2 done 7.50 gbp",
+        ),
+        (
+            CorrectionEvent::refund("Example", "re_2", "failed").amount(750, "gbp"),
+            ContributionStatus::PartRefunded,
+            "contribution#refund#re_2 done 0.00 gbp",
+        ),
+    ] {
+        let (tally, _) = deliver(&task, &[refund.to_json()]).await;
+        assert_eq!((tally.done, status(&task)), (1, expected));
+        let rows = rows(&task);
+        assert_eq!(rows["supporters"][0]["status"], json!(expected));
+        assert!(rows["effects"].as_array().unwrap().contains(&json!(note)), "{rows}");
+    }
+}
+
+#[tokio::test]
+async fn status_and_supporter_row_follow_disputes() {
+    let task = task();
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    let dispute = |what, status| CorrectionEvent::dispute("Example", "dp_1", what).status(status);
+    for (at, dispute, expected, held) in [
+        (1, dispute("created", "warning_needs_response"), ContributionStatus::Paid, "0.00"),
+        (2, dispute("created", "needs_response"), ContributionStatus::Disputed, "0.00"),
+        (3, dispute("funds_withdrawn", "needs_response"), ContributionStatus::Disputed, "12.50"),
+        (4, dispute("closed", "won"), ContributionStatus::Paid, "0.00"),
+        (5, dispute("closed", "lost"), ContributionStatus::Lost, "12.50"),
+    ] {
+        let event = dispute.at(1_795_001_000 + at).event_id(&format!("evt_{at}")).to_json();
+        let (tally, _) = deliver(&task, &[event]).await;
+        assert_eq!((tally.done, status(&task)), (1, expected), "{at}");
+        let rows = rows(&task);
+        assert_eq!(rows["supporters"][0]["status"], json!(expected));
+        assert_eq!(rows["effects"][0], format!("contribution#dispute#dp_1 done {held} gbp"));
+    }
+}
+
+#[tokio::test]
+async fn a_refund_of_an_unknown_payment_is_gone_after_a_week_and_alarms_nobody() {
+    let task = task();
+    let (tally, queue) = deliver(
+        &task,
+        &[
+            CorrectionEvent::refund("Example", "re_1", "created").to_json(),
+            CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").to_json(),
+        ],
+    )
+    .await;
+    assert_eq!((tally.done, tally.parked, tally.unknown), (2, 0, 0));
+    assert!(queue.dead_letters.borrow().is_empty());
+    let in_a_week = task.clock.now_ms() / 1000 + 7 * 86_400;
+    let rows = rows(&task);
+    assert_eq!(rows["expires_at"], json!([in_a_week]));
+    assert!(task.records.effects.borrow().values().all(|row| row.expires_at == Some(in_a_week)));
+    assert_eq!(rows["supporters"], json!([]));
+}
+
+#[tokio::test]
+async fn the_payment_keeps_the_refund_that_waited_for_it() {
+    let task = task();
+    deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
+    assert_eq!(rows(&task)["effects"], json!(["contribution#refund#re_1 done 5.00 gbp for a week"]));
+    task.clock.advance_ms(86_400_000);
+    deliver(&task, &[StripeEvent::paid().at(1000).to_json()]).await;
+    let rows = rows(&task);
+    assert_eq!(rows["effects"], json!(["contribution#paid done", "contribution#refund#re_1 done 5.00 gbp"]));
+    let retention = task.policy.kind(fulfilment::FulfilmentKind::Contribution).retention_days * 86_400;
+    assert_eq!(rows["expires_at"], json!([1000 + retention]));
+    assert_eq!(rows["supporters"][0]["status"], "part_refunded");
+}
+
+#[tokio::test]
+async fn a_refund_told_twice_is_skipped() {
+    let task = task();
+    let refund = CorrectionEvent::refund("Example", "re_1", "created");
+    let (tally, _) = deliver(&task, &[refund.to_json(), refund.to_json()]).await;
+    assert_eq!((tally.done, tally.skipped), (1, [("already_done", 1)].into()));
+}
+
+#[tokio::test]
+async fn refunds_that_cannot_be_ours_leave_nothing() {
+    let task = task();
+    let events = [
+        CorrectionEvent::refund("Example", "re_1", "created").object("payment_intent", json!(null)).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "created").livemode().to_json(),
+    ];
+    let (tally, _) = deliver(&task, &events).await;
+    assert_eq!(tally.skipped, [("no_payment_intent", 1), ("other_livemode", 1)].into());
+    assert_eq!(rows(&task)["contributions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_refund_without_an_amount_is_parked_under_its_own_effect() {
+    let task = task();
+    let broken = CorrectionEvent::refund("Example", "re_1", "created").object("amount", json!(null));
+    let (tally, queue) = deliver(&task, &[broken.to_json()]).await;
+    assert_eq!(tally.parked, 1);
+    assert_eq!(queue.dead_letters.borrow()[0].1, "no_amount");
+    assert_eq!(rows(&task)["effects"], json!(["contribution#refund#re_1 parked"]));
 }

@@ -1,7 +1,5 @@
-use std::borrow::Cow;
-
 use super::*;
-use crate::wording::{BuiltIn, WordingSource};
+use crate::overrides::{OwnFiles, text_of};
 
 const TEMPLATES: [&str; 5] = ["contribution", "download", "membership", "payment-pending", "payment-failed"];
 const LOCALES: [&str; 3] = ["en", "de", "fr"];
@@ -49,7 +47,7 @@ fn every_mail(context: MailContext<'_>) -> Vec<RenderedMail> {
     pairs
         .map(|(template, locale)| {
             let context = MailContext { locale: spoken(locale), ..of_template(template, context) };
-            let mail = render(&context).unwrap();
+            let mail = built_in(&context);
             assert_eq!((&*mail.template, &*mail.locale), (*template, *locale));
             assert_eq!(mail.passed_over, []);
             mail
@@ -57,20 +55,15 @@ fn every_mail(context: MailContext<'_>) -> Vec<RenderedMail> {
         .collect()
 }
 
-/// A marketer's own files.
-struct Files(&'static [(&'static str, &'static str)]);
-
-impl WordingSource for Files {
-    fn file(&self, path: &str) -> Option<Cow<'_, str>> {
-        let (_, text) = self.0.iter().find(|(name, _)| *name == path)?;
-        Some(Cow::Borrowed(*text))
-    }
+/// The mail as it comes out when a marketer's own files go before the built-in ones.
+fn with_files(files: &[(&str, &str)], context: &MailContext<'_>) -> RenderedMail {
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text_of(text.as_bytes().to_vec())));
+    render(Some(&OwnFiles(files.collect()).over_built_in()), context).unwrap()
 }
 
-/// The mail as it comes out when a marketer's own files go before the built-in ones.
-fn with_files(files: &'static [(&'static str, &'static str)], context: &MailContext<'_>) -> RenderedMail {
-    let own = Wordings::of(vec![Box::new(Files(files)), Box::new(BuiltIn)]);
-    render_with(&[&own, Wordings::built_in()], context).unwrap()
+/// The mail as it comes out without any files of a marketer's.
+fn built_in(context: &MailContext<'_>) -> RenderedMail {
+    render(None, context).unwrap()
 }
 
 fn named(name: &str) -> TemplateName {
@@ -92,6 +85,53 @@ fn every_mail_reads_as_it_was_approved() {
             insta::assert_binary_snapshot!(&format!("{name}.html"), mail.html.into_bytes());
         }
     });
+}
+
+/// What a public form lets through, and what the customer is called then.
+#[test]
+fn strange_names_are_greeted_as_it_was_approved() {
+    let one_word = "Wolfeschlegelsteinhausenbergerdorff".repeat(9);
+    let words = "Ada Augusta King, Countess of Lovelace, ".repeat(8);
+    let names = [
+        ("HTML", "<img src=x onerror=\"alert(1)\">"),
+        ("HTML that closes ours", "</p></td><h1 style='font-size:99px'>Ada &amp; Co</h1>"),
+        ("template code", "{{ reference }}{% include 'x' %}"),
+        ("lines", "Ada\r\nSubject: You have won\r\n\r\nDear winner"),
+        ("lines with an address", "Ada\r\nBcc: eve@example.org"),
+        ("a link", "Claim your prize at https://example.org/prize"),
+        ("right to left override", "Ada \u{202e}ecalevoL"),
+        ("Arabic", "محمد علي"),
+        ("Japanese", "毛利 蘭"),
+        ("emoji", "👩‍🚀 Ada 👨‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿"),
+        ("apostrophes", "Seán \"Jack\" O’Neill & Sons"),
+        ("300 characters", &words[..300]),
+        ("300 characters, one word", &one_word[..300]),
+        ("white space", " \t Ada \u{a0}\u{2028} Lovelace \n"),
+        ("nothing to be seen", "\u{200b}\u{202e}\r\n"),
+        ("empty", ""),
+    ];
+    let policy = policy();
+    let mut greetings = String::new();
+    for (what, name) in names {
+        greetings += &format!("{what}\n");
+        for locale in LOCALES {
+            let context = MailContext { customer_name: Some(name), locale: spoken(locale), ..ada(&policy) };
+            let mail = built_in(&context);
+            // The greeting opens the text, and is in the HTML where the same mail without a name has its own.
+            let text = mail.text.lines().next().unwrap();
+            let nameless = built_in(&MailContext { customer_name: None, ..context });
+            let (html, plain) = (mail.html.lines(), nameless.html.lines());
+            assert_eq!(html.clone().count(), plain.clone().count(), "{what}");
+            let changed: Vec<_> = html.zip(plain).filter(|(with, without)| with != without).collect();
+            assert!(changed.len() <= 1, "{what}: {changed:?}");
+            let html = changed.first().map_or("as if there were no name", |(html, _)| html);
+            greetings += &format!("  {locale}  {text}\n      {html}\n");
+        }
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("strange-names", greetings));
 }
 
 #[test]
@@ -129,7 +169,7 @@ fn html_fetches_nothing_and_runs_nothing() {
 fn shows_the_amount_the_way_the_language_does() {
     let policy = policy();
     let check = |tag: &str, amount: Money, expected: &str| {
-        let mail = render(&MailContext { locale: spoken(tag), amount, ..ada(&policy) }).unwrap();
+        let mail = built_in(&MailContext { locale: spoken(tag), amount, ..ada(&policy) });
         assert!(mail.text.contains(expected), "{expected} in {}", mail.text);
         assert!(mail.html.contains(expected), "{expected}");
     };
@@ -146,12 +186,11 @@ fn shows_the_amount_the_way_the_language_does() {
 #[test]
 fn words_and_numbers_are_of_one_language() {
     let policy = policy();
-    let mail = render(&MailContext {
+    let mail = built_in(&MailContext {
         locale: LocaleRequest { session: Some("pt-BR"), country: Some("BR") },
         amount: money(123_450, "eur"),
         ..ada(&policy)
-    })
-    .unwrap();
+    });
     assert_eq!(mail.locale, "en");
     assert!(mail.text.contains("€1,234.50"), "{}", mail.text);
     assert!(mail.text.contains("21 November 2026"), "{}", mail.text);
@@ -217,7 +256,7 @@ fn does_not_speak_of_a_payment_when_nothing_was_due() {
 fn refuses_a_time_that_is_none() {
     let policy = policy();
     let paid_on = 1_795_262_400_000; // Milliseconds.
-    let error = render(&MailContext { paid_on, ..ada(&policy) }).unwrap_err();
+    let error = render(None, &MailContext { paid_on, ..ada(&policy) }).unwrap_err();
     assert_eq!(error, RenderError::PaidOn(paid_on));
 }
 
@@ -226,7 +265,7 @@ fn a_marketers_file_wins_over_the_built_in_one() {
     let policy = policy();
     let mail = with_files(&[("contribution/en.subject.txt", "  {{ amount }},\n thank you\n")], &ada(&policy));
     assert_eq!(mail.subject, "£12.50, thank you");
-    assert_eq!(mail.text, render(&ada(&policy)).unwrap().text);
+    assert_eq!(mail.text, built_in(&ada(&policy)).text);
     assert_eq!(mail.passed_over, []);
 }
 
@@ -242,7 +281,11 @@ fn a_marketers_locale_wins_when_it_is_complete() {
     let mail = with_files(ITALIAN, &context);
     assert_eq!((&*mail.locale, &*mail.text), ("it", "12,50\u{a0}£, 21 novembre 2026"));
     let mail = with_files(&ITALIAN[..2], &context);
-    assert_eq!((&*mail.locale, mail.passed_over), ("en", vec![]));
+    assert_eq!(mail.locale, "en");
+    assert_eq!(
+        mail.passed_over[0].to_string(),
+        "template file contribution/it.txt: it is missing, although there is contribution/it.subject.txt"
+    );
 }
 
 #[test]
@@ -260,16 +303,16 @@ fn the_links_template_wins_when_there_is_one() {
     );
     assert_eq!((&*mail.template, &*mail.html), ("gala", "<p>Ada Lovelace</p>"));
 
-    let mail = render(&context).unwrap();
+    let mail = built_in(&context);
     assert_eq!(mail.template, "contribution");
     assert_eq!(mail.passed_over, [RenderError::NoSuchTemplate("gala".into())]);
 }
 
-fn check_passed_over(file: &'static [(&'static str, &'static str)], expected: &str) {
+fn check_passed_over(files: &[(&str, &str)], expected: &str) {
     let policy = policy();
-    let mail = with_files(file, &MailContext { customer_name: None, ..ada(&policy) });
-    let fallback = render(&MailContext { customer_name: None, ..ada(&policy) });
-    assert_eq!(mail.html, fallback.unwrap().html);
+    let context = MailContext { customer_name: None, ..ada(&policy) };
+    let mail = with_files(files, &context);
+    assert_eq!(mail.html, built_in(&context).html);
     let said: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
     assert_eq!(said, [expected]);
 }
@@ -294,7 +337,7 @@ fn no_mail_is_lost_to_a_broken_file() {
     );
     check_passed_over(
         &[("contribution/en.txt", " \n")],
-        "template file contribution/en.txt, line 0: it comes out empty",
+        "template file contribution/en.txt: it comes out empty",
     );
     check_passed_over(
         &[(
@@ -303,6 +346,43 @@ fn no_mail_is_lost_to_a_broken_file() {
         )],
         "template file layout/en.html, line 2: undefined value",
     );
+    check_passed_over(
+        &[("contribution/en.txt", "{% include 'gala/en.txt' %}")],
+        "template file contribution/en.txt, line 1: template not found: tried to include non-existing template 'gala/en.txt'",
+    );
+}
+
+#[test]
+fn no_loop_holds_up_a_mail() {
+    let forever = "{% for _ in range(9999) %}{% for _ in range(9999) %}{{ amount }}{% endfor %}{% endfor %}";
+    check_passed_over(
+        &[("contribution/en.txt", forever)],
+        "template file contribution/en.txt, line 1: it loops without end",
+    );
+    check_passed_over(
+        &[("contribution/en.txt", "{% include 'contribution/en.txt' %}")],
+        "template file contribution/en.txt, line 1: invalid operation",
+    );
+    let long = format!("{{% for _ in range(99) %}}{}{{% endfor %}}", "very ".repeat(1000));
+    check_passed_over(
+        &[("contribution/en.txt", &long)],
+        "template file contribution/en.txt: it comes out longer than any mail should be",
+    );
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named() {
+    let latin1 = text_of(b"Gr\xfc\xdfe".to_vec());
+    let path = |name: &str| format!("contribution/{name}");
+    let own = OwnFiles([(path("en.txt"), latin1)].into()).over_built_in();
+    let policy = policy();
+    let mail = render(Some(&own), &ada(&policy)).unwrap();
+    let said: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["template file contribution/en.txt: syntax error: contribution/en.txt is not text in UTF-8"]
+    );
+    assert_eq!(mail.text, built_in(&ada(&policy)).text);
 }
 
 #[test]
@@ -313,10 +393,9 @@ fn no_template_can_switch_escaping_off() {
         "{% autoescape false %}{% set x %}{{ amount }}{% endset %}{% endautoescape %}{{ x }}",
         "{% include 'contribution/raw.txt' %}",
     ] {
-        let files: &'static [_] =
-            vec![("contribution/en.html", html), ("contribution/raw.txt", "{{ customer.name }}")].leak();
+        let files = [("contribution/en.html", html), ("contribution/raw.txt", "{{ customer.name }}")];
         let policy = policy();
-        let mail = with_files(files, &MailContext { customer_name: Some("<b>"), ..ada(&policy) });
+        let mail = with_files(&files, &MailContext { customer_name: Some("<b>"), ..ada(&policy) });
         assert!(!mail.html.contains("<b>"), "{html}");
     }
 }

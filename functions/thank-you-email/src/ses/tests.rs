@@ -26,6 +26,7 @@ fn sender(sdk: &SdkConfig) -> SesEmailSender {
     let config = Config {
         livemode: false,
         effects_table: "effects".to_owned(),
+        templates_bucket: "templates".to_owned(),
         sender: "Example Project <thanks@example.org>".to_owned(),
         configuration_set: "afterlink-test".to_owned(),
     };

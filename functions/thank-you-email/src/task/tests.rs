@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 
-use effect_ledger::{Attempted, Claim};
-use fulfilment::PaymentId;
+use effect_ledger::{Attempted, Claim, MovedMoney};
+use fulfilment::{Money, PaymentId};
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
@@ -10,6 +10,7 @@ use testkit::queue::{InMemoryQueue, batch, envelope};
 use testkit::stripe::SessionEvent as StripeEvent;
 
 use super::*;
+use crate::overrides::tests::InMemoryTemplates;
 
 /// A mail service that remembers what it accepted (recipient and text), and answers as told before that.
 #[derive(Default)]
@@ -29,15 +30,22 @@ impl EmailSender for InMemoryMail {
     }
 }
 
-type TestTask = ThankYouEmail<InMemoryEffects, InMemoryMail, ManualClock>;
+type TestTask = ThankYouEmail<InMemoryEffects, InMemoryMail, InMemoryTemplates, ManualClock>;
 
 fn task() -> TestTask {
+    with_templates(&InMemoryTemplates::default())
+}
+
+/// The task with a bucket of templates.
+fn with_templates(templates: &InMemoryTemplates) -> TestTask {
+    let clock = ManualClock::default();
     ThankYouEmail {
         ledger: InMemoryEffects::default(),
         sender: InMemoryMail::default(),
+        overrides: Overrides::new(templates.clone(), clock.clone()),
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
-        clock: ManualClock::default(),
+        clock,
     }
 }
 
@@ -216,4 +224,123 @@ async fn others_sessions_get_no_mail() {
     let (tally, _) = deliver(&task, &events).await;
     assert_eq!(tally.skipped, [("another_business", 1), ("other_livemode", 1)].into());
     assert!(mails(&task).is_empty());
+}
+
+/// The event of a link that names its own template, whose files are in the bucket.
+fn gala(templates: &InMemoryTemplates) -> Value {
+    templates.put("gala/en.subject.txt", "The gala");
+    templates.put("gala/en.html", "<p>See you at the gala.</p>");
+    templates.put("gala/en.txt", "See you at the gala.");
+    let metadata = json!({ "fulfilment": "contribution", "thank_you": "gala" });
+    StripeEvent::paid().metadata(metadata).to_json()
+}
+
+#[tokio::test]
+async fn a_campaigns_own_wording_is_sent() {
+    let templates = InMemoryTemplates::default();
+    let task = with_templates(&templates);
+    let (tally, _) = deliver(&task, &[gala(&templates)]).await;
+    assert_eq!(mails(&task), ["See you at the gala."]);
+    assert_eq!((tally.done, tally.noted), (1, [].into()));
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_one_falls_back_and_is_counted() {
+    let task = with_templates(&InMemoryTemplates::default());
+    let metadata = json!({ "fulfilment": "contribution", "thank_you": "Hello!" });
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
+    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+}
+
+#[tokio::test]
+async fn a_broken_wording_falls_back_and_is_counted_once_a_mail() {
+    let templates = InMemoryTemplates::default();
+    let task = with_templates(&templates);
+    let event = gala(&templates);
+    templates.put("gala/en.html", "{{ ammount }}");
+    templates.put("contribution/en.html", "{% if %}");
+    let (tally, _) = deliver(&task, std::slice::from_ref(&event)).await;
+    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+    assert!(mails(&task)[0].contains("Hello Ada Example,"), "{:?}", mails(&task));
+    // A duplicate sends nothing, so there is nothing to pass over.
+    let (tally, _) = deliver(&task, &[event]).await;
+    assert_eq!((tally.skipped, tally.noted), ([("already_done", 1)].into(), [].into()));
+}
+
+#[tokio::test]
+async fn a_template_nobody_uploaded_falls_back_and_is_counted() {
+    let task = task();
+    let metadata = json!({ "fulfilment": "contribution", "thank_you": "gala" });
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
+    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+}
+
+#[tokio::test]
+async fn a_mail_waits_for_a_bucket_that_is_away_and_then_has_its_own_words() {
+    let templates = InMemoryTemplates::default();
+    let task = with_templates(&templates);
+    let event = [gala(&templates)];
+    templates.fail(Some(TemplatesError::Unavailable("SlowDown".to_owned())));
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.retried, state(&task, "thank-you")), (1, None));
+    templates.fail(None);
+    deliver(&task, &event).await;
+    assert_eq!(mails(&task), ["See you at the gala."]);
+}
+
+#[tokio::test]
+async fn no_mail_waits_for_a_bucket_that_refuses() {
+    let templates = InMemoryTemplates::default();
+    let task = with_templates(&templates);
+    templates.fail(Some(TemplatesError::Refused("AccessDenied".to_owned())));
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+    assert_eq!(mails(&task).len(), 1);
+}
+
+/// What contribution-records has in the ledger after a refund.
+fn refund(task: &TestTask, refund_id: &str, minor: i64, currency: &str) {
+    let amount = Money::new(minor, currency.parse().unwrap());
+    let done = EffectRow::new(Effect::contribution_refund(refund_id), EffectState::Done);
+    let row = EffectRow { moved: Some(MovedMoney { amount, occurred_at: 1_795_000_000 }), ..done };
+    task.ledger.put_row(&PaymentId::new("pi_Example"), row);
+}
+
+/// The payment of £12.50, some of which went back before its event came.
+async fn after_refunds(refunds: &[(i64, &str)]) -> (TestTask, Tally) {
+    let task = task();
+    for (index, (minor, currency)) in refunds.iter().enumerate() {
+        refund(&task, &format!("re_{index}"), *minor, currency);
+    }
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().amount(1250, "gbp").to_json()]).await;
+    (task, tally)
+}
+
+#[tokio::test]
+async fn nobody_is_thanked_for_what_they_got_back() {
+    for refunds in [&[(1250, "gbp")][..], &[(250, "gbp"), (1000, "gbp")]] {
+        let (task, tally) = after_refunds(refunds).await;
+        assert_eq!(tally.skipped, [("refunded", 1)].into());
+        assert_eq!((state(&task, "thank-you"), mails(&task).len()), (Some("skipped"), 0));
+    }
+    // Part of it, none of it since the refund failed, or money that is not the payment's.
+    for refunds in [&[(1249, "gbp")][..], &[(0, "gbp")], &[(1250, "usd")], &[]] {
+        let (task, tally) = after_refunds(refunds).await;
+        assert_eq!((tally.done, mails(&task).len()), (1, 1), "{refunds:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_free_order_is_never_taken_for_a_refunded_one() {
+    let task = task();
+    deliver(&task, &[StripeEvent::paid().amount(0, "gbp").to_json()]).await;
+    assert_eq!(mails(&task).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refund_after_the_mail_changes_nothing() {
+    let (task, _) = after_refunds(&[]).await;
+    refund(&task, "re_1", 1250, "gbp");
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().event_id("evt_twin").to_json()]).await;
+    assert_eq!((tally.skipped, state(&task, "thank-you")), ([("already_done", 1)].into(), Some("done")));
 }

@@ -1,0 +1,32 @@
+use task_runtime::{ConfigError, Environment};
+use uuid::Uuid;
+
+/// What the function is configured with, beyond its queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) livemode: bool,
+    pub(crate) effects_table: String,
+    /// Where analysts listen.
+    pub(crate) acquisition_bus: String,
+    /// The deployment's own, so that supporter ids of two deployments cannot be joined.
+    pub(crate) supporter_namespace: Uuid,
+}
+
+impl Config {
+    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(
+        mut env: Environment<L>,
+    ) -> Result<Self, ConfigError> {
+        let livemode = env.parsed("LIVEMODE");
+        let effects_table = env.text("EFFECTS_TABLE");
+        let acquisition_bus = env.text("ACQUISITION_BUS");
+        let supporter_namespace = env.parsed("SUPPORTER_NAMESPACE");
+        env.finish(|| {
+            Some(Self {
+                livemode: livemode?,
+                effects_table: effects_table?,
+                acquisition_bus: acquisition_bus?,
+                supporter_namespace: supporter_namespace?,
+            })
+        })
+    }
+}

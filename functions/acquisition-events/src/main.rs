@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+mod bus;
+mod config;
+mod event_bridge;
+mod task;
+
+use effect_ledger::DynamoDbEffects;
+use fulfilment::Policy;
+use task_runtime::{Environment, QueueConfig, SystemClock, init_telemetry, run_task, sdk_config};
+
+use crate::config::Config;
+use crate::event_bridge::EventBridgeAcquisitionBus;
+use crate::task::AcquisitionEvents;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    init_telemetry();
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let variable = |name: &str| std::env::var(name).ok();
+    let config = Config::from_env(Environment::new(variable))?;
+    let queue = QueueConfig::from_env(Environment::new(variable))?;
+    let sdk = sdk_config(Environment::new(variable))?;
+    let task = AcquisitionEvents {
+        ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&sdk), &config.effects_table),
+        bus: EventBridgeAcquisitionBus::new(aws_sdk_eventbridge::Client::new(&sdk), config.acquisition_bus),
+        policy: Policy::compiled_in()?,
+        livemode: config.livemode,
+        supporter_namespace: config.supporter_namespace,
+        clock: SystemClock,
+    };
+    run_task("acquisition-events", task, queue, &sdk).await
+}

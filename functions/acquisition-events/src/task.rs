@@ -1,0 +1,269 @@
+use effect_ledger::{
+    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, MovedMoney, Performed, Policy as Attempts,
+    SetAside, StoreError, perform,
+};
+use fulfilment::{
+    AcquisitionCorrection, AcquisitionEvent, Circumstances, CorrectionBroken, DisputeEvent, Movement,
+    NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken, SessionEvent, SessionOutcome,
+};
+use stripe_events::{Door, Event, Object};
+use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
+use uuid::Uuid;
+
+use crate::bus::{AcquisitionBus, NotPublished};
+
+/// Publishes each acquisition, and what corrects it.
+pub(crate) struct AcquisitionEvents<L, B, C> {
+    pub(crate) ledger: L,
+    pub(crate) bus: B,
+    pub(crate) policy: Policy,
+    pub(crate) livemode: bool,
+    pub(crate) supporter_namespace: Uuid,
+    pub(crate) clock: C,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TaskFailed {
+    #[error("the payment is ours but cannot be published")]
+    BrokenSession(#[source] SessionBroken),
+    #[error("the refund or dispute is of a payment of ours but cannot be published")]
+    BrokenCorrection(#[source] CorrectionBroken),
+    #[error("the event was not published")]
+    NotPublished(#[source] NotPublished),
+    #[error("the event cannot be published")]
+    Refused(#[source] NotPublished),
+    #[error("another delivery is publishing this")]
+    InFlight,
+    #[error("the lease ran out while the event was being published")]
+    LeaseLost,
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
+}
+
+impl TaskError for TaskFailed {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::BrokenSession(_) | Self::BrokenCorrection(_) | Self::Refused(_) => FailureClass::Permanent,
+            Self::NotPublished(_) | Self::InFlight | Self::LeaseLost | Self::Ledger(_) => {
+                FailureClass::Retryable
+            }
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::BrokenSession(broken) => broken.as_str(),
+            Self::BrokenCorrection(broken) => broken.as_str(),
+            Self::NotPublished(error) | Self::Refused(error) => error.reason(),
+            Self::InFlight => "in_flight",
+            Self::LeaseLost => "lease_lost",
+            Self::Ledger(_) => "ledger_unavailable",
+        }
+    }
+}
+
+/// No payment of that id was published. Most often it is another business's.
+const PAYMENT_UNKNOWN: &str = "payment_unknown";
+
+/// For how long a refund or a dispute waits for its payment, in seconds.
+const PAYMENT_MAY_COME_WITHIN: i64 = 7 * 86_400;
+
+impl<L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<L, B, C> {
+    type Error = TaskFailed;
+
+    async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        match object(&delivery.event) {
+            Some(Object::Refund(_)) => {
+                let read = RefundEvent::read(&delivery.event, self.livemode);
+                let read = read.map(|refund| AcquisitionCorrection::of_refund(&refund));
+                self.correct(read, Movement::Refund, delivery).await
+            }
+            Some(Object::Dispute(_)) => {
+                let read = DisputeEvent::read(&delivery.event, self.livemode);
+                let read = read.map(|dispute| AcquisitionCorrection::of_dispute(&dispute));
+                self.correct(read, Movement::Dispute, delivery).await
+            }
+            // Whatever else comes is judged as a session.
+            Some(Object::Session(_) | Object::Other(_)) | None => self.acquire(delivery).await,
+        }
+    }
+}
+
+fn object(event: &Event) -> Option<&Object> {
+    match event {
+        Event::Snapshot(event) => Some(&event.object),
+        Event::Thin(_) => None,
+    }
+}
+
+impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
+    /// Publishes a paid session, and every correction that came before it.
+    async fn acquire(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        let event = match SessionEvent::read(&delivery.event, self.livemode) {
+            Ok(event) if event.outcome == SessionOutcome::Paid => event,
+            Ok(_) => return Ok(Outcome::Skipped("not_paid")),
+            Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
+            Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
+                let key = EffectKey { payment_id, effect: Effect::acquisition() };
+                return self.park(&key, delivery, TaskFailed::BrokenSession(broken)).await;
+            }
+            Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
+        };
+        let circumstances = self.circumstances(delivery);
+        let acquisition =
+            AcquisitionEvent::of_session(&event, &self.policy, &self.supporter_namespace, circumstances);
+        let key = EffectKey { payment_id: event.payment_id, effect: Effect::acquisition() };
+        let outcome = self.publish(&key, &acquisition, delivery).await?;
+        // Also when it was published before: whoever did may have failed at these.
+        for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
+            self.publish_correction(&correction, delivery).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Publishes what a refund or a dispute corrects, or leaves it in the ledger for its payment to find.
+    ///
+    /// Whoever claims an acquisition looks for corrections that wait after its row is there, and a correction
+    /// looks for that row once more after it began to wait. So one of the two finds the other.
+    async fn correct(
+        &self,
+        read: Result<Vec<AcquisitionCorrection>, NotACorrection>,
+        movement: fn(String) -> Movement,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let corrections = match read {
+            Ok(corrections) => corrections,
+            Err(NotACorrection::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
+            Err(NotACorrection::Broken { payment_id, correction_id, broken }) => {
+                if !self.is_published(&payment_id).await? {
+                    return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
+                }
+                let effect = Effect::acquisition_correction(&movement(correction_id));
+                let key = EffectKey { payment_id, effect };
+                return self.park(&key, delivery, TaskFailed::BrokenCorrection(broken)).await;
+            }
+        };
+        let Some(first) = corrections.first() else {
+            return Ok(Outcome::Skipped("no_money_moved"));
+        };
+        if !self.is_published(&first.payment_id).await? {
+            for correction in &corrections {
+                self.wait(correction, delivery).await?;
+            }
+            if !self.is_published(&first.payment_id).await? {
+                return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
+            }
+        }
+        let mut outcome = Outcome::Skipped("already_done");
+        for correction in &corrections {
+            if let done @ Outcome::Done = self.publish_correction(correction, delivery).await? {
+                outcome = done;
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn publish_correction(
+        &self,
+        correction: &AcquisitionCorrection,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let event = AcquisitionEvent::of_correction(correction, self.circumstances(delivery));
+        self.publish(&key(correction), &event, delivery).await
+    }
+
+    async fn publish(
+        &self,
+        key: &EffectKey,
+        event: &AcquisitionEvent,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let performed = perform(
+            &self.ledger,
+            &self.clock,
+            key,
+            Attempts::AtLeastOnce,
+            delivery.executor(),
+            async || self.bus.publish(event).await,
+            NotPublished::reason,
+        )
+        .await?;
+        match performed {
+            Performed::Done => Ok(Outcome::Done),
+            Performed::AlreadySettled(_) => Ok(Outcome::Skipped("already_done")),
+            Performed::NotDone(error) | Performed::Ambiguous(error) => Err(TaskFailed::NotPublished(error)),
+            Performed::Rejected(error) => Err(TaskFailed::Refused(error)),
+            Performed::Busy | Performed::Abandoned => Err(TaskFailed::InFlight),
+            Performed::LeaseLost => Err(TaskFailed::LeaseLost),
+        }
+    }
+
+    /// Whether the payment's acquisition is published, or on its way. A parked one is neither: a correction of
+    /// what nobody has heard of would make sums wrong.
+    async fn is_published(&self, payment_id: &PaymentId) -> Result<bool, StoreError> {
+        let rows = self.ledger.of_payment(payment_id).await?;
+        Ok(rows.iter().filter(|row| row.effect == Effect::acquisition()).any(|row| match row.state {
+            EffectState::Done
+            | EffectState::Claimed(_)
+            | EffectState::Retry { .. }
+            | EffectState::Unknown { .. } => true,
+            EffectState::Parked { .. } | EffectState::Skipped { .. } => false,
+        }))
+    }
+
+    async fn wait(&self, correction: &AcquisitionCorrection, delivery: &Delivery) -> Result<(), StoreError> {
+        let now = self.clock.now_ms();
+        let waiting = SetAside::Waiting {
+            reason: PAYMENT_UNKNOWN,
+            moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
+            expires_at: now / 1000 + PAYMENT_MAY_COME_WITHIN,
+        };
+        // Refused when it is published already, which is as good.
+        self.ledger.set_aside(&key(correction), waiting, delivery.event.id(), now).await?.ok();
+        Ok(())
+    }
+
+    /// Notes in the ledger what cannot be done, unless it was done before.
+    async fn park(
+        &self,
+        key: &EffectKey,
+        delivery: &Delivery,
+        error: TaskFailed,
+    ) -> Result<Outcome, TaskFailed> {
+        let parked = SetAside::Parked(error.reason());
+        match self.ledger.set_aside(key, parked, delivery.event.id(), self.clock.now_ms()).await? {
+            Ok(()) => Err(error),
+            Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
+        }
+    }
+
+    fn circumstances(&self, delivery: &Delivery) -> Circumstances {
+        Circumstances { livemode: self.livemode, replayed: delivery.door == Door::Reconcile }
+    }
+}
+
+fn key(correction: &AcquisitionCorrection) -> EffectKey {
+    EffectKey {
+        payment_id: correction.payment_id.clone(),
+        effect: Effect::acquisition_correction(&correction.movement),
+    }
+}
+
+/// The corrections of a payment that came before it and are not published yet: their rows kept what it takes.
+fn waiting(payment_id: &PaymentId, rows: &[EffectRow]) -> Vec<AcquisitionCorrection> {
+    rows.iter()
+        .filter(|row| matches!(row.state, EffectState::Retry { .. } | EffectState::Claimed(_)))
+        .filter_map(|row| {
+            let moved = row.moved?;
+            Some(AcquisitionCorrection {
+                payment_id: payment_id.clone(),
+                movement: row.effect.movement()?,
+                amount: moved.amount,
+                occurred_at: moved.occurred_at,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
+use effect_ledger::{DynamoDbEffects, EffectKey, EffectStore, SetAside};
+use fulfilment::Consents;
+
+use crate::config::Config;
+use crate::records::{Change, ConsentRecords, RecordsError, Saved};
+
+/// The consents in DynamoDB: partition key `supporter_id`, sort key `record`.
+pub(crate) struct DynamoDbConsents {
+    client: Client,
+    table: String,
+    effects: DynamoDbEffects,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl DynamoDbConsents {
+    pub(crate) fn new(client: Client, config: &Config) -> Self {
+        Self {
+            effects: DynamoDbEffects::new(client.clone(), &config.effects_table),
+            client,
+            table: config.consents_table.clone(),
+        }
+    }
+
+    /// Evidence first, then states, then the ledger's row: [`refused`] tells them apart by their places.
+    fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
+        let Change { consents, key, event_id, now } = change;
+        let mut items = Vec::with_capacity(consents.evidence.len() + consents.states.len() + 1);
+        for evidence in &consents.evidence {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(serde_dynamo::to_item(evidence)?))
+                .condition_expression("attribute_not_exists(#record)")
+                .expression_attribute_names("#record", "record");
+            items.push(TransactWriteItem::builder().put(put.build()?).build());
+        }
+        for state in &consents.states {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(serde_dynamo::to_item(state)?))
+                .condition_expression("attribute_not_exists(#rank) OR #rank < :rank")
+                .expression_attribute_names("#rank", "rank")
+                .expression_attribute_values(":rank", AttributeValue::S(state.rank.clone()));
+            items.push(TransactWriteItem::builder().put(put.build()?).build());
+        }
+        let done = self.effects.done(key, event_id, now)?;
+        items.push(TransactWriteItem::builder().update(done).build());
+        Ok(items)
+    }
+}
+
+impl ConsentRecords for DynamoDbConsents {
+    async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+        let failed = |source| RecordsError { operation: "TransactWriteItems", source };
+        let items = self.transaction(change).map_err(failed)?;
+        let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let Err(error) = written else {
+            return Ok(Saved::Written);
+        };
+        if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+            error.as_service_error()
+            && let Some(saved) = refused(change.consents, canceled.cancellation_reasons())
+        {
+            return Ok(saved);
+        }
+        Err(failed(error.into()))
+    }
+
+    async fn set_aside(
+        &self,
+        key: &EffectKey,
+        set_aside: SetAside<'_>,
+        event_id: &str,
+        now: i64,
+    ) -> Result<(), RecordsError> {
+        match self.effects.set_aside(key, set_aside, event_id, now).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RecordsError { operation: "set_aside", source: error.into() }),
+        }
+    }
+}
+
+/// Why a transaction was cancelled; `None` when it was for something that is nobody's answer.
+fn refused(consents: &Consents, reasons: &[CancellationReason]) -> Option<Saved> {
+    let is = |code: &str, reason: &CancellationReason| reason.code() == Some(code);
+    let unmet = |reason: &CancellationReason| is("ConditionalCheckFailed", reason);
+    let (evidence, rest) = reasons.split_at_checked(consents.evidence.len())?;
+    if evidence.iter().any(unmet) {
+        return Some(Saved::AlreadyThere);
+    }
+    let outranked = consents.states.iter().zip(rest).filter(|(_, reason)| unmet(reason));
+    let outranked: Vec<_> = outranked.map(|(state, _)| state.record.clone()).collect();
+    if !outranked.is_empty() {
+        return Some(Saved::Outranked(outranked));
+    }
+    reasons.iter().any(|reason| is("TransactionConflict", reason)).then_some(Saved::Conflict)
+}
+
+#[cfg(test)]
+mod tests;

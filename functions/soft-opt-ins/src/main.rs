@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod dynamodb;
+mod records;
+mod task;
+
+use fulfilment::Policy;
+use task_runtime::{Environment, QueueConfig, SystemClock, init_telemetry, run_task, sdk_config};
+
+use crate::config::Config;
+use crate::dynamodb::DynamoDbConsents;
+use crate::task::SoftOptIns;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    init_telemetry();
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let variable = |name: &str| std::env::var(name).ok();
+    let config = Config::from_env(Environment::new(variable))?;
+    let queue = QueueConfig::from_env(Environment::new(variable))?;
+    let sdk = sdk_config(Environment::new(variable))?;
+    let task = SoftOptIns {
+        records: DynamoDbConsents::new(aws_sdk_dynamodb::Client::new(&sdk), &config),
+        policy: Policy::compiled_in()?,
+        livemode: config.livemode,
+        supporter_namespace: config.supporter_namespace,
+        clock: SystemClock,
+    };
+    run_task("soft-opt-ins", task, queue, &sdk).await
+}

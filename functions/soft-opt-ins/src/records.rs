@@ -1,0 +1,55 @@
+use std::error::Error;
+
+use effect_ledger::{EffectKey, SetAside};
+use fulfilment::Consents;
+
+/// Where consents are kept.
+pub(crate) trait ConsentRecords {
+    /// Writes evidence, states and the ledger's row together: all of it or nothing.
+    ///
+    /// The evidence must not be there yet, and each state must outrank the one that is there.
+    fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
+
+    /// Notes in the ledger that nothing is recorded, and why. Consents that are recorded stay as they are.
+    fn set_aside(
+        &self,
+        key: &EffectKey,
+        set_aside: SetAside<'_>,
+        event_id: &str,
+        now: i64,
+    ) -> impl Future<Output = Result<(), RecordsError>>;
+}
+
+/// Everything one payment changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) consents: &'a Consents,
+    /// What the ledger notes as done.
+    pub(crate) key: &'a EffectKey,
+    /// `evt_…`, for the ledger.
+    pub(crate) event_id: &'a str,
+    /// Unix milliseconds, for the ledger.
+    pub(crate) now: i64,
+}
+
+/// How a save ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// All of it is written.
+    Written,
+    /// None of it is: the evidence is there already, so an earlier delivery wrote it all.
+    AlreadyThere,
+    /// None of it is: these states (by their `record`) are outranked by what is there.
+    Outranked(Vec<String>),
+    /// None of it is: somebody else was writing one of the rows at this moment.
+    Conflict,
+}
+
+/// The records did not answer. Always worth another try.
+#[derive(Debug, thiserror::Error)]
+#[error("the consents did not answer ({operation})")]
+pub(crate) struct RecordsError {
+    pub(crate) operation: &'static str,
+    #[source]
+    pub(crate) source: Box<dyn Error + Send + Sync>,
+}

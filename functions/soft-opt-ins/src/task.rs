@@ -1,0 +1,122 @@
+use effect_ledger::{Clock, Effect, EffectKey, SetAside};
+use fulfilment::{
+    Consents, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
+};
+use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
+use uuid::Uuid;
+
+use crate::records::{Change, ConsentRecords, RecordsError, Saved};
+
+/// Records what customers agreed to.
+pub(crate) struct SoftOptIns<R, C> {
+    pub(crate) records: R,
+    pub(crate) policy: Policy,
+    pub(crate) livemode: bool,
+    pub(crate) supporter_namespace: Uuid,
+    pub(crate) clock: C,
+}
+
+/// How often a write that met another one is made again, before the message goes back.
+const TRIES: u32 = 4;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TaskFailed {
+    #[error("the event is ours but its consents cannot be read")]
+    Broken(#[source] SessionBroken),
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error("other payments of this supporter kept changing their consents")]
+    Contended,
+}
+
+impl TaskError for TaskFailed {
+    fn class(&self) -> FailureClass {
+        match self {
+            Self::Broken(_) => FailureClass::Permanent,
+            Self::Records(_) | Self::Contended => FailureClass::Retryable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Broken(broken) => broken.as_str(),
+            Self::Records(_) => "consents_unavailable",
+            Self::Contended => "contended",
+        }
+    }
+}
+
+impl<R: ConsentRecords, C: Clock> Task for SoftOptIns<R, C> {
+    type Error = TaskFailed;
+
+    async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        let event = match SessionEvent::read(&delivery.event, self.livemode) {
+            Ok(event) => event,
+            Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
+            Err(NotReadable::Broken { payment_id, intended: SessionOutcome::Paid, broken }) => {
+                let parked = SetAside::Parked(broken.as_str());
+                self.set_aside(payment_id, parked, delivery.event.id()).await?;
+                return Err(TaskFailed::Broken(broken));
+            }
+            Err(NotReadable::Broken {
+                intended: SessionOutcome::Pending | SessionOutcome::Failed, ..
+            }) => {
+                return Ok(Outcome::Skipped(NOT_PAID));
+            }
+        };
+        match event.outcome {
+            SessionOutcome::Paid => self.record(&event).await,
+            SessionOutcome::Pending | SessionOutcome::Failed => Ok(Outcome::Skipped(NOT_PAID)),
+        }
+    }
+}
+
+const NOT_PAID: &str = "not_paid";
+
+impl<R: ConsentRecords, C: Clock> SoftOptIns<R, C> {
+    /// Writes what the payment tells, less what the supporter's later or stronger answers have settled.
+    ///
+    /// Ranks only ever grow, so a state that was outranked once is outranked for good: it can be left out
+    /// without looking again, and nothing has to be read before it is written.
+    async fn record(&self, event: &SessionEvent) -> Result<Outcome, TaskFailed> {
+        let Some(email) = &event.email else {
+            return self.skip(event, "no_email").await;
+        };
+        let supporter_id = SupporterId::of_email(&self.supporter_namespace, email.expose());
+        let mut consents = Consents::of(event, &self.policy, &supporter_id);
+        if consents.is_empty() {
+            return self.skip(event, "nothing_to_record").await;
+        }
+        let key = EffectKey { payment_id: event.payment_id.clone(), effect: Effect::consents() };
+        for _ in 0..TRIES {
+            let now = self.clock.now_ms();
+            let change = Change { consents: &consents, key: &key, event_id: &event.event_id, now };
+            match self.records.save(change).await? {
+                Saved::Written => return Ok(Outcome::Done),
+                Saved::AlreadyThere => return Ok(Outcome::Skipped("already_done")),
+                Saved::Outranked(records) => consents.states.retain(|state| !records.contains(&state.record)),
+                Saved::Conflict => {}
+            }
+        }
+        Err(TaskFailed::Contended)
+    }
+
+    /// The ledger says so too, or the payment would look forgotten.
+    async fn skip(&self, event: &SessionEvent, reason: &'static str) -> Result<Outcome, TaskFailed> {
+        self.set_aside(event.payment_id.clone(), SetAside::Skipped(reason), &event.event_id).await?;
+        Ok(Outcome::Skipped(reason))
+    }
+
+    async fn set_aside(
+        &self,
+        payment_id: PaymentId,
+        set_aside: SetAside<'_>,
+        event_id: &str,
+    ) -> Result<(), RecordsError> {
+        let key = EffectKey { payment_id, effect: Effect::consents() };
+        self.records.set_aside(&key, set_aside, event_id, self.clock.now_ms()).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

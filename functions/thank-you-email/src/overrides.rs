@@ -1,0 +1,194 @@
+//! The marketers' own template files, kept for a few minutes so that a mail seldom waits for them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use effect_ledger::Clock;
+use futures_util::future::try_join_all;
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use crate::wording::{BuiltIn, Unusable, WordingSource, Wordings};
+
+/// A place that holds template files.
+pub(crate) trait TemplateFiles {
+    /// Every file.
+    fn list(&self) -> impl Future<Output = Result<Vec<ListedFile>, TemplatesError>>;
+
+    /// A file's bytes; `None` when it is gone.
+    fn read(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, TemplatesError>>;
+}
+
+/// A file that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListedFile {
+    /// `gala/en.html`
+    pub(crate) path: String,
+    /// Another one when the content is another.
+    pub(crate) version: String,
+    /// In bytes.
+    pub(crate) size: i64,
+}
+
+/// Why the files cannot be had. Codes only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TemplatesError {
+    /// No answer, or not now. Soon there will be one, and the mail can wait for the right words.
+    #[error("the templates bucket does not answer ({0})")]
+    Unavailable(String),
+    /// A refusal that lasts until somebody mends something. No mail waits for that.
+    #[error("the templates bucket refuses to be read ({0})")]
+    Refused(String),
+}
+
+/// How long a listing counts as new: at most so long after an upload the old wording is still used.
+const FRESH_MS: i64 = 5 * 60 * 1000;
+
+/// How long an old listing serves when a new one cannot be had.
+const GRACE_MS: i64 = 30 * 1000;
+
+/// Bytes of a template file. The largest built-in one has a tenth.
+const LARGEST: i64 = 100 * 1024;
+
+/// The folder that every template may use files of, beside its own.
+const LAYOUT: &str = "layout";
+
+/// The marketers' own wordings over the built-in ones.
+///
+/// One listing tells what is there and, as important, what is not: most templates have no files of their own,
+/// and asking for each would cost a dozen calls a mail.
+pub(crate) struct Overrides<F, C> {
+    files: F,
+    clock: C,
+    shelf: Mutex<Shelf>,
+}
+
+/// What is known of the files.
+#[derive(Default)]
+struct Shelf {
+    /// When the listing is due again, in Unix milliseconds.
+    due_at: Option<i64>,
+    files: BTreeMap<String, File>,
+    wordings: Option<Arc<Wordings>>,
+}
+
+struct File {
+    version: String,
+    /// Once it has been needed.
+    text: Option<Result<Arc<str>, Unusable>>,
+}
+
+impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
+    /// Nothing is read before it is needed.
+    pub(crate) fn new(files: F, clock: C) -> Self {
+        Self { files, clock, shelf: Mutex::default() }
+    }
+
+    /// Wordings that know the own files of these templates; `None` when there are none.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be had.
+    pub(crate) async fn wordings(&self, templates: &[&str]) -> Result<Option<Arc<Wordings>>, TemplatesError> {
+        // Held while reading: mails that come together read once.
+        let mut shelf = self.shelf.lock().await;
+        self.list(&mut shelf).await?;
+        self.read(&mut shelf, templates).await?;
+        Ok(shelf.wordings())
+    }
+
+    async fn list(&self, shelf: &mut Shelf) -> Result<(), TemplatesError> {
+        let now = self.clock.now_ms();
+        if shelf.due_at.is_some_and(|due_at| now < due_at) {
+            return Ok(());
+        }
+        match self.files.list().await {
+            Ok(listed) => {
+                shelf.replace(listed);
+                shelf.due_at = Some(now + FRESH_MS);
+                Ok(())
+            }
+            Err(error @ TemplatesError::Unavailable(_)) if shelf.due_at.is_some() => {
+                warn!("templates as they were last seen: {error}");
+                shelf.due_at = Some(now + GRACE_MS);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, shelf: &mut Shelf, templates: &[&str]) -> Result<(), TemplatesError> {
+        let needed = shelf.files.iter().filter(|(path, file)| {
+            let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+            file.text.is_none() && (folder == LAYOUT || templates.contains(&folder))
+        });
+        let needed: Vec<String> = needed.map(|(path, _)| path.clone()).collect();
+        let read = try_join_all(needed.iter().map(|path| self.files.read(path))).await?;
+        for (path, bytes) in needed.into_iter().zip(read) {
+            shelf.wordings = None;
+            match (bytes, shelf.files.get_mut(&path)) {
+                (Some(bytes), Some(file)) => file.text = Some(text_of(bytes)),
+                // Taken away since it was listed.
+                _ => drop(shelf.files.remove(&path)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shelf {
+    fn replace(&mut self, listed: Vec<ListedFile>) {
+        let mut known = std::mem::take(&mut self.files);
+        self.wordings = None;
+        for ListedFile { path, version, size } in listed {
+            // Pictures and notes may lie beside the templates.
+            if ![".html", ".txt"].iter().any(|ending| path.ends_with(ending)) {
+                continue;
+            }
+            let known = known.remove(&path).filter(|file| file.version == version);
+            let text = known.and_then(|file| file.text);
+            let too_large = (size > LARGEST).then_some(Err(Unusable("larger than 100 KB")));
+            self.files.insert(path, File { version, text: text.or(too_large) });
+        }
+    }
+
+    fn wordings(&mut self) -> Option<Arc<Wordings>> {
+        if self.wordings.is_none() {
+            let read = self.files.iter().filter_map(|(path, file)| Some((path.clone(), file.text.clone()?)));
+            let files = OwnFiles(read.collect());
+            if !files.0.is_empty() {
+                self.wordings = Some(Arc::new(files.over_built_in()));
+            }
+        }
+        self.wordings.clone()
+    }
+}
+
+/// Own template files, by path, as they have been read.
+#[derive(Debug, Default)]
+pub(crate) struct OwnFiles(pub(crate) BTreeMap<String, Result<Arc<str>, Unusable>>);
+
+impl OwnFiles {
+    /// These files before the built-in ones.
+    pub(crate) fn over_built_in(self) -> Wordings {
+        Wordings::of(vec![Box::new(self), Box::new(BuiltIn)])
+    }
+}
+
+impl WordingSource for OwnFiles {
+    fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
+        Some(self.0.get(path)?.as_ref().map(|text| Cow::Borrowed(&**text)).map_err(|unusable| *unusable))
+    }
+}
+
+/// A template file's text, whatever editor it was written with.
+pub(crate) fn text_of(bytes: Vec<u8>) -> Result<Arc<str>, Unusable> {
+    let text = String::from_utf8(bytes).map_err(|_| Unusable("not text in UTF-8"))?;
+    // Some editors begin a file with a mark that would be printed, and end lines in their own way.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
+    Ok(text.into())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

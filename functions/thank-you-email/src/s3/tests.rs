@@ -1,0 +1,167 @@
+//! What goes over the wire to S3, and what each answer means.
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use task_runtime::{Environment, SystemClock, sdk_config};
+use testkit::aws::{Endpoint, Reply};
+use testkit::clock::ManualClock;
+
+use super::*;
+
+fn files(s3: &Endpoint) -> S3TemplateFiles<SystemClock> {
+    files_in(s3, Time { attempts_end: false })
+}
+
+fn files_in(s3: &Endpoint, time: Time) -> S3TemplateFiles<SystemClock> {
+    let sdk = s3.sdk_config().into_builder().sleep_impl(SharedAsyncSleep::new(time)).build();
+    S3TemplateFiles::new(&sdk, "templates", SystemClock).unwrap()
+}
+
+/// Time in which the pauses between attempts pass at once, and timeouts only when they are to.
+#[derive(Debug)]
+struct Time {
+    attempts_end: bool,
+}
+
+impl AsyncSleep for Time {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration < Duration::from_secs(1) {
+            Sleep::new(std::future::ready(()))
+        } else if self.attempts_end && duration == Duration::from_millis(1500) {
+            Sleep::new(async {
+                // Long enough for the request to be written: the other side has it.
+                for _ in 0..10_000 {
+                    tokio::task::yield_now().await;
+                }
+            })
+        } else {
+            Sleep::new(std::future::pending())
+        }
+    }
+}
+
+fn page(contents: &str, next: Option<&str>) -> Reply {
+    let next = next.map(|token| {
+        format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>")
+    });
+    let xml = format!(
+        r#"<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>templates</Name>{contents}{}</ListBucketResult>"#,
+        next.unwrap_or_default()
+    );
+    Reply::Answer(200, xml)
+}
+
+fn object(key: &str, size: i64) -> String {
+    format!("<Contents><Key>{key}</Key><ETag>&quot;{size:x}&quot;</ETag><Size>{size}</Size></Contents>")
+}
+
+fn error(status: u16, code: &str) -> Reply {
+    Reply::Answer(status, format!("<Error><Code>{code}</Code><Message>about it</Message></Error>"))
+}
+
+#[tokio::test]
+async fn lists_every_page() {
+    let first = page(&(object("gala/en.html", 12) + &object("gala/en.txt", 3)), Some("1/+more="));
+    let s3 = Endpoint::start([first, page(&object("layout/en.html", 9), None)]);
+    let listed = files(&s3).list().await.unwrap();
+    let file = |path: &str, version: &str, size| ListedFile {
+        path: path.to_owned(),
+        version: version.to_owned(),
+        size,
+    };
+    assert_eq!(
+        listed,
+        [
+            file("gala/en.html", "&quot;c&quot;", 12),
+            file("gala/en.txt", "&quot;3&quot;", 3),
+            file("layout/en.html", "&quot;9&quot;", 9)
+        ]
+    );
+    assert_eq!(
+        s3.lines(),
+        ["GET /templates/?list-type=2", "GET /templates/?continuation-token=1%2F%2Bmore%3D&list-type=2"]
+    );
+}
+
+#[tokio::test]
+async fn a_path_that_no_template_can_name_is_passed_over() {
+    let odd = ["Gala &amp; Dinner/en.html", "gala/gr\u{fc}\u{df}e.txt", "gala/en copy.html"]
+        .map(|key| object(key, 1));
+    let s3 = Endpoint::start([page(&(odd.concat() + &object("gala/en.html", 2)), None)]);
+    let listed = files(&s3).list().await.unwrap();
+    assert_eq!(listed.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["gala/en.html"]);
+}
+
+#[tokio::test]
+async fn an_empty_bucket_has_no_files() {
+    let s3 = Endpoint::start([page("", None)]);
+    assert_eq!(files(&s3).list().await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn reads_a_file_by_its_path() {
+    let s3 = Endpoint::start([Reply::Answer(200, "Grüße".to_owned())]);
+    assert_eq!(files(&s3).read("gala/de.txt").await, Ok(Some("Grüße".into())));
+    assert_eq!(s3.lines(), ["GET /templates/gala/de.txt"]);
+}
+
+#[tokio::test]
+async fn a_missing_file_is_no_error() {
+    let s3 = Endpoint::start([error(404, "NoSuchKey")]);
+    assert_eq!(files(&s3).read("gala/de.txt").await, Ok(None));
+}
+
+#[tokio::test]
+async fn waits_for_what_passes_and_only_for_that() {
+    let unavailable = |code: &str| TemplatesError::Unavailable(code.to_owned());
+    let refused = |code: &str| TemplatesError::Refused(code.to_owned());
+    for (reply, expected) in [
+        (error(503, "SlowDown"), unavailable("SlowDown")),
+        (error(500, "InternalError"), unavailable("InternalError")),
+        (error(400, "RequestTimeout"), unavailable("RequestTimeout")),
+        (Reply::Close, unavailable("no answer")),
+        (error(403, "AccessDenied"), refused("AccessDenied")),
+        (error(404, "NoSuchBucket"), refused("NoSuchBucket")),
+    ] {
+        let shown = format!("{reply:?}");
+        let s3 = Endpoint::start(std::iter::repeat_n(reply, 10));
+        assert_eq!(files(&s3).list().await, Err(expected.clone()), "{shown}");
+        assert_eq!(files(&s3).read("gala/de.txt").await, Err(expected), "{shown}");
+    }
+    let nobody = files(&Endpoint::unreachable()).list().await;
+    assert_eq!(nobody, Err(unavailable("no answer")));
+}
+
+#[tokio::test]
+async fn silence_is_an_answer_that_may_come_later() {
+    let s3 = Endpoint::start(std::iter::repeat_n(Reply::Silence, 5));
+    let listed = files_in(&s3, Time { attempts_end: true }).list().await;
+    assert_eq!(listed, Err(TemplatesError::Unavailable("timeout".to_owned())));
+    assert!(s3.count() <= 2);
+}
+
+/// The expected signatures are botocore's, made of the same time, credentials and addresses.
+#[tokio::test]
+async fn signs_as_other_clients_do() {
+    let variables = |name: &str| match name {
+        "AWS_REGION" => Some("eu-west-1".to_owned()),
+        "AWS_ACCESS_KEY_ID" => Some("AKIDEXAMPLE".to_owned()),
+        "AWS_SECRET_ACCESS_KEY" => Some("secret".to_owned()),
+        "AWS_SESSION_TOKEN" => Some("token".to_owned()),
+        _ => None,
+    };
+    let sdk = sdk_config(Environment::new(variables)).unwrap();
+    let files = S3TemplateFiles::new(&sdk, "templates", ManualClock::default()).unwrap();
+    assert_eq!(files.origin, "https://templates.s3.eu-west-1.amazonaws.com");
+    for (path, expected) in [
+        ("/gala/en.html", "86bf4588a42555c22b18b845d4a26c5dcfd1c0a8fe62fc7766a915c06361b92f"),
+        (
+            "/?continuation-token=1%2F%2Bmore%3D&list-type=2",
+            "69a5378ace819bbb877ae9e9b1b880ce636b22f3d6d471555963e00541aa6e64",
+        ),
+    ] {
+        let request = files.signed(path).await.unwrap();
+        let (_, signature) =
+            request.headers().get("authorization").unwrap().split_once("Signature=").unwrap();
+        assert_eq!(signature, expected, "{path}");
+    }
+}

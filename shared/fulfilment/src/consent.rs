@@ -1,0 +1,300 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use stripe_events::Personal;
+
+use crate::policy::ConsentPolicy;
+use crate::{AskedIn, FulfilmentKind, PaymentId, Policy, Question, SessionEvent, SupporterId};
+
+/// What a customer can agree to, by the name `policy.toml` gives it: lower-case letters, digits, `_` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ConsentName(String);
+
+/// A name that cannot be one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a consent's name must be lower-case letters, digits, _ and -, at most 60")]
+pub struct ConsentNameError;
+
+impl ConsentName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ConsentName {
+    type Error = ConsentNameError;
+
+    fn try_from(name: String) -> Result<Self, ConsentNameError> {
+        // The name becomes part of a key whose parts are joined by `#`.
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+        if name.is_empty() || name.len() > 60 || !name.chars().all(plain) {
+            return Err(ConsentNameError);
+        }
+        Ok(Self(name))
+    }
+}
+
+impl From<ConsentName> for String {
+    fn from(name: ConsentName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ConsentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The customer may be written to.
+    Yes,
+    /// The customer may not be written to.
+    No,
+    /// Neither a yes nor a no that we know. Recorded, and changes nothing.
+    NotUnderstood,
+}
+
+/// What an answer rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The customer said so.
+    Explicit,
+    /// The customer bought, was told, and did not refuse. In the UK, PECR regulation 22(3) and (3A):
+    /// <https://www.legislation.gov.uk/uksi/2003/2426/regulation/22>
+    SoftOptIn,
+}
+
+/// Proof of one answer or assumption. Written once, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Partition key.
+    pub supporter_id: SupporterId,
+    /// Sort key: `evidence#…`. One a payment, consent and question, in the order they were answered.
+    pub record: String,
+    /// What it is about.
+    pub consent: ConsentName,
+    /// What the answer means.
+    pub answer: Answer,
+    /// What it rests on.
+    pub basis: Basis,
+    /// The answer as it was given; `None` for an assumption.
+    pub answer_given: Option<Personal<String>>,
+    /// Where it was asked. On an assumption: the question that stood there too and was left open.
+    pub asked_in: Option<String>,
+    /// The words the customer saw, as far as the event tells: the question, or the notice of a soft opt-in.
+    pub words_shown: Option<String>,
+    /// The version of those words, as `policy.toml` names it.
+    pub wording: String,
+    /// What was bought.
+    pub kind: FulfilmentKind,
+    /// The language tag of the payment page.
+    pub locale: Option<String>,
+    /// Whose law applies: ISO 3166-1 alpha-2, from the billing address.
+    pub country: Option<String>,
+    /// `plink_…`
+    pub payment_link_id: Option<String>,
+    /// `cs_…`
+    pub session_id: String,
+    /// The key of the payment.
+    pub payment_id: PaymentId,
+    /// When it was answered, in Unix seconds.
+    pub answered_at: i64,
+}
+
+/// Whether a supporter may be written to about one thing: the answer that counts.
+///
+/// Which one that is follows from all evidence, in any order: an explicit answer before an assumption, then the
+/// newer one, then a no before a yes. All of it is in [`ConsentState::rank`], so that everybody who compares two
+/// states, the table included, settles it the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentState {
+    /// Partition key.
+    pub supporter_id: SupporterId,
+    /// Sort key: `state#` and the consent.
+    pub record: String,
+    /// What it is about.
+    pub consent: ConsentName,
+    /// [`Answer::Yes`] or [`Answer::No`].
+    pub answer: Answer,
+    /// What it rests on.
+    pub basis: Basis,
+    /// When it was answered, in Unix seconds.
+    pub answered_at: i64,
+    /// The record of its evidence.
+    pub evidence: String,
+    /// The greatest counts. Compares as text, byte by byte, as DynamoDB does.
+    pub rank: String,
+}
+
+impl ConsentState {
+    /// The state that follows from one piece of evidence; none from what was not understood.
+    fn of(evidence: &Evidence) -> Option<Self> {
+        let caution = match evidence.answer {
+            Answer::Yes => 0,
+            Answer::No => 1,
+            Answer::NotUnderstood => return None,
+        };
+        let strength = match evidence.basis {
+            Basis::SoftOptIn => 0,
+            Basis::Explicit => 1,
+        };
+        let at = evidence.answered_at;
+        Some(Self {
+            supporter_id: evidence.supporter_id.clone(),
+            record: format!("state#{}", evidence.consent),
+            consent: evidence.consent.clone(),
+            answer: evidence.answer,
+            basis: evidence.basis,
+            answered_at: at,
+            evidence: evidence.record.clone(),
+            rank: format!("{strength}#{}#{caution}#{}", sortable(at), evidence.record),
+        })
+    }
+}
+
+/// Unix seconds as text that sorts like the number.
+fn sortable(unix_seconds: i64) -> String {
+    format!("{:010}", unix_seconds.max(0))
+}
+
+/// What one payment tells about a supporter's consents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consents {
+    /// What was answered or assumed.
+    pub evidence: Vec<Evidence>,
+    /// What follows from it, one a consent, if nothing that outranks it is there already.
+    pub states: Vec<ConsentState>,
+}
+
+impl Consents {
+    /// Reads a paid session's answers by the policy. Empty when nothing was answered and nothing may be assumed.
+    pub fn of(event: &SessionEvent, policy: &Policy, supporter_id: &SupporterId) -> Self {
+        let form = &event.consent_form;
+        let asked: Vec<_> =
+            form.questions.iter().filter(|question| policy.marketing.asks(question)).collect();
+        let answered: Vec<_> = asked
+            .iter()
+            .filter_map(|question| Some((*question, policy.marketing.understand(question)?)))
+            .collect();
+        let mut evidence = BTreeMap::new();
+        for consent in &policy.kind(event.link.kind).consents {
+            let found: Vec<_> = if answered.is_empty() {
+                assumed(event, consent, &asked).into_iter().collect()
+            } else {
+                answered.iter().map(|(question, answer)| explicit(consent, question, *answer)).collect()
+            };
+            for found in found {
+                let found = found.filed(event, supporter_id);
+                // Stripe allows a field once; a record twice would fail the write for good.
+                evidence.entry(found.record.clone()).or_insert(found);
+            }
+        }
+        let evidence: Vec<_> = evidence.into_values().collect();
+        let mut states: BTreeMap<String, ConsentState> = BTreeMap::new();
+        for state in evidence.iter().filter_map(ConsentState::of) {
+            match states.get(&state.record) {
+                Some(other) if other.rank >= state.rank => {}
+                _ => {
+                    states.insert(state.record.clone(), state);
+                }
+            }
+        }
+        Self { evidence, states: states.into_values().collect() }
+    }
+
+    /// Nothing was answered, nothing may be assumed.
+    pub const fn is_empty(&self) -> bool {
+        self.evidence.is_empty()
+    }
+}
+
+/// What there is to say of one consent, before it is known whose it is.
+struct Found<'a> {
+    consent: &'a ConsentPolicy,
+    answer: Answer,
+    basis: Basis,
+    answer_given: Option<&'a Personal<String>>,
+    asked_in: Option<&'a AskedIn>,
+    words_shown: Option<&'a String>,
+    wording: &'a str,
+}
+
+fn explicit<'a>(consent: &'a ConsentPolicy, question: &'a Question, answer: Answer) -> Found<'a> {
+    Found {
+        consent,
+        answer,
+        basis: Basis::Explicit,
+        answer_given: question.answer.as_ref(),
+        asked_in: Some(&question.asked_in),
+        words_shown: question.words.as_ref(),
+        wording: match question.asked_in {
+            AskedIn::CustomField(_) => &consent.question,
+            // Stripe wrote that one.
+            AskedIn::Promotions => "stripe",
+        },
+    }
+}
+
+/// A soft opt-in, where the policy has one for the customer's country. None from an unknown country, whose law
+/// nobody knows, none from what was given away, which is no sale, and none from before there was a notice.
+fn assumed<'a>(
+    event: &'a SessionEvent,
+    consent: &'a ConsentPolicy,
+    left_open: &[&'a Question],
+) -> Option<Found<'a>> {
+    let soft_opt_in = consent.soft_opt_in.as_ref()?;
+    let is_sale = !event.amount.is_zero() || event.subscription_id.is_some();
+    let was_told = event.consent_form.answered_at >= soft_opt_in.since;
+    if !is_sale || !was_told || !soft_opt_in.countries.contains(event.country.as_ref()?) {
+        return None;
+    }
+    Some(Found {
+        consent,
+        answer: Answer::Yes,
+        basis: Basis::SoftOptIn,
+        answer_given: None,
+        asked_in: left_open.first().map(|question| &question.asked_in),
+        words_shown: event.consent_form.notice.as_ref(),
+        wording: &soft_opt_in.notice,
+    })
+}
+
+impl Found<'_> {
+    fn filed(self, event: &SessionEvent, supporter_id: &SupporterId) -> Evidence {
+        let (consent, answered_at) = (&self.consent.name, event.consent_form.answered_at);
+        let asked_in = self.asked_in.map(AskedIn::as_text);
+        let source = match self.basis {
+            Basis::Explicit => asked_in.as_deref().unwrap_or_default(),
+            Basis::SoftOptIn => "soft_opt_in",
+        };
+        Evidence {
+            supporter_id: supporter_id.clone(),
+            record: format!("evidence#{consent}#{}#{}#{source}", sortable(answered_at), event.payment_id),
+            consent: consent.clone(),
+            answer: self.answer,
+            basis: self.basis,
+            answer_given: self.answer_given.cloned(),
+            asked_in,
+            words_shown: self.words_shown.cloned(),
+            wording: self.wording.to_owned(),
+            kind: event.link.kind,
+            locale: event.locale.clone(),
+            country: event.country.clone(),
+            payment_link_id: event.payment_link_id.clone(),
+            session_id: event.session_id.clone(),
+            payment_id: event.payment_id.clone(),
+            answered_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
