@@ -17,6 +17,7 @@ mod dependencies;
 mod deploy;
 mod functions;
 mod local;
+mod mail;
 mod package;
 mod process;
 pub mod stack;
@@ -25,6 +26,7 @@ mod terminal;
 mod test;
 mod tools;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,6 +60,9 @@ enum Command {
     /// A local cloud that stays
     #[command(subcommand)]
     Local(Local),
+    /// The mails customers get
+    #[command(subcommand)]
+    Mail(Mail),
     /// Builds the release zips that are deployed to AWS
     Package {
         /// The processor of the functions, as the stages in cdk/lib/stages.ts have it
@@ -84,6 +89,17 @@ enum Local {
     },
 }
 
+#[derive(Subcommand)]
+enum Mail {
+    /// Shows a mail with an invented payment in it, before a customer gets it
+    #[command(disable_help_flag = true)]
+    Preview {
+        /// What to show; `--help` says more
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
 #[derive(Args)]
 struct Port {
     /// The local cloud's port [default: the first free one from 4566]
@@ -94,7 +110,7 @@ struct Port {
 /// Runs the program.
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(_) if process::ending() => loop {
             // Ctrl-C made it fail; its handler is about to end the program.
             std::thread::park();
@@ -106,7 +122,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
     process::end_children_with_us()?;
     match cli.command {
@@ -117,6 +133,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Local(Local::Down) => local::down(&checkout),
         Command::Local(Local::Status) => local::status(&checkout),
         Command::Local(Local::Send { event }) => local::send(&checkout, &event),
+        Command::Mail(Mail::Preview { arguments }) => return mail::preview(&checkout, &arguments),
         Command::Package { arch } => package::run(&checkout, arch),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

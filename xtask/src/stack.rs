@@ -173,8 +173,9 @@ impl Stack {
 
     /// The tasks behind queues, by function name without the stage: `thank-you-email`.
     pub(crate) fn tasks(&self) -> Vec<String> {
-        let queues = self.values.keys().filter_map(|name| name.strip_suffix("QueueUrl"));
-        queues.map(kebab_case).collect()
+        // A queue without a DLQ is nobody's to work off: it is there to be looked at.
+        let tasks = self.values.keys().filter_map(|name| name.strip_suffix("DlqUrl"));
+        tasks.map(kebab_case).collect()
     }
 
     /// What the tasks' metrics say so far, by task.
@@ -266,7 +267,9 @@ impl Stack {
         let deadline = Instant::now() + patience;
         let mut quiet = 0;
         while quiet < QUIET_LOOKS {
-            let busy = self.queues()?.iter().any(|queue| !queue.name.ends_with("Dlq") && queue.messages > 0);
+            let tasks: Vec<_> =
+                self.tasks().iter().map(|task| format!("{}Queue", pascal_case(task))).collect();
+            let busy = self.queues()?.iter().any(|queue| queue.messages > 0 && tasks.contains(&queue.name));
             quiet = if busy { 0 } else { quiet + 1 };
             if Instant::now() > deadline {
                 return Ok(false);

@@ -5,7 +5,7 @@ use testkit::stripe::SessionEvent;
 
 #[cfg(target_os = "linux")]
 use crate::processes::processes_of;
-use crate::stack::{Cloud, of};
+use crate::stack::{Cloud, address, of};
 
 /// Frozen while it has the message in hand, then killed: as a crash, or a timeout that kills late.
 #[cfg(target_os = "linux")]
@@ -62,6 +62,43 @@ fn a_sender_that_ses_does_not_know_parks_the_mail_and_leaves_the_record_alone() 
     assert_eq!(cloud.mails_to("refused@example.org").len(), 1);
 }
 
+/// The function reads the bucket when it starts, and then every few minutes; a new process reads it at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_campaigns_own_wording_wins_and_a_broken_one_loses_no_mail() {
+    let cloud = Cloud::alone();
+    let bucket = cloud.stack.output("TemplatesBucketName").unwrap();
+    let upload = |file: &str, text: &str| {
+        cloud.stack.aws.put_object(bucket, &format!("e2e-campaign/{file}"), text).unwrap();
+    };
+    upload("en.subject.txt", "You did it");
+    upload("en.txt", "Dear {{ customer.name }}, {{ amount }} plants a tree.");
+    upload("en.html", "<p>Dear {{ customer.name }}, {{ amount }} plants a tree.</p>");
+    let campaign = |payment: &str, template: &str| {
+        of(SessionEvent::paid(), payment)
+            .metadata(json!({ "fulfilment": "contribution", "thank_you": template }))
+            .customer("Ada <Example>", &address(payment))
+    };
+    cloud.stack.aws.put_object(bucket, "e2e-broken/en.subject.txt", "Hello").unwrap();
+    cloud.stack.aws.put_object(bucket, "e2e-broken/en.txt", "Hello {{ customer.nmae }}").unwrap();
+    cloud.stack.aws.put_object(bucket, "e2e-broken/en.html", "{% if %}").unwrap();
+    for process in processes_of(&cloud, "thank-you-email") {
+        process.signal("KILL");
+    }
+    cloud.post(&campaign("Worded", "e2e-campaign"));
+    cloud.wait_for_effect("pi_Worded", "email#thank-you done");
+    let mail = &cloud.mails_to("worded@example.org")[0];
+    assert_eq!(mail.subject, "You did it");
+    assert_eq!(mail.html, "<p>Dear Ada &lt;Example&gt;, £12.50 plants a tree.</p>");
+
+    cloud.post(&campaign("Broken2", "e2e-broken"));
+    cloud.wait_for_effect("pi_Broken2", "email#thank-you done");
+    let mail = &cloud.mails_to("broken2@example.org")[0];
+    assert!(mail.html.contains("Example Project"), "the built-in wording was used");
+    let log = cloud.stack.log("thank-you-email").unwrap().join("\n");
+    assert!(log.contains("BrokenWording") && log.contains("e2e-broken/en"), "and somebody is told");
+}
+
 /// Looks at everything that was logged so far, whatever ran before.
 #[test]
 fn no_log_line_and_no_ledger_row_holds_personal_data() {
@@ -75,9 +112,11 @@ fn no_log_line_and_no_ledger_row_holds_personal_data() {
     );
     cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "poison-secret").len());
     let mut everything = serde_json::to_string(&cloud.stack.rows("EffectsTableName").unwrap()).unwrap();
-    for function in ["stripe-webhook", "contribution-records", "thank-you-email"] {
+    for function in
+        ["stripe-webhook", "contribution-records", "thank-you-email", "soft-opt-ins", "acquisition-events"]
+    {
         let log = cloud.stack.log(function).unwrap().join("\n");
-        assert!(log.contains("\"done\"") || log.contains("accepted"), "{function} logs what it did");
+        assert!(log.contains("\"outcome\"") || log.contains("accepted"), "{function} logs what it did");
         everything.push_str(&log);
     }
     for personal in ["@example.org", "Grace", "Secret", "Ada", "N1 9GU"] {

@@ -9,6 +9,9 @@ use crate::stack::{Cloud, of};
 fn published(cloud: &Cloud, payment_id: &str) -> Vec<Value> {
     let mut events = cloud.acquisition_events();
     events.retain(|event| event["payment_id"] == payment_id);
+    for event in &events {
+        assert_eq!(testkit::acquisition::violations(event), Vec::<String>::new());
+    }
     events.sort_by_key(|event| event["occurred_at"].as_str().unwrap_or_default().to_owned());
     events
 }
@@ -34,10 +37,8 @@ fn a_payment_is_published_once_with_where_it_came_from() {
         .visit(&json!({ "c": "spring", "a": "button:green", "v": "view-1" }));
     cloud.post(&event);
     cloud.post(&event);
-    cloud.wait_for_effect("pi_Acquired", "acquisition done");
-    let events = published(&cloud, "pi_Acquired");
-    assert_eq!(events.len(), 1);
-    let event = &events[0];
+    cloud.wait_until(vec!["acquisition"], || kinds(&cloud, "pi_Acquired"));
+    let event = &published(&cloud, "pi_Acquired")[0];
     assert_eq!(event["campaign_codes"], json!(["spring"]), "the visit wins over the link");
     assert_eq!(event["source"], "poster");
     assert_eq!(event["ab_tests"], json!([{ "name": "button", "variant": "green" }]));

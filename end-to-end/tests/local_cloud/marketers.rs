@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
 
-use crate::stack::{Cloud, address, of};
+use crate::stack::{Cloud, of};
 
 /// The current state of a payment's customer, as `consent answer basis`.
 fn consents(cloud: &Cloud, payment_id: &str) -> Vec<String> {
@@ -59,36 +59,4 @@ fn a_sale_where_the_law_allows_it_is_a_soft_opt_in() {
     cloud.post(&sale);
     cloud.wait_for_effect("pi_SoftOptIn", "consents done");
     cloud.wait_until(vec!["similar_products yes soft_opt_in"], || consents(&cloud, "pi_SoftOptIn"));
-}
-
-#[test]
-fn a_campaigns_own_wording_wins_and_a_broken_one_loses_no_mail() {
-    let cloud = Cloud::shared();
-    let bucket = cloud.stack.output("TemplatesBucketName").unwrap();
-    let upload = |file: &str, text: &str| {
-        cloud.stack.aws.put_object(bucket, &format!("e2e-campaign/{file}"), text).unwrap();
-    };
-    upload("en.subject.txt", "You did it");
-    upload("en.txt", "Dear {{ customer.name }}, {{ amount }} plants a tree.");
-    upload("en.html", "<p>Dear {{ customer.name }}, {{ amount }} plants a tree.</p>");
-    let campaign = |payment: &str, template: &str| {
-        of(SessionEvent::paid(), payment)
-            .metadata(json!({ "fulfilment": "contribution", "thank_you": template }))
-            .customer("Ada <Example>", &address(payment))
-    };
-    cloud.post(&campaign("Worded", "e2e-campaign"));
-    cloud.wait_for_effect("pi_Worded", "email#thank-you done");
-    let mail = &cloud.mails_to("worded@example.org")[0];
-    assert_eq!(mail.subject, "You did it");
-    assert_eq!(mail.html, "<p>Dear Ada &lt;Example&gt;, £12.50 plants a tree.</p>");
-
-    cloud.stack.aws.put_object(bucket, "e2e-broken/en.subject.txt", "Hello").unwrap();
-    cloud.stack.aws.put_object(bucket, "e2e-broken/en.txt", "Hello {{ customer.nmae }}").unwrap();
-    cloud.stack.aws.put_object(bucket, "e2e-broken/en.html", "{% if %}").unwrap();
-    cloud.post(&campaign("Broken2", "e2e-broken"));
-    cloud.wait_for_effect("pi_Broken2", "email#thank-you done");
-    let mail = &cloud.mails_to("broken2@example.org")[0];
-    assert!(mail.html.contains("Example Project"), "the built-in wording was used");
-    let log = cloud.stack.log("thank-you-email").unwrap().join("\n");
-    assert!(log.contains("BrokenWording") && log.contains("e2e-broken/en"), "and somebody is told");
 }
