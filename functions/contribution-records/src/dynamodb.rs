@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use effect_ledger::{DynamoDbEffects, EffectKey, EffectStore, SetAside};
+use effect_ledger::{DynamoDbEffects, EffectKey};
 use fulfilment::{Contribution, ContributionStatus};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -90,8 +90,7 @@ impl DynamoDbRecords {
 
 impl Records for DynamoDbRecords {
     async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
-        let failed = |source| RecordsError { operation: "TransactWriteItems", source };
-        let items = self.transaction(change).map_err(failed)?;
+        let items = self.transaction(change).map_err(RecordsError)?;
         let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let Err(error) = written else {
             return Ok(Saved::Written);
@@ -101,26 +100,13 @@ impl Records for DynamoDbRecords {
         {
             let reasons = canceled.cancellation_reasons();
             if let Some(current) = outdated(reasons) {
-                return current.map(Saved::Outdated).map_err(failed);
+                return current.map(Saved::Outdated).map_err(RecordsError);
             }
             if reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) {
                 return Ok(Saved::Outdated(None));
             }
         }
-        Err(failed(error.into()))
-    }
-
-    async fn set_aside(
-        &self,
-        key: &EffectKey,
-        set_aside: SetAside<'_>,
-        event_id: &str,
-        now: i64,
-    ) -> Result<(), RecordsError> {
-        match self.effects.set_aside(key, set_aside, event_id, now).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(RecordsError { operation: "set_aside", source: error.into() }),
-        }
+        Err(RecordsError(error.into()))
     }
 }
 

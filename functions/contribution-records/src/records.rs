@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use effect_ledger::{Effect, EffectKey, MovedMoney, SetAside};
+use effect_ledger::{Effect, MovedMoney};
 use fulfilment::{Contribution, SupporterId, SupporterRow};
 
 /// Which version of a record: changes whenever the record does.
@@ -14,15 +14,6 @@ pub(crate) trait Records {
     /// Writes contribution, supporter row and ledger row together, if the contribution is still the one the
     /// change was made from.
     fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
-
-    /// Notes in the ledger that the effect cannot happen. An effect that already did stays as it is.
-    fn set_aside(
-        &self,
-        key: &EffectKey,
-        set_aside: SetAside<'_>,
-        event_id: &str,
-        now: i64,
-    ) -> impl Future<Output = Result<(), RecordsError>>;
 }
 
 /// Everything one event changes.
@@ -75,9 +66,5 @@ pub(crate) struct Stored {
 
 /// The records did not answer. Always worth another try.
 #[derive(Debug, thiserror::Error)]
-#[error("the records did not answer ({operation})")]
-pub(crate) struct RecordsError {
-    pub(crate) operation: &'static str,
-    #[source]
-    pub(crate) source: Box<dyn Error + Send + Sync>,
-}
+#[error("the records did not answer")]
+pub(crate) struct RecordsError(#[source] pub(crate) Box<dyn Error + Send + Sync>);

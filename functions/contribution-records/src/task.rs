@@ -1,4 +1,4 @@
-use effect_ledger::{Clock, Effect, EffectKey, MovedMoney, SetAside};
+use effect_ledger::{Clock, Effect, EffectKey, EffectStore, MovedMoney, SetAside, StoreError};
 use fulfilment::{
     AsOf, Contribution, CorrectionBroken, DisputeEvent, NotACorrection, NotReadable, PaymentEvent, Policy,
     RefundEvent, SessionBroken, SessionEvent, SkipReason, SupporterRow,
@@ -10,8 +10,9 @@ use uuid::Uuid;
 use crate::records::{Change, Note, Records, RecordsError, Saved, Stored};
 
 /// Keeps the contribution and supporter records.
-pub(crate) struct ContributionRecords<R, C> {
+pub(crate) struct ContributionRecords<R, L, C> {
     pub(crate) records: R,
+    pub(crate) ledger: L,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
     pub(crate) supporter_namespace: Uuid,
@@ -29,6 +30,8 @@ pub(crate) enum TaskFailed {
     BrokenCorrection(#[source] CorrectionBroken),
     #[error(transparent)]
     Records(#[from] RecordsError),
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
     #[error("other events of this payment kept changing the record")]
     Contended,
 }
@@ -37,7 +40,7 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::BrokenSession(_) | Self::BrokenCorrection(_) => FailureClass::Permanent,
-            Self::Records(_) | Self::Contended => FailureClass::Retryable,
+            Self::Records(_) | Self::Ledger(_) | Self::Contended => FailureClass::Retryable,
         }
     }
 
@@ -46,12 +49,13 @@ impl TaskError for TaskFailed {
             Self::BrokenSession(broken) => broken.as_str(),
             Self::BrokenCorrection(broken) => broken.as_str(),
             Self::Records(_) => "records_unavailable",
+            Self::Ledger(_) => "ledger_unavailable",
             Self::Contended => "contended",
         }
     }
 }
 
-impl<R: Records, C: Clock> Task for ContributionRecords<R, C> {
+impl<R: Records, L: EffectStore, C: Clock> Task for ContributionRecords<R, L, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
@@ -59,9 +63,11 @@ impl<R: Records, C: Clock> Task for ContributionRecords<R, C> {
             Ok(event) => self.record(&event).await,
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(Unreadable::Broken(key, error)) => {
-                let parked = SetAside::Parked(error.reason());
-                self.records.set_aside(&key, parked, delivery.event.id(), self.clock.now_ms()).await?;
-                Err(error)
+                let (parked, now) = (SetAside::Parked(error.reason()), self.clock.now_ms());
+                match self.ledger.set_aside(&key, parked, delivery.event.id(), now).await? {
+                    Ok(()) => Err(error),
+                    Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
+                }
             }
         }
     }
@@ -107,7 +113,7 @@ fn read(event: &Event, livemode: bool) -> Result<PaymentEvent, Unreadable> {
     }
 }
 
-impl<R: Records, C: Clock> ContributionRecords<R, C> {
+impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
     /// Folds the event into the record and writes what follows, in one transaction.
     ///
     /// The first try assumes that there is no record yet, which is so for most events; the failed condition

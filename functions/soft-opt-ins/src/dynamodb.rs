@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
-use effect_ledger::{DynamoDbEffects, EffectKey, EffectStore, SetAside};
+use effect_ledger::DynamoDbEffects;
 use fulfilment::Consents;
 
 use crate::config::Config;
@@ -54,8 +54,7 @@ impl DynamoDbConsents {
 
 impl ConsentRecords for DynamoDbConsents {
     async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
-        let failed = |source| RecordsError { operation: "TransactWriteItems", source };
-        let items = self.transaction(change).map_err(failed)?;
+        let items = self.transaction(change).map_err(RecordsError)?;
         let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let Err(error) = written else {
             return Ok(Saved::Written);
@@ -66,20 +65,7 @@ impl ConsentRecords for DynamoDbConsents {
         {
             return Ok(saved);
         }
-        Err(failed(error.into()))
-    }
-
-    async fn set_aside(
-        &self,
-        key: &EffectKey,
-        set_aside: SetAside<'_>,
-        event_id: &str,
-        now: i64,
-    ) -> Result<(), RecordsError> {
-        match self.effects.set_aside(key, set_aside, event_id, now).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(RecordsError { operation: "set_aside", source: error.into() }),
-        }
+        Err(RecordsError(error.into()))
     }
 }
 

@@ -5,6 +5,7 @@ mod dynamodb;
 mod records;
 mod task;
 
+use effect_ledger::DynamoDbEffects;
 use fulfilment::Policy;
 use task_runtime::{Environment, QueueConfig, SystemClock, init_telemetry, run_task, sdk_config};
 
@@ -20,8 +21,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env(Environment::new(variable))?;
     let queue = QueueConfig::from_env(Environment::new(variable))?;
     let sdk = sdk_config(Environment::new(variable))?;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     let task = SoftOptIns {
-        records: DynamoDbConsents::new(aws_sdk_dynamodb::Client::new(&sdk), &config),
+        ledger: DynamoDbEffects::new(dynamodb.clone(), &config.effects_table),
+        records: DynamoDbConsents::new(dynamodb, &config),
         policy: Policy::compiled_in()?,
         livemode: config.livemode,
         supporter_namespace: config.supporter_namespace,

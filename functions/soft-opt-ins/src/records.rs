@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use effect_ledger::{EffectKey, SetAside};
+use effect_ledger::EffectKey;
 use fulfilment::Consents;
 
 /// Where consents are kept.
@@ -9,15 +9,6 @@ pub(crate) trait ConsentRecords {
     ///
     /// The evidence must not be there yet, and each state must outrank the one that is there.
     fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
-
-    /// Notes in the ledger that nothing is recorded, and why. Consents that are recorded stay as they are.
-    fn set_aside(
-        &self,
-        key: &EffectKey,
-        set_aside: SetAside<'_>,
-        event_id: &str,
-        now: i64,
-    ) -> impl Future<Output = Result<(), RecordsError>>;
 }
 
 /// Everything one payment changes.
@@ -47,9 +38,5 @@ pub(crate) enum Saved {
 
 /// The records did not answer. Always worth another try.
 #[derive(Debug, thiserror::Error)]
-#[error("the consents did not answer ({operation})")]
-pub(crate) struct RecordsError {
-    pub(crate) operation: &'static str,
-    #[source]
-    pub(crate) source: Box<dyn Error + Send + Sync>,
-}
+#[error("the consents did not answer")]
+pub(crate) struct RecordsError(#[source] pub(crate) Box<dyn Error + Send + Sync>);

@@ -1,4 +1,4 @@
-use effect_ledger::{Clock, Effect, EffectKey, SetAside};
+use effect_ledger::{Clock, Effect, EffectKey, EffectStore, Refused, SetAside, StoreError};
 use fulfilment::{
     Consents, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
 };
@@ -8,8 +8,9 @@ use uuid::Uuid;
 use crate::records::{Change, ConsentRecords, RecordsError, Saved};
 
 /// Records what customers agreed to.
-pub(crate) struct SoftOptIns<R, C> {
+pub(crate) struct SoftOptIns<R, L, C> {
     pub(crate) records: R,
+    pub(crate) ledger: L,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
     pub(crate) supporter_namespace: Uuid,
@@ -25,6 +26,8 @@ pub(crate) enum TaskFailed {
     Broken(#[source] SessionBroken),
     #[error(transparent)]
     Records(#[from] RecordsError),
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
     #[error("other payments of this supporter kept changing their consents")]
     Contended,
 }
@@ -33,7 +36,7 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::Broken(_) => FailureClass::Permanent,
-            Self::Records(_) | Self::Contended => FailureClass::Retryable,
+            Self::Records(_) | Self::Ledger(_) | Self::Contended => FailureClass::Retryable,
         }
     }
 
@@ -41,12 +44,13 @@ impl TaskError for TaskFailed {
         match self {
             Self::Broken(broken) => broken.as_str(),
             Self::Records(_) => "consents_unavailable",
+            Self::Ledger(_) => "ledger_unavailable",
             Self::Contended => "contended",
         }
     }
 }
 
-impl<R: ConsentRecords, C: Clock> Task for SoftOptIns<R, C> {
+impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
@@ -55,8 +59,10 @@ impl<R: ConsentRecords, C: Clock> Task for SoftOptIns<R, C> {
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended: SessionOutcome::Paid, broken }) => {
                 let parked = SetAside::Parked(broken.as_str());
-                self.set_aside(payment_id, parked, delivery.event.id()).await?;
-                return Err(TaskFailed::Broken(broken));
+                return match self.set_aside(payment_id, parked, delivery.event.id()).await? {
+                    Ok(()) => Err(TaskFailed::Broken(broken)),
+                    Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
+                };
             }
             Err(NotReadable::Broken {
                 intended: SessionOutcome::Pending | SessionOutcome::Failed, ..
@@ -73,7 +79,7 @@ impl<R: ConsentRecords, C: Clock> Task for SoftOptIns<R, C> {
 
 const NOT_PAID: &str = "not_paid";
 
-impl<R: ConsentRecords, C: Clock> SoftOptIns<R, C> {
+impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
     /// Writes what the payment tells, less what the supporter's later or stronger answers have settled.
     ///
     /// Ranks only ever grow, so a state that was outranked once is outranked for good: it can be left out
@@ -103,8 +109,9 @@ impl<R: ConsentRecords, C: Clock> SoftOptIns<R, C> {
 
     /// The ledger says so too, or the payment would look forgotten.
     async fn skip(&self, event: &SessionEvent, reason: &'static str) -> Result<Outcome, TaskFailed> {
-        self.set_aside(event.payment_id.clone(), SetAside::Skipped(reason), &event.event_id).await?;
-        Ok(Outcome::Skipped(reason))
+        let skipped = SetAside::Skipped(reason);
+        let written = self.set_aside(event.payment_id.clone(), skipped, &event.event_id).await?;
+        Ok(Outcome::Skipped(written.map_or("already_done", |()| reason)))
     }
 
     async fn set_aside(
@@ -112,9 +119,9 @@ impl<R: ConsentRecords, C: Clock> SoftOptIns<R, C> {
         payment_id: PaymentId,
         set_aside: SetAside<'_>,
         event_id: &str,
-    ) -> Result<(), RecordsError> {
+    ) -> Result<Result<(), Refused>, StoreError> {
         let key = EffectKey { payment_id, effect: Effect::consents() };
-        self.records.set_aside(&key, set_aside, event_id, self.clock.now_ms()).await
+        self.ledger.set_aside(&key, set_aside, event_id, self.clock.now_ms()).await
     }
 }
 

@@ -25,6 +25,11 @@ impl InMemoryEffects {
         self.0.borrow().get(key).cloned()
     }
 
+    /// Every row, in the order of its key.
+    pub fn rows(&self) -> Vec<(EffectKey, EffectRow)> {
+        self.0.borrow().iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
     /// Puts a whole row there, as history would have.
     pub fn put_row(&self, payment_id: &PaymentId, row: EffectRow) {
         let key = EffectKey { payment_id: payment_id.clone(), effect: row.effect.clone() };

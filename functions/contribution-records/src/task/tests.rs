@@ -6,6 +6,7 @@ use fulfilment::{ContributionStatus, PaymentId, SupporterId};
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
+use testkit::ledger::InMemoryEffects;
 use testkit::queue::{InMemoryQueue, batch, envelope};
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 
@@ -18,7 +19,7 @@ struct InMemoryRecords {
     contributions: RefCell<BTreeMap<PaymentId, Stored>>,
     expires_at: RefCell<BTreeMap<PaymentId, i64>>,
     supporters: RefCell<BTreeMap<(SupporterId, PaymentId), SupporterRow>>,
-    effects: RefCell<BTreeMap<EffectKey, EffectRow>>,
+    effects: InMemoryEffects,
     /// Changes the record before each save, as another executor would.
     meddler: RefCell<Vec<fulfilment::SessionEvent>>,
     saves: RefCell<u32>,
@@ -60,32 +61,22 @@ impl Records for InMemoryRecords {
             supporters.insert((row.supporter_id.clone(), payment_id.clone()), row);
         }
         for Note { effect, moved, expires_at, .. } in change.notes {
-            let row = EffectRow { moved, expires_at, ..EffectRow::new(effect.clone(), EffectState::Done) };
-            self.effects.borrow_mut().insert(EffectKey { payment_id: payment_id.clone(), effect }, row);
+            let row = EffectRow { moved, expires_at, ..EffectRow::new(effect, EffectState::Done) };
+            self.effects.put_row(&payment_id, row);
         }
         Ok(Saved::Written)
-    }
-
-    async fn set_aside(
-        &self,
-        key: &EffectKey,
-        set_aside: SetAside<'_>,
-        _event_id: &str,
-        _now: i64,
-    ) -> Result<(), RecordsError> {
-        let SetAside::Parked(reason) = set_aside else { panic!("records are never skipped") };
-        let parked = EffectState::Parked { reason: reason.to_owned() };
-        let row = EffectRow::new(key.effect.clone(), parked);
-        self.effects.borrow_mut().entry(key.clone()).or_insert(row);
-        Ok(())
     }
 }
 
 const NAMESPACE: Uuid = Uuid::from_u128(7);
 
-fn task() -> ContributionRecords<InMemoryRecords, ManualClock> {
+type TestTask = ContributionRecords<InMemoryRecords, InMemoryEffects, ManualClock>;
+
+fn task() -> TestTask {
+    let records = InMemoryRecords::default();
     ContributionRecords {
-        records: InMemoryRecords::default(),
+        ledger: records.effects.clone(),
+        records,
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
         supporter_namespace: NAMESPACE,
@@ -93,10 +84,7 @@ fn task() -> ContributionRecords<InMemoryRecords, ManualClock> {
     }
 }
 
-async fn deliver(
-    task: &ContributionRecords<InMemoryRecords, ManualClock>,
-    events: &[Value],
-) -> (Tally, InMemoryQueue) {
+async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
     let queue = InMemoryQueue::default();
     let bodies: Vec<_> = events.iter().map(|event| envelope("afterlink.webhook", event)).collect();
     let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
@@ -108,15 +96,14 @@ async fn deliver(
 }
 
 /// Everything that is stored, comparable between two histories.
-fn rows(task: &ContributionRecords<InMemoryRecords, ManualClock>) -> Value {
+fn rows(task: &TestTask) -> Value {
     let contributions = task.records.contributions.borrow();
     let supporters = task.records.supporters.borrow();
-    let effects = task.records.effects.borrow();
     json!({
         "contributions": contributions.values().map(|stored| json!(stored.contribution)).collect::<Vec<_>>(),
         "expires_at": task.records.expires_at.borrow().values().collect::<Vec<_>>(),
         "supporters": supporters.values().map(|row| json!(row)).collect::<Vec<_>>(),
-        "effects": effects.values().map(told).collect::<Vec<_>>(),
+        "effects": task.ledger.rows().iter().map(|(_, row)| told(row)).collect::<Vec<_>>(),
     })
 }
 
@@ -132,7 +119,7 @@ fn told(row: &EffectRow) -> String {
     line
 }
 
-fn status(task: &ContributionRecords<InMemoryRecords, ManualClock>) -> ContributionStatus {
+fn status(task: &TestTask) -> ContributionStatus {
     task.records.contributions.borrow()[&PaymentId::new("pi_Example")].contribution.status()
 }
 
@@ -346,7 +333,7 @@ async fn a_refund_of_an_unknown_payment_is_gone_after_a_week_and_alarms_nobody()
     let in_a_week = task.clock.now_ms() / 1000 + 7 * 86_400;
     let rows = rows(&task);
     assert_eq!(rows["expires_at"], json!([in_a_week]));
-    assert!(task.records.effects.borrow().values().all(|row| row.expires_at == Some(in_a_week)));
+    assert!(task.ledger.rows().iter().all(|(_, row)| row.expires_at == Some(in_a_week)));
     assert_eq!(rows["supporters"], json!([]));
 }
 

@@ -6,6 +6,7 @@ use fulfilment::{Answer, Basis, ConsentState, Evidence};
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
+use testkit::ledger::InMemoryEffects;
 use testkit::queue::{InMemoryQueue, batch, envelope};
 use testkit::stripe::SessionEvent as StripeEvent;
 
@@ -18,7 +19,7 @@ type Key = (SupporterId, String);
 struct InMemoryConsents {
     evidence: RefCell<BTreeMap<Key, Evidence>>,
     states: RefCell<BTreeMap<Key, ConsentState>>,
-    effects: RefCell<BTreeMap<EffectKey, EffectState>>,
+    effects: InMemoryEffects,
     /// How many of the next saves meet somebody else's.
     conflicts: RefCell<u32>,
     saves: RefCell<u32>,
@@ -46,38 +47,20 @@ impl ConsentRecords for InMemoryConsents {
         }
         self.evidence.borrow_mut().extend(evidence.iter().map(|row| (evidence_key(row), row.clone())));
         self.states.borrow_mut().extend(states.iter().map(|state| (state_key(state), state.clone())));
-        self.effects.borrow_mut().insert(change.key.clone(), EffectState::Done);
+        self.effects.put(change.key, EffectState::Done);
         Ok(Saved::Written)
-    }
-
-    async fn set_aside(
-        &self,
-        key: &EffectKey,
-        set_aside: SetAside<'_>,
-        _event_id: &str,
-        _now: i64,
-    ) -> Result<(), RecordsError> {
-        let reason = set_aside.reason().to_owned();
-        let state = match set_aside {
-            SetAside::Skipped(_) => EffectState::Skipped { reason },
-            SetAside::Parked(_) => EffectState::Parked { reason },
-            SetAside::Waiting { .. } => panic!("consents wait for nothing"),
-        };
-        let mut effects = self.effects.borrow_mut();
-        if effects.get(key) != Some(&EffectState::Done) {
-            effects.insert(key.clone(), state);
-        }
-        Ok(())
     }
 }
 
 const NAMESPACE: Uuid = Uuid::from_u128(7);
 
-type Bench = SoftOptIns<InMemoryConsents, ManualClock>;
+type Bench = SoftOptIns<InMemoryConsents, InMemoryEffects, ManualClock>;
 
 fn task() -> Bench {
+    let records = InMemoryConsents::default();
     SoftOptIns {
-        records: InMemoryConsents::default(),
+        ledger: records.effects.clone(),
+        records,
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
         supporter_namespace: NAMESPACE,
@@ -101,15 +84,13 @@ fn rows(task: &Bench) -> Value {
     json!({
         "evidence": evidence.borrow().values().map(|row| json!(row)).collect::<Vec<_>>(),
         "states": states.borrow().values().map(|state| json!(state)).collect::<Vec<_>>(),
-        "effects": ledger(&effects.borrow()),
+        "effects": ledger(effects),
     })
 }
 
-fn ledger(effects: &BTreeMap<EffectKey, EffectState>) -> Vec<String> {
-    let line = |(key, state): (&EffectKey, &EffectState)| {
-        format!("{} {} {}", key.payment_id, key.effect, state.name())
-    };
-    effects.iter().map(line).collect()
+fn ledger(effects: &InMemoryEffects) -> Vec<String> {
+    let rows = effects.rows();
+    rows.iter().map(|(key, row)| format!("{} {} {}", key.payment_id, key.effect, row.state.name())).collect()
 }
 
 fn state_of(task: &Bench, email: &str, consent: &str) -> Option<(Answer, Basis)> {
