@@ -1,0 +1,273 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use stripe_events::Event;
+
+use super::*;
+use crate::{Currency, DisputeStatus, DisputeStep, RefundStatus};
+
+const NAMESPACE: Uuid = Uuid::from_u128(7);
+const LATE: Circumstances = Circumstances { livemode: true, replayed: true };
+const TEST: Circumstances = Circumstances { livemode: false, replayed: false };
+
+fn session(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
+    let fixture = include_str!("../../../testkit/fixtures/session_completed_paid.json");
+    let mut event: Value = serde_json::from_str(fixture).unwrap();
+    change(&mut event["data"]["object"]);
+    let event = SessionEvent::read(&Event::from_value(event).unwrap(), false).unwrap();
+    AcquisitionEvent::of_session(&event, &Policy::compiled_in().unwrap(), &NAMESPACE, TEST)
+}
+
+#[test]
+fn tells_what_the_session_tells() {
+    let event = serde_json::to_value(session(|_| {})).unwrap();
+    let expected = json!({
+        "schema_version": 1,
+        "event_id": event_id(&PaymentId::new("pi_3FixtureContribution"), None),
+        "kind": "acquisition",
+        "reverses": null,
+        "occurred_at": "2026-11-18T11:06:40Z",
+        "product": "CONTRIBUTION",
+        "amount": 1250,
+        "currency": "GBP",
+        "currency_exponent": 2,
+        "amount_decimal": "12.50",
+        "presentment_amount": null,
+        "presentment_currency": null,
+        "country": "GB",
+        "state": null,
+        "payment_frequency": "ONE_OFF",
+        "payment_provider": "STRIPE",
+        "contribution_id": "pi_3FixtureContribution",
+        "payment_id": "pi_3FixtureContribution",
+        "session_id": "cs_test_a1FixtureContribution",
+        "payment_link_id": "plink_1FixtureContribution",
+        "supporter_id": SupporterId::of_email(&NAMESPACE, "ada@example.org"),
+        "campaign_codes": ["autumn-appeal"],
+        "component_id": null,
+        "component_type": null,
+        "source": null,
+        "referrer_url": null,
+        "page_view_id": null,
+        "browser_id": null,
+        "ab_tests": [],
+        "labels": [],
+        "promo_code": null,
+        "query_parameters": [],
+        "platform": "STRIPE_CHECKOUT",
+        "reader_type": null,
+        "acquisition_type": "PURCHASE",
+        "livemode": false,
+        "replayed": false
+    });
+    assert_eq!(event, expected);
+}
+
+#[test]
+fn tells_what_was_booked_and_what_the_customer_saw() {
+    let event = session(|session| {
+        session["amount_total"] = json!(1500);
+        session["currency"] = json!("kwd");
+        session["presentment_details"] = json!({ "presentment_amount": 700, "presentment_currency": "jpy" });
+    });
+    assert_eq!(
+        (event.amount, event.currency.as_str(), event.currency_exponent, event.amount_decimal.as_str()),
+        (1500, "KWD", 3, "1.500")
+    );
+    assert_eq!((event.presentment_amount, event.presentment_currency.as_deref()), (Some(700), Some("JPY")));
+}
+
+#[test]
+fn a_subscription_will_be_paid_again() {
+    let event = session(|session| session["subscription"] = json!("sub_1"));
+    assert_eq!(event.payment_frequency, Some(PaymentFrequency::Recurring));
+}
+
+#[test]
+fn names_the_promotion_code() {
+    let discounts = json!([{ "coupon": "c1", "promotion_code": null }, { "promotion_code": "promo_1" }]);
+    assert_eq!(session(|session| session["discounts"] = discounts).promo_code.as_deref(), Some("promo_1"));
+    let coupon_only = json!([{ "coupon": "c1", "promotion_code": null }]);
+    assert_eq!(session(|session| session["discounts"] = coupon_only).promo_code, None);
+}
+
+#[test]
+fn tells_nothing_of_what_another_tool_put_into_the_address() {
+    let event = session(|session| session["client_reference_id"] = json!("ada-lovelace"));
+    assert!(!serde_json::to_string(&event).unwrap().contains("ada"), "{event:?}");
+}
+
+#[test]
+fn a_correction_names_what_it_corrects_and_takes_its_amount_away() {
+    let correction = |movement, amount| {
+        let correction = AcquisitionCorrection {
+            payment_id: PaymentId::new("pi_1"),
+            movement,
+            amount: Money::new(amount, Currency::try_from("gbp").unwrap()),
+            occurred_at: 1_795_000_600,
+        };
+        AcquisitionEvent::of_correction(&correction, LATE)
+    };
+    let acquisition = event_id(&PaymentId::new("pi_1"), None);
+    let refund = correction(Movement::Refund("re_1".to_owned()), 500);
+    assert_eq!((refund.kind, refund.reverses), (AcquisitionKind::Reversal, Some(acquisition)));
+    assert_eq!((refund.amount, refund.amount_decimal.as_str()), (-500, "-5.00"));
+    assert_eq!((refund.livemode, refund.replayed), (true, true));
+    assert_eq!((refund.product, refund.supporter_id), (None, None));
+    let failed = correction(Movement::RefundFailed("re_1".to_owned()), 500);
+    assert_eq!((failed.kind, failed.reverses), (AcquisitionKind::Reinstatement, Some(refund.event_id)));
+    assert_eq!(failed.amount, 500);
+    let other = correction(Movement::Refund("re_2".to_owned()), 500);
+    assert_ne!(other.event_id, refund.event_id);
+}
+
+#[test]
+fn movements_can_be_read_back_from_their_names() {
+    let id = || "x_1".to_owned();
+    use Movement::*;
+    for movement in [Refund(id()), RefundFailed(id()), Dispute(id()), DisputeReinstated(id())] {
+        assert_eq!(Movement::from_name(&movement.name()), Some(movement));
+    }
+    for name in ["", "refund", "refund#re_1#reinstated", "refund#re_1#failed#twice", "gift#1"] {
+        assert_eq!(Movement::from_name(name), None, "{name}");
+    }
+}
+
+#[test]
+fn event_ids_never_change() {
+    let id = |movement: Option<&Movement>| event_id(&PaymentId::new("pi_1"), movement).to_string();
+    assert_eq!(id(None), "e1f98ff4-5099-56df-9d0c-afab6b2c163e");
+    assert_eq!(id(Some(&Movement::RefundFailed("re_1".to_owned()))), "7ca6957f-bb29-5384-b033-494f136f11e3");
+}
+
+#[test]
+fn writes_moments_as_warehouses_read_them() {
+    for (unix_seconds, expected) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (951_782_399, "2000-02-28T23:59:59Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+        (951_868_800, "2000-03-01T00:00:00Z"),
+        (1_735_689_599, "2024-12-31T23:59:59Z"),
+        (1_735_689_600, "2025-01-01T00:00:00Z"),
+        (1_795_000_000, "2026-11-18T11:06:40Z"),
+        (4_107_542_400, "2100-03-01T00:00:00Z"),
+        (i64::MAX, "9999-12-31T23:59:59Z"),
+        (i64::MIN, "1970-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(utc(unix_seconds), expected);
+    }
+}
+
+/// What happened to a payment, beside what Stripe tells of it.
+#[derive(Debug, Clone)]
+enum Happened {
+    Refund { amount: i64, fails: bool },
+    Dispute { amount: i64, reinstated: bool },
+    Inquiry { amount: i64 },
+}
+
+impl Happened {
+    fn money_gone(&self) -> i64 {
+        match self {
+            Self::Refund { amount, fails: false } | Self::Dispute { amount, reinstated: false } => *amount,
+            Self::Refund { .. } | Self::Dispute { .. } | Self::Inquiry { .. } => 0,
+        }
+    }
+
+    /// What each of its events corrects.
+    fn told(&self, number: usize) -> Vec<Vec<AcquisitionCorrection>> {
+        let currency = Currency::try_from("eur").unwrap();
+        let (payment_id, occurred_at) = (PaymentId::new("pi_1"), 1_795_000_000);
+        let refund = |amount, status| RefundEvent {
+            payment_id: payment_id.clone(),
+            event_id: "evt_1".to_owned(),
+            occurred_at,
+            refund_id: format!("re_{number}"),
+            amount: Money::new(amount, currency),
+            status,
+            created_at: None,
+        };
+        let dispute = |amount, status, moved, step| DisputeEvent {
+            payment_id: payment_id.clone(),
+            event_id: "evt_1".to_owned(),
+            occurred_at,
+            dispute_id: format!("dp_{number}"),
+            amount: Money::new(amount, currency),
+            status,
+            moved,
+            step,
+            created_at: None,
+        };
+        let refunds: &[RefundStatus] = match self {
+            Self::Refund { fails: false, .. } => &[RefundStatus::Pending, RefundStatus::Succeeded],
+            Self::Refund { fails: true, .. } => &[RefundStatus::Succeeded, RefundStatus::Failed],
+            Self::Dispute { .. } | Self::Inquiry { .. } => &[],
+        };
+        let (amount, steps) = match self {
+            Self::Refund { amount, .. } => (*amount, Vec::new()),
+            Self::Inquiry { amount } => (*amount, vec![(DisputeMoved::None, DisputeStep::Closed)]),
+            Self::Dispute { amount, reinstated } => {
+                let mut steps = vec![
+                    (DisputeMoved::None, DisputeStep::Created),
+                    (DisputeMoved::Withdrawn, DisputeStep::Withdrawn),
+                ];
+                if *reinstated {
+                    steps.push((DisputeMoved::Reinstated, DisputeStep::Reinstated));
+                }
+                (*amount, steps)
+            }
+        };
+        let refunds = refunds.iter().map(|status| refund(amount, *status));
+        let disputes =
+            steps.into_iter().map(|(moved, step)| dispute(amount, DisputeStatus::Open, moved, step));
+        refunds
+            .map(|event| AcquisitionCorrection::of_refund(&event))
+            .chain(disputes.map(|event| AcquisitionCorrection::of_dispute(&event)))
+            .collect()
+    }
+}
+
+fn happened() -> impl Strategy<Value = Happened> {
+    prop_oneof![
+        (1i64..5000, any::<bool>()).prop_map(|(amount, fails)| Happened::Refund { amount, fails }),
+        (1i64..5000, any::<bool>()).prop_map(|(amount, reinstated)| Happened::Dispute { amount, reinstated }),
+        (1i64..5000).prop_map(|amount| Happened::Inquiry { amount }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn acquisition_and_corrections_add_up_to_the_money_kept(
+        paid in 0i64..1_000_000,
+        history in proptest::collection::vec(happened(), 0..6),
+        again in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        order in any::<u64>(),
+    ) {
+        let mut told: Vec<_> =
+            history.iter().enumerate().flat_map(|(number, happened)| happened.told(number)).collect();
+        if !told.is_empty() {
+            let repeated: Vec<_> = again.iter().map(|index| index.get(&told).clone()).collect();
+            told.extend(repeated);
+            let first = usize::try_from(order % told.len() as u64).unwrap();
+            told.rotate_left(first);
+            if order % 2 == 0 {
+                told.reverse();
+            }
+        }
+        // A consumer that drops the ids it has seen.
+        let mut seen: BTreeMap<Uuid, AcquisitionEvent> = BTreeMap::new();
+        for correction in told.iter().flatten() {
+            let event = AcquisitionEvent::of_correction(correction, TEST);
+            seen.insert(event.event_id, event);
+        }
+        let kept = paid + seen.values().map(|event| event.amount).sum::<i64>();
+        prop_assert_eq!(kept, paid - history.iter().map(Happened::money_gone).sum::<i64>());
+        // Whatever is corrected was published, too.
+        let acquisition = event_id(&PaymentId::new("pi_1"), None);
+        for event in seen.values() {
+            let reverses = event.reverses.unwrap();
+            prop_assert!(reverses == acquisition || seen.contains_key(&reverses));
+        }
+    }
+}
