@@ -1,4 +1,4 @@
-use task_runtime::{ConfigError, Environment};
+use task_runtime::Environment;
 use uuid::Uuid;
 
 /// What the function is configured with, beyond its queue.
@@ -12,20 +12,17 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(
-        mut env: Environment<L>,
-    ) -> Result<Self, ConfigError> {
+    /// `None` when something is missing, which `env` has noted.
+    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let livemode = env.parsed("LIVEMODE");
         let consents_table = env.text("CONSENTS_TABLE");
         let effects_table = env.text("EFFECTS_TABLE");
         let supporter_namespace = env.parsed("SUPPORTER_NAMESPACE");
-        env.finish(|| {
-            Some(Self {
-                livemode: livemode?,
-                consents_table: consents_table?,
-                effects_table: effects_table?,
-                supporter_namespace: supporter_namespace?,
-            })
+        Some(Self {
+            livemode: livemode?,
+            consents_table: consents_table?,
+            effects_table: effects_table?,
+            supporter_namespace: supporter_namespace?,
         })
     }
 }

@@ -18,9 +18,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     init_telemetry();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
-    let config = Config::from_env(Environment::new(variable))?;
-    let queue = QueueConfig::from_env(Environment::new(variable))?;
-    let sdk = sdk_config(Environment::new(variable))?;
+    let mut env = Environment::new(variable);
+    let (config, queue) = (Config::from_env(&mut env), QueueConfig::from_env(&mut env));
+    let sdk = sdk_config(&mut env);
+    let (config, queue, sdk) = env.finish(|| Some((config?, queue?, sdk?)))?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     let task = SoftOptIns {
         ledger: DynamoDbEffects::new(dynamodb.clone(), &config.effects_table),

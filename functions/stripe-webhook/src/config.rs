@@ -1,4 +1,4 @@
-use task_runtime::{ConfigError, Environment};
+use task_runtime::Environment;
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]
@@ -11,18 +11,15 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(
-        mut env: Environment<L>,
-    ) -> Result<Self, ConfigError> {
+    /// `None` when something is missing, which `env` has noted.
+    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let stage = env.text("STAGE");
         let fulfilment_bus = env.text("FULFILMENT_BUS");
         let signing_secret_name = env.text("SIGNING_SECRET_NAME");
-        env.finish(|| {
-            Some(Self {
-                stage: stage?,
-                fulfilment_bus: fulfilment_bus?,
-                signing_secret_name: signing_secret_name?,
-            })
+        Some(Self {
+            stage: stage?,
+            fulfilment_bus: fulfilment_bus?,
+            signing_secret_name: signing_secret_name?,
         })
     }
 }

@@ -22,8 +22,9 @@ async fn main() -> Result<(), Error> {
     init_telemetry();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
-    let config = Config::from_env(Environment::new(variable))?;
-    let sdk = sdk_config(Environment::new(variable))?;
+    let mut env = Environment::new(variable);
+    let (config, sdk) = (Config::from_env(&mut env), sdk_config(&mut env));
+    let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
     let secret =
         SecretsManagerSecret::new(aws_sdk_secretsmanager::Client::new(&sdk), config.signing_secret_name);
     let webhook = &Webhook {

@@ -1,4 +1,4 @@
-use task_runtime::{ConfigError, Environment};
+use task_runtime::Environment;
 
 /// What the function is configured with, beyond its queue.
 #[derive(Debug, Clone)]
@@ -14,22 +14,19 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(
-        mut env: Environment<L>,
-    ) -> Result<Self, ConfigError> {
+    /// `None` when something is missing, which `env` has noted.
+    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let livemode = env.parsed("LIVEMODE");
         let effects_table = env.text("EFFECTS_TABLE");
         let templates_bucket = env.text("TEMPLATES_BUCKET");
         let sender = env.text("SENDER");
         let configuration_set = env.text("CONFIGURATION_SET");
-        env.finish(|| {
-            Some(Self {
-                livemode: livemode?,
-                effects_table: effects_table?,
-                templates_bucket: templates_bucket?,
-                sender: sender?,
-                configuration_set: configuration_set?,
-            })
+        Some(Self {
+            livemode: livemode?,
+            effects_table: effects_table?,
+            templates_bucket: templates_bucket?,
+            sender: sender?,
+            configuration_set: configuration_set?,
         })
     }
 }

@@ -31,9 +31,10 @@ use crate::task::ThankYouEmail;
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String> + Copy) -> Result<(), lambda_runtime::Error> {
     init_telemetry();
-    let config = Config::from_env(Environment::new(variable))?;
-    let queue = QueueConfig::from_env(Environment::new(variable))?;
-    let sdk = sdk_config(Environment::new(variable))?;
+    let mut env = Environment::new(variable);
+    let (config, queue) = (Config::from_env(&mut env), QueueConfig::from_env(&mut env));
+    let sdk = sdk_config(&mut env);
+    let (config, queue, sdk) = env.finish(|| Some((config?, queue?, sdk?)))?;
     let templates = S3TemplateFiles::new(&sdk, &config.templates_bucket, SystemClock)?;
     let task = ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&sdk), &config.effects_table),

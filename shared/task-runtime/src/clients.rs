@@ -10,7 +10,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use effect_ledger::Clock;
 
-use crate::{ConfigError, Environment};
+use crate::Environment;
 
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,20 +30,15 @@ impl Clock for SystemClock {
 /// of providers, with its start-up cost, is not needed.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
 ///
-/// # Errors
-///
-/// Names the variables that are missing.
-pub fn sdk_config<L: Fn(&str) -> Option<String>>(mut env: Environment<L>) -> Result<SdkConfig, ConfigError> {
+/// `None` when something is missing, which `env` has noted.
+pub fn sdk_config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<SdkConfig> {
     let region = env.text("AWS_REGION");
     let access_key_id = env.text("AWS_ACCESS_KEY_ID");
     let secret_access_key = env.text("AWS_SECRET_ACCESS_KEY");
     let session_token = env.optional("AWS_SESSION_TOKEN");
     let endpoint_url = env.optional("AWS_ENDPOINT_URL");
-    let (region, credentials) = env.finish(|| {
-        let credentials =
-            Credentials::new(access_key_id?, secret_access_key?, session_token, None, "environment");
-        Some((Region::new(region?), credentials))
-    })?;
+    let credentials =
+        Credentials::new(access_key_id?, secret_access_key?, session_token, None, "environment");
     // No call may outlive a function's timeout, and two attempts must fit: 2 × 4 s and a pause.
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -55,12 +50,12 @@ pub fn sdk_config<L: Fn(&str) -> Option<String>>(mut env: Environment<L>) -> Res
         .build_https();
     let mut config = SdkConfig::builder()
         .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-        .region(region)
+        .region(Region::new(region?))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http_client)
         .retry_config(RetryConfig::standard())
         .timeout_config(timeouts)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()));
     config.set_endpoint_url(endpoint_url);
-    Ok(config.build())
+    Some(config.build())
 }

@@ -3,6 +3,9 @@ use std::str::FromStr;
 
 /// Reads a function's configuration from its environment and reports every problem at once.
 ///
+/// Each part of the configuration reads what it needs and hands back `None` when something is missing; the
+/// problems gather here, and [`Environment::finish`] tells all of them.
+///
 /// ```
 /// # use task_runtime::Environment;
 /// let variables = |name: &str| (name == "STAGE").then(|| "test".to_owned());
@@ -58,9 +61,13 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
     ///
     /// With every problem that was noted.
     pub fn finish<C>(self, build: impl FnOnce() -> Option<C>) -> Result<C, ConfigError> {
+        // Two parts may need the same variable; it is one thing to mend.
+        let mut problems = self.problems;
+        problems.sort();
+        problems.dedup();
         match build() {
-            Some(config) if self.problems.is_empty() => Ok(config),
-            _ => Err(ConfigError(self.problems)),
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(problems)),
         }
     }
 }

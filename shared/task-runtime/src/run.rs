@@ -5,9 +5,7 @@ use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
-use crate::{
-    Backoff, ConfigError, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch,
-};
+use crate::{Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch};
 
 /// What every task behind a queue is configured with.
 #[derive(Debug, Clone)]
@@ -25,19 +23,15 @@ pub struct QueueConfig {
 impl QueueConfig {
     /// Reads `STAGE`, `QUEUE_URL`, `DLQ_URL`, `RETRY_BASE_SECONDS` and `RETRY_CAP_SECONDS`.
     ///
-    /// # Errors
-    ///
-    /// With every variable that is missing or wrong.
-    pub fn from_env<L: Fn(&str) -> Option<String>>(mut env: Environment<L>) -> Result<Self, ConfigError> {
+    /// `None` when something is missing or wrong, which `env` has noted.
+    pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let (stage, queue_url, dlq_url) = (env.text("STAGE"), env.text("QUEUE_URL"), env.text("DLQ_URL"));
         let (base, cap) = (env.parsed("RETRY_BASE_SECONDS"), env.parsed("RETRY_CAP_SECONDS"));
-        env.finish(|| {
-            Some(Self {
-                stage: stage?,
-                queue_url: queue_url?,
-                dlq_url: dlq_url?,
-                backoff: Backoff { base_seconds: base?, cap_seconds: cap? },
-            })
+        Some(Self {
+            stage: stage?,
+            queue_url: queue_url?,
+            dlq_url: dlq_url?,
+            backoff: Backoff { base_seconds: base?, cap_seconds: cap? },
         })
     }
 }

@@ -91,7 +91,7 @@ impl Endpoint {
             "AWS_ENDPOINT_URL" => Some(self.url.clone()),
             _ => None,
         };
-        sdk_config(Environment::new(variables)).unwrap()
+        sdk_config(&mut Environment::new(variables)).unwrap()
     }
 
     /// How many requests have come in.

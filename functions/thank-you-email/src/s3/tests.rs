@@ -149,7 +149,7 @@ async fn signs_as_other_clients_do() {
         "AWS_SESSION_TOKEN" => Some("token".to_owned()),
         _ => None,
     };
-    let sdk = sdk_config(Environment::new(variables)).unwrap();
+    let sdk = sdk_config(&mut Environment::new(variables)).unwrap();
     let files = S3TemplateFiles::new(&sdk, "templates", ManualClock::default()).unwrap();
     assert_eq!(files.origin, "https://templates.s3.eu-west-1.amazonaws.com");
     for (path, expected) in [
