@@ -11,4 +11,5 @@ mod permissions;
 #[cfg(target_os = "linux")]
 mod processes;
 mod queues;
+mod rules;
 mod stack;
