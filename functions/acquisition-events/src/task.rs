@@ -3,8 +3,9 @@ use effect_ledger::{
     SetAside, StoreError, perform,
 };
 use fulfilment::{
-    AcquisitionCorrection, AcquisitionEvent, Circumstances, CorrectionBroken, DisputeEvent, Movement,
-    NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken, SessionEvent, SessionOutcome,
+    AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
+    Movement, NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken, SessionEvent,
+    SessionOutcome,
 };
 use stripe_events::{Door, Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
@@ -65,9 +66,6 @@ impl TaskError for TaskFailed {
 /// No payment of that id was published. Most often it is another business's.
 const PAYMENT_UNKNOWN: &str = "payment_unknown";
 
-/// For how long a refund or a dispute waits for its payment, in seconds.
-const PAYMENT_MAY_COME_WITHIN: i64 = 7 * 86_400;
-
 impl<L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<L, B, C> {
     type Error = TaskFailed;
 
@@ -105,7 +103,9 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
                 let key = EffectKey { payment_id, effect: Effect::acquisition() };
-                return self.park(&key, delivery, TaskFailed::BrokenSession(broken)).await;
+                return delivery
+                    .park(&self.ledger, &self.clock, &key, TaskFailed::BrokenSession(broken))
+                    .await;
             }
             Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
         };
@@ -140,7 +140,9 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
                 }
                 let effect = Effect::acquisition_correction(&movement(correction_id));
                 let key = EffectKey { payment_id, effect };
-                return self.park(&key, delivery, TaskFailed::BrokenCorrection(broken)).await;
+                return delivery
+                    .park(&self.ledger, &self.clock, &key, TaskFailed::BrokenCorrection(broken))
+                    .await;
             }
         };
         let Some(first) = corrections.first() else {
@@ -216,25 +218,11 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         let waiting = SetAside::Waiting {
             reason: PAYMENT_UNKNOWN,
             moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
-            expires_at: now / 1000 + PAYMENT_MAY_COME_WITHIN,
+            expires_at: now / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS,
         };
         // Refused when it is published already, which is as good.
         self.ledger.set_aside(&key(correction), waiting, delivery.event.id(), now).await?.ok();
         Ok(())
-    }
-
-    /// Notes in the ledger what cannot be done, unless it was done before.
-    async fn park(
-        &self,
-        key: &EffectKey,
-        delivery: &Delivery,
-        error: TaskFailed,
-    ) -> Result<Outcome, TaskFailed> {
-        let parked = SetAside::Parked(error.reason());
-        match self.ledger.set_aside(key, parked, delivery.event.id(), self.clock.now_ms()).await? {
-            Ok(()) => Err(error),
-            Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
-        }
     }
 
     fn circumstances(&self, delivery: &Delivery) -> Circumstances {

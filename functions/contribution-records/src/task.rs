@@ -1,4 +1,4 @@
-use effect_ledger::{Clock, Effect, EffectKey, EffectStore, MovedMoney, SetAside, StoreError};
+use effect_ledger::{Clock, Effect, EffectKey, EffectStore, MovedMoney, StoreError};
 use fulfilment::{
     AsOf, Contribution, CorrectionBroken, DisputeEvent, NotACorrection, NotReadable, PaymentEvent, Policy,
     RefundEvent, SessionBroken, SessionEvent, SkipReason, SupporterRow,
@@ -63,11 +63,7 @@ impl<R: Records, L: EffectStore, C: Clock> Task for ContributionRecords<R, L, C>
             Ok(event) => self.record(&event).await,
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(Unreadable::Broken(key, error)) => {
-                let (parked, now) = (SetAside::Parked(error.reason()), self.clock.now_ms());
-                match self.ledger.set_aside(&key, parked, delivery.event.id(), now).await? {
-                    Ok(()) => Err(error),
-                    Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
-                }
+                delivery.park(&self.ledger, &self.clock, &key, error).await
             }
         }
     }

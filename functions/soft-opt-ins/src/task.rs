@@ -1,4 +1,4 @@
-use effect_ledger::{Clock, Effect, EffectKey, EffectStore, Refused, SetAside, StoreError};
+use effect_ledger::{Clock, Effect, EffectKey, EffectStore, StoreError};
 use fulfilment::{
     Consents, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
 };
@@ -58,11 +58,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended: SessionOutcome::Paid, broken }) => {
-                let parked = SetAside::Parked(broken.as_str());
-                return match self.set_aside(payment_id, parked, delivery.event.id()).await? {
-                    Ok(()) => Err(TaskFailed::Broken(broken)),
-                    Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
-                };
+                let error = TaskFailed::Broken(broken);
+                return delivery.park(&self.ledger, &self.clock, &key(payment_id), error).await;
             }
             Err(NotReadable::Broken {
                 intended: SessionOutcome::Pending | SessionOutcome::Failed, ..
@@ -71,7 +68,7 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
             }
         };
         match event.outcome {
-            SessionOutcome::Paid => self.record(&event).await,
+            SessionOutcome::Paid => self.record(&event, delivery).await,
             SessionOutcome::Pending | SessionOutcome::Failed => Ok(Outcome::Skipped(NOT_PAID)),
         }
     }
@@ -84,16 +81,18 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
     ///
     /// Ranks only ever grow, so a state that was outranked once is outranked for good: it can be left out
     /// without looking again, and nothing has to be read before it is written.
-    async fn record(&self, event: &SessionEvent) -> Result<Outcome, TaskFailed> {
+    async fn record(&self, event: &SessionEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        // The ledger says so too, or the payment would look forgotten.
+        let key = key(event.payment_id.clone());
+        let skip = async |reason| delivery.skip(&self.ledger, &self.clock, &key, reason).await;
         let Some(email) = &event.email else {
-            return self.skip(event, "no_email").await;
+            return Ok(skip("no_email").await?);
         };
         let supporter_id = SupporterId::of_email(&self.supporter_namespace, email.expose());
         let mut consents = Consents::of(event, &self.policy, &supporter_id);
         if consents.is_empty() {
-            return self.skip(event, "nothing_to_record").await;
+            return Ok(skip("nothing_to_record").await?);
         }
-        let key = EffectKey { payment_id: event.payment_id.clone(), effect: Effect::consents() };
         for _ in 0..TRIES {
             let now = self.clock.now_ms();
             let change = Change { consents: &consents, key: &key, event_id: &event.event_id, now };
@@ -106,23 +105,10 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
         }
         Err(TaskFailed::Contended)
     }
+}
 
-    /// The ledger says so too, or the payment would look forgotten.
-    async fn skip(&self, event: &SessionEvent, reason: &'static str) -> Result<Outcome, TaskFailed> {
-        let skipped = SetAside::Skipped(reason);
-        let written = self.set_aside(event.payment_id.clone(), skipped, &event.event_id).await?;
-        Ok(Outcome::Skipped(written.map_or("already_done", |()| reason)))
-    }
-
-    async fn set_aside(
-        &self,
-        payment_id: PaymentId,
-        set_aside: SetAside<'_>,
-        event_id: &str,
-    ) -> Result<Result<(), Refused>, StoreError> {
-        let key = EffectKey { payment_id, effect: Effect::consents() };
-        self.ledger.set_aside(&key, set_aside, event_id, self.clock.now_ms()).await
-    }
+fn key(payment_id: PaymentId) -> EffectKey {
+    EffectKey { payment_id, effect: Effect::consents() }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 use std::error::Error;
 
 use effect_ledger::{
-    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, SetAside,
-    StoreError, perform,
+    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, StoreError,
+    perform,
 };
 use fulfilment::{NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome};
 use stripe_events::Personal;
@@ -84,7 +84,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
                 let key = EffectKey { payment_id, effect: effect(intended) };
-                return self.park(&key, delivery, TaskFailed::Broken(broken)).await;
+                return delivery.park(&self.ledger, &self.clock, &key, TaskFailed::Broken(broken)).await;
             }
         };
         let key = EffectKey { payment_id: event.payment_id.clone(), effect: effect(event.outcome) };
@@ -94,12 +94,12 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             return Ok(Outcome::Skipped(already));
         }
         if let Some(reason) = no_longer_wanted(&event, &history) {
-            return self.skip(&key, delivery, reason).await;
+            return Ok(delivery.skip(&self.ledger, &self.clock, &key, reason).await?);
         }
         match self.prepare(&event, &key, delivery).await {
             Ok(mail) => self.send(&mail, delivery).await,
             Err(error) => match error.class() {
-                FailureClass::Permanent => self.park(&key, delivery, error).await,
+                FailureClass::Permanent => delivery.park(&self.ledger, &self.clock, &key, error).await,
                 FailureClass::Retryable => Err(error),
             },
         }
@@ -221,32 +221,6 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
             Performed::Rejected(error) => Err(TaskFailed::Rejected(error)),
             Performed::Busy => Err(TaskFailed::InFlight),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
-        }
-    }
-
-    /// Notes in the ledger what need not be done any more, unless it was done before.
-    async fn skip(
-        &self,
-        key: &EffectKey,
-        delivery: &Delivery,
-        reason: &'static str,
-    ) -> Result<Outcome, TaskFailed> {
-        let skipped = SetAside::Skipped(reason);
-        let written = self.ledger.set_aside(key, skipped, delivery.event.id(), self.clock.now_ms()).await?;
-        Ok(Outcome::Skipped(written.map_or("already_done", |()| reason)))
-    }
-
-    /// Notes in the ledger what cannot be done, unless the mail was sent before.
-    async fn park(
-        &self,
-        key: &EffectKey,
-        delivery: &Delivery,
-        error: TaskFailed,
-    ) -> Result<Outcome, TaskFailed> {
-        let parked = SetAside::Parked(error.reason());
-        match self.ledger.set_aside(key, parked, delivery.event.id(), self.clock.now_ms()).await? {
-            Ok(()) => Err(error),
-            Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
         }
     }
 }

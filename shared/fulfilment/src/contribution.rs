@@ -157,21 +157,6 @@ pub enum ContributionStatus {
     Lost,
 }
 
-impl ContributionStatus {
-    /// The name in the record.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Paid => "paid",
-            Self::Failed => "failed",
-            Self::PartRefunded => "part_refunded",
-            Self::Refunded => "refunded",
-            Self::Disputed => "disputed",
-            Self::Lost => "lost",
-        }
-    }
-}
-
 const SECONDS_A_DAY: i64 = 86_400;
 
 impl Contribution {

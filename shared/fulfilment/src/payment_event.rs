@@ -20,15 +20,6 @@ impl PaymentEvent {
             Self::Dispute(event) => &event.payment_id,
         }
     }
-
-    /// `evt_…`
-    pub fn event_id(&self) -> &str {
-        match self {
-            Self::Session(event) => &event.event_id,
-            Self::Refund(event) => &event.event_id,
-            Self::Dispute(event) => &event.event_id,
-        }
-    }
 }
 
 impl From<SessionEvent> for PaymentEvent {
