@@ -189,9 +189,18 @@ impl Stack {
             .collect()
     }
 
+    /// The deployed name of a function: `thank-you-email` to `afterlink-local-thank-you-email`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn function_name(&self, function: &str) -> Result<&str> {
+        self.output(&format!("{}FunctionName", pascal_case(function)))
+    }
+
     /// What a function has logged, oldest first. A line appears when its invocation has ended.
     pub fn log(&self, task: &str) -> Result<Vec<String>> {
-        let function = self.output(&format!("{}FunctionName", pascal_case(task)))?;
+        let function = self.function_name(task)?;
         let mut lines = Vec::new();
         let mut input = json!({"logGroupName": format!("/aws/lambda/{function}")});
         loop {

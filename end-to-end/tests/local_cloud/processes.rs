@@ -16,8 +16,7 @@ pub(crate) struct Process {
 
 /// The processes of a function of this stack; none before its first call.
 pub(crate) fn processes_of(cloud: &Cloud, function: &str) -> Vec<Process> {
-    let output = function.split('-').map(capitalised).collect::<String>() + "FunctionName";
-    let name = cloud.stack.output(&output).unwrap();
+    let name = cloud.stack.function_name(function).unwrap();
     let pids =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
@@ -53,9 +52,4 @@ impl Process {
             ..cloud.stack.aws.clone()
         }
     }
-}
-
-fn capitalised(word: &str) -> String {
-    let (first, rest) = word.split_at(1);
-    first.to_uppercase() + rest
 }

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsEvent;
+use effect_ledger::Clock;
 use serde_json::{Value, json};
-use task_runtime::{Queue, QueueError};
+use task_runtime::{Backoff, Invocation, Queue, QueueError, Tally, Task, handle_batch};
 
 /// What a queue was told; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +63,23 @@ pub fn batch(bodies: &[String]) -> SqsEvent {
         })
         .collect();
     serde_json::from_value(json!({ "Records": records })).unwrap()
+}
+
+/// Delivers events to a task as one batch, through a door named by its `source`, in an invocation with half a
+/// minute left. What became of them, and what the queue was told.
+pub async fn deliver<T: Task>(
+    name: &'static str,
+    task: &T,
+    clock: &impl Clock,
+    source: &str,
+    events: &[Value],
+) -> (Tally, InMemoryQueue) {
+    let queue = InMemoryQueue::default();
+    let bodies: Vec<_> = events.iter().map(|event| envelope(source, event)).collect();
+    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: clock.now_ms() + 30_000 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+    let (_, tally) = handle_batch(name, task, &queue, clock, backoff, batch(&bodies), &invocation).await;
+    (tally, queue)
 }
 
 /// An event in the envelope EventBridge puts around it, as a message body.

@@ -5,10 +5,10 @@ use effect_ledger::{Attempted, Claim, Executor, Refused, Settlement};
 use fulfilment::AcquisitionKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use task_runtime::{Backoff, Invocation, Tally, handle_batch};
+use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
-use testkit::queue::{InMemoryQueue, batch, envelope};
+use testkit::queue::InMemoryQueue;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 
 use super::*;
@@ -58,14 +58,7 @@ async fn deliver_from<L: EffectStore>(
     task: &TestTask<L>,
     events: &[Value],
 ) -> (Tally, InMemoryQueue) {
-    let queue = InMemoryQueue::default();
-    let bodies: Vec<_> = events.iter().map(|event| envelope(source, event)).collect();
-    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
-    let (_, tally) =
-        handle_batch("acquisition-events", task, &queue, &task.clock, backoff, batch(&bodies), &invocation)
-            .await;
-    (tally, queue)
+    testkit::queue::deliver("acquisition-events", task, &task.clock, source, events).await
 }
 
 fn key_of(effect: Effect) -> EffectKey {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use effect_ledger::{EffectRow, EffectState};
 use fulfilment::{ContributionStatus, PaymentId, SupporterId};
 use serde_json::{Value, json};
-use task_runtime::{Backoff, Invocation, Tally, handle_batch};
+use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
-use testkit::queue::{InMemoryQueue, batch, envelope};
+use testkit::queue::InMemoryQueue;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 
 use super::*;
@@ -85,14 +85,7 @@ fn task() -> TestTask {
 }
 
 async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
-    let queue = InMemoryQueue::default();
-    let bodies: Vec<_> = events.iter().map(|event| envelope("afterlink.webhook", event)).collect();
-    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
-    let (_, tally) =
-        handle_batch("contribution-records", task, &queue, &task.clock, backoff, batch(&bodies), &invocation)
-            .await;
-    (tally, queue)
+    testkit::queue::deliver("contribution-records", task, &task.clock, "afterlink.webhook", events).await
 }
 
 /// Everything that is stored, comparable between two histories.

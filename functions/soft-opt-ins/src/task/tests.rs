@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use effect_ledger::EffectState;
 use fulfilment::{Answer, Basis, ConsentState, Evidence};
 use serde_json::{Value, json};
-use task_runtime::{Backoff, Invocation, Tally, handle_batch};
+use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
-use testkit::queue::{InMemoryQueue, batch, envelope};
+use testkit::queue::InMemoryQueue;
 use testkit::stripe::SessionEvent as StripeEvent;
 
 use super::*;
@@ -69,13 +69,8 @@ fn task() -> Bench {
 }
 
 async fn deliver(task: &Bench, events: &[StripeEvent]) -> (Tally, InMemoryQueue) {
-    let queue = InMemoryQueue::default();
-    let bodies: Vec<_> = events.iter().map(|event| envelope("afterlink.webhook", &event.to_json())).collect();
-    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
-    let (_, tally) =
-        handle_batch("soft-opt-ins", task, &queue, &task.clock, backoff, batch(&bodies), &invocation).await;
-    (tally, queue)
+    let events: Vec<_> = events.iter().map(StripeEvent::to_json).collect();
+    testkit::queue::deliver("soft-opt-ins", task, &task.clock, "afterlink.webhook", &events).await
 }
 
 /// Everything that is stored, comparable between two histories.

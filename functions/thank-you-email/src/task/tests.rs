@@ -3,10 +3,10 @@ use std::cell::RefCell;
 use effect_ledger::{Attempted, Claim, MovedMoney};
 use fulfilment::{Money, PaymentId};
 use serde_json::{Value, json};
-use task_runtime::{Backoff, Invocation, Tally, handle_batch};
+use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
-use testkit::queue::{InMemoryQueue, batch, envelope};
+use testkit::queue::InMemoryQueue;
 use testkit::stripe::SessionEvent as StripeEvent;
 
 use super::*;
@@ -50,14 +50,7 @@ fn with_templates(templates: &InMemoryTemplates) -> TestTask {
 }
 
 async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
-    let queue = InMemoryQueue::default();
-    let bodies: Vec<_> = events.iter().map(|event| envelope("afterlink.webhook", event)).collect();
-    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
-    let (_, tally) =
-        handle_batch("thank-you-email", task, &queue, &task.clock, backoff, batch(&bodies), &invocation)
-            .await;
-    (tally, queue)
+    testkit::queue::deliver("thank-you-email", task, &task.clock, "afterlink.webhook", events).await
 }
 
 fn key(effect: &str) -> EffectKey {
