@@ -8,3 +8,5 @@ pub mod cloud;
 pub mod ledger;
 pub mod queue;
 pub mod stripe;
+
+pub use stripe_api_fake as stripe_api;
