@@ -10,7 +10,7 @@ use serde_json::Value;
 use self::table::Table;
 use self::value::{Attribute, Item, NOT_A_NUMBER, NUMBER_LIMITS, plain_item};
 use self::write::{Action, Reason, Transaction};
-use super::Response;
+use super::{Response, unreadable};
 
 mod evaluate;
 mod expression;
@@ -134,10 +134,7 @@ fn read<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Failure>
             let message = message.split(" at line ").next().unwrap_or_default();
             return Failure::Validation(message.to_owned());
         }
-        panic!(
-            "the cloud in memory cannot read this {operation} ({error}): {}",
-            String::from_utf8_lossy(body)
-        )
+        unreadable(operation, &error, body)
     })
 }
 
