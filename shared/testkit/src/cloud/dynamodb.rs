@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::table::Table;
+use self::table::{Key, KeyValue, Table};
 use self::value::{Attribute, Item, NOT_A_NUMBER, NUMBER_LIMITS, plain_item};
 use self::write::{Action, Reason, Transaction};
-use super::Response;
+use super::{Response, unreadable};
 
 mod evaluate;
 mod expression;
@@ -100,6 +100,13 @@ impl DynamoDb {
         self.declared(table).items.values().map(plain_item).collect()
     }
 
+    /// The item with this key of texts: partition, then sort.
+    pub(super) fn row(&self, table: &str, key: &[&str]) -> Option<Value> {
+        let text = |index: usize| key.get(index).map(|text| KeyValue::Text((*text).to_owned()));
+        let key = Key(text(0)?, text(1));
+        self.declared(table).items.get(&key).map(plain_item)
+    }
+
     /// Puts an item there, as history would have.
     pub(super) fn put_row(&mut self, table: &str, row: &Value) {
         let Attribute::M(item) = Attribute::from_plain(row) else { panic!("an item is an object: {row}") };
@@ -134,10 +141,7 @@ fn read<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Failure>
             let message = message.split(" at line ").next().unwrap_or_default();
             return Failure::Validation(message.to_owned());
         }
-        panic!(
-            "the cloud in memory cannot read this {operation} ({error}): {}",
-            String::from_utf8_lossy(body)
-        )
+        unreadable(operation, &error, body)
     })
 }
 

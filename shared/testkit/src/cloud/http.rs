@@ -11,7 +11,7 @@ use effect_ledger::Clock;
 use serde::Serialize;
 use task_runtime::Environment;
 
-use super::Cloud;
+use super::{Cloud, s3};
 
 /// One HTTP request as an SDK client sends it.
 #[derive(Debug, Clone)]
@@ -31,8 +31,18 @@ pub struct Request {
 /// The services there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
-    /// `DynamoDB_20120810.*`
+    /// Tables.
     DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Mails.
+    Ses,
+    /// Buses.
+    EventBridge,
+    /// Buckets.
+    S3,
+    /// Secrets.
+    SecretsManager,
 }
 
 impl Request {
@@ -56,19 +66,39 @@ impl Request {
     }
 
     /// The operation, as AWS calls it: `UpdateItem`.
-    pub fn operation(&self) -> String {
-        match &self.target {
-            Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
-            None => panic!("the cloud in memory does not know {} {}", self.method, self.uri),
+    ///
+    /// # Panics
+    ///
+    /// When it is none that is known here.
+    pub fn operation(&self) -> &str {
+        match (self.service, &self.target) {
+            (Service::S3, _) => s3::operation(&self.method, &self.uri).0,
+            (Service::Ses, _) if self.uri.ends_with("/v2/email/outbound-emails") && self.method == "POST" => {
+                "SendEmail"
+            }
+            (_, Some(target)) => target.rsplit('.').next().unwrap_or_default(),
+            (service, None) => {
+                panic!("the cloud in memory does not know {service:?}'s {} {}", self.method, self.uri)
+            }
         }
     }
 }
 
-fn service_of(target: Option<&str>, _authorization: Option<&str>) -> Option<Service> {
-    match target?.split_once('.')?.0 {
+/// By the target, or by what the signature is for: `Credential=test/20261121/us-east-1/ses/aws4_request`.
+fn service_of(target: Option<&str>, authorization: Option<&str>) -> Option<Service> {
+    let by_target = |target: &str| match target.split_once('.')?.0 {
         "DynamoDB_20120810" => Some(Service::DynamoDb),
+        "AmazonSQS" => Some(Service::Sqs),
+        "AWSEvents" => Some(Service::EventBridge),
+        "secretsmanager" => Some(Service::SecretsManager),
         _ => None,
-    }
+    };
+    let by_scope = |authorization: &str| match authorization.split('/').nth(3)? {
+        "ses" => Some(Service::Ses),
+        "s3" => Some(Service::S3),
+        _ => None,
+    };
+    target.map_or_else(|| authorization.and_then(by_scope), by_target)
 }
 
 /// What a service answers.
