@@ -8,7 +8,6 @@ mod mail;
 mod money_format;
 mod overrides;
 pub mod preview;
-mod s3;
 mod sender;
 mod ses;
 mod task;
@@ -18,11 +17,11 @@ use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
+use s3_objects::S3Objects;
 use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::overrides::Overrides;
-use crate::s3::S3TemplateFiles;
 use crate::ses::SesEmailSender;
 use crate::task::ThankYouEmail;
 
@@ -48,7 +47,7 @@ pub fn task<C: Clock + Clone>(
     sdk: &SdkConfig,
     clock: C,
 ) -> Result<impl Task + use<C>, Error> {
-    let templates = S3TemplateFiles::new(sdk, &config.templates_bucket, clock.clone())?;
+    let templates = S3Objects::new(sdk, &config.templates_bucket, clock.clone())?;
     Ok(ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
         sender: SesEmailSender::new(sdk, &config),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use effect_ledger::Clock;
 use futures_util::future::try_join_all;
+use s3_objects::{ListedObject, ObjectsError, S3Objects};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -14,32 +15,20 @@ use crate::wording::{BuiltIn, Unusable, WordingSource, Wordings};
 /// A place that holds template files.
 pub(crate) trait TemplateFiles {
     /// Every file.
-    fn list(&self) -> impl Future<Output = Result<Vec<ListedFile>, TemplatesError>>;
+    fn list(&self) -> impl Future<Output = Result<Vec<ListedObject>, ObjectsError>>;
 
     /// A file's bytes; `None` when it is gone.
-    fn read(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, TemplatesError>>;
+    fn read(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, ObjectsError>>;
 }
 
-/// A file that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ListedFile {
-    /// `gala/en.html`
-    pub(crate) path: String,
-    /// Another one when the content is another.
-    pub(crate) version: String,
-    /// In bytes.
-    pub(crate) size: i64,
-}
+impl<C: Clock> TemplateFiles for S3Objects<C> {
+    async fn list(&self) -> Result<Vec<ListedObject>, ObjectsError> {
+        self.list().await
+    }
 
-/// Why the files cannot be had. Codes only.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TemplatesError {
-    /// No answer, or not now. Soon there will be one, and the mail can wait for the right words.
-    #[error("the templates bucket does not answer ({0})")]
-    Unavailable(String),
-    /// A refusal that lasts until somebody mends something. No mail waits for that.
-    #[error("the templates bucket refuses to be read ({0})")]
-    Refused(String),
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ObjectsError> {
+        self.read(path).await
+    }
 }
 
 /// How long a listing counts as new: at most so long after an upload the old wording is still used.
@@ -90,7 +79,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
     /// # Errors
     ///
     /// When the files cannot be had.
-    pub(crate) async fn wordings(&self, templates: &[&str]) -> Result<Option<Arc<Wordings>>, TemplatesError> {
+    pub(crate) async fn wordings(&self, templates: &[&str]) -> Result<Option<Arc<Wordings>>, ObjectsError> {
         // Held while reading: mails that come together read once.
         let mut shelf = self.shelf.lock().await;
         self.list(&mut shelf).await?;
@@ -98,7 +87,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
         Ok(shelf.wordings())
     }
 
-    async fn list(&self, shelf: &mut Shelf) -> Result<(), TemplatesError> {
+    async fn list(&self, shelf: &mut Shelf) -> Result<(), ObjectsError> {
         let now = self.clock.now_ms();
         if shelf.due_at.is_some_and(|due_at| now < due_at) {
             return Ok(());
@@ -109,7 +98,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
                 shelf.due_at = Some(now + FRESH_MS);
                 Ok(())
             }
-            Err(error @ TemplatesError::Unavailable(_)) if shelf.due_at.is_some() => {
+            Err(error @ ObjectsError::Unavailable(_)) if shelf.due_at.is_some() => {
                 warn!("templates as they were last seen: {error}");
                 shelf.due_at = Some(now + GRACE_MS);
                 Ok(())
@@ -118,7 +107,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
         }
     }
 
-    async fn read(&self, shelf: &mut Shelf, templates: &[&str]) -> Result<(), TemplatesError> {
+    async fn read(&self, shelf: &mut Shelf, templates: &[&str]) -> Result<(), ObjectsError> {
         let needed = shelf.files.iter().filter(|(path, file)| {
             let folder = path.split_once('/').map_or("", |(folder, _)| folder);
             file.text.is_none() && (folder == LAYOUT || templates.contains(&folder))
@@ -138,10 +127,10 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
 }
 
 impl Shelf {
-    fn replace(&mut self, listed: Vec<ListedFile>) {
+    fn replace(&mut self, listed: Vec<ListedObject>) {
         let mut known = std::mem::take(&mut self.files);
         self.wordings = None;
-        for ListedFile { path, version, size } in listed {
+        for ListedObject { key: path, version, size } in listed {
             // Pictures and notes may lie beside the templates.
             if ![".html", ".txt"].iter().any(|ending| path.ends_with(ending)) {
                 continue;

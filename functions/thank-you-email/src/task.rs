@@ -5,13 +5,14 @@ use effect_ledger::{
     perform,
 };
 use fulfilment::{NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome};
+use s3_objects::ObjectsError;
 use stripe_events::Personal;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
 
 use crate::locale::LocaleRequest;
 use crate::mail::{MailContext, Occasion, RenderError, render};
-use crate::overrides::{Overrides, TemplateFiles, TemplatesError};
+use crate::overrides::{Overrides, TemplateFiles};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
 /// Sends the mail a session event calls for, at most once each.
@@ -34,7 +35,7 @@ pub(crate) enum TaskFailed {
     #[error("the customer has no usable email address")]
     NoRecipient,
     #[error("the mail's wording cannot be had")]
-    NoWording(#[source] TemplatesError),
+    NoWording(#[source] ObjectsError),
     #[error("the mail cannot be rendered")]
     NotRendered(#[source] RenderError),
     #[error("the mail was not sent")]
@@ -171,8 +172,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
         }
         let own = match self.overrides.wordings(&context.templates()).await {
             Ok(own) => own,
-            Err(error @ TemplatesError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
-            Err(error @ TemplatesError::Refused(_)) => {
+            Err(error @ ObjectsError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
+            Err(error @ ObjectsError::Refused(_)) => {
                 broken(&error);
                 delivery.note(BROKEN_WORDING);
                 None

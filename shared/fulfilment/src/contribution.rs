@@ -46,7 +46,8 @@ pub struct SessionFacts {
     /// Which event these facts are from.
     #[serde(flatten)]
     pub as_of: AsOf,
-    /// `cs_…`
+    /// `cs_…`. Left out while it is not known, because a table's index takes no nulls.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// When the customer opened the page, in Unix seconds.
     pub opened_at: Option<i64>,
@@ -263,8 +264,10 @@ impl Contribution {
         }
     }
 
+    /// Whether all of the money went back, whatever banks decide besides.
+    ///
     /// Refunds are made in the currency of the charge, which in older sessions is the one the customer saw.
-    fn is_refunded_in_full(&self) -> bool {
+    pub fn is_refunded_in_full(&self) -> bool {
         let session = &self.session;
         let returned_all = |amount: Option<i64>, currency: Option<&String>| {
             let refunds = self.refunds.values().map(RefundFacts::returned);

@@ -26,12 +26,12 @@ pub use consent_form::{AskedIn, ConsentForm, Question};
 pub use contribution::{AsOf, Contribution, ContributionStatus, DisputeFacts, RefundFacts, SessionFacts};
 pub use correction::{CorrectionBroken, NotACorrection};
 pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
-pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName};
+pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
 pub use money::{Currency, Money, MoneyError};
 pub use payment_event::PaymentEvent;
 pub use payment_id::PaymentId;
 pub use policy::{
-    ConsentPolicy, KindPolicy, MarketingPolicy, Organisation, Policy, PolicyError, SoftOptInPolicy,
+    ConsentPolicy, FilesPolicy, KindPolicy, MarketingPolicy, Organisation, Policy, PolicyError, SoftOptInPolicy,
 };
 pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};

@@ -118,9 +118,28 @@ impl LinkContract {
             Err(error) => (None, Some(error)),
         };
         // A missing file stops neither the thanks nor the records: it is for whoever hands the files out.
-        let files = metadata.get("files").map_or_else(Vec::new, |keys| split(keys));
+        let files = file_keys(metadata);
         Ok(Some(Self { kind, thank_you, unusable_thank_you, files }))
     }
+}
+
+/// The files that metadata names, of a Payment Link or of a product: `file` names one, `files` several with commas
+/// between them.
+///
+/// Keys are told from the files' own folder. Whoever copies one from the S3 console copies the folder too, which is
+/// forgiven.
+pub fn file_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
+    let one = metadata.get("file").map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+    let several = metadata.get("files").map_or_else(Vec::new, |keys| split(keys));
+    let mut keys: Vec<String> = Vec::new();
+    for typed in one.into_iter().chain(several) {
+        let key = typed.trim_start_matches('/');
+        let key = key.strip_prefix("files/").unwrap_or(key).to_owned();
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
 }
 
 #[cfg(test)]
@@ -162,7 +181,11 @@ mod tests {
         };
         assert_eq!(files("guide.pdf"), ["guide.pdf"]);
         assert_eq!(files(" guide.pdf, audio/Guide one.mp3 ,"), ["guide.pdf", "audio/Guide one.mp3"]);
+        assert_eq!(files("files/guide.pdf, /guide.pdf, /files/a/b.pdf"), ["guide.pdf", "a/b.pdf"]);
         assert!(files(" ").is_empty());
+        let product = [("file", " Guide, second edition.pdf "), ("files", "guide.epub")];
+        let product = product.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(file_keys(&product.into()), ["Guide, second edition.pdf", "guide.epub"]);
     }
 
     /// The tables of the marketers' own handbook, each a link.

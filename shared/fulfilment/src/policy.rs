@@ -13,6 +13,8 @@ pub struct Policy {
     pub organisation: Organisation,
     /// How a payment page asks about marketing.
     pub marketing: MarketingPolicy,
+    /// How customers fetch the files they bought.
+    pub files: FilesPolicy,
     contribution: KindPolicy,
     download: KindPolicy,
     membership: KindPolicy,
@@ -26,6 +28,20 @@ pub struct Organisation {
     pub name: String,
     /// Where a customer can get help.
     pub contact: String,
+    /// Where customers go from our pages: an `https` address.
+    pub site: String,
+}
+
+/// How customers fetch the files they bought.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesPolicy {
+    /// How long the link works, in days from the payment.
+    pub days: i64,
+    /// How often each file may be fetched.
+    pub fetches: i64,
+    /// Whether the link works while a bank decides about a dispute.
+    pub while_disputed: bool,
 }
 
 /// What is decided per kind of fulfilment.
@@ -128,7 +144,17 @@ impl Policy {
         if !policy.organisation.contact.contains('@') {
             return wrong("[organisation] `contact` must be an email address".into());
         }
+        let site = policy.organisation.site.strip_prefix("https://");
+        if !site.is_some_and(|host| host.contains('.') && !host.contains(char::is_whitespace)) {
+            return wrong("[organisation] `site` must be an address like https://example.org".into());
+        }
         policy.marketing.check()?;
+        if policy.files.days < 1 || policy.files.fetches < 1 {
+            return wrong("[files] `days` and `fetches` must be at least 1".into());
+        }
+        if policy.files.days > policy.download.retention_days {
+            return wrong("[files] `days` must not be more than [download] `retention_days`: without the record nobody can tell who paid".into());
+        }
         for kind in FulfilmentKind::ALL {
             let decided = policy.kind(kind);
             if decided.product.trim().is_empty() {
@@ -263,6 +289,9 @@ mod tests {
         );
         check("retention_days = 3653", "retention = 3653", "unknown field `retention`");
         check("[download]", "[downloads]", "unknown field `downloads`");
+        check("site = \"https://", "site = \"http://", "[organisation] `site` must be an address like");
+        check("fetches = 20", "fetches = 0", "[files] `days` and `fetches` must be at least 1");
+        check("days = 365\n", "days = 36500\n", "[files] `days` must not be more than [download]");
         check(
             "thank_you = \"contribution\"",
             "thank_you = \"Thank You\"",

@@ -115,7 +115,7 @@ impl Account {
         let (list, id) = path.rsplit_once('/').unwrap_or_default();
         if id == "line_items" {
             let session = list.rsplit('/').next().unwrap_or_default();
-            return Ok(list_of(path, &self.line_items_of(session), false).to_string());
+            return Ok(page_of(path, &self.line_items_of(session), query)?.to_string());
         }
         let found = LISTS
             .iter()
@@ -205,6 +205,21 @@ impl Entry {
             && (types.peek().is_none() || types.any(|name| self.json["type"] == name))
             && FIELDS.iter().all(|field| query.one(field).is_none_or(|value| self.json[*field] == value))
     }
+}
+
+/// A page of a short list in its own order. <https://docs.stripe.com/api/pagination>
+fn page_of(path: &str, items: &[Value], query: &Query) -> Result<Value, Refusal> {
+    let limit = usize::try_from(query.number("limit").unwrap_or(10)).unwrap_or_default();
+    let after = match query.one("starting_after") {
+        Some(id) => {
+            let place = items.iter().position(|item| item["id"] == id);
+            place.ok_or_else(|| invalid(format!("No such: '{id}'")))? + 1
+        }
+        None => 0,
+    };
+    let page: Vec<Value> = items[after..].iter().take(limit).cloned().collect();
+    let has_more = items.len() > after + page.len();
+    Ok(list_of(path, &page, has_more))
 }
 
 fn list_of(path: &str, data: &[Value], has_more: bool) -> Value {

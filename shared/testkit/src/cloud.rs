@@ -52,8 +52,8 @@ impl Cloud {
         Self::default()
     }
 
-    /// An account with the tables of `cdk/lib/stacks/data.ts`: `contributions`, `supporters`, `consents` and
-    /// `effects`.
+    /// An account with the tables of `cdk/lib/stacks/data.ts`: `contributions`, `supporters`, `consents`, `effects`
+    /// and `downloads`.
     pub fn with_tables() -> Self {
         let cloud = Self::new();
         let table = |name, partition| TableDefinition::new(name, KeyAttribute::text(partition));
@@ -64,6 +64,7 @@ impl Cloud {
                 .expiring_by("expires_at"),
             table("consents", "supporter_id").sorted_by(KeyAttribute::text("record")),
             table("effects", "payment_id").sorted_by(KeyAttribute::text("effect")).expiring_by("expires_at"),
+            table("downloads", "payment_id").expiring_by("expires_at"),
         ] {
             cloud.create_table(definition);
         }

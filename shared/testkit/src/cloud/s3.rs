@@ -29,6 +29,7 @@ pub(super) fn operation<'u>(method: &str, uri: &'u str) -> (&'static str, &'u st
     match (method, key) {
         ("GET", "") if query.split('&').any(|part| part == "list-type=2") => ("ListObjectsV2", bucket, query),
         ("GET", key) if !key.is_empty() && query.is_empty() => ("GetObject", bucket, key),
+        ("HEAD", key) if !key.is_empty() && query.is_empty() => ("HeadObject", bucket, key),
         _ => panic!("the cloud in memory does not know S3's {method} {uri}"),
     }
 }
@@ -38,7 +39,11 @@ impl S3 {
         let Some(objects) = self.buckets.get(bucket) else {
             return refused(404, "NoSuchBucket", "The specified bucket does not exist");
         };
-        if operation == "ListObjectsV2" { list(objects, rest) } else { get(objects, &decoded(rest)) }
+        match operation {
+            "ListObjectsV2" => list(objects, rest),
+            "HeadObject" => head(objects, &decoded(rest)),
+            _ => get(objects, &decoded(rest)),
+        }
     }
 }
 
@@ -51,6 +56,14 @@ fn get(objects: &BTreeMap<String, Vec<u8>>, key: &str) -> Response {
         },
         None => refused(404, "NoSuchKey", "The specified key does not exist."),
     }
+}
+
+/// As [`get`], without a body: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+fn head(objects: &BTreeMap<String, Vec<u8>>, key: &str) -> Response {
+    let mut response = get(objects, key);
+    response.headers.push(("content-length", response.body.len().to_string()));
+    response.body.clear();
+    response
 }
 
 fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> Response {

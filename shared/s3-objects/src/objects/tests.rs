@@ -7,13 +7,13 @@ use testkit::clock::ManualClock;
 
 use super::*;
 
-fn files(s3: &Endpoint) -> S3TemplateFiles<SystemClock> {
+fn files(s3: &Endpoint) -> S3Objects<SystemClock> {
     files_in(s3, Time { attempts_end: false })
 }
 
-fn files_in(s3: &Endpoint, time: Time) -> S3TemplateFiles<SystemClock> {
+fn files_in(s3: &Endpoint, time: Time) -> S3Objects<SystemClock> {
     let sdk = s3.sdk_config().into_builder().sleep_impl(SharedAsyncSleep::new(time)).build();
-    S3TemplateFiles::new(&sdk, "templates", SystemClock).unwrap()
+    S3Objects::new(&sdk, "templates", SystemClock).unwrap()
 }
 
 /// Time in which the pauses between attempts pass at once, and timeouts only when they are to.
@@ -63,8 +63,8 @@ async fn lists_every_page() {
     let first = page(&(object("gala/en.html", 12) + &object("gala/en.txt", 3)), Some("1/+more="));
     let s3 = Endpoint::start([first, page(&object("layout/en.html", 9), None)]);
     let listed = files(&s3).list().await.unwrap();
-    let file = |path: &str, version: &str, size| ListedFile {
-        path: path.to_owned(),
+    let file = |key: &str, version: &str, size| ListedObject {
+        key: key.to_owned(),
         version: version.to_owned(),
         size,
     };
@@ -88,7 +88,7 @@ async fn a_path_that_no_template_can_name_is_passed_over() {
         .map(|key| object(key, 1));
     let s3 = Endpoint::start([page(&(odd.concat() + &object("gala/en.html", 2)), None)]);
     let listed = files(&s3).list().await.unwrap();
-    assert_eq!(listed.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["gala/en.html"]);
+    assert_eq!(listed.iter().map(|file| &*file.key).collect::<Vec<_>>(), ["gala/en.html"]);
 }
 
 #[tokio::test]
@@ -112,8 +112,8 @@ async fn a_missing_file_is_no_error() {
 
 #[tokio::test]
 async fn waits_for_what_passes_and_only_for_that() {
-    let unavailable = |code: &str| TemplatesError::Unavailable(code.to_owned());
-    let refused = |code: &str| TemplatesError::Refused(code.to_owned());
+    let unavailable = |code: &str| ObjectsError::Unavailable(code.to_owned());
+    let refused = |code: &str| ObjectsError::Refused(code.to_owned());
     for (reply, expected) in [
         (error(503, "SlowDown"), unavailable("SlowDown")),
         (error(500, "InternalError"), unavailable("InternalError")),
@@ -135,7 +135,7 @@ async fn waits_for_what_passes_and_only_for_that() {
 async fn silence_is_an_answer_that_may_come_later() {
     let s3 = Endpoint::start(std::iter::repeat_n(Reply::Silence, 5));
     let listed = files_in(&s3, Time { attempts_end: true }).list().await;
-    assert_eq!(listed, Err(TemplatesError::Unavailable("timeout".to_owned())));
+    assert_eq!(listed, Err(ObjectsError::Unavailable("timeout".to_owned())));
     assert!(s3.count() <= 2);
 }
 
@@ -150,7 +150,7 @@ async fn signs_as_other_clients_do() {
         _ => None,
     };
     let sdk = sdk_config(&mut Environment::new(variables)).unwrap();
-    let files = S3TemplateFiles::new(&sdk, "templates", ManualClock::default()).unwrap();
+    let files = S3Objects::new(&sdk, "templates", ManualClock::default()).unwrap();
     assert_eq!(files.origin, "https://templates.s3.eu-west-1.amazonaws.com");
     for (path, expected) in [
         ("/gala/en.html", "86bf4588a42555c22b18b845d4a26c5dcfd1c0a8fe62fc7766a915c06361b92f"),
@@ -159,9 +159,26 @@ async fn signs_as_other_clients_do() {
             "69a5378ace819bbb877ae9e9b1b880ce636b22f3d6d471555963e00541aa6e64",
         ),
     ] {
-        let request = files.signed(path).await.unwrap();
+        let request = files.signed("GET", path).await.unwrap();
         let (_, signature) =
             request.headers().get("authorization").unwrap().split_once("Signature=").unwrap();
         assert_eq!(signature, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn tells_the_size_of_what_is_there_and_of_nothing_else() {
+    let unavailable = |code: &str| Err(ObjectsError::Unavailable(code.to_owned()));
+    for (reply, expected) in [
+        (Reply::Answer(200, "12345678".to_owned()), Ok(Some(8))),
+        (error(404, "NoSuchKey"), Ok(None)),
+        (error(403, "AccessDenied"), Ok(None)),
+        (error(503, "SlowDown"), unavailable("no code")),
+        (Reply::Close, unavailable("no answer")),
+    ] {
+        let shown = format!("{reply:?}");
+        let s3 = Endpoint::start(std::iter::repeat_n(reply, 5));
+        assert_eq!(files(&s3).size("files/Führer 1.pdf").await, expected, "{shown}");
+        assert_eq!(s3.lines()[0], "HEAD /templates/files/F%C3%BChrer%201.pdf");
     }
 }

@@ -1,0 +1,147 @@
+use std::collections::BTreeMap;
+
+use fulfilment::file_keys;
+use serde::{Deserialize, Serialize};
+
+/// A file that was bought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoughtFile {
+    /// Its key below [`FOLDER`](crate::FOLDER): `audio/guide.mp3`.
+    pub key: String,
+    /// How many were paid for.
+    pub quantity: i64,
+    /// The product's name as Stripe showed it; `None` when the Payment Link itself names the files.
+    #[serde(default)]
+    pub product: Option<String>,
+}
+
+impl BoughtFile {
+    /// The files that a Payment Link names itself.
+    pub fn of_link(keys: &[String]) -> Vec<Self> {
+        keys.iter().map(|key| Self { key: key.clone(), quantity: 1, product: None }).collect()
+    }
+
+    /// The files that the products of a session's line items name, in the order of the items. A file that several
+    /// items name is one file, bought as often as all of them together.
+    pub(crate) fn of_line_items(items: &[LineItem]) -> Vec<Self> {
+        let mut files: Vec<Self> = Vec::new();
+        for item in items {
+            let quantity = item.quantity.unwrap_or(1);
+            let product = item.price.as_ref().and_then(|price| price.product.metadata());
+            for key in product.map(file_keys).unwrap_or_default() {
+                match files.iter_mut().find(|file| file.key == key) {
+                    Some(known) => known.quantity = known.quantity.saturating_add(quantity),
+                    None => files.push(Self { key, quantity, product: item.description.clone() }),
+                }
+            }
+        }
+        files
+    }
+
+    /// The name it is saved under: the last part of the key.
+    pub fn name(&self) -> &str {
+        self.key.rsplit('/').next().unwrap_or(&self.key)
+    }
+}
+
+/// What was bought in a session, with the product. <https://docs.stripe.com/api/checkout/sessions/line_items>
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LineItem {
+    /// The product's name.
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    quantity: Option<i64>,
+    #[serde(default)]
+    price: Option<Price>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Price {
+    #[serde(default)]
+    product: Product,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Product {
+    Expanded {
+        #[serde(default)]
+        metadata: Option<BTreeMap<String, String>>,
+    },
+    #[expect(dead_code, reason = "an id where Stripe was not asked for more, or cannot give it")]
+    Id(Option<String>),
+}
+
+impl Default for Product {
+    fn default() -> Self {
+        Self::Id(None)
+    }
+}
+
+impl Product {
+    const fn metadata(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Expanded { metadata } => metadata.as_ref(),
+            Self::Id(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn item(description: &str, quantity: i64, product: Value) -> Value {
+        json!({ "id": "li_1", "object": "item", "description": description, "quantity": quantity,
+            "price": { "id": "price_1", "product": product } })
+    }
+
+    fn check(items: &[Value], expected: &[(&str, i64)]) {
+        let items: Vec<LineItem> =
+            items.iter().map(|item| serde_json::from_value(item.clone()).unwrap()).collect();
+        let files = BoughtFile::of_line_items(&items);
+        let files: Vec<_> = files.iter().map(|file| (file.key.as_str(), file.quantity)).collect();
+        assert_eq!(files, expected);
+    }
+
+    fn product(metadata: Value) -> Value {
+        json!({ "id": "prod_1", "object": "product", "metadata": metadata })
+    }
+
+    #[test]
+    fn every_item_brings_its_files_as_often_as_it_was_bought() {
+        check(&[], &[]);
+        check(&[item("Guide", 1, product(json!({ "file": "guide.pdf" })))], &[("guide.pdf", 1)]);
+        check(
+            &[
+                item("Guide", 3, product(json!({ "files": "guide.pdf, guide.epub" }))),
+                item("Mug", 2, product(json!({}))),
+                item("Bundle", 1, product(json!({ "file": "map.png", "files": "guide.pdf" }))),
+            ],
+            &[("guide.pdf", 4), ("guide.epub", 3), ("map.png", 1)],
+        );
+        let many: Vec<_> =
+            (0..20).map(|n| item("Part", n + 1, product(json!({ "file": format!("{n}.pdf") })))).collect();
+        let keys: Vec<_> = (0..20).map(|n| format!("{n}.pdf")).collect();
+        let expected: Vec<_> = keys.iter().zip(1..).map(|(key, n)| (key.as_str(), n)).collect();
+        check(&many, &expected);
+    }
+
+    #[test]
+    fn an_item_whose_product_says_nothing_brings_none() {
+        for product in [json!("prod_1"), Value::Null, json!({ "id": "prod_1", "deleted": true })] {
+            check(&[item("Gone", 1, product)], &[]);
+        }
+        check(&[json!({ "id": "li_1", "price": null })], &[]);
+    }
+
+    #[test]
+    fn is_saved_under_the_last_part_of_its_key() {
+        let name = |key: &str| BoughtFile::of_link(&[key.to_owned()])[0].name().to_owned();
+        assert_eq!(name("guide.pdf"), "guide.pdf");
+        assert_eq!(name("2026/audio/Guide one.mp3"), "Guide one.mp3");
+    }
+}

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod bought;
+mod purchases;
+mod secret;
+mod stripe;
+mod table;
+mod token;
+
+pub use bought::BoughtFile;
+pub use purchases::{AwsPurchases, OfferedFile, Purchase, Purchases, PurchasesError};
+pub use secret::{CachedSecret, SecretError};
+pub use stripe::{StripeAccess, StripeAccessError};
+pub use table::{DynamoDbDownloads, Fetch, TableError};
+pub use token::{NoKeys, TokenKeys, Verified};
+
+/// The folder of the files bucket that holds what is sold.
+pub const FOLDER: &str = "files/";

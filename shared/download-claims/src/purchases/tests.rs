@@ -1,0 +1,196 @@
+//! Over the real adapters: tables and bucket in memory, Stripe's API on loopback.
+
+use serde_json::{Value, json};
+use testkit::aws::Endpoint;
+use testkit::clock::ManualClock;
+use testkit::cloud::{Cloud, sdk_config};
+use testkit::stripe::SessionEvent;
+use testkit::stripe_api::{Fault, KEY, StripeApi};
+
+use super::*;
+use crate::Fetch;
+
+struct Case {
+    cloud: Cloud,
+    clock: ManualClock,
+    stripe: StripeApi,
+    purchases: AwsPurchases<ManualClock>,
+}
+
+fn case() -> Case {
+    let (cloud, clock) = (Cloud::with_tables(), ManualClock::default());
+    cloud.create_bucket("goods");
+    cloud.put_secret("stripe-key", KEY);
+    let stripe = StripeApi::start(|| 1_795_000_000);
+    let sdk = sdk_config(&cloud, clock.clone());
+    // The key comes from the cloud in memory; Stripe is asked over the network.
+    let network = Endpoint::unreachable().sdk_config();
+    let access = StripeAccess::new(&sdk, "stripe-key", Some(stripe.url()), clock.clone()).unwrap();
+    let access = access.over(network.http_client().unwrap());
+    let policy = Policy::compiled_in().unwrap();
+    let purchases = AwsPurchases::new(&sdk, "downloads", "goods", access, &policy, clock.clone()).unwrap();
+    Case { cloud, clock, stripe, purchases }
+}
+
+impl Case {
+    fn upload(&self, key: &str, bytes: usize) {
+        self.cloud.put_object("goods", key, &vec![b'x'; bytes]);
+    }
+
+    async fn files(&self, of_link: Option<&[&str]>) -> Vec<(String, i64, Option<i64>)> {
+        let of_link: Option<Vec<String>> = of_link.map(|keys| keys.iter().map(ToString::to_string).collect());
+        let purchase = Purchase {
+            payment_id: &PaymentId::new("pi_Example"),
+            session_id: "cs_test_Example",
+            of_link: of_link.as_deref(),
+        };
+        let files = self.purchases.files(&purchase).await.unwrap();
+        files.into_iter().map(|offered| (offered.file.key, offered.file.quantity, offered.size)).collect()
+    }
+
+    fn sells(&self, products: &[(i64, Value)]) {
+        let items: Vec<Value> = products
+            .iter()
+            .enumerate()
+            .map(|(n, (quantity, metadata))| {
+                json!({ "id": format!("li_{n}"), "object": "item", "description": "Guide",
+                    "quantity": quantity,
+                    "price": { "id": "price_1", "product": { "id": "prod_1", "metadata": metadata } } })
+            })
+            .collect();
+        self.stripe.put_line_items("cs_test_Example", &items);
+    }
+}
+
+fn file(key: &str, quantity: i64, size: Option<i64>) -> (String, i64, Option<i64>) {
+    (key.to_owned(), quantity, size)
+}
+
+#[tokio::test]
+async fn a_link_that_names_its_files_is_believed_without_asking_stripe() {
+    let case = case();
+    case.upload("files/guide.pdf", 12);
+    assert_eq!(
+        case.files(Some(&["guide.pdf", "audio/guide.mp3"])).await,
+        [file("guide.pdf", 1, Some(12)), file("audio/guide.mp3", 1, None)]
+    );
+    assert!(case.stripe.requests().is_empty());
+    let row = &case.cloud.rows("downloads")[0];
+    assert_eq!(row["decided_at"], 1_795_000_000);
+    assert_eq!(row["expires_at"], 1_795_000_000 + 3653 * 86_400);
+}
+
+#[tokio::test]
+async fn products_are_asked_for_their_files_once() {
+    let case = case();
+    case.sells(&[(2, json!({ "file": "guide.pdf" })), (1, json!({ "files": "a.mp3, b.mp3" }))]);
+    let expected = [file("guide.pdf", 2, None), file("a.mp3", 1, None), file("b.mp3", 1, None)];
+    assert_eq!(case.files(Some(&[])).await, expected);
+    let asked = case.stripe.requests().len();
+    case.sells(&[(1, json!({ "file": "another.pdf" }))]);
+    assert_eq!(case.files(Some(&[])).await, expected, "decided once, for mail and page");
+    assert_eq!(case.stripe.requests().len(), asked);
+}
+
+#[tokio::test]
+async fn every_page_of_line_items_is_read() {
+    let case = case();
+    let products: Vec<_> = (0..230).map(|n| (1, json!({ "file": format!("{n}.pdf") }))).collect();
+    case.sells(&products);
+    let files = case.files(Some(&[])).await;
+    assert_eq!(files.len(), 230);
+    assert_eq!((files[0].0.as_str(), files[229].0.as_str()), ("0.pdf", "229.pdf"));
+    assert_eq!(case.stripe.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_page_without_the_session_asks_stripe_what_the_link_said() {
+    let case = case();
+    let event =
+        SessionEvent::paid().metadata(json!({ "fulfilment": "download", "files": "files/guide.pdf" }));
+    case.stripe.record(&event.to_json().to_string());
+    assert_eq!(case.files(None).await, [file("guide.pdf", 1, None)]);
+    let requests = case.stripe.requests();
+    assert!(requests.len() == 1 && requests[0].starts_with("GET /v1/checkout/sessions/cs_test_Example"));
+}
+
+#[tokio::test]
+async fn a_purchase_without_any_file_waits_for_somebody_to_mend_the_product() {
+    let case = case();
+    case.sells(&[(1, json!({}))]);
+    assert_eq!(case.files(Some(&[])).await, []);
+    assert!(case.cloud.rows("downloads").is_empty(), "nothing is decided");
+    case.sells(&[(1, json!({ "file": "guide.pdf" }))]);
+    case.upload("files/guide.pdf", 3);
+    assert_eq!(case.files(Some(&[])).await, [file("guide.pdf", 1, Some(3))]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_or_uploaded_later_is_there() {
+    let case = case();
+    assert_eq!(case.files(Some(&["guide.pdf"])).await, [file("guide.pdf", 1, None)]);
+    case.upload("files/guide.pdf", 3);
+    assert_eq!(case.files(Some(&["guide.pdf"])).await, [file("guide.pdf", 1, Some(3))]);
+    case.upload("files/guide.pdf", 4);
+    assert_eq!(case.files(Some(&["guide.pdf"])).await, [file("guide.pdf", 1, Some(4))]);
+}
+
+#[tokio::test]
+async fn a_key_outside_the_folder_finds_nothing() {
+    let case = case();
+    case.upload("guide.pdf", 3);
+    case.upload("secret/guide.pdf", 3);
+    assert_eq!(case.files(Some(&["../guide.pdf"])).await, [file("../guide.pdf", 1, None)]);
+    let case = self::case();
+    case.upload("guide.pdf", 3);
+    assert_eq!(case.files(Some(&["guide.pdf"])).await, [file("guide.pdf", 1, None)]);
+}
+
+#[tokio::test]
+async fn stripe_that_does_not_answer_is_worth_another_try() {
+    let case = case();
+    case.stripe.withhold(Some("rak_product_read"));
+    let payment_id = PaymentId::new("pi_Example");
+    let purchase = Purchase { payment_id: &payment_id, session_id: "cs_test_Example", of_link: Some(&[]) };
+    let error = case.purchases.files(&purchase).await.unwrap_err();
+    assert!(matches!(error, PurchasesError::Stripe(_)), "{error:?}");
+    case.stripe.withhold(None);
+    case.stripe.fail([Some(Fault::Status(503))]);
+    case.sells(&[(1, json!({ "file": "guide.pdf" }))]);
+    assert_eq!(case.files(Some(&[])).await.len(), 1, "a hiccup is nobody's business");
+}
+
+#[tokio::test]
+async fn fetches_are_counted_up_to_the_limit_until_somebody_resets_them() {
+    let case = case();
+    let payment_id = PaymentId::new("pi_Example");
+    let fetch = async || case.purchases.table().count_fetch(&payment_id, 2, 1_795_000_001).await.unwrap();
+    assert_eq!(fetch().await, Fetch::LimitReached, "nothing was decided, so nothing can be fetched");
+    case.files(Some(&["guide.pdf"])).await;
+    assert_eq!(fetch().await, Fetch::Counted(1));
+    assert_eq!(fetch().await, Fetch::Counted(2));
+    assert_eq!(fetch().await, Fetch::LimitReached);
+    let mut row = case.cloud.row("downloads", &["pi_Example"]).unwrap();
+    assert_eq!((&row["fetches"], &row["last_fetched_at"]), (&json!(2), &json!(1_795_000_001)));
+    row["fetches"] = json!(0);
+    case.cloud.put_row("downloads", &row);
+    assert_eq!(fetch().await, Fetch::Counted(1));
+}
+
+#[tokio::test]
+async fn a_secret_is_fetched_again_when_it_is_old_or_turns_out_to_be() {
+    let case = case();
+    let sdk = sdk_config(&case.cloud, case.clock.clone());
+    let secret = crate::CachedSecret::new(&sdk, "keys", case.clock.clone());
+    assert!(secret.current().await.is_err());
+    case.cloud.put_secret("keys", "one");
+    assert_eq!(secret.current().await.unwrap(), "one");
+    case.cloud.put_secret("keys", "two");
+    assert_eq!(secret.fresh().await.unwrap(), "one", "it was fetched a moment ago");
+    case.clock.advance_ms(10_001);
+    assert_eq!(secret.current().await.unwrap(), "one");
+    assert_eq!(secret.fresh().await.unwrap(), "two");
+    case.cloud.put_secret("keys", "three");
+    case.clock.advance_ms(300_001);
+    assert_eq!(secret.current().await.unwrap(), "three");
+}

@@ -1,0 +1,205 @@
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use fulfilment::PaymentId;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+/// The keys that sign the links of customers: the first signs, all verify.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenKeys(Vec<TokenKey>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct TokenKey {
+    /// Tells which key to verify with. Says nothing of the key.
+    id: String,
+    key: String,
+}
+
+/// A text holds no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the secret holds no key: each line must be at least {SHORTEST_KEY} characters, random and without spaces"
+)]
+pub struct NoKeys;
+
+/// What a token turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// Signed by one of the keys, for this payment.
+    Payment(PaymentId),
+    /// Signed by a key that is not known here: newer than what was read, taken out, or invented.
+    UnknownKey,
+    /// Not one of our tokens.
+    Forged,
+}
+
+/// 32 random bytes in base64 have 44 characters, in hexadecimal 64.
+const SHORTEST_KEY: usize = 40;
+
+/// Characters. The longest payment ids, those of sessions, make tokens of about 180.
+const LONGEST_TOKEN: usize = 400;
+
+const VERSION: &str = "v1";
+
+impl TokenKeys {
+    /// Reads the keys from a text with one in each line.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or one is too short to be random.
+    pub fn parse(text: &str) -> Result<Self, NoKeys> {
+        let keys: Vec<_> = text.split_whitespace().map(TokenKey::new).collect::<Result<_, _>>()?;
+        if keys.is_empty() { Err(NoKeys) } else { Ok(Self(keys)) }
+    }
+
+    /// The token of a payment: `v1.<key id>.<payment>.<signature>`, all plain in an address.
+    pub fn sign(&self, payment_id: &PaymentId) -> String {
+        // `parse` leaves at least one.
+        let key = &self.0[0];
+        let signed = format!("{VERSION}.{}.{}", key.id, BASE64.encode(payment_id.as_str()));
+        let signature = BASE64.encode(key.mac(&signed).finalize().into_bytes());
+        format!("{signed}.{signature}")
+    }
+
+    /// The payment that a token names, if one of the keys signed it.
+    pub fn verify(&self, token: &str) -> Verified {
+        let parts: Vec<&str> = token.split('.').collect();
+        let [VERSION, key_id, payload, signature] = parts[..] else {
+            return Verified::Forged;
+        };
+        if token.len() > LONGEST_TOKEN {
+            return Verified::Forged;
+        }
+        let Some(key) = self.0.iter().find(|key| key.id == key_id) else {
+            return Verified::UnknownKey;
+        };
+        let signed = format!("{VERSION}.{key_id}.{payload}");
+        // `verify_slice` compares in constant time.
+        let signature = BASE64.decode(signature).unwrap_or_default();
+        if key.mac(&signed).verify_slice(&signature).is_err() {
+            return Verified::Forged;
+        }
+        let payment_id = BASE64.decode(payload).ok().and_then(|id| String::from_utf8(id).ok());
+        payment_id.map_or(Verified::Forged, |id| Verified::Payment(PaymentId::new(id)))
+    }
+}
+
+impl TokenKey {
+    fn new(text: &str) -> Result<Self, NoKeys> {
+        if text.len() < SHORTEST_KEY {
+            return Err(NoKeys);
+        }
+        let id = hex::encode(&Sha256::digest(text)[..4]);
+        Ok(Self { id, key: text.to_owned() })
+    }
+
+    fn mac(&self, signed: &str) -> Hmac<Sha256> {
+        let mut mac = match Hmac::<Sha256>::new_from_slice(self.key.as_bytes()) {
+            Ok(mac) => mac,
+            Err(error) => unreachable!("HMAC accepts keys of every length: {error}"),
+        };
+        mac.update(signed.as_bytes());
+        mac
+    }
+}
+
+impl fmt::Debug for TokenKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OLD: &str = "old-0123456789abcdef0123456789abcdef012345";
+    const NEW: &str = "new-0123456789abcdef0123456789abcdef012345";
+
+    fn keys(text: &str) -> TokenKeys {
+        TokenKeys::parse(text).unwrap()
+    }
+
+    fn payment() -> PaymentId {
+        PaymentId::new("pi_3QExample")
+    }
+
+    #[test]
+    fn the_same_payment_always_has_the_same_token() {
+        let token = keys(NEW).sign(&payment());
+        assert_eq!(token, keys(&format!(" {NEW}\n{OLD}\n")).sign(&payment()));
+        assert_eq!(keys(NEW).verify(&token), Verified::Payment(payment()));
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{token}");
+    }
+
+    #[test]
+    fn a_token_outlives_the_replacement_of_its_key_as_long_as_the_old_one_is_there() {
+        let token = keys(OLD).sign(&payment());
+        let both = keys(&format!("{NEW}\n{OLD}"));
+        assert_eq!(both.verify(&token), Verified::Payment(payment()));
+        assert_ne!(both.sign(&payment()), token);
+        assert_eq!(keys(NEW).verify(&token), Verified::UnknownKey);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_random_is_none() {
+        for text in ["", " \n", "changeme", &format!("{NEW}\nshort")] {
+            assert_eq!(TokenKeys::parse(text), Err(NoKeys), "{text}");
+        }
+    }
+
+    #[test]
+    fn never_prints_a_key() {
+        let shown = format!("{:?}", keys(NEW));
+        assert!(!shown.contains("new-") && shown.len() == 12, "{shown}");
+    }
+
+    #[test]
+    fn nothing_of_a_token_can_be_exchanged() {
+        let keys = keys(&format!("{NEW}\n{OLD}"));
+        let token = keys.sign(&payment());
+        let other = keys.sign(&PaymentId::new("pi_3QAnother"));
+        let (parts, others): (Vec<_>, Vec<_>) = (token.split('.').collect(), other.split('.').collect());
+        let forged = [
+            format!("{}.{}.{}.{}", parts[0], parts[1], others[2], parts[3]),
+            format!("{}.{}.{}.{}", parts[0], parts[1], parts[2], others[3]),
+            format!("{}.{}.{}.", parts[0], parts[1], parts[2]),
+            format!("v2.{}.{}.{}", parts[1], parts[2], parts[3]),
+            format!("{token}.{}", parts[3]),
+            format!("{token}="),
+            format!("{token} "),
+            "v1".to_owned(),
+            String::new(),
+            "v1....".to_owned(),
+            format!("v1.{}.{}.{}", parts[1], "A".repeat(500), parts[3]),
+        ];
+        for token in forged {
+            assert_eq!(keys.verify(&token), Verified::Forged, "{token}");
+        }
+        let old_key = TokenKeys::parse(OLD).unwrap().0[0].id.clone();
+        let wrong_key = format!("v1.{old_key}.{}.{}", parts[2], parts[3]);
+        assert_eq!(keys.verify(&wrong_key), Verified::Forged);
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_of_any_character_is_noticed(place in 0_usize..80, to in "[A-Za-z0-9_.-]") {
+            let keys = keys(NEW);
+            let token = keys.sign(&payment());
+            let place = place % token.len();
+            let mut changed = token.clone();
+            changed.replace_range(place..=place, &to);
+            prop_assume!(changed != token);
+            prop_assert!(!matches!(keys.verify(&changed), Verified::Payment(_)), "{changed}");
+        }
+
+        #[test]
+        fn no_text_is_a_token(text in ".{0,120}") {
+            prop_assert!(!matches!(keys(NEW).verify(&text), Verified::Payment(_)));
+        }
+    }
+}
