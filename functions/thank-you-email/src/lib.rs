@@ -3,7 +3,6 @@
 mod config;
 mod date_format;
 mod displayed;
-mod locale;
 mod mail;
 mod money_format;
 mod overrides;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
+use customer_locale::LocaleRequest;
 use fulfilment::{FulfilmentKind, Money, Policy, TemplateName};
 use minijinja::context;
 use minijinja::value::Value;
 
 use crate::date_format::date_text;
 use crate::displayed::{displayed, displayed_name};
-use crate::locale::LocaleRequest;
 use crate::money_format::money_text;
 use crate::wording::{BrokenTemplate, Part, Wording, Wordings};
 

@@ -1,8 +1,8 @@
 //! Mails with an invented payment in them, for whoever writes the wording.
 
+use customer_locale::LocaleRequest;
 use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
 
-use crate::locale::LocaleRequest;
 use crate::mail::{MailContext, Occasion, render};
 use crate::overrides::{OwnFiles, text_of};
 

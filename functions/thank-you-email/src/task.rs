@@ -1,5 +1,6 @@
 use std::error::Error;
 
+use customer_locale::LocaleRequest;
 use effect_ledger::{
     Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, StoreError,
     perform,
@@ -10,7 +11,6 @@ use stripe_events::Personal;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
 
-use crate::locale::LocaleRequest;
 use crate::mail::{MailContext, Occasion, RenderError, render};
 use crate::overrides::{Overrides, TemplateFiles};
 use crate::sender::{EmailSender, OutgoingMail, SendError};

@@ -44,28 +44,18 @@ pub enum StripeAccessError {
 const BUDGET: u32 = 8;
 
 impl<C: Clock> StripeAccess<C> {
-    /// Stripe itself, or at `base_url` a fake of it.
+    /// Stripe itself, or at `base_url` a fake of it, over the connection of `sdk`.
     ///
     /// # Errors
     ///
     /// When the configuration lacks what every client needs.
-    pub fn new(
-        sdk: &SdkConfig,
-        key_secret_name: &str,
-        base_url: Option<&str>,
-        clock: C,
-    ) -> Result<Self, BoxError> {
+    pub fn new(sdk: &SdkConfig, key: CachedSecret<C>, base_url: Option<&str>) -> Result<Self, BoxError> {
         Ok(Self {
-            key: CachedSecret::new(sdk, key_secret_name, clock),
+            key,
             base_url: base_url.unwrap_or(STRIPE_API).to_owned(),
             http: sdk.http_client().ok_or("no HTTP client")?,
             sleep: sdk.sleep_impl().ok_or("no timer")?,
         })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn over(self, http: SharedHttpClient) -> Self {
-        Self { http, ..self }
     }
 
     /// A session by its id; `None` when this key's account and mode have no such session.

@@ -31,7 +31,8 @@ pub use money::{Currency, Money, MoneyError};
 pub use payment_event::PaymentEvent;
 pub use payment_id::PaymentId;
 pub use policy::{
-    ConsentPolicy, FilesPolicy, KindPolicy, MarketingPolicy, Organisation, Policy, PolicyError, SoftOptInPolicy,
+    ConsentPolicy, FilesPolicy, KindPolicy, MarketingPolicy, Organisation, Policy, PolicyError,
+    SoftOptInPolicy,
 };
 pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};

@@ -58,7 +58,11 @@ impl Cloud {
         let cloud = Self::new();
         let table = |name, partition| TableDefinition::new(name, KeyAttribute::text(partition));
         for definition in [
-            table("contributions", "payment_id").expiring_by("expires_at"),
+            table("contributions", "payment_id").expiring_by("expires_at").indexed(
+                "by_session",
+                KeyAttribute::text("session_id"),
+                None,
+            ),
             table("supporters", "supporter_id")
                 .sorted_by(KeyAttribute::text("payment_id"))
                 .expiring_by("expires_at"),

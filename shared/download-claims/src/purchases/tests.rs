@@ -8,7 +8,7 @@ use testkit::stripe::SessionEvent;
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;
-use crate::Fetch;
+use crate::{CachedSecret, Fetch};
 
 struct Case {
     cloud: Cloud,
@@ -25,8 +25,8 @@ fn case() -> Case {
     let sdk = sdk_config(&cloud, clock.clone());
     // The key comes from the cloud in memory; Stripe is asked over the network.
     let network = Endpoint::unreachable().sdk_config();
-    let access = StripeAccess::new(&sdk, "stripe-key", Some(stripe.url()), clock.clone()).unwrap();
-    let access = access.over(network.http_client().unwrap());
+    let key = CachedSecret::new(&sdk, "stripe-key", clock.clone());
+    let access = StripeAccess::new(&network, key, Some(stripe.url())).unwrap();
     let policy = Policy::compiled_in().unwrap();
     let purchases = AwsPurchases::new(&sdk, "downloads", "goods", access, &policy, clock.clone()).unwrap();
     Case { cloud, clock, stripe, purchases }
@@ -181,7 +181,7 @@ async fn fetches_are_counted_up_to_the_limit_until_somebody_resets_them() {
 async fn a_secret_is_fetched_again_when_it_is_old_or_turns_out_to_be() {
     let case = case();
     let sdk = sdk_config(&case.cloud, case.clock.clone());
-    let secret = crate::CachedSecret::new(&sdk, "keys", case.clock.clone());
+    let secret = CachedSecret::new(&sdk, "keys", case.clock.clone());
     assert!(secret.current().await.is_err());
     case.cloud.put_secret("keys", "one");
     assert_eq!(secret.current().await.unwrap(), "one");

@@ -1,15 +1,13 @@
-//! Which language a mail is written in, and how that language writes numbers where the customer lives.
-
 use icu_locale_core::subtags::{Language, Region, language};
 use icu_locale_core::{LanguageIdentifier, Locale, langid, locale};
 
 /// What is known about the customer's language.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LocaleRequest<'a> {
+pub struct LocaleRequest<'a> {
     /// The session's `locale`. Nothing, `auto` and nonsense all mean that it is not known.
-    pub(crate) session: Option<&'a str>,
+    pub session: Option<&'a str>,
     /// The customer's country, as Stripe writes it: `DE`.
-    pub(crate) country: Option<&'a str>,
+    pub country: Option<&'a str>,
 }
 
 /// The language when nothing is known.
@@ -36,7 +34,7 @@ const HOMES: [Home; 3] = [
 
 impl LocaleRequest<'_> {
     /// The locales a wording may be in, best first: exact, then its language, then English.
-    pub(crate) fn wordings(&self) -> Vec<LanguageIdentifier> {
+    pub fn wordings(&self) -> Vec<LanguageIdentifier> {
         let wanted = self.wanted();
         let language = LanguageIdentifier::from(wanted.language);
         let mut locales = vec![wanted];
@@ -53,7 +51,7 @@ impl LocaleRequest<'_> {
     /// The language is always the wording's, so that a mail does not speak two. The region is the one the
     /// customer asked for, else their country if the language is at home there. English without a region is
     /// the world's, not the United States': `21 November 2026`, and `US$` where "$" could be anyone's.
-    pub(crate) fn format_of(&self, wording: &LanguageIdentifier) -> Locale {
+    pub fn format_of(&self, wording: &LanguageIdentifier) -> Locale {
         let wanted = self.wanted();
         let asked = wanted.region.filter(|_| wanted.language == wording.language);
         let region = wording.region.or(asked).or_else(|| self.country_speaking(wording.language));

@@ -1,0 +1,164 @@
+//! Whether a customer may fetch what they bought. Decided anew at every request, from the payment's record alone.
+
+use fulfilment::{Contribution, ContributionStatus, FilesPolicy};
+
+/// What a payment's record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The money is there, or none was due.
+    Open,
+    /// The money is on its way.
+    Pending,
+    /// The money will not come.
+    Failed,
+    /// The money went back, by a refund or by the bank's decision.
+    Refunded,
+    /// The bank has not decided whether the money goes back.
+    Disputed,
+    /// The time the policy gives is over.
+    Expired,
+}
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// What a record says at a time in Unix seconds.
+pub(crate) fn access(contribution: &Contribution, policy: &FilesPolicy, now: i64) -> Access {
+    let Some(paid_at) = contribution.paid_at else {
+        return without_money(contribution);
+    };
+    match contribution.status() {
+        ContributionStatus::Pending => Access::Pending,
+        ContributionStatus::Failed => Access::Failed,
+        ContributionStatus::Refunded | ContributionStatus::Lost => Access::Refunded,
+        ContributionStatus::Disputed if contribution.is_refunded_in_full() => Access::Refunded,
+        ContributionStatus::Disputed if !policy.while_disputed => Access::Disputed,
+        ContributionStatus::Disputed | ContributionStatus::Paid | ContributionStatus::PartRefunded => {
+            let until = paid_at.saturating_add(policy.days.saturating_mul(SECONDS_A_DAY));
+            if now < until { Access::Open } else { Access::Expired }
+        }
+    }
+}
+
+/// A refund or a dispute can be told before its payment.
+fn without_money(contribution: &Contribution) -> Access {
+    match contribution.status() {
+        ContributionStatus::Failed => Access::Failed,
+        ContributionStatus::Refunded | ContributionStatus::Lost => Access::Refunded,
+        ContributionStatus::Disputed => Access::Disputed,
+        ContributionStatus::Pending | ContributionStatus::Paid | ContributionStatus::PartRefunded => {
+            Access::Pending
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fulfilment::{DisputeEvent, PaymentEvent, PaymentId, RefundEvent, SessionEvent};
+    use serde_json::Value;
+    use stripe_events::Event;
+    use testkit::stripe::{CorrectionEvent, SessionEvent as Session};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const POLICY: FilesPolicy = FilesPolicy { days: 365, fetches: 20, while_disputed: false };
+    const PAID_AT: i64 = 1_795_000_000;
+
+    fn record(events: &[Value]) -> Contribution {
+        events.iter().fold(Contribution::new(PaymentId::new("pi_Example")), |record, json| {
+            let event = Event::from_value(json.clone()).unwrap();
+            let event = SessionEvent::read(&event, false)
+                .map(|event| PaymentEvent::Session(Box::new(event)))
+                .or_else(|_| RefundEvent::read(&event, false).map(PaymentEvent::Refund))
+                .or_else(|_| DisputeEvent::read(&event, false).map(PaymentEvent::Dispute));
+            record.with_event(&event.unwrap(), &Uuid::nil())
+        })
+    }
+
+    fn refund(minor: i64, what: &str) -> Value {
+        CorrectionEvent::refund("Example", "re_1", what).amount(minor, "gbp").at(PAID_AT + 60).to_json()
+    }
+
+    fn dispute(what: &str, status: &str, seconds: i64) -> Value {
+        CorrectionEvent::dispute("Example", "dp_1", what).status(status).at(PAID_AT + seconds).to_json()
+    }
+
+    fn history(name: &str) -> Vec<Value> {
+        let paid = Session::paid().at(PAID_AT).to_json();
+        let lost = [dispute("funds_withdrawn", "needs_response", 60), dispute("closed", "lost", 90)];
+        let won = [
+            dispute("funds_withdrawn", "needs_response", 60),
+            dispute("funds_reinstated", "won", 90),
+            dispute("closed", "won", 91),
+        ];
+        match name {
+            "pending" => vec![Session::unpaid().to_json()],
+            "paid" => vec![paid],
+            "free" => {
+                let free = Session::paid().session("payment_status", "no_payment_required".into());
+                vec![free.amount(0, "gbp").at(PAID_AT).to_json()]
+            }
+            "paid late" => {
+                vec![Session::unpaid().to_json(), Session::async_succeeded().at(PAID_AT).to_json()]
+            }
+            "failed" => vec![Session::unpaid().to_json(), Session::async_failed().to_json()],
+            "part refunded" => vec![paid, refund(500, "created")],
+            "refunded" => vec![paid, refund(1250, "created")],
+            "refund failed" => vec![paid, refund(1250, "created"), refund(1250, "failed")],
+            "inquiry" => vec![paid, dispute("created", "warning_needs_response", 60)],
+            "disputed" => vec![paid, dispute("created", "needs_response", 60)],
+            "disputed and refunded" => {
+                vec![paid, refund(1250, "created"), dispute("created", "needs_response", 70)]
+            }
+            "lost" => [vec![paid], lost.into()].concat(),
+            "won" => [vec![paid], won.into()].concat(),
+            "refund without payment" => vec![refund(1250, "created")],
+            _ => panic!("{name}"),
+        }
+    }
+
+    #[test]
+    fn files_are_for_those_whose_money_is_there_and_stays() {
+        use Access::*;
+        for (name, expected, while_disputed) in [
+            ("pending", Pending, Pending),
+            ("paid", Open, Open),
+            ("free", Open, Open),
+            ("paid late", Open, Open),
+            ("failed", Failed, Failed),
+            ("part refunded", Open, Open),
+            ("refunded", Refunded, Refunded),
+            ("refund failed", Open, Open),
+            ("inquiry", Open, Open),
+            ("disputed", Disputed, Open),
+            ("disputed and refunded", Refunded, Refunded),
+            ("lost", Refunded, Refunded),
+            ("won", Open, Open),
+            ("refund without payment", Pending, Pending),
+        ] {
+            let record = record(&history(name));
+            let lenient = FilesPolicy { while_disputed: true, ..POLICY };
+            assert_eq!(access(&record, &POLICY, PAID_AT + 100), expected, "{name}");
+            assert_eq!(access(&record, &lenient, PAID_AT + 100), while_disputed, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_time_the_policy_gives_is_counted_from_the_payment() {
+        let record = record(&history("paid late"));
+        let until = PAID_AT + 365 * 86_400;
+        assert_eq!(access(&record, &POLICY, until - 1), Access::Open);
+        assert_eq!(access(&record, &POLICY, until), Access::Expired);
+        assert_eq!(access(&self::record(&history("refunded")), &POLICY, until), Access::Refunded);
+    }
+
+    #[test]
+    fn the_order_of_the_news_does_not_matter() {
+        for name in ["won", "lost", "refunded", "failed", "paid late"] {
+            let mut events = history(name);
+            let expected = access(&record(&events), &POLICY, PAID_AT + 100);
+            events.reverse();
+            assert_eq!(access(&record(&events), &POLICY, PAID_AT + 100), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod config;
+mod page;
+mod payments;
+mod records;
+mod request;
+mod site;
+mod size;
+
+use std::io;
+
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
+use aws_types::SdkConfig;
+use download_claims::{AwsPurchases, CachedSecret, StripeAccess};
+use effect_ledger::Clock;
+use fulfilment::Policy;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use task_runtime::{Environment, MetricsContext, SystemClock, init_telemetry, sdk_config, write_counts};
+
+pub use crate::config::Config;
+use crate::page::Renderer;
+use crate::payments::Payments;
+use crate::records::DynamoDbRecords;
+use crate::site::Site;
+
+/// The function's name, in logs, metrics and the template.
+pub const NAME: &str = "downloads";
+
+/// Runs the function until Lambda stops the process. `variable` looks up an environment variable.
+///
+/// # Errors
+///
+/// When the configuration is incomplete or Lambda's runtime API cannot be reached.
+pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
+    init_telemetry();
+    let mut env = Environment::new(variable);
+    let (config, sdk) = (Config::from_env(&mut env), sdk_config(&mut env));
+    let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
+    let metrics = &MetricsContext { stage: config.stage.clone(), task: NAME };
+    let site = &site(&config, &sdk, &sdk, SystemClock)?;
+    // During init, which has a full CPU: the first customer finds the keys there.
+    site.warm_up().await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
+        let (response, counts) = site.answer(&event.payload).await;
+        write_counts(metrics, &counts, SystemClock.now_ms(), &mut io::stdout().lock())?;
+        Ok::<_, Error>(response)
+    }))
+    .await
+}
+
+/// The site over AWS's own clients, and over `network` for Stripe.
+fn site<C: Clock + Clone>(
+    config: &Config,
+    sdk: &SdkConfig,
+    network: &SdkConfig,
+    clock: C,
+) -> Result<Site<C>, Error> {
+    let policy = Policy::compiled_in()?;
+    let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
+    let stripe = StripeAccess::new(network, key, config.stripe_api_base_url.as_deref())?;
+    let (table, bucket) = (&config.downloads_table, &config.files_bucket);
+    let purchases = AwsPurchases::new(sdk, table, bucket, stripe, &policy, clock.clone())?;
+    Ok(Site {
+        pages: Renderer::new(&policy.organisation, purchases.objects().origin()),
+        keys: CachedSecret::new(sdk, &config.token_keys_secret_name, clock.clone()),
+        payments: Payments {
+            records: DynamoDbRecords::new(sdk, &config.contributions_table),
+            livemode: config.livemode,
+        },
+        purchases,
+        policy,
+        clock,
+    })
+}

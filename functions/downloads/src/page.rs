@@ -1,0 +1,230 @@
+//! The pages, from what is known to the answer a browser gets. Pure: no clock, no network.
+
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use customer_locale::LocaleRequest;
+use download_claims::OfferedFile;
+use fulfilment::Organisation;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use sha2::{Digest, Sha256};
+
+use crate::size::size_text;
+
+/// What a page tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// Paid, straight after paying.
+    Thanks,
+    /// Paid, from the mail.
+    Downloads,
+    /// The money is on its way.
+    Pending,
+    /// The money will not come.
+    Failed,
+    /// The money went back.
+    Refunded,
+    /// The bank has not decided.
+    Disputed,
+    /// The policy's time is over.
+    Expired,
+    /// Fetched as often as the policy allows.
+    LimitReached,
+    /// Nothing of ours.
+    Unknown,
+    /// Nobody can tell just now.
+    Unavailable,
+}
+
+impl Page {
+    /// The folder of its templates, and its name in the log.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Thanks => "thanks",
+            Self::Downloads => "downloads",
+            Self::Pending => "pending",
+            Self::Failed => "failed",
+            Self::Refunded => "refunded",
+            Self::Disputed => "disputed",
+            Self::Expired => "expired",
+            Self::LimitReached => "limit-reached",
+            Self::Unknown => "unknown",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The HTTP status it is answered with.
+    pub(crate) const fn status(self) -> i64 {
+        match self {
+            Self::Thanks | Self::Downloads | Self::Pending | Self::Failed => 200,
+            Self::Refunded | Self::Disputed => 403,
+            Self::Expired => 410,
+            Self::LimitReached => 429,
+            Self::Unknown => 404,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+/// Everything a page is made of, beside what is the same on all.
+#[derive(Debug)]
+pub(crate) struct PageContext<'a> {
+    /// What is known of the customer's language.
+    pub(crate) locale: LocaleRequest<'a>,
+    /// What is offered; nothing on pages that offer nothing.
+    pub(crate) files: &'a [OfferedFile],
+    /// Where the form goes, when that is not the page itself.
+    pub(crate) action: Option<&'a str>,
+    /// Whether files were bought.
+    pub(crate) is_download: bool,
+    /// Whether it was free.
+    pub(crate) nothing_due: bool,
+    /// How long files can be fetched, in days.
+    pub(crate) days: i64,
+    /// UTM parameters to pass on to the site.
+    pub(crate) utm: String,
+    /// What the customer can quote to the organisation and the organisation can look up.
+    pub(crate) reference: Option<&'a str>,
+}
+
+/// Turns pages into answers.
+pub(crate) struct Renderer {
+    templates: Environment<'static>,
+    organisation: Organisation,
+    content_security_policy: String,
+}
+
+impl Renderer {
+    /// `files_origin` is where the form's answer sends a browser to.
+    pub(crate) fn new(organisation: &Organisation, files_origin: &str) -> Self {
+        let style = BASE64_STANDARD.encode(Sha256::digest(style()));
+        // A form's redirect must be allowed as well as its target.
+        let content_security_policy = format!(
+            "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action 'self' {files_origin}; \
+             base-uri 'none'; frame-ancestors 'none'"
+        );
+        Self { templates: templates(), organisation: organisation.clone(), content_security_policy }
+    }
+
+    /// The answer to a browser.
+    pub(crate) fn answer(&self, page: Page, context: &PageContext<'_>) -> LambdaFunctionUrlResponse {
+        let mut response = self.answer_with(page.status(), self.render(page, context));
+        header(&mut response, "content-type", "text/html; charset=utf-8");
+        if page == Page::Unavailable {
+            header(&mut response, "retry-after", "60");
+        }
+        response
+    }
+
+    /// An answer that sends the browser on.
+    pub(crate) fn redirect(&self, address: &str) -> LambdaFunctionUrlResponse {
+        let mut response = self.answer_with(303, String::new());
+        header(&mut response, "location", address);
+        response
+    }
+
+    /// Every answer is personal, for this browser now: nothing may keep it, show it in a frame, or learn its address.
+    fn answer_with(&self, status: i64, body: String) -> LambdaFunctionUrlResponse {
+        let mut response = LambdaFunctionUrlResponse::default();
+        response.status_code = status;
+        response.body = Some(body);
+        header(&mut response, "content-security-policy", &self.content_security_policy);
+        header(&mut response, "cache-control", "no-store");
+        header(&mut response, "referrer-policy", "no-referrer");
+        header(&mut response, "x-robots-tag", "noindex, nofollow");
+        header(&mut response, "x-content-type-options", "nosniff");
+        header(&mut response, "strict-transport-security", "max-age=31536000");
+        response
+    }
+
+    fn render(&self, page: Page, context: &PageContext<'_>) -> String {
+        let wanted = context.locale.wordings();
+        let locale = wanted.iter().map(ToString::to_string).find(|tag| LOCALES.contains(&tag.as_str()));
+        let locale = locale.as_deref().unwrap_or("en");
+        let site = &self.organisation.site;
+        let onward = match (context.utm.as_str(), site.contains('?')) {
+            ("", _) => site.clone(),
+            (utm, false) => format!("{site}?{utm}"),
+            (utm, true) => format!("{site}&{utm}"),
+        };
+        let files: Vec<Value> =
+            context.files.iter().zip(1..).map(|(file, number)| shown(file, number, locale)).collect();
+        let values = context! {
+            locale => locale,
+            style => Value::from_safe_string(style().to_owned()),
+            organisation => context! {
+                name => &self.organisation.name, contact => &self.organisation.contact,
+            },
+            onward => onward,
+            files => files,
+            action => context.action,
+            is_download => context.is_download,
+            nothing_due => context.nothing_due,
+            days => context.days,
+            reference => context.reference,
+        };
+        let template = self.templates.get_template(&format!("{}/{locale}.html", page.name()));
+        // The templates are compiled in and each is rendered by the tests.
+        template.and_then(|template| template.render(values)).expect("a built-in page")
+    }
+}
+
+fn shown(offered: &OfferedFile, number: i64, locale: &str) -> Value {
+    context! {
+        number => number,
+        name => offered.file.name(),
+        product => &offered.file.product,
+        quantity => offered.file.quantity,
+        size => offered.size.map(|bytes| size_text(bytes, locale)),
+    }
+}
+
+fn header(response: &mut LambdaFunctionUrlResponse, name: &'static str, value: &str) {
+    // All are made here, or percent-encoded.
+    response.headers.insert(name, value.parse().expect("a plain header value"));
+}
+
+fn style() -> &'static str {
+    include_str!("../templates/layout/style.css")
+}
+
+fn templates() -> Environment<'static> {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    // It fails for odd delimiters only; ours are usual.
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+        engine.set_syntax(syntax);
+    }
+    engine.set_auto_escape_callback(|_| AutoEscape::Html);
+    engine.set_loader(|path| {
+        let file = TEMPLATES.iter().find(|(name, _)| *name == path);
+        Ok(file.map(|(_, text)| (*text).to_owned()))
+    });
+    engine
+}
+
+const LOCALES: [&str; 3] = ["de", "en", "fr"];
+
+macro_rules! files {
+    ($($path:literal)+) => { &[$(($path, include_str!(concat!("../templates/", $path)))),+] };
+}
+
+#[rustfmt::skip]
+const TEMPLATES: &[(&str, &str)] = files! {
+    "layout/base.html" "layout/de.html" "layout/en.html" "layout/fr.html"
+    "disputed/de.html" "disputed/en.html" "disputed/fr.html"
+    "downloads/de.html" "downloads/en.html" "downloads/fr.html"
+    "expired/de.html" "expired/en.html" "expired/fr.html"
+    "failed/de.html" "failed/en.html" "failed/fr.html"
+    "limit-reached/de.html" "limit-reached/en.html" "limit-reached/fr.html"
+    "pending/de.html" "pending/en.html" "pending/fr.html"
+    "refunded/de.html" "refunded/en.html" "refunded/fr.html"
+    "thanks/de.html" "thanks/en.html" "thanks/fr.html"
+    "unavailable/de.html" "unavailable/en.html" "unavailable/fr.html"
+    "unknown/de.html" "unknown/en.html" "unknown/fr.html"
+};
+
+#[cfg(test)]
+mod tests;

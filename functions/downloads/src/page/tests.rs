@@ -1,0 +1,149 @@
+use download_claims::BoughtFile;
+use fulfilment::Policy;
+
+use super::*;
+
+const PAGES: [Page; 10] = [
+    Page::Thanks,
+    Page::Downloads,
+    Page::Pending,
+    Page::Failed,
+    Page::Refunded,
+    Page::Disputed,
+    Page::Expired,
+    Page::LimitReached,
+    Page::Unknown,
+    Page::Unavailable,
+];
+
+fn renderer() -> Renderer {
+    Renderer::new(&Policy::compiled_in().unwrap().organisation, "https://goods.s3.eu-west-1.amazonaws.com")
+}
+
+fn file(key: &str, product: Option<&str>, quantity: i64, size: Option<i64>) -> OfferedFile {
+    OfferedFile {
+        file: BoughtFile { key: key.to_owned(), quantity, product: product.map(str::to_owned) },
+        size,
+    }
+}
+
+fn context<'a>(language: &'a str, files: &'a [OfferedFile]) -> PageContext<'a> {
+    PageContext {
+        locale: LocaleRequest { session: Some(language), country: None },
+        files,
+        action: None,
+        is_download: true,
+        nothing_due: false,
+        days: 365,
+        utm: String::new(),
+        reference: Some("pi_3QExample"),
+    }
+}
+
+fn html(page: Page, context: &PageContext<'_>) -> String {
+    renderer().answer(page, context).body.unwrap()
+}
+
+#[test]
+fn every_page_is_there_in_every_language_and_for_everybody() {
+    let files = [file("a/guide.pdf", Some("Guide"), 2, Some(1200)), file("map.png", None, 1, None)];
+    for page in PAGES {
+        for language in ["de", "en", "fr"] {
+            for files in [&files[..], &[]] {
+                for (is_download, nothing_due) in [(true, false), (false, false), (false, true)] {
+                    let context = PageContext { is_download, nothing_due, ..context(language, files) };
+                    let html = html(page, &context);
+                    let shown = format!("{page:?} {language}");
+                    assert!(html.contains(&format!("<html lang=\"{language}\">")), "{shown}");
+                    for tag in ["<header>", "<main>", "<footer>", "<h1>", "<title>"] {
+                        assert_eq!(html.matches(tag).count(), 1, "{shown} {tag}");
+                    }
+                    assert!(!html.contains("<h1></h1>") && !html.contains("<title> –"), "{shown}");
+                    assert!(html.contains("hello@example.org") && html.contains("pi_3QExample"), "{shown}");
+                    assert!(!html.contains("{{") && !html.contains("{%"), "{shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_on_a_page_comes_from_elsewhere_or_runs() {
+    let files = [file("guide.pdf", None, 1, Some(1))];
+    for page in PAGES {
+        let html = html(page, &context("en", &files)).to_lowercase();
+        for foreign in ["<script", "javascript:", "src=", "@import", "url(", "<iframe", " style=", " onclick"]
+        {
+            assert!(!html.contains(foreign), "{page:?} {foreign}");
+        }
+        for (address, _) in html.match_indices("http") {
+            assert!(html[address..].starts_with("https:&#x2f;&#x2f;example.org"), "{page:?}");
+        }
+    }
+}
+
+#[test]
+fn the_policy_lets_in_the_style_of_the_page_and_nothing_else() {
+    let response = renderer().answer(Page::Unknown, &context("en", &[]));
+    let html = response.body.unwrap();
+    let style = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let hash = BASE64_STANDARD.encode(Sha256::digest(style));
+    let policy = response.headers["content-security-policy"].to_str().unwrap();
+    assert_eq!(
+        policy,
+        format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self' \
+             https://goods.s3.eu-west-1.amazonaws.com; base-uri 'none'; frame-ancestors 'none'"
+        )
+    );
+}
+
+#[test]
+fn no_answer_is_kept_or_found_or_told_of() {
+    let mut answers: Vec<_> =
+        PAGES.iter().map(|page| renderer().answer(*page, &context("en", &[]))).collect();
+    answers.push(renderer().redirect("https://example.org/x"));
+    for answer in answers {
+        let header = |name: &str| answer.headers[name].to_str().unwrap();
+        assert_eq!(header("cache-control"), "no-store");
+        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("x-robots-tag"), "noindex, nofollow");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert!(header("content-security-policy").contains("frame-ancestors 'none'"));
+    }
+}
+
+#[test]
+fn what_others_typed_stays_text() {
+    let files = [file("x/<img src=x onerror=1>\"&'.pdf", Some("<b>Guide</b>"), 1, Some(1))];
+    let html = html(Page::Downloads, &context("en", &files));
+    assert!(!html.contains("<img") && !html.contains("<b>"), "{html}");
+    assert!(html.contains("&lt;b&gt;Guide"));
+}
+
+#[test]
+fn each_file_has_a_button_of_its_own_and_a_missing_one_a_sentence() {
+    let files = [
+        file("a/guide.pdf", Some("Guide"), 3, Some(1_234_567)),
+        file("map.png", None, 1, None),
+        file("b.epub", Some("Guide"), 1, Some(900)),
+    ];
+    let html = html(Page::Downloads, &context("fr", &files));
+    assert_eq!(html.matches("<button").count(), 2);
+    assert!(
+        html.contains(
+            "<button name=\"file\" value=\"1\">Télécharger<span class=\"unseen\"> guide.pdf</span>"
+        )
+    );
+    assert!(html.contains("value=\"3\"") && !html.contains("value=\"2\""));
+    assert!(html.contains("Guide (&times;&nbsp;3) &middot; 1,2\u{a0}Mo"), "{html}");
+    assert!(html.contains("Ce fichier suivra"));
+    assert!(html.contains("<form method=\"post\">"), "to the page itself");
+}
+
+#[test]
+fn utm_parameters_ride_on_to_the_site() {
+    let context = PageContext { utm: "utm_source=a&utm_medium=b".to_owned(), ..context("en", &[]) };
+    let html = html(Page::Thanks, &context);
+    assert!(html.contains("href=\"https:&#x2f;&#x2f;example.org?utm_source=a&amp;utm_medium=b\""), "{html}");
+}

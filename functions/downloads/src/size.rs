@@ -1,0 +1,80 @@
+//! Sizes of files, as customers read them and as they wait for them.
+
+use std::time::Duration;
+
+/// A size in the units of a language: `950 KB`, `1,2 MB`, `14 Mo`.
+pub(crate) fn size_text(bytes: i64, language: &str) -> String {
+    const THOUSAND: i64 = 1000;
+    let (mut tenths, mut unit) = (bytes.clamp(0, i64::MAX / 100) * 10, 0);
+    while tenths >= THOUSAND * 10 && unit < 4 {
+        tenths = (tenths + THOUSAND / 2) / THOUSAND;
+        unit += 1;
+    }
+    // A tenth matters below ten only, and bytes have none.
+    let number = if unit == 0 || tenths >= 100 || tenths % 10 == 0 {
+        ((tenths + if unit == 0 { 0 } else { 5 }) / 10).to_string()
+    } else {
+        let point = if language == "en" { '.' } else { ',' };
+        format!("{}{point}{}", tenths / 10, tenths % 10)
+    };
+    let byte = if language == "fr" { 'o' } else { 'B' };
+    let prefix = ["", "K", "M", "G", "T"][unit];
+    format!("{number}\u{a0}{prefix}{byte}")
+}
+
+const SHORTEST: Duration = Duration::from_mins(10);
+const LONGEST: Duration = Duration::from_hours(3);
+
+/// Bytes a second on a slow line: 2 Mbit/s.
+const SLOW_LINE: u64 = 250_000;
+
+/// How long an address for a file lives: as long as the file takes on a slow line, and ten minutes, up to three hours.
+///
+/// S3 looks at the time when a request begins. A browser that takes up a broken transfer begins a new one.
+pub(crate) fn lifetime(bytes: i64) -> Duration {
+    let transfer = u64::try_from(bytes).unwrap_or_default() / SLOW_LINE;
+    SHORTEST.saturating_add(Duration::from_secs(transfer)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_read_well_in_every_language() {
+        for (bytes, en, de, fr) in [
+            (0, "0 B", "0 B", "0 o"),
+            (999, "999 B", "999 B", "999 o"),
+            (1000, "1 KB", "1 KB", "1 Ko"),
+            (1250, "1.3 KB", "1,3 KB", "1,3 Ko"),
+            (949_999, "950 KB", "950 KB", "950 Ko"),
+            (999_999, "1 MB", "1 MB", "1 Mo"),
+            (1_234_567, "1.2 MB", "1,2 MB", "1,2 Mo"),
+            (14_400_000, "14 MB", "14 MB", "14 Mo"),
+            (4_700_000_000, "4.7 GB", "4,7 GB", "4,7 Go"),
+            (-1, "0 B", "0 B", "0 o"),
+        ] {
+            let shown = ["en", "de", "fr"].map(|language| size_text(bytes, language).replace('\u{a0}', " "));
+            assert_eq!(shown, [en, de, fr], "{bytes}");
+        }
+        assert_eq!(size_text(i64::MAX, "en"), "92234\u{a0}TB");
+    }
+
+    #[test]
+    fn a_large_file_has_longer() {
+        for (bytes, minutes) in
+            [(1, 10), (15_000_000, 11), (750_000_000, 60), (2_550_000_000, 180), (20_000_000_000, 180)]
+        {
+            assert_eq!(lifetime(bytes), Duration::from_mins(minutes), "{bytes}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_less_than_ten_minutes_nor_more_than_three_hours(bytes in any::<i64>()) {
+            prop_assert!((SHORTEST..=LONGEST).contains(&lifetime(bytes)));
+        }
+    }
+}
