@@ -11,21 +11,42 @@ export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parke
 /** What the mail task counts besides: a template of a marketer's that could not be used. */
 export type WordingMetricName = 'BrokenWording';
 
+/** What the pages count, per request; the mail task counts missing files too. */
+export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed';
+
 /** What the webhook counts, per request. */
 export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
+
+/** What reconciliation counts, per run, and per day as its proof. */
+export type ReconcileMetricName =
+  | 'Completed'
+  | 'Examined'
+  | 'PutBack'
+  | 'Missing'
+  | 'OldestUnexplainedAge'
+  | 'Paid'
+  | 'Fulfilled'
+  | 'Open'
+  | 'Unexplained';
 
 /** A metric of one function. Alarms on it come back to OK when five minutes pass without news. */
 export function functionMetric(
   stage: Stage,
   task: string,
-  metricName: TaskMetricName | WordingMetricName | WebhookMetricName,
+  metricName:
+    | TaskMetricName
+    | WordingMetricName
+    | DownloadsMetricName
+    | WebhookMetricName
+    | ReconcileMetricName,
   statistic: string = Stats.SUM,
+  period = Duration.minutes(5),
 ): Metric {
   return new Metric({
     namespace: NAMESPACE,
     metricName,
     dimensionsMap: { Stage: stage.name, Task: task },
     statistic,
-    period: Duration.minutes(5),
+    period,
   });
 }

@@ -7,7 +7,9 @@ const TABLES: Record<string, { keys: string[]; expiry?: string }> = {
   Contributions: { keys: ['payment_id'], expiry: 'expires_at' },
   Supporters: { keys: ['supporter_id', 'payment_id'], expiry: 'expires_at' },
   Consents: { keys: ['supporter_id', 'record'] },
+  Downloads: { keys: ['payment_id'], expiry: 'expires_at' },
   Effects: { keys: ['payment_id', 'effect'], expiry: 'expires_at' },
+  Reconciliation: { keys: ['kind', 'name'] },
 };
 
 for (const name of STAGE_NAMES) {
@@ -15,9 +17,9 @@ for (const name of STAGE_NAMES) {
   const synthesized = synthesizedStage(name);
 
   describe(`the data stack of stage ${name}`, () => {
-    it('keeps four tables with the keys of the design', () => {
+    it('keeps six tables with the keys of the design', () => {
       const tables = synthesized.all('AWS::DynamoDB::Table');
-      assert.equal(tables.length, 4);
+      assert.equal(tables.length, Object.keys(TABLES).length);
       for (const [id, { keys, expiry }] of Object.entries(TABLES)) {
         const found = tables.find((candidate) => candidate.id.startsWith(id));
         assert.ok(found, id);
@@ -29,6 +31,11 @@ for (const name of STAGE_NAMES) {
         assert.deepEqual(
           KeySchema.map((key: { KeyType: string }) => key.KeyType),
           ['HASH', 'RANGE'].slice(0, keys.length),
+        );
+        const index = { IndexName: 'by_session', KeySchema: [{ AttributeName: 'session_id', KeyType: 'HASH' }] };
+        assert.deepEqual(
+          found.Properties.GlobalSecondaryIndexes,
+          id === 'Contributions' ? [{ ...index, Projection: { ProjectionType: 'KEYS_ONLY' } }] : undefined,
         );
         assert.ok(
           AttributeDefinitions.every((attribute: { AttributeType: string }) => attribute.AttributeType === 'S'),
@@ -61,10 +68,13 @@ for (const name of STAGE_NAMES) {
       }
     });
 
-    it('keeps templates private, encrypted and versioned, and old versions for 90 days', () => {
-      const [bucket, ...more] = synthesized.all('AWS::S3::Bucket');
-      assert.equal(more.length, 0);
-      const { Properties } = bucket ?? assert.fail('no bucket');
+    it('keeps templates and files private, encrypted and versioned, and old versions for 90 days', () => {
+      const buckets = synthesized.all('AWS::S3::Bucket');
+      assert.deepEqual(
+        buckets.map(({ id }) => id.slice(0, 5)),
+        ['Templ', 'Files'],
+      );
+      for (const { Properties } of buckets) {
       assert.deepEqual(Object.values(Properties.PublicAccessBlockConfiguration), [true, true, true, true]);
       const [{ ServerSideEncryptionByDefault }] = Properties.BucketEncryption.ServerSideEncryptionConfiguration;
       assert.deepEqual(ServerSideEncryptionByDefault, { SSEAlgorithm: 'AES256' });
@@ -72,15 +82,16 @@ for (const name of STAGE_NAMES) {
       const [rule] = Properties.LifecycleConfiguration.Rules;
       assert.equal(rule.NoncurrentVersionExpiration.NoncurrentDays, 90);
       assert.equal(rule.AbortIncompleteMultipartUpload.DaysAfterInitiation, 7);
-      assert.equal(rule.ExpirationInDays, undefined, 'current templates never expire');
+      assert.equal(rule.ExpirationInDays, undefined, 'what is current never expires');
+      }
     });
 
-    it(`${stage.tlsOnly ? 'refuses' : 'accepts'} plain HTTP for templates`, () => {
+    it(`${stage.tlsOnly ? 'refuses' : 'accepts'} plain HTTP for its buckets`, () => {
       const refusals = synthesized
         .all('AWS::S3::BucketPolicy')
         .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
         .filter(({ Effect, Condition }) => Effect === 'Deny' && Condition.Bool['aws:SecureTransport'] === 'false');
-      assert.equal(refusals.length, stage.tlsOnly ? 1 : 0);
+      assert.equal(refusals.length, stage.tlsOnly ? 2 : 0);
     });
 
     it('makes a signing secret that nobody knows, until the owner puts it in', () => {
@@ -99,8 +110,13 @@ for (const name of STAGE_NAMES) {
         'SupportersTableName',
         'ConsentsTableName',
         'EffectsTableName',
+        'ReconciliationTableName',
+        'DownloadsTableName',
         'TemplatesBucketName',
+        'FilesBucketName',
         'SigningSecretName',
+        'StripeKeyName',
+        'TokenKeysName',
         ...(name === 'local' ? [] : ['DkimRecord1', 'DkimRecord2', 'DkimRecord3']),
       ];
       assert.deepEqual(synthesized.outputs('data'), outputs);

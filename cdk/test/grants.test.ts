@@ -28,6 +28,10 @@ const GRANTS: Readonly<Record<string, Grants>> = {
   'thank-you-email': {
     ...QUEUE_TASK,
     Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
+    Downloads: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+    'what is sold': ['s3:GetObject'],
+    'the keys of the links': ['secretsmanager:GetSecretValue'],
+    "Stripe's key": ['secretsmanager:GetSecretValue'],
     'the templates': ['s3:GetObject'],
     Templates: ['s3:ListBucket'],
   },
@@ -46,6 +50,22 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     ...QUEUE_TASK,
     Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
     'the acquisition bus': ['events:PutEvents'],
+  },
+  downloads: {
+    'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    Contributions: ['dynamodb:GetItem'],
+    'the contributions by session': ['dynamodb:Query'],
+    Downloads: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+    'what is sold': ['s3:GetObject'],
+    'the keys of the links': ['secretsmanager:GetSecretValue'],
+    "Stripe's key": ['secretsmanager:GetSecretValue'],
+  },
+  reconcile: {
+    'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    Effects: ['dynamodb:Query'],
+    Reconciliation: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+    'the fulfilment bus': ['events:PutEvents'],
+    "Stripe's key": ['secretsmanager:GetSecretValue'],
   },
 };
 
@@ -146,17 +166,23 @@ for (const name of STAGE_NAMES) {
     const is = (type: string, property: string, value: string) =>
       text === JSON.stringify({ 'Fn::GetAtt': [synthesized.one(type, property, value).id, 'Arn'] });
     if (/:ExportsOutputFnGetAttTemplates\w+"},"\/\*"/.test(text)) return 'the templates';
+    if (/:ExportsOutputFnGetAttFiles\w+"},"\/files\/\*"/.test(text)) return 'what is sold';
+    if (/:ExportsOutputFnGetAttContributions\w+"},"\/index\/by_session"/.test(text)) {
+      return 'the contributions by session';
+    }
     const stored = /:ExportsOutputFnGetAtt(\w+?)[0-9A-F]{8}Arn/.exec(text)?.[1];
     if (stored) return stored;
     if (is('AWS::Logs::LogGroup', 'LogGroupName', `/aws/lambda/afterlink-${name}-${task}`)) return 'its log group';
     if (is('AWS::Events::EventBus', 'Name', `afterlink-${name}-fulfilment`)) return 'the fulfilment bus';
     if (is('AWS::Events::EventBus', 'Name', `afterlink-${name}-acquisition`)) return 'the acquisition bus';
     if (text.includes(`:secret:${stage.signingSecretName}-??????"`)) return 'the signing secret';
+    if (text.includes(`:secret:${stage.tokenKeysSecretName}-??????"`)) return 'the keys of the links';
+    if (text.includes(`:secret:${stage.stripeKeySecretName}-??????"`)) return "Stripe's key";
     if (text.includes(`:identity/${stage.mail.identity}"`)) return 'the sender identity';
     if (text.includes(`:configuration-set/afterlink-${name}-mail"`)) return 'the configuration set';
     if (stage.mail.sandboxRecipients?.some((recipient) => text.includes(`:identity/${recipient}"`)))
       return 'a sandbox recipient';
-    if (task !== 'stripe-webhook') {
+    if (task !== 'stripe-webhook' && task !== 'reconcile') {
       if (is('AWS::SQS::Queue', 'QueueName', `afterlink-${name}-${task}`)) return 'its queue';
       if (is('AWS::SQS::Queue', 'QueueName', `afterlink-${name}-${task}-dlq`)) return 'its dead-letter queue';
     }

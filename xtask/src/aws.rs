@@ -137,11 +137,12 @@ fn parsed(text: &str) -> Result<Value> {
     serde_json::from_str(text).context("the answer is not JSON")
 }
 
-/// An HTTP client for loopback: no proxy, a status is not an error.
+/// An HTTP client for loopback: no proxy; neither a status is an error nor a redirect an order.
 pub fn http() -> ureq::Agent {
     ureq::Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
+        .max_redirects(0)
         .timeout_global(Some(CALL_TIMEOUT))
         .build()
         .into()

@@ -130,7 +130,12 @@ impl Stack {
     }
 
     /// Signs a body as Stripe does and posts it to the webhook. Hands back the status and the answer.
+    ///
+    /// Stripe's API knows of it as well, if it is an event.
     pub fn post(&self, body: &str) -> Result<(u16, String)> {
+        if serde_json::from_str::<Value>(body).is_ok_and(|event| event["object"] == "event") {
+            self.happen(body)?;
+        }
         let url = self.output("WebhookUrl")?;
         let mut response = http()
             .post(url)
@@ -140,6 +145,49 @@ impl Stack {
             .send(body)
             .with_context(|| format!("the webhook {url} does not answer"))?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    /// Something happens at Stripe, and no door is told: its API knows of it.
+    pub fn happen(&self, event: &str) -> Result<()> {
+        stripe::record(self.output("stripe_api")?, event)
+    }
+
+    /// Tells Stripe's API what was bought in a session, as line items with their products.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn bought(&self, session_id: &str, line_items: &Value) -> Result<()> {
+        stripe::record_line_items(self.output("stripe_api")?, session_id, line_items)
+    }
+
+    /// Where the pages answer on this machine, without a slash at the end.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn pages_url(&self) -> Result<&str> {
+        Ok(self.output("DownloadsUrl")?.trim_end_matches('/'))
+    }
+
+    /// An address in a mail as it answers on this machine: mails carry a name that no DNS knows here.
+    ///
+    /// # Errors
+    ///
+    /// When it does not lead to the pages.
+    pub fn reachable(&self, address: &str) -> Result<String> {
+        let (_, token) = address.split_once("/d/").context("the address is not that of a download")?;
+        Ok(format!("{}/d/{token}", self.pages_url()?))
+    }
+
+    /// Invokes a function and hands back its answer.
+    pub fn invoke(&self, function: &str) -> Result<Value> {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.function_name(function)?);
+        let answer = self.aws.rest("lambda", "POST", &path, Some(&json!({})))?;
+        if !answer["errorMessage"].is_null() {
+            bail!("{function} failed: {}", answer["errorMessage"]);
+        }
+        Ok(answer)
     }
 
     /// Every row of a table, as plain JSON. `output` names the output that names the table.
@@ -217,7 +265,7 @@ impl Stack {
     /// Warnings and errors that the functions have logged.
     pub(crate) fn complaints(&self) -> Result<Vec<String>> {
         let mut complaints = Vec::new();
-        for task in self.tasks().into_iter().chain(["stripe-webhook".to_owned()]) {
+        for task in self.tasks().into_iter().chain(["stripe-webhook", "downloads"].map(str::to_owned)) {
             let lines = self.log(&task)?;
             let bad = lines.iter().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\""));
             complaints.extend(bad.map(|line| format!("{task}: {line}")));

@@ -1,5 +1,5 @@
 import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, ProjectionType, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { EmailIdentity, Identity } from 'aws-cdk-lib/aws-ses';
@@ -8,11 +8,14 @@ import { acknowledge } from '../acknowledge.ts';
 import type { Stage } from '../stages.ts';
 import { StageStack } from './stage-stack.ts';
 
+/** The index of the contributions by their session. */
+export const SESSION_INDEX = 'by_session';
+
 /**
- * What must survive everything else: the records, the marketers' templates, Stripe's secret,
- * the mail identity.
+ * What must survive everything else: the records, the marketers' templates, what is sold, the
+ * secrets, the mail identity.
  *
- * Tables and bucket are named by CloudFormation. A name of our own would stand in the way of
+ * Tables and buckets are named by CloudFormation. A name of our own would stand in the way of
  * its own replacement, because what is retained keeps its name.
  */
 export class DataStack extends StageStack {
@@ -20,12 +23,20 @@ export class DataStack extends StageStack {
   readonly supporters: Table;
   readonly consents: Table;
   readonly effects: Table;
+  /** How far reconciliation has come, and what it found missing. */
+  readonly reconciliation: Table;
+  /** Which files each payment has, and how often they were fetched. */
+  readonly downloads: Table;
   readonly templates: Bucket;
+  /** What is sold, under `files/`. */
+  readonly files: Bucket;
   readonly signingSecret: Secret;
+  readonly stripeKey: Secret;
+  readonly tokenKeys: Secret;
 
   constructor(scope: Construct, stage: Stage) {
     super(scope, stage, 'data', {
-      description: `Afterlink ${stage.name}: records, templates, secret, mail identity`,
+      description: `Afterlink ${stage.name}: records, templates, files, secrets, mail identity`,
       terminationProtection: stage.durable,
     });
     const removalPolicy = stage.durable ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
@@ -45,39 +56,80 @@ export class DataStack extends StageStack {
       return made;
     };
     this.contributions = table('Contributions', { partition: 'payment_id', expiry: 'expires_at' });
+    // Stripe sends a customer back with the session's id, and the records are kept by payment.
+    this.contributions.addGlobalSecondaryIndex({
+      indexName: SESSION_INDEX,
+      partitionKey: { name: 'session_id', type: AttributeType.STRING },
+      projectionType: ProjectionType.KEYS_ONLY,
+    });
     this.supporters = table('Supporters', { partition: 'supporter_id', sort: 'payment_id', expiry: 'expires_at' });
     this.consents = table('Consents', { partition: 'supporter_id', sort: 'record' });
     // The ledger never forgets: it is the only place that says what was done. What expires are
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
 
-    this.templates = new Bucket(this, 'Templates', {
-      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
-      encryption: BucketEncryption.S3_MANAGED,
-      enforceSSL: stage.tlsOnly,
-      // A marketer can take back yesterday's wording.
-      versioned: true,
-      lifecycleRules: [
-        { noncurrentVersionExpiration: Duration.days(90), abortIncompleteMultipartUploadAfter: Duration.days(7) },
-      ],
-      removalPolicy,
-    });
-    acknowledge(this.templates, {
-      'AwsSolutions-S1': 'It holds the wording of mails, no personal data. Versions tell what changed and when.',
-    });
-    output(this, 'TemplatesBucketName', this.templates.bucketName);
+    this.reconciliation = table('Reconciliation', { partition: 'kind', sort: 'name' });
 
-    // Random until the owner puts Stripe's value in, so that nothing passes before.
-    this.signingSecret = new Secret(this, 'SigningSecret', {
-      secretName: stage.signingSecretName,
-      description: "Stripe's webhook signing secrets (whsec_...), separated by white space",
-      generateSecretString: { passwordLength: 64, excludePunctuation: true },
-      removalPolicy,
-    });
-    acknowledge(this.signingSecret, {
-      'AwsSolutions-SMG4': 'Stripe makes and rolls this secret; AWS cannot. docs/DEPLOY.md says how to roll it.',
-    });
-    output(this, 'SigningSecretName', stage.signingSecretName);
+    this.downloads = table('Downloads', { partition: 'payment_id', expiry: 'expires_at' });
+
+    const bucket = (id: string, whyNoAccessLog: string) => {
+      const made = new Bucket(this, id, {
+        blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+        encryption: BucketEncryption.S3_MANAGED,
+        enforceSSL: stage.tlsOnly,
+        // What was replaced by mistake can be had back.
+        versioned: true,
+        lifecycleRules: [
+          { noncurrentVersionExpiration: Duration.days(90), abortIncompleteMultipartUploadAfter: Duration.days(7) },
+        ],
+        removalPolicy,
+      });
+      acknowledge(made, { 'AwsSolutions-S1': whyNoAccessLog });
+      output(this, `${id}BucketName`, made.bucketName);
+      return made;
+    };
+    this.templates = bucket(
+      'Templates',
+      'It holds the wording of mails, no personal data. Versions tell what changed and when.',
+    );
+    this.files = bucket(
+      'Files',
+      "A log would hold the addresses of customers. Who fetched how often is counted in the table of downloads.",
+    );
+
+    // Random: what is Stripe's lets nothing pass until the owner puts Stripe's value in.
+    const secret = (id: string, secretName: string, description: string, whyNoRotation: string) => {
+      const made = new Secret(this, id, {
+        secretName,
+        description,
+        generateSecretString: { passwordLength: 64, excludePunctuation: true },
+        removalPolicy,
+      });
+      acknowledge(made, {
+        'AwsSolutions-SMG4': `${whyNoRotation} docs/DEPLOY.md says how to roll it.`,
+      });
+      output(this, `${id}Name`, secretName);
+      return made;
+    };
+    const stripes = 'Stripe makes and rolls this secret; AWS cannot.';
+    this.signingSecret = secret(
+      'SigningSecret',
+      stage.signingSecretName,
+      "Stripe's webhook signing secrets (whsec_...), separated by white space",
+      stripes,
+    );
+    this.stripeKey = secret(
+      'StripeKey',
+      stage.stripeKeySecretName,
+      "A restricted key of Stripe's API (rk_...) with read permissions only",
+      stripes,
+    );
+    this.tokenKeys = secret(
+      'TokenKeys',
+      stage.tokenKeysSecretName,
+      "The keys that sign customers' download links, one to a line: the first signs, all verify",
+      'A key that is replaced must stay as long as links that it signed are in use.',
+    );
 
     if (stage.mail.createIdentity) this.mailIdentity(stage, removalPolicy);
   }

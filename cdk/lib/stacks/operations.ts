@@ -10,7 +10,7 @@ import { bounceRate, functionErrors, mailMetric, queueGrowth, queueMetric, ruleM
 import { ImpactAlarm, type ImpactAlarmProps } from '../constructs/impact-alarm.ts';
 import type { QueueTask } from '../constructs/queue-task.ts';
 import { everyEventOf } from '../event-patterns.ts';
-import { functionMetric } from '../metrics.ts';
+import { functionMetric, type ReconcileMetricName } from '../metrics.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import type { PipelineStack } from './pipeline.ts';
 import { StageStack } from './stage-stack.ts';
@@ -31,12 +31,14 @@ export class OperationsStack extends StageStack {
     for (const task of pipeline.tasks) this.watchTask(task, busName);
     this.watchWording();
     this.watchWebhook(pipeline.names.webhook);
+    this.watchDownloads(pipeline.names.downloads);
     if (pipeline.partner) {
       const { names } = pipeline.partner;
       const impact = 'Payments that Stripe reported over EventBridge reach no task.';
       this.watchDelivery('forward', impact, names.bus, names.rule, names.dlq);
     }
     this.watchMail(pipeline.names.configurationSet);
+    this.watchReconcile();
     this.dashboard(pipeline);
 
     // Thirty days to replay from, after a mistake in a rule or a task.
@@ -156,6 +158,32 @@ export class OperationsStack extends StageStack {
     });
   }
 
+  private watchDownloads(functionName: string): void {
+    const name = 'downloads';
+    const missing = 'Customers paid for files that are not in the files bucket: they are told that these will follow.';
+    for (const task of [name, 'thank-you-email']) {
+      this.alarm(task, 'files-missing', {
+        impact: missing,
+        runbook: 'files-missing',
+        metric: functionMetric(this.stage, task, 'FilesMissing'),
+        above: 0,
+      });
+    }
+    const impact = 'Customers cannot see what became of their payment, nor fetch what they bought.';
+    this.alarm(name, 'failed', {
+      impact,
+      runbook: 'downloads-failed',
+      metric: functionMetric(this.stage, name, 'Failed'),
+      above: 0,
+    });
+    this.alarm(name, 'errors', {
+      impact,
+      runbook: 'downloads-failed',
+      metric: functionErrors(functionName),
+      above: 0,
+    });
+  }
+
   private watchMail(configurationSetName: string): void {
     // SES reviews an account at 5 % bounces or 0.1 % complaints, and may stop it from sending.
     this.alarm('mail', 'bounces', {
@@ -175,6 +203,24 @@ export class OperationsStack extends StageStack {
       runbook: 'mail-reputation',
       metric: mailMetric(configurationSetName, 'Reject'),
       above: 0,
+    });
+  }
+
+  private watchReconcile(): void {
+    const name = 'reconcile';
+    this.alarm(name, 'unexplained', {
+      impact: 'Something that was paid has not been done for two hours, and nobody has been told why.',
+      runbook: 'unexplained',
+      // Whatever is missing is put back at once, and most is done a quarter of an hour later.
+      metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),
+      above: Duration.hours(2).toSeconds(),
+    });
+    this.alarm(name, 'behind', {
+      impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
+      runbook: 'reconcile-behind',
+      metric: functionMetric(this.stage, name, 'Completed', Stats.SUM, Duration.hours(1)),
+      above: 0,
+      silenceIsBad: true,
     });
   }
 
@@ -224,6 +270,26 @@ export class OperationsStack extends StageStack {
       graph('Requests', ...webhook),
       graph('Errors', functionErrors(pipeline.names.webhook)),
       graph('Mail', ...mail),
+    );
+
+    const reconciled = (...names: ReconcileMetricName[]) =>
+      names.map((metric) => functionMetric(this.stage, 'reconcile', metric, Stats.MAXIMUM));
+    dashboard.addWidgets(heading('reconcile'));
+    dashboard.addWidgets(
+      graph('Each day', ...reconciled('Paid', 'Fulfilled', 'Open', 'Unexplained')),
+      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing')),
+      graph('Oldest unexplained, s', ...reconciled('OldestUnexplainedAge')),
+    );
+
+    dashboard.addWidgets(heading('downloads'));
+    dashboard.addWidgets(
+      graph(
+        'Requests',
+        ...(['Pages', 'Fetches', 'FilesMissing', 'Failed'] as const).map((metric) =>
+          functionMetric(this.stage, 'downloads', metric),
+        ),
+      ),
+      graph('Errors', functionErrors(pipeline.names.downloads)),
     );
 
     for (const { name, names } of pipeline.tasks) {

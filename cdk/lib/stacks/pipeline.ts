@@ -1,5 +1,6 @@
-import { ArnFormat, CfnOutput, type Stack } from 'aws-cdk-lib';
-import { EventBus } from 'aws-cdk-lib/aws-events';
+import { ArnFormat, CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
+import { EventBus, Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { type Code, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import {
@@ -17,8 +18,11 @@ import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
 import { acquisitions, moneyMoved, paymentHistory, sessionOutcome, sessionPaid } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
-import type { DataStack } from './data.ts';
+import { type DataStack, SESSION_INDEX } from './data.ts';
 import { StageStack } from './stage-stack.ts';
+
+/** The folder of the files bucket that holds what is sold. */
+const FILES_FOLDER = 'files/';
 
 export interface PipelineProps {
   readonly stage: Stage;
@@ -34,7 +38,7 @@ export class PipelineStack extends StageStack {
   readonly tasks: readonly QueueTask[];
   readonly partner?: PartnerDoor;
   /** Names as text, for alarms and documents of another stack. */
-  readonly names: { readonly webhook: string; readonly configurationSet: string };
+  readonly names: { readonly webhook: string; readonly downloads: string; readonly configurationSet: string };
 
   constructor(scope: Construct, props: PipelineProps) {
     const { stage, data } = props;
@@ -48,13 +52,19 @@ export class PipelineStack extends StageStack {
     }
 
     const configurationSetName = this.configurationSet(stage);
-    this.names = { webhook: this.webhook(props).functionName, configurationSet: configurationSetName };
+    const pages = this.downloads(props);
+    this.names = {
+      webhook: this.webhook(props).functionName,
+      downloads: pages.functionName,
+      configurationSet: configurationSetName,
+    };
     this.tasks = [
-      this.thankYouEmail(props, configurationSetName),
+      this.thankYouEmail(props, configurationSetName, pages.url),
       this.contributionRecords(props),
       this.softOptIns(props),
       this.acquisitionEvents(props),
     ];
+    this.reconcile(props);
     if (stage.name === 'local') {
       const tap = new BusTap(this, 'AcquisitionTap', {
         stage,
@@ -90,7 +100,68 @@ export class PipelineStack extends StageStack {
     return webhook;
   }
 
-  private thankYouEmail({ stage, data, code }: PipelineProps, configurationSetName: string): QueueTask {
+  /** The pages customers see after paying, and the way to their files. */
+  private downloads({ stage, data, code }: PipelineProps): { functionName: string; url: string } {
+    const name = 'downloads';
+    const downloads = new RustFunction(this, 'Downloads', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Shows customers what became of their payment, and gives them the files they bought',
+      environment: {
+        CONTRIBUTIONS_TABLE: data.contributions.tableName,
+        ...this.purchases(stage, data),
+      },
+      may: {
+        records: [
+          allow(['dynamodb:GetItem'], [data.contributions.tableArn]),
+          allow(['dynamodb:Query'], [`${data.contributions.tableArn}/index/${SESSION_INDEX}`]),
+          allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'], [data.downloads.tableArn]),
+        ],
+        // The addresses it makes for customers can do no more than it can itself.
+        files: [allow(['s3:GetObject'], [data.files.arnForObjects(`${FILES_FOLDER}*`)])],
+        secrets: [this.allowPurchaseSecrets(stage)],
+      },
+    });
+    this.acknowledgeFiles(downloads, data);
+    // Customers come without credentials: the token in the address decides.
+    const { url } = downloads.function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE });
+    new CfnOutput(this, 'DownloadsUrl', { value: url });
+    output(this, name, 'FunctionName', downloads.functionName);
+    return { functionName: downloads.functionName, url: stage.pagesUrl ?? url };
+  }
+
+  /** What it takes to tell what a customer bought. */
+  private purchases(stage: Stage, data: DataStack): Record<string, string> {
+    return {
+      DOWNLOADS_TABLE: data.downloads.tableName,
+      FILES_BUCKET: data.files.bucketName,
+      TOKEN_KEYS_SECRET_NAME: stage.tokenKeysSecretName,
+      STRIPE_KEY_SECRET_NAME: stage.stripeKeySecretName,
+      ...(stage.stripeApiBaseUrl && { STRIPE_API_BASE_URL: stage.stripeApiBaseUrl }),
+    };
+  }
+
+  private allowPurchaseSecrets(stage: Stage): PolicyStatement {
+    const names = [stage.tokenKeysSecretName, stage.stripeKeySecretName];
+    return allow(
+      ['secretsmanager:GetSecretValue'],
+      names.map((name) => this.secretArn(name)),
+    );
+  }
+
+  private acknowledgeFiles(function_: Construct, data: DataStack): void {
+    acknowledge(function_, {
+      [`AwsSolutions-IAM5[Resource::${importedName(data, data.files.bucketArn)}/${FILES_FOLDER}*]`]:
+        'What is sold is named by the marketers: the whole folder is theirs.',
+    });
+  }
+
+  private thankYouEmail(
+    { stage, data, code }: PipelineProps,
+    configurationSetName: string,
+    pagesUrl: string,
+  ): QueueTask {
     const name = 'thank-you-email';
     const { organisation, address } = stage.mail;
     const task = new QueueTask(this, 'ThankYouEmail', {
@@ -109,9 +180,17 @@ export class PipelineStack extends StageStack {
         SENDER: mailbox(organisation, address),
         CONFIGURATION_SET: configurationSetName,
         TEMPLATES_BUCKET: data.templates.bucketName,
+        PAGES_URL: pagesUrl,
+        ...this.purchases(stage, data),
       },
       may: {
         ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
+        purchases: [
+          allow(['dynamodb:GetItem', 'dynamodb:PutItem'], [data.downloads.tableArn]),
+          // Only to tell whether a file is there.
+          allow(['s3:GetObject'], [data.files.arnForObjects(`${FILES_FOLDER}*`)]),
+        ],
+        secrets: [this.allowPurchaseSecrets(stage)],
         mail: [this.allowMail(stage, configurationSetName)],
         wording: [
           allow(['s3:ListBucket'], [data.templates.bucketArn]),
@@ -123,6 +202,7 @@ export class PipelineStack extends StageStack {
       [`AwsSolutions-IAM5[Resource::${importedName(data, data.templates.bucketArn)}/*]`]:
         'A marketer names templates and languages as they come: the whole bucket is theirs.',
     });
+    this.acknowledgeFiles(task, data);
     if (stage.name === 'local') {
       const reason = 'The local cloud judges SendEmail on every resource only.';
       acknowledge(task, { 'AwsSolutions-IAM5[Resource::*]': reason, 'Serverless-LambdaStarPermissions': reason });
@@ -227,6 +307,53 @@ export class PipelineStack extends StageStack {
         bus: [allow(['events:PutEvents'], [this.acquisitionBus.eventBusArn])],
       },
     });
+  }
+
+  private reconcile({ stage, data, code }: PipelineProps): void {
+    const name = 'reconcile';
+    const nextRun = 'A run that is lost or fails is made up for by the next, from where the last one came to.';
+    const reconcile = new RustFunction(this, 'Reconcile', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Compares what Stripe was paid with what was done, and puts back what is missing',
+      // Many pages of Stripe's, and a minute in hand for a slow one.
+      timeout: Duration.minutes(5),
+      withoutDlq: nextRun,
+      environment: {
+        EFFECTS_TABLE: data.effects.tableName,
+        RECONCILIATION_TABLE: data.reconciliation.tableName,
+        FULFILMENT_BUS: this.fulfilmentBus.eventBusName,
+        STRIPE_KEY_SECRET_NAME: stage.stripeKeySecretName,
+        LAG_SECONDS: String(stage.reconcile.lag.toSeconds()),
+        OVERLAP_SECONDS: String(stage.reconcile.overlap.toSeconds()),
+        ...(stage.stripeApiBaseUrl && { STRIPE_API_BASE_URL: stage.stripeApiBaseUrl }),
+      },
+      may: {
+        ledger: [allow(['dynamodb:Query'], [data.effects.tableArn])],
+        journal: [
+          allow(
+            ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:DeleteItem', 'dynamodb:Query'],
+            [data.reconciliation.tableArn],
+          ),
+        ],
+        bus: [allow(['events:PutEvents'], [this.fulfilmentBus.eventBusArn])],
+        secret: [allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.stripeKeySecretName)])],
+      },
+    });
+    output(this, name, 'FunctionName', reconcile.functionName);
+    const { every } = stage.reconcile;
+    if (!every) return;
+    // Two runs at once are harmless and a waste: one that failed is not tried again before its time.
+    reconcile.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: every });
+    const schedule = new Rule(this, 'ReconcileSchedule', {
+      ruleName: physicalName(stage, name),
+      description: 'When reconcile runs',
+      schedule: Schedule.rate(every),
+      targets: [new LambdaFunction(reconcile.function, { retryAttempts: 0, maxEventAge: every })],
+    });
+    acknowledge(reconcile, { 'Serverless-LambdaAsyncFailureDestination': nextRun });
+    acknowledge(schedule, { 'Serverless-EventBusDLQ': nextRun });
   }
 
   /** Counts bounces and complaints, and stops mail to addresses that produced one. */

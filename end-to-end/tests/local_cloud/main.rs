@@ -4,6 +4,7 @@
 mod alone;
 mod analysts;
 mod doors;
+mod downloads;
 mod marketers;
 mod payments;
 #[cfg(target_os = "linux")]
@@ -11,5 +12,6 @@ mod permissions;
 #[cfg(target_os = "linux")]
 mod processes;
 mod queues;
+mod reconciliation;
 mod rules;
 mod stack;

@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
-use xtask::aws::Aws;
+use xtask::aws::{Aws, http};
 
 use crate::processes::processes_of;
 use crate::stack::{Cloud, of};
 
 /// Whether a call is denied; anything else, also a complaint about its input, means that it was allowed.
-fn denied(aws: &Aws, service: &str, target: &str, input: &Value) -> bool {
+pub(crate) fn denied(aws: &Aws, service: &str, target: &str, input: &Value) -> bool {
     match aws.json(service, target, input) {
         Ok(_) => false,
         Err(error) => format!("{error:#}").contains("AccessDenied"),
     }
 }
 
-fn credentials_of(cloud: &Cloud, function: &str) -> Aws {
+pub(crate) fn credentials_of(cloud: &Cloud, function: &str) -> Aws {
     // A function that has not been called has no process to ask.
     cloud.post(&of(SessionEvent::paid(), "Permissions"));
     cloud.wait_for_ledger("pi_Permissions", &["contribution#paid done", "email#thank-you done"]);
@@ -68,4 +68,37 @@ fn the_webhook_may_put_events_on_its_bus_only() {
     assert!(denied(&aws, "events", "AWSEvents.PutEvents", &entry("AcquisitionBusName")));
     let scan = json!({ "TableName": cloud.stack.output("ContributionsTableName").unwrap() });
     assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.Scan", &scan));
+}
+
+#[test]
+fn downloads_may_read_what_is_sold_and_count_and_nothing_else() {
+    let cloud = Cloud::shared();
+    let table = |output: &str| cloud.stack.output(output).unwrap().to_owned();
+    let bucket = table("FilesBucketName");
+    // Texts that are JSON, because that is how they are read here.
+    cloud.stack.aws.put_object(&bucket, "files/permissions.json", "1").unwrap();
+    cloud.stack.aws.put_object(&bucket, "drafts/permissions.json", "1").unwrap();
+    cloud.stack.aws.put_object(&table("TemplatesBucketName"), "permissions.json", "1").unwrap();
+    http().get(cloud.stack.pages_url().unwrap()).call().unwrap();
+    let aws = processes_of(&cloud, "downloads").first().unwrap().aws(&cloud);
+    let s3_denied = |method: &str, path: &str| match aws.rest("s3", method, path, None) {
+        Ok(_) => false,
+        Err(error) => format!("{error:#}").contains("AccessDenied"),
+    };
+    assert!(!s3_denied("GET", &format!("/{bucket}/files/permissions.json")));
+    assert!(s3_denied("GET", &format!("/{bucket}/drafts/permissions.json")));
+    assert!(s3_denied("GET", &format!("/{bucket}?list-type=2")));
+    assert!(s3_denied("DELETE", &format!("/{bucket}/files/permissions.json")));
+    assert!(s3_denied("PUT", &format!("/{bucket}/files/other.json")));
+    assert!(s3_denied("GET", &format!("/{}/permissions.json", table("TemplatesBucketName"))));
+    let put =
+        json!({ "TableName": table("ContributionsTableName"), "Item": { "payment_id": { "S": "pi_P" } } });
+    assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.PutItem", &put));
+    for output in ["ContributionsTableName", "DownloadsTableName", "EffectsTableName"] {
+        let scan = json!({ "TableName": table(output) });
+        assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.Scan", &scan), "{output}");
+    }
+    let secret = |output: &str| json!({ "SecretId": table(output) });
+    assert!(!denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("TokenKeysName")));
+    assert!(denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("SigningSecretName")));
 }

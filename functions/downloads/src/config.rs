@@ -27,6 +27,10 @@ impl Config {
         let files_bucket = env.text("FILES_BUCKET");
         let token_keys_secret_name = env.text("TOKEN_KEYS_SECRET_NAME");
         let stripe_key_secret_name = env.text("STRIPE_KEY_SECRET_NAME");
+        let stripe_api_base_url = env.optional("STRIPE_API_BASE_URL");
+        if livemode == Some(true) && stripe_api_base_url.is_some() {
+            env.problem("STRIPE_API_BASE_URL is set, but real money is asked for at Stripe only");
+        }
         Some(Self {
             stage: stage?,
             livemode: livemode?,
@@ -35,7 +39,7 @@ impl Config {
             files_bucket: files_bucket?,
             token_keys_secret_name: token_keys_secret_name?,
             stripe_key_secret_name: stripe_key_secret_name?,
-            stripe_api_base_url: env.optional("STRIPE_API_BASE_URL"),
+            stripe_api_base_url,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod config;
 mod date_format;
 mod displayed;
+mod downloads;
 mod mail;
 mod money_format;
 mod overrides;
@@ -20,6 +21,7 @@ use s3_objects::S3Objects;
 use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
+use crate::downloads::AwsDownloads;
 use crate::overrides::Overrides;
 use crate::ses::SesEmailSender;
 use crate::task::ThankYouEmail;
@@ -46,12 +48,14 @@ pub fn task<C: Clock + Clone>(
     sdk: &SdkConfig,
     clock: C,
 ) -> Result<impl Task + use<C>, Error> {
+    let policy = Policy::compiled_in()?;
     let templates = S3Objects::new(sdk, &config.templates_bucket, clock.clone())?;
     Ok(ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
         sender: SesEmailSender::new(sdk, &config),
         overrides: Overrides::new(templates, clock.clone()),
-        policy: Policy::compiled_in()?,
+        downloads: AwsDownloads::new(&config, sdk, &policy, clock.clone())?,
+        policy,
         livemode: config.livemode,
         clock,
     })

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use customer_locale::LocaleRequest;
+use download_claims::OfferedFile;
 use fulfilment::{FulfilmentKind, Money, Policy, TemplateName};
 use minijinja::context;
 use minijinja::value::Value;
 
 use crate::date_format::date_text;
 use crate::displayed::{displayed, displayed_name};
+use crate::downloads::Download;
 use crate::money_format::money_text;
 use crate::wording::{BrokenTemplate, Part, Wording, Wordings};
 
@@ -24,6 +26,8 @@ pub(crate) enum Occasion<'a> {
     PaymentPending,
     /// The payment did not arrive and will not.
     PaymentFailed,
+    /// Files that an earlier mail promised are there.
+    FilesReady,
 }
 
 /// Everything a mail is made of.
@@ -33,6 +37,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) occasion: Occasion<'a>,
     /// What was sold.
     pub(crate) kind: FulfilmentKind,
+    /// The files that were bought, and where to fetch them.
+    pub(crate) download: Option<&'a Download>,
     /// The organisation, its products, its default templates.
     pub(crate) policy: &'a Policy,
     /// What is known about the customer's language.
@@ -143,6 +149,7 @@ impl<'a> MailContext<'a> {
             }
             Occasion::PaymentPending => vec!["payment-pending"],
             Occasion::PaymentFailed => vec!["payment-failed"],
+            Occasion::FilesReady => vec!["files-ready"],
         }
     }
 }
@@ -170,12 +177,14 @@ fn render_template(
     })
 }
 
-/// The variables of a template. Only `customer.name` may be missing.
+/// The variables of a template. Only `customer.name` and `files_url` may be missing.
 fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderError> {
     let format = context.locale.format_of(&wording.locale);
     let paid_on = date_text(context.paid_on, &format).ok_or(RenderError::PaidOn(context.paid_on))?;
     let language = wording.locale.language.as_str();
     let organisation = &context.policy.organisation;
+    let offered = context.download.map(|download| &download.files[..]).unwrap_or_default();
+    let files: Vec<Value> = offered.iter().map(file).collect();
     Ok(context! {
         locale => wording.locale.to_string(),
         customer => context! { name => context.customer_name.and_then(displayed_name) },
@@ -185,7 +194,20 @@ fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderE
         nothing_due => context.amount.is_zero(),
         paid_on => paid_on,
         reference => context.reference,
+        files => files,
+        files_url => context.download.map(|download| &download.link),
+        // A purchase that names no file at all is mended and told of like one whose file is missing.
+        files_follow => offered.is_empty() || offered.iter().any(|offered| offered.size.is_none()),
     })
+}
+
+fn file(offered: &OfferedFile) -> Value {
+    context! {
+        name => displayed(offered.file.name()).unwrap_or_default(),
+        product => offered.file.product.as_deref().and_then(displayed),
+        quantity => offered.file.quantity,
+        follows => offered.size.is_none(),
+    }
 }
 
 #[cfg(test)]

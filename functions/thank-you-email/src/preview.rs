@@ -1,8 +1,10 @@
 //! Mails with an invented payment in them, for whoever writes the wording.
 
 use customer_locale::LocaleRequest;
+use download_claims::{BoughtFile, OfferedFile};
 use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
 
+use crate::downloads::Download;
 use crate::mail::{MailContext, Occasion, render};
 use crate::overrides::{OwnFiles, text_of};
 
@@ -72,13 +74,25 @@ pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
     let files = request.files.iter().map(|(path, bytes)| (path.clone(), text_of(bytes.clone()))).collect();
     let own = OwnFiles(files).over_built_in();
     let policy = Policy::compiled_in().map_err(error)?;
+    let download = Download {
+        files: ["guide.pdf", "audio/guide.mp3"]
+            .map(|key| OfferedFile {
+                file: BoughtFile { key: key.to_owned(), quantity: 1, product: None },
+                size: Some(1_200_000),
+            })
+            .into(),
+        link: "https://example.org/d/v1.preview".to_owned(),
+    };
     let context = MailContext {
         occasion: match template.as_str() {
             "payment-pending" => Occasion::PaymentPending,
             "payment-failed" => Occasion::PaymentFailed,
+            "files-ready" => Occasion::FilesReady,
             _ => Occasion::ThankYou { template: Some(&template) },
         },
         kind,
+        download: (kind == FulfilmentKind::Download || template.as_str() == "files-ready")
+            .then_some(&download),
         policy: &policy,
         locale: LocaleRequest { session: Some(&request.locale), country: None },
         customer_name: request.name.as_deref(),

@@ -2,24 +2,28 @@ use std::error::Error;
 
 use customer_locale::LocaleRequest;
 use effect_ledger::{
-    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, StoreError,
-    perform,
+    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, SetAside,
+    StoreError, perform,
 };
-use fulfilment::{NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome};
+use fulfilment::{
+    FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
+};
 use s3_objects::ObjectsError;
 use stripe_events::Personal;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
 
+use crate::downloads::{Download, Downloads, DownloadsError};
 use crate::mail::{MailContext, Occasion, RenderError, render};
 use crate::overrides::{Overrides, TemplateFiles};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
 /// Sends the mail a session event calls for, at most once each.
-pub(crate) struct ThankYouEmail<L, S, F, C> {
+pub(crate) struct ThankYouEmail<L, S, F, D, C> {
     pub(crate) ledger: L,
     pub(crate) sender: S,
     pub(crate) overrides: Overrides<F, C>,
+    pub(crate) downloads: D,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
     pub(crate) clock: C,
@@ -27,6 +31,9 @@ pub(crate) struct ThankYouEmail<L, S, F, C> {
 
 /// The metric that counts mails whose own wording could not be used.
 const BROKEN_WORDING: &str = "BrokenWording";
+
+/// The metric that counts payments for files that are not there.
+const FILES_MISSING: &str = "FilesMissing";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
@@ -36,6 +43,12 @@ pub(crate) enum TaskFailed {
     NoRecipient,
     #[error("the mail's wording cannot be had")]
     NoWording(#[source] ObjectsError),
+    #[error("nobody can tell which files were bought")]
+    NoDownload(#[source] DownloadsError),
+    #[error("not in the files bucket: {0}")]
+    FilesMissing(String),
+    #[error("neither the Payment Link nor its products name a file: see docs/PAYMENT-LINKS.md")]
+    NoFiles,
     #[error("the mail cannot be rendered")]
     NotRendered(#[source] RenderError),
     #[error("the mail was not sent")]
@@ -53,12 +66,18 @@ pub(crate) enum TaskFailed {
 impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
-            Self::Broken(_) | Self::NoRecipient | Self::NotRendered(_) | Self::Rejected(_) => {
-                FailureClass::Permanent
-            }
-            Self::NoWording(_) | Self::NotSent(_) | Self::InFlight | Self::LeaseLost | Self::Ledger(_) => {
-                FailureClass::Retryable
-            }
+            Self::Broken(_)
+            | Self::NoRecipient
+            | Self::FilesMissing(_)
+            | Self::NoFiles
+            | Self::NotRendered(_)
+            | Self::Rejected(_) => FailureClass::Permanent,
+            Self::NoDownload(_)
+            | Self::NoWording(_)
+            | Self::NotSent(_)
+            | Self::InFlight
+            | Self::LeaseLost
+            | Self::Ledger(_) => FailureClass::Retryable,
         }
     }
 
@@ -67,6 +86,9 @@ impl TaskError for TaskFailed {
             Self::Broken(broken) => broken.as_str(),
             Self::NoRecipient => "no_recipient",
             Self::NoWording(_) => "templates_unavailable",
+            Self::NoDownload(_) => "purchase_unavailable",
+            Self::FilesMissing(_) => "file_missing",
+            Self::NoFiles => "no_files",
             Self::NotRendered(_) => "not_rendered",
             Self::NotSent(error) | Self::Rejected(error) => error.reason(),
             Self::InFlight => "in_flight",
@@ -76,7 +98,9 @@ impl TaskError for TaskFailed {
     }
 }
 
-impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankYouEmail<L, S, F, C> {
+impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> Task
+    for ThankYouEmail<L, S, F, D, C>
+{
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
@@ -93,19 +117,51 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
         let history = self.ledger.of_payment(&key.payment_id).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
         if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
+            if event.outcome == SessionOutcome::Paid && promised_files(&history) {
+                return self.tell_of_files(&event, &history, delivery).await;
+            }
             return Ok(Outcome::Skipped(already));
         }
         if let Some(reason) = no_longer_wanted(&event, &history) {
             return Ok(delivery.skip(&self.ledger, &self.clock, &key, reason).await?);
         }
-        match self.prepare(&event, &key, delivery).await {
-            Ok(mail) => self.send(&mail, delivery).await,
-            Err(error) => match error.class() {
-                FailureClass::Permanent => delivery.park(&self.ledger, &self.clock, &key, error).await,
-                FailureClass::Retryable => Err(error),
-            },
-        }
+        let download = self.download(&event).await?;
+        let missing = download.as_ref().and_then(missing);
+        self.promise_files(missing.as_ref(), &key.payment_id, &history, delivery).await?;
+        let outcome = self
+            .prepare_and_send(&event, About::Session(event.outcome), download.as_ref(), &key, delivery)
+            .await?;
+        missing.map_or(Ok(outcome), Err)
     }
+}
+
+/// The mail that says that files are there which an earlier one promised.
+fn files_ready() -> Effect {
+    Effect::email("files-ready")
+}
+
+/// Whether the customer was told that files will follow, and not yet that they are there.
+fn promised_files(history: &[EffectRow]) -> bool {
+    history.iter().any(|row| row.effect == files_ready() && already_settled(&row.state).is_none())
+}
+
+/// What keeps a purchase from being fetched, if something does.
+fn missing(download: &Download) -> Option<TaskFailed> {
+    if download.files.is_empty() {
+        return Some(TaskFailed::NoFiles);
+    }
+    let missing = download.files.iter().filter(|offered| offered.size.is_none());
+    let missing: Vec<&str> = missing.map(|offered| offered.file.key.as_str()).collect();
+    (!missing.is_empty()).then(|| TaskFailed::FilesMissing(missing.join(", ")))
+}
+
+/// What a mail is about.
+#[derive(Clone, Copy)]
+enum About {
+    /// What a session event says of the money.
+    Session(SessionOutcome),
+    /// Files that were promised.
+    FilesReady,
 }
 
 /// What became of the mail before, if it is over with.
@@ -139,22 +195,97 @@ fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'sta
     overtaken.then_some("overtaken")
 }
 
-impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L, S, F, C> {
+impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> ThankYouEmail<L, S, F, D, C> {
+    /// What was bought, when files were.
+    async fn download(&self, event: &SessionEvent) -> Result<Option<Download>, TaskFailed> {
+        if event.outcome != SessionOutcome::Paid || event.link.kind != FulfilmentKind::Download {
+            return Ok(None);
+        }
+        self.downloads.of(event).await.map(Some).map_err(TaskFailed::NoDownload)
+    }
+
+    /// Parks the mail that will say that the files are there, before the customer is told that they will follow: a
+    /// promise that nobody remembers would not be kept.
+    async fn promise_files(
+        &self,
+        missing: Option<&TaskFailed>,
+        payment_id: &PaymentId,
+        history: &[EffectRow],
+        delivery: &Delivery,
+    ) -> Result<(), TaskFailed> {
+        let key = EffectKey { payment_id: payment_id.clone(), effect: files_ready() };
+        let set_aside = match missing {
+            Some(missing) => {
+                delivery.note(FILES_MISSING);
+                SetAside::Parked(missing.reason())
+            }
+            // They have come before the mail that would have promised them.
+            None if promised_files(history) => SetAside::Skipped("not_promised"),
+            None => return Ok(()),
+        };
+        let written =
+            self.ledger.set_aside(&key, set_aside, delivery.event.id(), self.clock.now_ms()).await?;
+        // Refused means that an earlier delivery has dealt with it.
+        written.or(Ok(()))
+    }
+
+    /// The second mail, once the promised files are there.
+    async fn tell_of_files(
+        &self,
+        event: &SessionEvent,
+        history: &[EffectRow],
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let key = EffectKey { payment_id: event.payment_id.clone(), effect: files_ready() };
+        if let Some(reason) = no_longer_wanted(event, history) {
+            return Ok(delivery.skip(&self.ledger, &self.clock, &key, reason).await?);
+        }
+        let download = self.download(event).await?;
+        if let Some(missing) = download.as_ref().and_then(missing) {
+            delivery.note(FILES_MISSING);
+            return delivery.park(&self.ledger, &self.clock, &key, missing).await;
+        }
+        self.prepare_and_send(event, About::FilesReady, download.as_ref(), &key, delivery).await
+    }
+
+    async fn prepare_and_send(
+        &self,
+        event: &SessionEvent,
+        about: About,
+        download: Option<&Download>,
+        key: &EffectKey,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        match self.prepare(event, about, download, key, delivery).await {
+            Ok(mail) => self.send(&mail, delivery).await,
+            Err(error) => match error.class() {
+                FailureClass::Permanent => delivery.park(&self.ledger, &self.clock, key, error).await,
+                FailureClass::Retryable => Err(error),
+            },
+        }
+    }
+
     /// Everything that can fail without the mail service.
     async fn prepare(
         &self,
         event: &SessionEvent,
+        about: About,
+        download: Option<&Download>,
         key: &EffectKey,
         delivery: &Delivery,
     ) -> Result<OutgoingMail, TaskFailed> {
         let to = event.email.as_ref().filter(|email| is_one_address(email.expose()));
         let to = to.ok_or(TaskFailed::NoRecipient)?.clone();
         let context = MailContext {
-            occasion: match event.outcome {
-                SessionOutcome::Paid => Occasion::ThankYou { template: event.link.thank_you.as_ref() },
-                SessionOutcome::Pending => Occasion::PaymentPending,
-                SessionOutcome::Failed => Occasion::PaymentFailed,
+            occasion: match about {
+                About::Session(SessionOutcome::Paid) => {
+                    Occasion::ThankYou { template: event.link.thank_you.as_ref() }
+                }
+                About::Session(SessionOutcome::Pending) => Occasion::PaymentPending,
+                About::Session(SessionOutcome::Failed) => Occasion::PaymentFailed,
+                About::FilesReady => Occasion::FilesReady,
             },
+            download,
             kind: event.link.kind,
             policy: &self.policy,
             locale: LocaleRequest { session: event.locale.as_deref(), country: event.country.as_deref() },
@@ -166,7 +297,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
         let broken = |error: &dyn Error| {
             warn!(payment.id = key.payment_id.as_str(), "wording passed over: {}", cause_chain(error));
         };
-        if let (SessionOutcome::Paid, Some(error)) = (event.outcome, &event.link.unusable_thank_you) {
+        if let (About::Session(SessionOutcome::Paid), Some(error)) = (about, &event.link.unusable_thank_you) {
             broken(error);
             delivery.note(BROKEN_WORDING);
         }

@@ -247,7 +247,7 @@ macro_rules! files {
 
 #[rustfmt::skip]
 const BUILT_IN: &[(&str, &str)] = files! {
-    "layout/base.html" "layout/base.txt"
+    "layout/base.html" "layout/base.txt" "layout/files.html" "layout/files.txt"
     "layout/de.html" "layout/de.txt" "layout/en.html" "layout/en.txt" "layout/fr.html" "layout/fr.txt"
     "contribution/de.html" "contribution/de.subject.txt" "contribution/de.txt"
     "contribution/en.html" "contribution/en.subject.txt" "contribution/en.txt"
@@ -255,6 +255,9 @@ const BUILT_IN: &[(&str, &str)] = files! {
     "download/de.html" "download/de.subject.txt" "download/de.txt"
     "download/en.html" "download/en.subject.txt" "download/en.txt"
     "download/fr.html" "download/fr.subject.txt" "download/fr.txt"
+    "files-ready/de.html" "files-ready/de.subject.txt" "files-ready/de.txt"
+    "files-ready/en.html" "files-ready/en.subject.txt" "files-ready/en.txt"
+    "files-ready/fr.html" "files-ready/fr.subject.txt" "files-ready/fr.txt"
     "membership/de.html" "membership/de.subject.txt" "membership/de.txt"
     "membership/en.html" "membership/en.subject.txt" "membership/en.txt"
     "membership/fr.html" "membership/fr.subject.txt" "membership/fr.txt"

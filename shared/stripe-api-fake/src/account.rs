@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use crate::query::Query;
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     lists: BTreeMap<&'static str, Vec<Entry>>,
+    known: BTreeSet<String>,
     pub(crate) line_items: BTreeMap<String, Vec<Value>>,
     recorded: u64,
 }
@@ -70,7 +71,7 @@ impl Account {
     pub(crate) fn record(&mut self, text: &str, visible_after: usize, visible_at: i64) {
         let event: Value = serde_json::from_str(text).unwrap();
         let mut object = event["data"]["object"].clone();
-        let happened = event["created"].as_i64().unwrap();
+        let happened = event["created"].as_i64().unwrap_or_default();
         // An object without a time of its own is as old as its event.
         if object["created"].is_null() {
             object["created"] = happened.into();
@@ -91,11 +92,13 @@ impl Account {
 
     fn insert(&mut self, path: &'static str, json: Value, text: String, visible_from: (usize, i64)) {
         self.recorded += 1;
-        let id = json["id"].as_str().unwrap().to_owned();
+        let id = json["id"].as_str().unwrap_or_default().to_owned();
         let created = json["created"].as_i64().unwrap_or_default();
         let entry = Entry { id, created, number: self.recorded, visible_from, json, text };
         let list = self.lists.entry(path).or_default();
-        list.retain(|known| known.id != entry.id);
+        if !self.known.insert(entry.id.clone()) {
+            list.retain(|known| known.id != entry.id);
+        }
         let place =
             list.partition_point(|known| (known.created, known.number) > (entry.created, entry.number));
         list.insert(place, entry);

@@ -44,6 +44,8 @@ pub(crate) fn start(port: u16, state: Arc<Mutex<State>>, now: impl Fn() -> i64 +
 
 /// Answers the requests of a connection until either side has had enough.
 fn serve(mut connection: TcpStream, state: &Mutex<State>, now: impl Fn() -> i64) {
+    // Or the tail of a long answer waits for an acknowledgement.
+    let _ = connection.set_nodelay(true);
     let mut received = Vec::new();
     while let Some(request) = read_request(&mut connection, &mut received) {
         match reply(state, &request, now()) {
@@ -71,6 +73,11 @@ fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
     match (request.method.as_str(), request.target.as_str()) {
         ("POST", "/fake/events") => {
             state.account.record(&request.body, 0, i64::MIN);
+            return Reply::Answer(200, "{}".to_owned());
+        }
+        ("POST", "/fake/line_items") => {
+            let told: (String, Vec<serde_json::Value>) = serde_json::from_str(&request.body).unwrap();
+            state.account.line_items.insert(told.0, told.1);
             return Reply::Answer(200, "{}".to_owned());
         }
         ("POST", "/fake/faults") => {

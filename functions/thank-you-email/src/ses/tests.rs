@@ -7,6 +7,7 @@ use effect_ledger::{Effect, EffectKey};
 use fulfilment::PaymentId;
 use serde_json::json;
 use stripe_events::Personal;
+use task_runtime::Environment;
 use testkit::aws::{Endpoint, Reply};
 
 use super::*;
@@ -23,13 +24,16 @@ fn mail() -> OutgoingMail {
 }
 
 fn sender(sdk: &SdkConfig) -> SesEmailSender {
-    let config = Config {
-        livemode: false,
-        effects_table: "effects".to_owned(),
-        templates_bucket: "templates".to_owned(),
-        sender: "Example Project <thanks@example.org>".to_owned(),
-        configuration_set: "afterlink-test".to_owned(),
+    let variables = |name: &str| {
+        let value = match name {
+            "LIVEMODE" => "false",
+            "SENDER" => "Example Project <thanks@example.org>",
+            "CONFIGURATION_SET" => "afterlink-test",
+            _ => "elsewhere",
+        };
+        Some(value.to_owned())
     };
+    let config = Config::from_env(&mut Environment::new(variables)).unwrap();
     SesEmailSender::new(sdk, &config)
 }
 

@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 
+use download_claims::{BoughtFile, OfferedFile};
 use effect_ledger::{Attempted, Claim, MovedMoney};
 use fulfilment::{Money, PaymentId};
 use serde_json::{Value, json};
@@ -30,7 +31,27 @@ impl EmailSender for InMemoryMail {
     }
 }
 
-type TestTask = ThankYouEmail<InMemoryEffects, InMemoryMail, InMemoryTemplates, ManualClock>;
+/// A bucket in memory: what of a link's files is there.
+#[derive(Default)]
+struct InMemoryDownloads {
+    there: RefCell<Vec<&'static str>>,
+    asked: RefCell<u32>,
+}
+
+impl Downloads for InMemoryDownloads {
+    async fn of(&self, event: &SessionEvent) -> Result<Download, DownloadsError> {
+        *self.asked.borrow_mut() += 1;
+        let there = self.there.borrow();
+        let files = BoughtFile::of_link(&event.link.files).into_iter().map(|file| {
+            let size = there.contains(&file.key.as_str()).then_some(1200);
+            OfferedFile { file, size }
+        });
+        Ok(Download { files: files.collect(), link: "https://example.org/d/token".to_owned() })
+    }
+}
+
+type TestTask =
+    ThankYouEmail<InMemoryEffects, InMemoryMail, InMemoryTemplates, InMemoryDownloads, ManualClock>;
 
 fn task() -> TestTask {
     with_templates(&InMemoryTemplates::default())
@@ -43,6 +64,7 @@ fn with_templates(templates: &InMemoryTemplates) -> TestTask {
         ledger: InMemoryEffects::default(),
         sender: InMemoryMail::default(),
         overrides: Overrides::new(templates.clone(), clock.clone()),
+        downloads: InMemoryDownloads { there: vec!["guide.pdf"].into(), asked: RefCell::default() },
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
         clock,
@@ -336,4 +358,91 @@ async fn a_refund_after_the_mail_changes_nothing() {
     refund(&task, "re_1", 1250, "gbp");
     let (tally, _) = deliver(&task, &[StripeEvent::paid().event_id("evt_twin").to_json()]).await;
     assert_eq!((tally.skipped, state(&task, "thank-you")), ([("already_done", 1)].into(), Some("done")));
+}
+
+fn reasons(queue: &InMemoryQueue) -> Vec<String> {
+    queue.dead_letters.borrow().iter().map(|(_, reason)| reason.clone()).collect()
+}
+
+fn download(files: &str) -> StripeEvent {
+    StripeEvent::paid().metadata(json!({ "fulfilment": "download", "files": files }))
+}
+
+#[tokio::test]
+async fn a_download_is_listed_with_its_link_and_nothing_else_asks_for_files() {
+    let task = task();
+    deliver(&task, &[download("guide.pdf").to_json(), StripeEvent::paid().payment("Gift").to_json()]).await;
+    let mails = mails(&task);
+    let with_link: Vec<_> =
+        mails.iter().filter(|text| text.contains("https://example.org/d/token")).collect();
+    assert_eq!((mails.len(), with_link.len(), *task.downloads.asked.borrow()), (2, 1, 1));
+    assert!(with_link[0].contains("- guide.pdf\n"), "{}", with_link[0]);
+    assert!(!with_link[0].contains("will follow"), "{}", with_link[0]);
+    assert_eq!(state(&task, "files-ready"), None);
+    deliver(
+        &task,
+        &[StripeEvent::unpaid()
+            .payment("Later")
+            .metadata(json!({ "fulfilment": "download", "files": "guide.pdf" }))
+            .to_json()],
+    )
+    .await;
+    assert_eq!(*task.downloads.asked.borrow(), 1, "no goods before the money");
+}
+
+#[tokio::test]
+async fn a_missing_file_is_promised_parked_and_told_of_once_when_it_is_there() {
+    let task = task();
+    let event = download("guide.pdf, audio.mp3").to_json();
+    let (tally, queue) = deliver(&task, &[event.clone()]).await;
+    assert_eq!((tally.parked, &tally.noted), (1, &[("FilesMissing", 1)].into()));
+    assert_eq!(reasons(&queue), ["file_missing"]);
+    assert_eq!((state(&task, "thank-you"), state(&task, "files-ready")), (Some("done"), Some("parked")));
+    assert!(mails(&task)[0].contains("- audio.mp3 (will follow)"), "{}", mails(&task)[0]);
+    assert!(mails(&task)[0].contains("We write to you again"), "{}", mails(&task)[0]);
+
+    // Redriven too early: parked again, and no mail.
+    let (tally, _) = deliver(&task, &[event.clone()]).await;
+    assert_eq!((tally.parked, mails(&task).len()), (1, 1));
+
+    task.downloads.there.borrow_mut().push("audio.mp3");
+    deliver(&task, &[event.clone(), event.clone()]).await;
+    assert_eq!(mails(&task).len(), 2);
+    assert!(mails(&task)[1].contains("- audio.mp3\n") && !mails(&task)[1].contains("will follow"));
+    assert_eq!(state(&task, "files-ready"), Some("done"));
+    deliver(&task, &[event]).await;
+    assert_eq!(mails(&task).len(), 2);
+}
+
+#[tokio::test]
+async fn a_link_that_names_no_file_is_thanked_for_and_parked() {
+    let task = task();
+    let (tally, queue) = deliver(&task, &[download(" ").to_json()]).await;
+    assert_eq!((tally.parked, reasons(&queue)), (1, vec!["no_files".to_owned()]));
+    assert!(mails(&task)[0].contains("Your files will follow."), "{}", mails(&task)[0]);
+}
+
+#[tokio::test]
+async fn files_that_come_before_the_mail_that_would_promise_them_are_not_told_of_twice() {
+    let task = task();
+    task.sender.answers.borrow_mut().push(Attempted::NotDone(SendError::Throttled("429".to_owned())));
+    let event = download("audio.mp3").to_json();
+    let (tally, _) = deliver(&task, &[event.clone()]).await;
+    assert_eq!((tally.retried, state(&task, "files-ready")), (1, Some("parked")));
+    task.downloads.there.borrow_mut().push("audio.mp3");
+    deliver(&task, &[event.clone()]).await;
+    assert_eq!((mails(&task).len(), state(&task, "files-ready")), (1, Some("skipped")));
+    let (tally, _) = deliver(&task, &[event]).await;
+    assert_eq!((mails(&task).len(), tally.skipped), (1, [("already_done", 1)].into()));
+}
+
+#[tokio::test]
+async fn nobody_hears_of_files_whose_money_went_back() {
+    let task = task();
+    let event = download("audio.mp3").to_json();
+    deliver(&task, &[event.clone()]).await;
+    refund(&task, "re_1", 1250, "gbp");
+    task.downloads.there.borrow_mut().push("audio.mp3");
+    let (tally, _) = deliver(&task, &[event]).await;
+    assert_eq!((tally.skipped, mails(&task).len()), ([("refunded", 1)].into(), 1));
 }

@@ -1,0 +1,199 @@
+//! Files that were bought: from the mail and the page to the file's own bytes.
+
+use serde_json::{Value, json};
+use testkit::stripe::{CorrectionEvent, SessionEvent};
+use xtask::aws::{http, unix_now};
+
+use crate::stack::{Cloud, address, of};
+
+/// An answer, as far as it matters here.
+struct Answer {
+    status: u16,
+    location: String,
+    disposition: String,
+    body: String,
+}
+
+fn ask(method: &str, url: &str, form: &str) -> Answer {
+    let client = http();
+    let answer = match method {
+        "POST" => client.post(url).content_type("application/x-www-form-urlencoded").send(form),
+        "PUT" => client.put(url).send(form),
+        "HEAD" => client.head(url).call(),
+        "DELETE" => client.delete(url).call(),
+        _ => client.get(url).call(),
+    };
+    let mut answer = answer.unwrap();
+    let header = |name: &str| {
+        answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    let (location, disposition) = (header("location"), header("content-disposition"));
+    let body = answer.body_mut().read_to_string().unwrap();
+    Answer { status: answer.status().as_u16(), location, disposition, body }
+}
+
+fn upload(cloud: &Cloud, key: &str, text: &str) {
+    cloud.stack.aws.put_object(cloud.stack.output("FilesBucketName").unwrap(), key, text).unwrap();
+}
+
+/// A purchase of now: the policy's time counts from it.
+fn purchase(event: SessionEvent, payment: &str, metadata: Value) -> SessionEvent {
+    let now = i64::try_from(unix_now()).unwrap();
+    of(event, payment).at(now - 60).session("created", json!(now - 150)).metadata(metadata)
+}
+
+fn thanks(cloud: &Cloud, payment: &str) -> Answer {
+    let url = format!("{}/thanks?session_id=cs_test_{payment}", cloud.stack.pages_url().unwrap());
+    ask("GET", &url, "")
+}
+
+/// The link in the last mail somebody got, as it answers here.
+fn link(cloud: &Cloud, payment: &str) -> String {
+    let mails = cloud.mails_to(&address(payment));
+    let text = &mails.last().unwrap().text;
+    let address = text.split_whitespace().find(|word| word.contains("/d/v1.")).expect(text);
+    cloud.stack.reachable(address).unwrap()
+}
+
+#[test]
+fn a_download_is_mailed_and_fetched_until_the_money_goes_back() {
+    let cloud = Cloud::shared();
+    upload(&cloud, "files/e2e/guide.pdf", "the guide");
+    let metadata = json!({ "fulfilment": "download", "files": "e2e/guide.pdf" });
+    cloud.post(&purchase(SessionEvent::paid(), "Fetched", metadata));
+    cloud.wait_for_ledger("pi_Fetched", &["contribution#paid done", "email#thank-you done"]);
+
+    let link = link(&cloud, "Fetched");
+    for method in ["GET", "HEAD", "GET"] {
+        assert_eq!(ask(method, &link, "").status, 200);
+    }
+    let page = ask("GET", &link, "");
+    assert!(page.body.contains("guide.pdf") && page.body.contains("9\u{a0}B"), "{}", page.body);
+    let page = thanks(&cloud, "Fetched");
+    assert!(page.status == 200 && page.body.contains("<h1>Thank you</h1>"), "{}", page.body);
+    assert!(
+        page.body.contains(&link.rsplit('/').next().unwrap().to_owned()),
+        "the page offers the same link"
+    );
+
+    let sent_on = ask("POST", &link, "file=1");
+    assert_eq!(sent_on.status, 303);
+    let file = ask("GET", &sent_on.location, "");
+    assert_eq!((file.status, file.body.as_str()), (200, "the guide"));
+    assert!(file.disposition.contains("filename=\"guide.pdf\""), "{}", file.disposition);
+
+    // Replaced in the bucket: who bought it before gets the new one.
+    upload(&cloud, "files/e2e/guide.pdf", "the second edition");
+    let sent_on = ask("POST", &link, "file=1");
+    assert_eq!(ask("GET", &sent_on.location, "").body, "the second edition");
+    let rows = cloud.stack.rows("DownloadsTableName").unwrap();
+    let row = rows.iter().find(|row| row["payment_id"] == "pi_Fetched").unwrap();
+    assert_eq!(row["fetches"], 2, "looking counts for nothing: {row}");
+
+    let now = i64::try_from(unix_now()).unwrap();
+    let refund = CorrectionEvent::refund("Fetched", "re_Fetched", "created").amount(1250, "gbp").at(now);
+    cloud.post_json(&refund.to_json());
+    cloud.wait_for_effect("pi_Fetched", "contribution#refund#re_Fetched done");
+    let refused = ask("POST", &link, "file=1");
+    assert_eq!((refused.status, refused.location.as_str()), (403, ""));
+    assert!(refused.body.contains("This payment went back to you"), "{}", refused.body);
+    assert_eq!(cloud.mails_to(&address("Fetched")).len(), 1, "no page sends a mail");
+}
+
+#[test]
+fn an_address_for_a_file_gives_that_file_by_get_in_its_time_and_nothing_else() {
+    let cloud = Cloud::shared();
+    upload(&cloud, "files/e2e/one.txt", "one");
+    upload(&cloud, "files/e2e/two.txt", "two");
+    let metadata = json!({ "fulfilment": "download", "files": "e2e/one.txt" });
+    cloud.post(&purchase(SessionEvent::paid(), "Scoped", metadata));
+    cloud.wait_for_ledger("pi_Scoped", &["contribution#paid done", "email#thank-you done"]);
+    let address = ask("POST", &link(&cloud, "Scoped"), "file=1").location;
+    assert_eq!(ask("GET", &address, "").body, "one");
+    assert!(address.contains("X-Amz-Expires=600&"), "{address}");
+
+    for (method, address) in [
+        ("GET", address.replace("one.txt?", "two.txt?")),
+        ("GET", address.replace("/files/e2e/one.txt?", "/?")),
+        ("GET", address.replace("X-Amz-Expires=600", "X-Amz-Expires=604800")),
+        ("GET", address.replace("X-Amz-Date=2", "X-Amz-Date=3")),
+        ("GET", address.replace("filename%3D%22one.txt", "filename%3D%22two.txt")),
+        ("GET", address.replace("X-Amz-Signature=", "X-Amz-Signature=0")),
+        ("GET", address.split('?').next().unwrap().to_owned()),
+        ("PUT", address.clone()),
+        ("DELETE", address.clone()),
+    ] {
+        let refused = ask(method, &address, "");
+        assert_eq!(refused.status, 403, "{method} {address}: {}", refused.body);
+    }
+    assert_eq!(ask("GET", &address, "").body, "one", "it is still there");
+}
+
+#[test]
+fn products_of_line_items_are_asked_for_their_files() {
+    let cloud = Cloud::shared();
+    upload(&cloud, "files/e2e/map.png", "the map");
+    let item = |file: &str, quantity: i64| {
+        json!({ "id": format!("li_{file}"), "object": "item", "description": "Guide & map", "quantity": quantity,
+            "price": { "id": "price_1", "product": { "id": "prod_1", "metadata": { "file": file } } } })
+    };
+    let items: Vec<Value> = (1..=150).map(|n| item(&format!("e2e/part-{n}.txt"), 1)).collect();
+    let items = [&[item("e2e/map.png", 3)], &items[..]].concat();
+    cloud.stack.bought("cs_test_Items", &json!(items)).unwrap();
+    cloud.post(&purchase(SessionEvent::paid(), "Items", json!({ "fulfilment": "download" })));
+    cloud.wait_for_effect("pi_Items", "email#thank-you done");
+    let page = ask("GET", &link(&cloud, "Items"), "").body;
+    assert!(page.contains("Guide &amp; map (&times;&nbsp;3)") && page.contains("part-150.txt"), "{page}");
+    assert_eq!(page.matches("<button").count(), 1, "the others are not there yet");
+}
+
+#[test]
+fn a_missing_file_is_promised_and_told_of_once_it_is_there() {
+    let cloud = Cloud::shared();
+    let metadata = json!({ "fulfilment": "download", "files": "e2e/late.txt" });
+    let event = purchase(SessionEvent::paid(), "LateFile", metadata);
+    cloud.post(&event);
+    let promised =
+        ["contribution#paid done", "email#files-ready parked (file_missing)", "email#thank-you done"];
+    cloud.wait_for_ledger("pi_LateFile", &promised);
+    cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "pi_LateFile").len());
+    let mails = cloud.mails_to(&address("LateFile"));
+    assert!(mails[0].text.contains("- late.txt (will follow)"), "{}", mails[0].text);
+    assert!(thanks(&cloud, "LateFile").body.contains("This file will follow"));
+
+    upload(&cloud, "files/e2e/late.txt", "better late");
+    cloud.post(&event);
+    let kept = ["contribution#paid done", "email#files-ready done", "email#thank-you done"];
+    cloud.wait_for_ledger("pi_LateFile", &kept);
+    let mails = cloud.mails_to(&address("LateFile"));
+    assert_eq!((mails.len(), mails[1].subject.as_str()), (2, "Your files are ready"));
+    let sent_on = ask("POST", &link(&cloud, "LateFile"), "file=1");
+    assert_eq!(ask("GET", &sent_on.location, "").body, "better late");
+}
+
+#[test]
+fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_nothing() {
+    let cloud = Cloud::shared();
+    upload(&cloud, "files/e2e/early.txt", "early");
+    let download = || json!({ "fulfilment": "download", "files": "e2e/early.txt" });
+    let happen = |event: &SessionEvent| cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    let heading = |answer: &Answer| {
+        let (_, rest) = answer.body.split_once("<h1>").unwrap();
+        rest.split_once("</h1>").unwrap().0.to_owned()
+    };
+    happen(&purchase(SessionEvent::paid(), "Early", download()));
+    let page = thanks(&cloud, "Early");
+    assert_eq!(heading(&page), "Thank you");
+    let action =
+        page.body.split("action=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#x2f;", "/");
+    let url = format!("{}/{action}", cloud.stack.pages_url().unwrap());
+    assert_eq!(ask("GET", &ask("POST", &url, "file=1").location, "").body, "early");
+
+    happen(&purchase(SessionEvent::unpaid(), "EarlyDebit", download()).locale("de"));
+    assert_eq!(heading(&thanks(&cloud, "EarlyDebit")), "Ihre Zahlung ist unterwegs");
+    happen(&purchase(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" })));
+    for session in ["Stranger", "NeverWas"] {
+        let page = thanks(&cloud, session);
+        assert_eq!((page.status, heading(&page).as_str()), (404, "We do not know this page"));
+    }
+}

@@ -1,0 +1,73 @@
+use aws_types::SdkConfig;
+use download_claims::{
+    AwsPurchases, CachedSecret, NoKeys, OfferedFile, Purchase, Purchases as _, PurchasesError, SecretError,
+    StripeAccess, TokenKeys,
+};
+use effect_ledger::Clock;
+use fulfilment::{Policy, SessionEvent};
+
+use crate::Config;
+
+/// Tells what a customer may fetch.
+pub(crate) trait Downloads {
+    /// What was bought in a session, and where to fetch it.
+    fn of(&self, event: &SessionEvent) -> impl Future<Output = Result<Download, DownloadsError>>;
+}
+
+/// What a customer may fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Download {
+    /// In the order of the purchase. None at all when nothing names a file.
+    pub(crate) files: Vec<OfferedFile>,
+    /// The page that lists them.
+    pub(crate) link: String,
+}
+
+/// Nobody can tell just now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadsError {
+    #[error(transparent)]
+    Purchases(#[from] PurchasesError),
+    #[error(transparent)]
+    NoSecret(#[from] SecretError),
+    #[error(transparent)]
+    NoKeys(#[from] NoKeys),
+}
+
+/// What the link or Stripe, the table and the bucket say.
+pub(crate) struct AwsDownloads<C> {
+    purchases: AwsPurchases<C>,
+    keys: CachedSecret<C>,
+    pages_url: String,
+}
+
+impl<C: Clock + Clone> AwsDownloads<C> {
+    pub(crate) fn new(
+        config: &Config,
+        sdk: &SdkConfig,
+        policy: &Policy,
+        clock: C,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
+        let stripe = StripeAccess::new(sdk, key, config.stripe_api_base_url.as_deref())?;
+        let (table, bucket) = (&config.downloads_table, &config.files_bucket);
+        Ok(Self {
+            purchases: AwsPurchases::new(sdk, table, bucket, stripe, policy, clock.clone())?,
+            keys: CachedSecret::new(sdk, &config.token_keys_secret_name, clock),
+            pages_url: config.pages_url.trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl<C: Clock + Clone> Downloads for AwsDownloads<C> {
+    async fn of(&self, event: &SessionEvent) -> Result<Download, DownloadsError> {
+        let purchase = Purchase {
+            payment_id: &event.payment_id,
+            session_id: &event.session_id,
+            of_link: Some(&event.link.files),
+        };
+        let files = self.purchases.files(&purchase).await?;
+        let keys = TokenKeys::parse(&self.keys.current().await?)?;
+        Ok(Download { files, link: format!("{}/d/{}", self.pages_url, keys.sign(&event.payment_id)) })
+    }
+}
