@@ -32,19 +32,23 @@ fn ask(method: &str, url: &str, form: &str) -> Answer {
     Answer { status: answer.status().as_u16(), location, disposition, body }
 }
 
-fn upload(cloud: &Cloud, key: &str, text: &str) {
+pub(crate) fn upload(cloud: &Cloud, key: &str, text: &str) {
     cloud.stack.aws.put_object(cloud.stack.output("FilesBucketName").unwrap(), key, text).unwrap();
 }
 
 /// A purchase of now: the policy's time counts from it.
-fn purchase(event: SessionEvent, payment: &str, metadata: Value) -> SessionEvent {
+pub(crate) fn purchase(event: SessionEvent, payment: &str, metadata: Value) -> SessionEvent {
     let now = i64::try_from(unix_now()).unwrap();
     of(event, payment).at(now - 60).session("created", json!(now - 150)).metadata(metadata)
 }
 
 fn thanks(cloud: &Cloud, payment: &str) -> Answer {
-    let url = format!("{}/thanks?session_id=cs_test_{payment}", cloud.stack.pages_url().unwrap());
-    ask("GET", &url, "")
+    ask("GET", &thanks_url(cloud, payment), "")
+}
+
+/// Where Stripe sends a customer after paying.
+pub(crate) fn thanks_url(cloud: &Cloud, payment: &str) -> String {
+    format!("{}/thanks?session_id=cs_test_{payment}", cloud.stack.pages_url().unwrap())
 }
 
 /// The link in the last mail somebody got, as it answers here.

@@ -3,6 +3,7 @@
 
 mod alone;
 mod analysts;
+mod browser;
 mod doors;
 mod downloads;
 mod marketers;

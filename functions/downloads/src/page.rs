@@ -159,6 +159,7 @@ impl Renderer {
             },
             onward => onward,
             files => files,
+            offers => context.files.iter().any(|offered| offered.size.is_some()),
             action => context.action,
             is_download => context.is_download,
             nothing_due => context.nothing_due,

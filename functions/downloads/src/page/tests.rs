@@ -147,3 +147,15 @@ fn utm_parameters_ride_on_to_the_site() {
     let html = html(Page::Thanks, &context);
     assert!(html.contains("href=\"https:&#x2f;&#x2f;example.org?utm_source=a&amp;utm_medium=b\""), "{html}");
 }
+
+#[test]
+fn nobody_is_told_to_fetch_what_is_not_there() {
+    let missing = [file("map.png", None, 1, None)];
+    for page in [Page::Thanks, Page::Downloads] {
+        for files in [&missing[..], &[]] {
+            let html = html(page, &context("en", files));
+            assert!(html.contains("Your files will follow"), "{page:?} {html}");
+            assert!(!html.contains("right here") && !html.contains("Each button"), "{page:?} {html}");
+        }
+    }
+}
