@@ -118,7 +118,8 @@ impl Payment {
 
     /// What the business keeps in the end, in minor units.
     pub fn kept(&self) -> i64 {
-        let refunded: i64 = self.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
+        let refunded: i64 =
+            self.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
         let taken = if matches!(self.dispute, Some(Dispute::Lost | Dispute::Open)) { self.amount } else { 0 };
         self.amount - refunded - taken
     }
@@ -130,7 +131,9 @@ impl Payment {
         let mut session = |event: SessionEvent, at: i64| events.push(self.dressed(event).at(at).to_json());
         match self.fate {
             Fate::Paid => session(SessionEvent::paid(), at),
-            Fate::Free => session(SessionEvent::paid().session("payment_status", json!("no_payment_required")), at),
+            Fate::Free => {
+                session(SessionEvent::paid().session("payment_status", json!("no_payment_required")), at)
+            }
             Fate::PendingThenPaid => {
                 session(SessionEvent::unpaid(), at);
                 session(SessionEvent::async_succeeded(), at + 2 * days);
