@@ -144,6 +144,9 @@ fn check_claim(row: Option<&EffectRow>, step: &Step, now: i64, granted: &Result<
 }
 
 proptest! {
+    // Every step is three calls of a real client: a second or two for all of them.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn the_store_that_ships_keeps_the_ledgers_promises(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -153,11 +156,11 @@ proptest! {
             let store = DynamoDbEffects::new(Client::new(&sdk_config(&cloud, clock.clone())), "effects");
             let model = InMemoryEffects::default();
             let mut claims = Vec::new();
+            let mut before = BTreeMap::new();
             for step in &steps {
                 if let Step::Wait(ms) = step {
                     clock.advance_ms(*ms);
                 }
-                let before = rows(&store).await;
                 let answer = take(&store, &clock, step, &claims).await;
                 if let (Answer::Claim(granted), Step::Claim { key, .. }) = (&answer, step) {
                     let key = &keys()[*key];
@@ -167,7 +170,8 @@ proptest! {
                     }
                 }
                 assert_eq!(take(&model, &clock, step, &claims).await, answer, "{step:?}");
-                assert_eq!(rows(&model).await, rows(&store).await, "after {step:?}");
+                before = rows(&store).await;
+                assert_eq!(rows(&model).await, before, "after {step:?}");
             }
         });
     }
