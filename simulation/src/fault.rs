@@ -149,7 +149,8 @@ impl Director for Scripted {
 
     fn fault(&mut self, instance: InstanceId, call: u32, _now_ms: i64) -> Option<Fault> {
         let hit = self.injections.iter().find(|injection| {
-            injection.instance == instance && (injection.call..injection.call + injection.times).contains(&call)
+            injection.instance == instance
+                && (injection.call..injection.call + injection.times).contains(&call)
         });
         hit.map(|injection| injection.fault)
     }

@@ -133,7 +133,8 @@ pub(crate) fn start(
 }
 
 /// Timeouts and retries as in production. Made once, because it reads the machine's certificates.
-static SDK_CONFIG: LazyLock<Option<SdkConfig>> = LazyLock::new(|| sdk_config(&mut Environment::new(variable)));
+static SDK_CONFIG: LazyLock<Option<SdkConfig>> =
+    LazyLock::new(|| sdk_config(&mut Environment::new(variable)));
 
 /// The environment of every function.
 fn variable(name: &str) -> Option<String> {

@@ -67,7 +67,8 @@ pub fn live(seed: u64, events: usize) -> History {
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed);
     let luck = if seed.is_multiple_of(4) { Luck::Throttles } else { Luck::Any };
-    let mut told = Told { tasks: TaskName::ALL.to_vec(), may_be_unknown: luck == Luck::Any, ..Told::default() };
+    let mut told =
+        Told { tasks: TaskName::ALL.to_vec(), may_be_unknown: luck == Luck::Any, ..Told::default() };
     let mut agenda: Vec<(i64, Happening)> = Vec::new();
     let mut number = 0;
     while told.events.len() < events {
@@ -202,7 +203,9 @@ fn payment(rng: &mut Rng, number: u32) -> Payment {
     let amount = if fate == Fate::Free { 0 } else { rng.i64(3..500) * 10 };
     let refunds = match rng.u32(0..8) {
         0 if has_money => vec![Refund { number: 1, amount, fails: rng.bool() }],
-        1 if has_money => (1..=2).map(|number| Refund { number, amount: amount / 3, fails: rng.bool() }).collect(),
+        1 if has_money => {
+            (1..=2).map(|number| Refund { number, amount: amount / 3, fails: rng.bool() }).collect()
+        }
         _ => Vec::new(),
     };
     let dispute = (has_money && refunds.is_empty() && rng.u32(0..8) == 0)
@@ -230,9 +233,9 @@ fn paid_too_early(world: &World<Chance>, past: &[(TaskName, String)], body: &str
         return None;
     }
     let payment_id = event["detail"]["data"]["object"]["payment_intent"].as_str()?;
-    let done = ["email#thank-you", "acquisition", "consents"].into_iter().find(|effect| {
-        world.cloud.row(crate::function::EFFECTS_TABLE, &[payment_id, effect]).is_some()
-    })?;
+    let done = ["email#thank-you", "acquisition", "consents"]
+        .into_iter()
+        .find(|effect| world.cloud.row(crate::function::EFFECTS_TABLE, &[payment_id, effect]).is_some())?;
     Some(format!("{done} of {payment_id} was begun before it was paid"))
 }
 

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::fault::Director;
 use crate::function::{
-    ACQUISITION_BUS, CONSENTS_TABLE, CONTRIBUTIONS_TABLE, EFFECTS_TABLE, SUPPORTER_NAMESPACE, SUPPORTERS_TABLE,
-    TaskName,
+    ACQUISITION_BUS, CONSENTS_TABLE, CONTRIBUTIONS_TABLE, EFFECTS_TABLE, SUPPORTER_NAMESPACE,
+    SUPPORTERS_TABLE, TaskName,
 };
 use crate::story::{Dispute, Fate, Link, Message, PERSONAL, Payment};
 use crate::world::World;
@@ -86,7 +86,10 @@ impl Ledger {
     }
 
     fn effects_of<'a>(&'a self, payment_id: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        self.0.iter().filter(move |((of, _), _)| of == payment_id).map(|((_, effect), row)| (effect.as_str(), row))
+        self.0
+            .iter()
+            .filter(move |((of, _), _)| of == payment_id)
+            .map(|((_, effect), row)| (effect.as_str(), row))
     }
 }
 
@@ -94,19 +97,28 @@ impl Ledger {
 fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
     for task in TaskName::ALL {
         let waiting = world.cloud.messages(&task.queue_url()).len();
-        found.unless(waiting == 0, || format!("{waiting} messages of {} never came to an end", task.as_str()));
+        found
+            .unless(waiting == 0, || format!("{waiting} messages of {} never came to an end", task.as_str()));
         let mut poison: BTreeSet<_> = told.poison.iter().map(String::as_str).collect();
         for letter in world.cloud.messages(&task.dlq_url()) {
-            let attribute = |name: &str| letter.attributes.get(name).map(|attribute| attribute.string_value.as_str()).unwrap_or_default();
+            let attribute = |name: &str| {
+                letter
+                    .attributes
+                    .get(name)
+                    .map(|attribute| attribute.string_value.as_str())
+                    .unwrap_or_default()
+            };
             let reason = attribute("reason");
             poison.remove(letter.body.as_str());
             let known = told.poison.contains(&letter.body)
                 || told.events.iter().any(|event| letter.body == event.body);
             found.unless(known, || format!("the DLQ of {} holds what nobody sent", task.as_str()));
-            found.unless(
-                matches!(reason, "undecodable_event" | "broken_link_contract"),
-                || format!("a message of {} ended in the DLQ ({reason:?}) though nothing is wrong with it", task.as_str()),
-            );
+            found.unless(matches!(reason, "undecodable_event" | "broken_link_contract"), || {
+                format!(
+                    "a message of {} ended in the DLQ ({reason:?}) though nothing is wrong with it",
+                    task.as_str()
+                )
+            });
         }
         if told.tasks.contains(&task) {
             found.unless(poison.is_empty(), || format!("{} lost a message it cannot read", task.as_str()));
@@ -157,8 +169,11 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
             let effect = format!("email#{occasion}");
             let sent = accepted.remove(&(id.clone(), format!("email-{occasion}"))).unwrap_or_default();
             let (state, reason) = ledger.state(&id, &effect);
-            let told_so = || format!("{effect} of {id}: {} accepted, the ledger says {state:?} {reason:?}", sent.len());
-            found.unless(sent.iter().all(|to| *to == payment.email()), || format!("{effect} of {id} went to somebody else"));
+            let told_so =
+                || format!("{effect} of {id}: {} accepted, the ledger says {state:?} {reason:?}", sent.len());
+            found.unless(sent.iter().all(|to| *to == payment.email()), || {
+                format!("{effect} of {id} went to somebody else")
+            });
             let plausible = match state {
                 "done" => sent.len() == 1,
                 "unknown" => sent.len() <= 1 && told.may_be_unknown,
@@ -170,7 +185,9 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
                 (false, "parked", "broken_link_contract") => payment.link == Link::Broken,
                 (true, "done" | "unknown", _) => true,
                 (true, "skipped", "overtaken") => occasion == "payment-pending",
-                (true, "skipped", "refunded") => payment.refunds.iter().map(|r| r.amount).sum::<i64>() >= payment.amount,
+                (true, "skipped", "refunded") => {
+                    payment.refunds.iter().map(|r| r.amount).sum::<i64>() >= payment.amount
+                }
                 _ => false,
             };
             found.unless(expected, || format!("not as it should end: {}", told_so()));
@@ -206,11 +223,17 @@ fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, fou
             found.unless(events.is_empty(), || format!("{id} was published without payment"));
             continue;
         }
-        let done = ledger.effects_of(&id).filter(|(effect, row)| effect.starts_with("acquisition") && row["state"] == "done");
+        let done = ledger
+            .effects_of(&id)
+            .filter(|(effect, row)| effect.starts_with("acquisition") && row["state"] == "done");
         let done = done.count();
-        found.unless(done == events.len(), || format!("{id}: {done} publications are done, {} were taken", events.len()));
+        found.unless(done == events.len(), || {
+            format!("{id}: {done} publications are done, {} were taken", events.len())
+        });
         let sum: i64 = events.values().filter_map(|event| event["amount"].as_i64()).sum();
-        found.unless(sum == payment.kept(), || format!("{id}: analysts add up {sum}, {} is kept", payment.kept()));
+        found.unless(sum == payment.kept(), || {
+            format!("{id}: analysts add up {sum}, {} is kept", payment.kept())
+        });
         let (state, reason) = ledger.state(&id, "acquisition");
         found.unless(state == "done", || format!("acquisition of {id} ended as {state:?} {reason:?}"));
     }
@@ -264,12 +287,15 @@ fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &
         let id = payment.payment_id();
         let row = world.cloud.row(CONTRIBUTIONS_TABLE, &[&id]).unwrap_or_default();
         let status = status(payment);
-        found.unless(row["status"] == status, || format!("{id} is {}, though the story says {status}", row["status"]));
+        found.unless(row["status"] == status, || {
+            format!("{id} is {}, though the story says {status}", row["status"])
+        });
     }
 }
 
 fn status(payment: &Payment) -> &'static str {
-    let refunded: i64 = payment.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
+    let refunded: i64 =
+        payment.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
     match (payment.fate, payment.dispute) {
         (Fate::Pending, _) => "pending",
         (Fate::PendingThenFailed, _) => "failed",
@@ -294,7 +320,8 @@ fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: 
         for state in &consents.states {
             let key = (supporter_id.as_str().to_owned(), state.record.clone());
             let state = json!(state);
-            let stronger = expected.get(&key).is_none_or(|known| known["rank"].as_str() < state["rank"].as_str());
+            let stronger =
+                expected.get(&key).is_none_or(|known| known["rank"].as_str() < state["rank"].as_str());
             if stronger {
                 expected.insert(key, state);
             }
@@ -307,7 +334,9 @@ fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: 
             states.insert((text("supporter_id"), text("record")), row.clone());
         }
     }
-    found.unless(states == expected, || format!("consents are {states:?}, the strongest answers {expected:?}"));
+    found.unless(states == expected, || {
+        format!("consents are {states:?}, the strongest answers {expected:?}")
+    });
     for payment in &told.payments {
         let id = payment.payment_id();
         let (state, reason) = ledger.state(&id, "consents");

@@ -63,14 +63,19 @@ fn allowed(transition: &Transition<'_>) -> Result<(), &'static str> {
     let Some(before) = &transition.before else {
         return Ok(());
     };
-    let lease_over = before["lease_until"].as_i64().is_some_and(|until| until < transition.now_ms + LARGEST_SKEW_MS);
+    let lease_over =
+        before["lease_until"].as_i64().is_some_and(|until| until < transition.now_ms + LARGEST_SKEW_MS);
     match (state(before), state(after)) {
-        ("done", "done") | ("skipped", "skipped" | "parked" | "retry" | "done") | ("retry" | "parked", _) => Ok(()),
+        ("done", "done") | ("skipped", "skipped" | "parked" | "retry" | "done") | ("retry" | "parked", _) => {
+            Ok(())
+        }
         ("done", _) => Err("what is done stays done"),
         ("skipped", _) => Err("what is skipped is not begun"),
         ("unknown", _) => Err("only a person ends what is unknown"),
         ("claimed", "claimed") if !lease_over => Err("a claim was taken over while its lease ran"),
-        ("claimed", "claimed") if before["attempt"] == after["attempt"] => Err("a claim was taken over without a new attempt"),
+        ("claimed", "claimed") if before["attempt"] == after["attempt"] => {
+            Err("a claim was taken over without a new attempt")
+        }
         ("claimed", "claimed") => Ok(()),
         ("claimed", _) if is_owners(before, transition.request_id) => Ok(()),
         ("claimed", "unknown") if lease_over => Ok(()),

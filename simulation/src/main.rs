@@ -175,7 +175,8 @@ fn in_threads(seen: &Seen, what: &str, work: impl Fn() + Sync) {
             while !seen.over.load(Ordering::Relaxed) {
                 thread::park_timeout(Duration::from_secs(1));
                 if io::stdout().is_terminal() {
-                    let (cases, calls) = (seen.cases.load(Ordering::Relaxed), seen.calls.load(Ordering::Relaxed));
+                    let (cases, calls) =
+                        (seen.cases.load(Ordering::Relaxed), seen.calls.load(Ordering::Relaxed));
                     let _one_at_a_time = seen.terminal.lock();
                     write!(io::stdout(), "\r{cases} {what}, {calls} calls …   \r").unwrap_or_default();
                     io::stdout().flush().unwrap_or_default();

@@ -120,7 +120,8 @@ impl Payment {
 
     /// What the business keeps in the end, in minor units.
     pub fn kept(&self) -> i64 {
-        let refunded: i64 = self.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
+        let refunded: i64 =
+            self.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
         let taken = if matches!(self.dispute, Some(Dispute::Lost | Dispute::Open)) { self.amount } else { 0 };
         self.amount - refunded - taken
     }
@@ -132,7 +133,9 @@ impl Payment {
         let mut session = |event: StripeSession, at: i64| events.push(self.dressed(event).at(at).to_json());
         match self.fate {
             Fate::Paid => session(StripeSession::paid(), at),
-            Fate::Free => session(StripeSession::paid().session("payment_status", json!("no_payment_required")), at),
+            Fate::Free => {
+                session(StripeSession::paid().session("payment_status", json!("no_payment_required")), at)
+            }
             Fate::PendingThenPaid => {
                 session(StripeSession::unpaid(), at);
                 session(StripeSession::async_succeeded(), at + 2 * days);
@@ -237,7 +240,9 @@ fn tells(event: &Event) -> Option<PaymentEvent> {
     match snapshot.object {
         Object::Refund(_) => RefundEvent::read(event, false).ok().map(PaymentEvent::from),
         Object::Dispute(_) => DisputeEvent::read(event, false).ok().map(PaymentEvent::from),
-        Object::Session(_) | Object::Other(_) => SessionEvent::read(event, false).ok().map(PaymentEvent::from),
+        Object::Session(_) | Object::Other(_) => {
+            SessionEvent::read(event, false).ok().map(PaymentEvent::from)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use task_runtime::{Invocation, MetricsContext, Tally};
-use testkit::cloud::{Cloud, QueueDefinition, Redrive, Message, Request, Response, Service};
+use testkit::cloud::{Cloud, Message, QueueDefinition, Redrive, Request, Response, Service};
 
 use crate::fault::{Director, Fault, Step};
 use crate::function::{
@@ -251,7 +251,8 @@ impl<D: Director> World<D> {
     /// When something happens by itself.
     fn next_ms(&self) -> Option<i64> {
         let queues = TaskName::ALL.iter().filter_map(|task| self.cloud.next_visible_ms(&task.queue_url()));
-        let kills = self.instances.values().filter_map(|instance| Some(instance.running.as_ref()?.killed_at_ms));
+        let kills =
+            self.instances.values().filter_map(|instance| Some(instance.running.as_ref()?.killed_at_ms));
         let late = self.late.iter().map(|(at_ms, ..)| *at_ms);
         // What is visible while all instances are busy does not make time pass.
         let now_ms = self.time.now_ms();
@@ -262,7 +263,8 @@ impl<D: Director> World<D> {
     fn advance_to(&mut self, at_ms: i64) {
         self.time.advance_to(at_ms);
         let now_ms = self.time.now_ms();
-        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at_ms, ..)| *at_ms <= now_ms);
+        let (due, later) =
+            std::mem::take(&mut self.late).into_iter().partition(|(at_ms, ..)| *at_ms <= now_ms);
         self.late = later;
         let due: Vec<(i64, InstanceId, Request)> = due;
         for (_, instance, request) in due {
@@ -301,7 +303,8 @@ impl<D: Director> World<D> {
     }
 
     fn invoke(&mut self, task: TaskName) {
-        let idle = self.instances.iter().find(|(_, i)| i.task == task && i.running.is_none()).map(|(id, _)| *id);
+        let idle =
+            self.instances.iter().find(|(_, i)| i.task == task && i.running.is_none()).map(|(id, _)| *id);
         let id = idle.unwrap_or_else(|| self.cold_start(task));
         let now_ms = self.time.now_ms();
         let size = self.director.batch_size(LARGEST_BATCH);
@@ -312,18 +315,20 @@ impl<D: Director> World<D> {
         }
         self.invocations += 1;
         let request_id = format!("request-{}", self.invocations);
-        let counts: Vec<_> =
-            received.iter().map(|message| format!("{}×{}", message.message_id, message.receive_count)).collect();
+        let counts: Vec<_> = received
+            .iter()
+            .map(|message| format!("{}×{}", message.message_id, message.receive_count))
+            .collect();
         self.tell(format!("instance {id}: {} is handed {} ({request_id})", task.as_str(), counts.join(" ")));
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
-        let invocation = Invocation {
-            request_id: request_id.clone(),
-            deadline_ms: now_ms + FUNCTION_TIMEOUT_MS,
-        };
-        let messages =
-            received.iter().map(|message| (message.message_id.clone(), message.receipt_handle.clone())).collect();
+        let invocation =
+            Invocation { request_id: request_id.clone(), deadline_ms: now_ms + FUNCTION_TIMEOUT_MS };
+        let messages = received
+            .iter()
+            .map(|message| (message.message_id.clone(), message.receipt_handle.clone()))
+            .collect();
         let records: Vec<_> = received.iter().map(Message::lambda_record).collect();
         #[expect(clippy::expect_used, reason = "the simulation makes the event itself")]
         let batch = serde_json::from_value(json!({ "Records": records })).expect("an SQS event");
@@ -361,9 +366,10 @@ impl<D: Director> World<D> {
         let _ = tally.write(&context, self.time.now_ms(), &mut self.metrics);
         let failed = |message_id: &str| {
             // An empty id fails the whole batch, as Lambda has it.
-            response.batch_item_failures.iter().any(|f| {
-                f.item_identifier == message_id || f.item_identifier.is_empty()
-            })
+            response
+                .batch_item_failures
+                .iter()
+                .any(|f| f.item_identifier == message_id || f.item_identifier.is_empty())
         };
         let done: Vec<_> = running.messages.iter().filter(|(message_id, _)| !failed(message_id)).collect();
         for (_, receipt_handle) in &done {
@@ -371,7 +377,12 @@ impl<D: Director> World<D> {
         }
         let line = format!(
             "instance {id}: answers: {} done, skipped {:?}, {} retried, {} parked, {} unknown; {} deleted",
-            tally.done, tally.skipped, tally.retried, tally.parked, tally.unknown, done.len()
+            tally.done,
+            tally.skipped,
+            tally.retried,
+            tally.parked,
+            tally.unknown,
+            done.len()
         );
         self.tell(line);
         self.tallies.push((task, tally));
@@ -411,7 +422,8 @@ impl<D: Director> World<D> {
                 call.answer(Ok(busy.into()));
             }
             Some(Fault::Refuse) => {
-                let refused = Cloud::conflicted(&call.request).or_else(|| Cloud::entry_throttled(&call.request));
+                let refused =
+                    Cloud::conflicted(&call.request).or_else(|| Cloud::entry_throttled(&call.request));
                 let refused = refused.unwrap_or_else(|| Cloud::throttled(&call.request));
                 call.answer(Ok(refused.into()));
             }
@@ -431,7 +443,8 @@ impl<D: Director> World<D> {
         self.calls += 1;
         let now_ms = self.time.now_ms();
         let rows = crate::ledger::rows_touched(request);
-        let before: Vec<_> = rows.iter().map(|row| self.cloud.row(EFFECTS_TABLE, &[&row.0, &row.1])).collect();
+        let before: Vec<_> =
+            rows.iter().map(|row| self.cloud.row(EFFECTS_TABLE, &[&row.0, &row.1])).collect();
         let answer = self.cloud.answer(now_ms, request);
         let running = self.instances.get(&id).and_then(|instance| instance.running.as_ref());
         let request_id = running.map(|running| running.request_id.as_str());
@@ -460,7 +473,9 @@ fn describe(request: &Request) -> String {
         Service::DynamoDb => crate::ledger::rows_touched(request)
             .into_iter()
             .map(|(payment, effect)| format!("{payment} {effect}"))
-            .chain(body["ExpressionAttributeValues"][":state"]["S"].as_str().map(|state| format!("→ {state}")))
+            .chain(
+                body["ExpressionAttributeValues"][":state"]["S"].as_str().map(|state| format!("→ {state}")),
+            )
             .collect::<Vec<_>>()
             .join(", "),
         Service::Ses => body["EmailTags"].as_array().map_or_else(String::new, |tags| {

@@ -4,6 +4,7 @@
 mod alone;
 mod analysts;
 mod doors;
+mod dynamodb;
 mod marketers;
 mod payments;
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use task_runtime::{Environment, SystemClock, sdk_config};
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
+use testkit::cloud::{self, Cloud};
 
 use super::*;
 
@@ -164,4 +165,18 @@ async fn signs_as_other_clients_do() {
             request.headers().get("authorization").unwrap().split_once("Signature=").unwrap();
         assert_eq!(signature, expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_bucket_of_many_pages_is_listed_to_its_end() {
+    let cloud = Cloud::new();
+    for n in 0..2001 {
+        cloud.put_object("templates", &format!("t{n:04}/en.txt"), b"Hello");
+    }
+    let clock = ManualClock::default();
+    let files = S3TemplateFiles::new(&cloud::sdk_config(&cloud, clock.clone()), "templates", clock).unwrap();
+    let listed = files.list().await.unwrap();
+    assert_eq!((listed.len(), listed[2000].path.as_str(), listed[0].size), (2001, "t2000/en.txt", 5));
+    assert_eq!(files.read("t2000/en.txt").await.unwrap(), Some(b"Hello".to_vec()));
+    assert_eq!(files.read("none/en.txt").await.unwrap(), None);
 }

@@ -8,6 +8,8 @@ use fulfilment::PaymentId;
 use serde_json::json;
 use stripe_events::Personal;
 use testkit::aws::{Endpoint, Reply};
+use testkit::clock::ManualClock;
+use testkit::cloud::{Cloud, Quota, sdk_config};
 
 use super::*;
 
@@ -140,4 +142,18 @@ async fn silence_ends_after_the_timeout_and_proves_nothing() {
 fn errors_hold_codes_and_never_the_services_own_words() {
     let error = SendError::Rejected("MessageRejected".to_owned());
     assert_eq!(error.to_string(), "the mail service rejects this mail (MessageRejected)");
+}
+
+/// SES's own rules for addresses, tags and quotas, which a scripted answer does not know.
+#[tokio::test]
+async fn ses_takes_the_mail_until_the_quota_is_used_up() {
+    let cloud = Cloud::new();
+    cloud.set_mail_quota(Quota { per_second: None, per_day: Some(1) });
+    let sender = sender(&sdk_config(&cloud, ManualClock::default()));
+    assert!(
+        matches!(sender.send(&mail()).await, Attempted::Accepted(id) if id == cloud.mails()[0].message_id)
+    );
+    assert!(matches!(sender.send(&mail()).await, Attempted::NotDone(SendError::Throttled(_))));
+    assert_eq!(cloud.mails().len(), 1);
+    assert_eq!(cloud.mails()[0].tags["effect"], "email-thank-you");
 }
