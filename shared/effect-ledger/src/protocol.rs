@@ -198,11 +198,21 @@ pub async fn perform<S: EffectStore, E>(
             }
         }
     };
-    match store.settle(key, &claim, &settlement, clock.now_ms()).await? {
+    let mut settled = store.settle(key, &claim, &settlement, clock.now_ms()).await;
+    for _ in 1..SETTLE_TRIES {
+        if settled.is_err() {
+            settled = store.settle(key, &claim, &settlement, clock.now_ms()).await;
+        }
+    }
+    match settled? {
         Ok(()) => Ok(performed),
         Err(Refused) => Ok(Performed::LeaseLost),
     }
 }
+
+/// How often what came of a call is written down, if the ledger does not answer: what is known now is unknown for
+/// ever if it is not. Each try has the store's own retries and pauses.
+const SETTLE_TRIES: u32 = 3;
 
 /// Makes an expired claim `unknown`, fenced by that claim: whoever settled it meanwhile wins.
 async fn abandon<S: EffectStore, E>(
