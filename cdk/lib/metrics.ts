@@ -8,8 +8,14 @@ export const NAMESPACE = 'Afterlink';
 /** What a queue task counts, per message. */
 export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parked' | 'Unknown' | 'Duration';
 
-/** What the mail task counts besides: a template of a marketer's that could not be used. */
-export type WordingMetricName = 'BrokenWording';
+/**
+ * What the mail task counts besides: a template of a marketer's that could not be used, and a
+ * mail that SES did not take because of the account's sending rate or quota.
+ */
+export type MailTaskMetricName = 'BrokenWording' | 'MailThrottled';
+
+/** What the records count besides: a payment that became paid, once each. */
+export type RecordsMetricName = 'Paid';
 
 /** What the webhook counts, per request. */
 export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
@@ -18,14 +24,15 @@ export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed
 export function functionMetric(
   stage: Stage,
   task: string,
-  metricName: TaskMetricName | WordingMetricName | WebhookMetricName,
+  metricName: TaskMetricName | MailTaskMetricName | RecordsMetricName | WebhookMetricName,
   statistic: string = Stats.SUM,
+  period: Duration = Duration.minutes(5),
 ): Metric {
   return new Metric({
     namespace: NAMESPACE,
     metricName,
     dimensionsMap: { Stage: stage.name, Task: task },
     statistic,
-    period: Duration.minutes(5),
+    period,
   });
 }

@@ -22,6 +22,9 @@ pub(crate) struct ContributionRecords<R, L, C> {
 /// How often a change is folded again onto a record that changed meanwhile, before the message goes back.
 const TRIES: u32 = 4;
 
+/// The metric that counts payments, each once: when its money is first heard of. An alarm listens for its silence.
+const PAID: &str = "Paid";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
     #[error("the event is ours but cannot be recorded")]
@@ -60,7 +63,7 @@ impl<R: Records, L: EffectStore, C: Clock> Task for ContributionRecords<R, L, C>
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         match read(&delivery.event, self.livemode) {
-            Ok(event) => self.record(&event).await,
+            Ok(event) => self.record(&event, delivery).await,
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(Unreadable::Broken(key, error)) => {
                 delivery.park(&self.ledger, &self.clock, &key, error).await
@@ -114,7 +117,7 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
     ///
     /// The first try assumes that there is no record yet, which is so for most events; the failed condition
     /// brings the record that is there. A record the event does not change has seen it before.
-    async fn record(&self, event: &PaymentEvent) -> Result<Outcome, TaskFailed> {
+    async fn record(&self, event: &PaymentEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let mut stored: Option<Box<Stored>> = None;
         for _ in 0..TRIES {
             let before = stored.as_ref().map(|stored| &stored.contribution);
@@ -125,6 +128,8 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
             if before == Some(&after) {
                 return Ok(Outcome::Skipped("already_done"));
             }
+            let becomes_paid =
+                after.paid_at.is_some() && before.is_none_or(|record| record.paid_at.is_none());
             let supporter_before = before.and_then(|record| record.session.supporter_id.clone());
             let supporter = SupporterRow::of(&after, &self.policy);
             let now = self.clock.now_ms();
@@ -140,7 +145,12 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
                 now,
             };
             match self.records.save(change).await? {
-                Saved::Written => return Ok(Outcome::Done),
+                Saved::Written => {
+                    if becomes_paid {
+                        delivery.note(PAID);
+                    }
+                    return Ok(Outcome::Done);
+                }
                 Saved::Outdated(current) => stored = current,
             }
         }

@@ -27,6 +27,9 @@ pub(crate) struct ThankYouEmail<L, S, F, C> {
 /// The metric that counts mails whose own wording could not be used.
 const BROKEN_WORDING: &str = "BrokenWording";
 
+/// The metric that counts mails which SES did not take because of the account's sending rate or daily quota.
+const MAIL_THROTTLED: &str = "MailThrottled";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
     #[error("the event is ours but cannot be acted on")]
@@ -217,7 +220,12 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
             }
             Performed::Ambiguous(error) => Ok(Outcome::Unknown(error.reason())),
             Performed::Abandoned => Ok(Outcome::Unknown("lease_expired")),
-            Performed::NotDone(error) => Err(TaskFailed::NotSent(error)),
+            Performed::NotDone(error) => {
+                if matches!(error, SendError::Throttled(_)) {
+                    delivery.note(MAIL_THROTTLED);
+                }
+                Err(TaskFailed::NotSent(error))
+            }
             Performed::Rejected(error) => Err(TaskFailed::Rejected(error)),
             Performed::Busy => Err(TaskFailed::InFlight),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),

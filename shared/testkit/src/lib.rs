@@ -6,5 +6,6 @@ pub mod aws;
 pub mod clock;
 pub mod cloud;
 pub mod ledger;
+pub mod metrics;
 pub mod queue;
 pub mod stripe;

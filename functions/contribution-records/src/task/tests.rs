@@ -132,6 +132,32 @@ async fn a_payment_becomes_a_contribution_a_supporter_row_and_a_ledger_row() {
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid done"]));
 }
 
+/// The golden file is what the alarm that listens for silence is checked against.
+#[tokio::test]
+async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
+    let task = task();
+    let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(100).to_json()]).await;
+    assert_eq!(tally.noted, [].into(), "the money is not there yet");
+    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(300).to_json()]).await;
+    let lines = testkit::metrics::of_task(env!("CARGO_PKG_NAME"), &tally);
+    testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
+    let again = [
+        StripeEvent::async_succeeded().at(300).to_json(),
+        StripeEvent::async_succeeded().at(300).event_id("evt_twin").to_json(),
+        StripeEvent::async_succeeded().at(200).event_id("evt_earlier").to_json(),
+        CorrectionEvent::refund("Example", "re_1", "created").to_json(),
+    ];
+    let (tally, _) = deliver(&task, &again).await;
+    assert_eq!(tally.noted, [].into());
+    // A refund that came first does not hide its payment.
+    let other = [
+        CorrectionEvent::refund("Other", "re_2", "created").to_json(),
+        StripeEvent::paid().payment("Other").to_json(),
+    ];
+    let (tally, _) = deliver(&task, &other).await;
+    assert_eq!(tally.noted, [("Paid", 1)].into());
+}
+
 #[tokio::test]
 async fn any_order_and_any_duplication_leave_the_same_rows() {
     check_every_order(&[

@@ -133,6 +133,18 @@ async fn a_throttled_mail_comes_back_and_is_sent() {
     assert_eq!((tally.done, mails(&task).len()), (1, 1));
 }
 
+/// The golden file is what the alarms on wording and throttles are checked against.
+#[tokio::test]
+async fn counts_broken_wording_and_throttled_mails() {
+    let task = task();
+    *task.sender.answers.borrow_mut() =
+        vec![Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()))];
+    let metadata = json!({ "fulfilment": "contribution", "thank_you": "gala" });
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
+    let lines = testkit::metrics::of_task(env!("CARGO_PKG_NAME"), &tally);
+    testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
+}
+
 #[tokio::test]
 async fn a_lost_reply_is_never_sent_again() {
     let task = task();
