@@ -1,5 +1,7 @@
 //! What goes over the wire to DynamoDB, and what its answers mean.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use effect_ledger::{
     Claim, DynamoDbEffects, Effect, EffectKey, EffectState, EffectStore, Executor, MovedMoney, Policy,
@@ -8,6 +10,7 @@ use effect_ledger::{
 use fulfilment::{Currency, Money, PaymentId};
 use serde_json::{Value, json};
 use testkit::aws::{Endpoint, Reply};
+use testkit::silence::SilentAws;
 
 fn key() -> EffectKey {
     EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") }
@@ -168,6 +171,19 @@ fn money_that_moved_expires_only_while_its_payment_is_unknown() {
         let update = ledger.done_moving(&key(), "evt_1", &moved(), expires_at, 9).unwrap();
         assert!(update.update_expression().ends_with(expected), "{}", update.update_expression());
     }
+}
+
+#[tokio::test]
+async fn a_silent_ledger_is_given_up_after_nine_seconds_and_two_tries() {
+    let dynamodb = SilentAws::start();
+    let ledger = DynamoDbEffects::new(Client::new(&dynamodb.sdk_config()), "effects");
+    let key = key();
+    let claim = ledger.claim(&key, Policy::AtMostOnce, &EXECUTOR, 1000);
+    let (claimed, waited) = dynamodb.wait(Duration::from_secs(2), claim).await;
+    assert_eq!(claimed.unwrap_err().operation, "claim");
+    assert_eq!(waited.elapsed, Duration::from_secs(9));
+    // What is left after two tries and short pauses may begin a third.
+    assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }
 
 #[tokio::test]

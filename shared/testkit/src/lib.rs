@@ -8,4 +8,5 @@ pub mod cloud;
 pub mod ledger;
 pub mod metrics;
 pub mod queue;
+pub mod silence;
 pub mod stripe;

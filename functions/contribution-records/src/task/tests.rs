@@ -139,7 +139,7 @@ async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
     let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(100).to_json()]).await;
     assert_eq!(tally.noted, [].into(), "the money is not there yet");
     let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(300).to_json()]).await;
-    let lines = testkit::metrics::of_task(env!("CARGO_PKG_NAME"), &tally);
+    let lines = testkit::metrics::of_task(crate::NAME, &tally);
     testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
     let again = [
         StripeEvent::async_succeeded().at(300).to_json(),

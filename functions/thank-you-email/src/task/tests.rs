@@ -1,16 +1,20 @@
 use std::cell::RefCell;
+use std::time::Duration;
 
-use effect_ledger::{Attempted, Claim, MovedMoney};
+use effect_ledger::{Attempted, Claim, DynamoDbEffects, MovedMoney};
 use fulfilment::{Money, PaymentId};
 use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 use testkit::queue::InMemoryQueue;
+use testkit::silence::SilentAws;
 use testkit::stripe::SessionEvent as StripeEvent;
 
 use super::*;
+use crate::config::Config;
 use crate::overrides::tests::InMemoryTemplates;
+use crate::ses::SesEmailSender;
 
 /// A mail service that remembers what it accepted (recipient and text), and answers as told before that.
 #[derive(Default)]
@@ -141,7 +145,7 @@ async fn counts_broken_wording_and_throttled_mails() {
         vec![Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()))];
     let metadata = json!({ "fulfilment": "contribution", "thank_you": "gala" });
     let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
-    let lines = testkit::metrics::of_task(env!("CARGO_PKG_NAME"), &tally);
+    let lines = testkit::metrics::of_task(crate::NAME, &tally);
     testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
 }
 
@@ -155,6 +159,41 @@ async fn a_lost_reply_is_never_sent_again() {
     assert_eq!((tally.unknown, state(&task, "thank-you")), (1, Some("unknown")));
     let (tally, _) = deliver(&task, &event).await;
     assert_eq!((tally.skipped, mails(&task).len()), ([("already_unknown", 1)].into(), 1));
+}
+
+/// The whole way, from the socket to what the message becomes.
+#[tokio::test]
+async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
+    let ses = SilentAws::start();
+    let config = Config {
+        livemode: false,
+        effects_table: "effects".to_owned(),
+        templates_bucket: "templates".to_owned(),
+        sender: "thanks@example.org".to_owned(),
+        configuration_set: "afterlink-test".to_owned(),
+    };
+    let TestTask { ledger, overrides, policy, livemode, clock, .. } = task();
+    let sender = SesEmailSender::new(&ses.sdk_config(), &config);
+    let task = ThankYouEmail { ledger, sender, overrides, policy, livemode, clock };
+    let event = [StripeEvent::paid().to_json()];
+    let delivered =
+        testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
+    let ((tally, _), waited) = ses.wait(Duration::from_secs(2), delivered).await;
+    assert_eq!((tally.unknown, waited.requests), (1, 1));
+    assert_eq!(task.ledger.state(&key("thank-you")).map(|state| state.name()), Some("unknown"));
+}
+
+#[tokio::test]
+async fn a_ledger_that_never_answers_sends_the_message_back_and_no_mail() {
+    let dynamodb = SilentAws::start();
+    let TestTask { sender, overrides, policy, livemode, clock, .. } = task();
+    let ledger = DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&dynamodb.sdk_config()), "effects");
+    let task = ThankYouEmail { ledger, sender, overrides, policy, livemode, clock };
+    let event = [StripeEvent::paid().to_json()];
+    let delivered =
+        testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
+    let ((tally, _), _) = dynamodb.wait(Duration::from_secs(2), delivered).await;
+    assert_eq!((tally.retried, task.sender.accepted.borrow().len()), (1, 0));
 }
 
 #[tokio::test]
