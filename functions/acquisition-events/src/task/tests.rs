@@ -160,6 +160,19 @@ async fn says_what_reconciliation_found() {
     }
 }
 
+/// Consumers drop repeats by it, also what reconciliation finds although it had been published.
+#[tokio::test]
+async fn a_replay_has_the_id_of_what_it_repeats() {
+    let task = task();
+    for source in ["afterlink.webhook", "afterlink.reconcile"] {
+        deliver_from(source, &task, &[StripeEvent::paid().to_json()]).await;
+        task.ledger.put(&acquisition(), EffectState::Retry { reason: "forgotten".to_owned() });
+    }
+    let published = task.bus.published.borrow();
+    let ids: Vec<_> = published.iter().map(|event| (event.event_id, event.replayed)).collect();
+    assert_eq!(ids, [(ids[0].0, false), (ids[0].0, true)]);
+}
+
 #[tokio::test]
 async fn a_broken_link_contract_is_parked_but_never_hides_what_was_published() {
     let task = task();
