@@ -68,3 +68,27 @@ impl Sources {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_laid_out_and_taken_back_and_strays_go() {
+        let folder = std::env::temp_dir().join(format!("afterlink-teeth-{}", std::process::id()));
+        let files = [("a/code.rs", "good"), ("b.toml", "same")];
+        let sources =
+            Sources(files.map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).into());
+        let read = |path: &str| fs::read_to_string(folder.join(path)).ok();
+
+        sources.lay_out(&folder, &[(PathBuf::from("a/code.rs"), "bad".to_owned())]).unwrap();
+        assert_eq!((read("a/code.rs"), read("b.toml")), (Some("bad".to_owned()), Some("same".to_owned())));
+        fs::write(folder.join("a/stray.snap.new"), "left by a test").unwrap();
+        let untouched = fs::metadata(folder.join("b.toml")).unwrap().modified().unwrap();
+
+        sources.lay_out(&folder, &[]).unwrap();
+        assert_eq!((read("a/code.rs"), read("a/stray.snap.new")), (Some("good".to_owned()), None));
+        assert_eq!(fs::metadata(folder.join("b.toml")).unwrap().modified().unwrap(), untouched);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
