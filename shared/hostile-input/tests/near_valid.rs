@@ -1,4 +1,5 @@
 //! The bounded run of what `fuzz/` runs for hours: recorded events, bent in a few places.
+#![expect(clippy::unwrap_used, reason = "helpers of a test may stop it")]
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
