@@ -4,6 +4,7 @@ use fulfilment::{Currency, Money, Movement, PaymentId, SessionOutcome};
 use serde::{Deserialize, Serialize};
 
 const CONTRIBUTION_REFUND: &str = "contribution#refund#";
+const EMAIL: &str = "email#";
 const ACQUISITION: &str = "acquisition";
 
 /// The name of an effect within a payment, e.g. `email#thank-you`.
@@ -14,7 +15,12 @@ pub struct Effect(String);
 impl Effect {
     /// A mail, by what it tells (not by the wording a campaign chose for it).
     pub fn email(kind: &str) -> Self {
-        Self(format!("email#{kind}"))
+        Self(format!("{EMAIL}{kind}"))
+    }
+
+    /// A mail that an operator asked to be sent once more, each under an id of its own.
+    pub fn resent_email(kind: &str, resend_id: &str) -> Self {
+        Self(format!("{EMAIL}{kind}#resend#{resend_id}"))
     }
 
     /// A session's outcome written to the records.
@@ -57,9 +63,21 @@ impl Effect {
         Self("consents".to_owned())
     }
 
+    /// Whether it is a mail: then an expired claim is ambiguous, and only a person may decide to send again.
+    pub fn is_email(&self) -> bool {
+        self.0.starts_with(EMAIL)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&str> for Effect {
+    /// Takes the name of an effect as the ledger has it.
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
     }
 }
 
@@ -92,6 +110,16 @@ pub struct EffectRow {
     /// When the row goes away by itself, in Unix seconds. Only rows about a payment that nobody knows have one:
     /// most refunds and disputes of an account may be another business's.
     pub expires_at: Option<i64>,
+    /// The event that the state comes from, `evt_…`.
+    pub event_id: Option<String>,
+    /// What the other side calls it, e.g. SES's message id.
+    pub reference: Option<String>,
+    /// When the row was first written, in Unix milliseconds. Rows of before the ledger kept it have none.
+    pub first_at: Option<i64>,
+    /// When the state was last written, in Unix milliseconds.
+    pub updated_at: Option<i64>,
+    /// Whether it is in the index of what needs somebody or something.
+    pub open: bool,
 }
 
 /// The money that a refund or a dispute holds back from its payment, as far as is known.
@@ -106,7 +134,18 @@ pub struct MovedMoney {
 impl EffectRow {
     /// A row that says no more than where its effect stands.
     pub const fn new(effect: Effect, state: EffectState) -> Self {
-        Self { effect, state, last_claim: None, moved: None, expires_at: None }
+        Self {
+            effect,
+            state,
+            last_claim: None,
+            moved: None,
+            expires_at: None,
+            event_id: None,
+            reference: None,
+            first_at: None,
+            updated_at: None,
+            open: false,
+        }
     }
 
     /// What was refunded of a payment, from all its rows, in minor units of `currency`.
@@ -235,7 +274,7 @@ pub enum Standing<'a> {
     /// Nothing left to do.
     Settled,
     /// Somebody is at it.
-    Busy,
+    Busy(&'a Claim),
     /// Somebody's lease ended without an answer, and the policy forbids to act again.
     Ambiguous(&'a Claim),
 }
@@ -248,7 +287,7 @@ impl EffectState {
         match row {
             None | Some(Self::Retry { .. } | Self::Parked { .. }) => Standing::Free,
             Some(Self::Done | Self::Skipped { .. } | Self::Unknown { .. }) => Standing::Settled,
-            Some(Self::Claimed(claim)) if claim.lease_until >= now => Standing::Busy,
+            Some(Self::Claimed(claim)) if claim.lease_until >= now => Standing::Busy(claim),
             Some(Self::Claimed(claim)) => match policy {
                 Policy::AtLeastOnce => Standing::Free,
                 Policy::AtMostOnce => Standing::Ambiguous(claim),
