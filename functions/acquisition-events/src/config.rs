@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 /// What the function is configured with, beyond its queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) livemode: bool,
     pub(crate) effects_table: String,
     /// Where analysts listen.
@@ -14,7 +14,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// `None` when something is missing, which `env` has noted.
-    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
+    pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let livemode = env.parsed("LIVEMODE");
         let effects_table = env.text("EFFECTS_TABLE");
         let acquisition_bus = env.text("ACQUISITION_BUS");

@@ -1,34 +1,7 @@
-#![doc = include_str!("../README.md")]
-
-mod bus;
-mod config;
-mod event_bridge;
-mod task;
-
-use effect_ledger::DynamoDbEffects;
-use fulfilment::Policy;
-use task_runtime::{Environment, QueueConfig, SystemClock, init_telemetry, run_task, sdk_config};
-
-use crate::config::Config;
-use crate::event_bridge::EventBridgeAcquisitionBus;
-use crate::task::AcquisitionEvents;
+//! The function as Lambda starts it. What it does is in the library beside it.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    init_telemetry();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    let variable = |name: &str| std::env::var(name).ok();
-    let mut env = Environment::new(variable);
-    let (config, queue) = (Config::from_env(&mut env), QueueConfig::from_env(&mut env));
-    let sdk = sdk_config(&mut env);
-    let (config, queue, sdk) = env.finish(|| Some((config?, queue?, sdk?)))?;
-    let task = AcquisitionEvents {
-        ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&sdk), &config.effects_table),
-        bus: EventBridgeAcquisitionBus::new(aws_sdk_eventbridge::Client::new(&sdk), config.acquisition_bus),
-        policy: Policy::compiled_in()?,
-        livemode: config.livemode,
-        supporter_namespace: config.supporter_namespace,
-        clock: SystemClock,
-    };
-    run_task("acquisition-events", task, queue, &sdk).await
+    acquisition_events::run(|name| std::env::var(name).ok()).await
 }

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 /// What the function is configured with, beyond its queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) livemode: bool,
     pub(crate) contributions_table: String,
     pub(crate) supporters_table: String,
@@ -14,7 +14,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// `None` when something is missing, which `env` has noted.
-    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
+    pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let livemode = env.parsed("LIVEMODE");
         let contributions_table = env.text("CONTRIBUTIONS_TABLE");
         let supporters_table = env.text("SUPPORTERS_TABLE");

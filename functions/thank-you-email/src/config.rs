@@ -2,7 +2,7 @@ use task_runtime::Environment;
 
 /// What the function is configured with, beyond its queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) livemode: bool,
     pub(crate) effects_table: String,
     /// The bucket with the marketers' own templates.
@@ -15,7 +15,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// `None` when something is missing, which `env` has noted.
-    pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
+    pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let livemode = env.parsed("LIVEMODE");
         let effects_table = env.text("EFFECTS_TABLE");
         let templates_bucket = env.text("TEMPLATES_BUCKET");

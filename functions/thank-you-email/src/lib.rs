@@ -14,35 +14,47 @@ mod ses;
 mod task;
 mod wording;
 
-use effect_ledger::DynamoDbEffects;
+use aws_types::SdkConfig;
+use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
-use task_runtime::{Environment, QueueConfig, SystemClock, init_telemetry, run_task, sdk_config};
+use lambda_runtime::Error;
+use task_runtime::{Task, run_task};
 
-use crate::config::Config;
+pub use crate::config::Config;
 use crate::overrides::Overrides;
 use crate::s3::S3TemplateFiles;
 use crate::ses::SesEmailSender;
 use crate::task::ThankYouEmail;
+
+/// The function's name, in logs, metrics and the template.
+pub const NAME: &str = "thank-you-email";
 
 /// Runs the function until Lambda stops the process. `variable` looks up an environment variable.
 ///
 /// # Errors
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
-pub async fn run(variable: impl Fn(&str) -> Option<String> + Copy) -> Result<(), lambda_runtime::Error> {
-    init_telemetry();
-    let mut env = Environment::new(variable);
-    let (config, queue) = (Config::from_env(&mut env), QueueConfig::from_env(&mut env));
-    let sdk = sdk_config(&mut env);
-    let (config, queue, sdk) = env.finish(|| Some((config?, queue?, sdk?)))?;
-    let templates = S3TemplateFiles::new(&sdk, &config.templates_bucket, SystemClock)?;
-    let task = ThankYouEmail {
-        ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&sdk), &config.effects_table),
-        sender: SesEmailSender::new(&sdk, &config),
-        overrides: Overrides::new(templates, SystemClock),
+pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
+    run_task(NAME, variable, Config::from_env, task).await
+}
+
+/// The task over AWS's own clients.
+///
+/// # Errors
+///
+/// When what is compiled in cannot be read.
+pub fn task<C: Clock + Clone>(
+    config: Config,
+    sdk: &SdkConfig,
+    clock: C,
+) -> Result<impl Task + use<C>, Error> {
+    let templates = S3TemplateFiles::new(sdk, &config.templates_bucket, clock.clone())?;
+    Ok(ThankYouEmail {
+        ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
+        sender: SesEmailSender::new(sdk, &config),
+        overrides: Overrides::new(templates, clock.clone()),
         policy: Policy::compiled_in()?,
         livemode: config.livemode,
-        clock: SystemClock,
-    };
-    run_task("thank-you-email", task, queue, &sdk).await
+        clock,
+    })
 }

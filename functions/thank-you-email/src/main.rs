@@ -1,4 +1,4 @@
-//! The function as Lambda starts it. What it does is in the library beside it, which the previews of mails use too.
+//! The function as Lambda starts it. What it does is in the library beside it.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -1,9 +1,14 @@
+use std::time::Duration;
+
 use crate::{Claim, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};
 
 /// The time, as an argument: real in the functions, controlled in tests.
 pub trait Clock {
     /// Unix milliseconds.
     fn now_ms(&self) -> i64;
+
+    /// Resolves once this much time has passed.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 }
 
 /// Conditional writes on the ledger's rows. Each either happens whole or not at all.

@@ -1,13 +1,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use effect_ledger::{Clock, Executor};
 use fulfilment::PaymentId;
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use stripe_events::{DecodeError, Delivered, Door, Event};
 use tracing::{error, info, warn};
 
@@ -244,17 +245,17 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         let left = self.invocation.deadline_ms - ANSWER_MARGIN_MS - self.clock.now_ms();
         let left = Duration::from_millis(left.try_into().unwrap_or(0));
         let task = AssertUnwindSafe(self.task.handle(delivery)).catch_unwind();
-        match tokio::time::timeout(left, task).await {
-            Ok(Ok(Ok(outcome))) => Ok(outcome),
-            Ok(Ok(Err(error))) => {
+        match select(pin!(task), pin!(self.clock.sleep(left))).await {
+            Either::Left((Ok(Ok(outcome)), _)) => Ok(outcome),
+            Either::Left((Ok(Err(error)), _)) => {
                 Err(Failure { class: error.class(), reason: error.reason(), cause: cause_chain(&error) })
             }
-            Ok(Err(_panic)) => Err(Failure {
+            Either::Left((Err(_panic), _)) => Err(Failure {
                 class: FailureClass::Retryable,
                 reason: "panic",
                 cause: "the task panicked; the line before says where".to_owned(),
             }),
-            Err(_elapsed) => Err(Failure {
+            Either::Right(((), _)) => Err(Failure {
                 class: FailureClass::Retryable,
                 reason: "deadline",
                 cause: "the function's time was up".to_owned(),

@@ -5,7 +5,10 @@ use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
-use crate::{Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch};
+use crate::{
+    Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch,
+    init_telemetry, sdk_config,
+};
 
 /// What every task behind a queue is configured with.
 #[derive(Debug, Clone)]
@@ -38,18 +41,30 @@ impl QueueConfig {
 
 /// Runs a task as a Lambda function behind its queue, until Lambda stops the process.
 ///
+/// `variable` looks up an environment variable, `config` reads the task's part of them, `task` makes the task.
+///
 /// # Errors
 ///
-/// When the Lambda runtime API cannot be reached.
-pub async fn run_task<T: Task>(
+/// When the configuration is incomplete or Lambda's runtime API cannot be reached.
+pub async fn run_task<L, K, T, E>(
     name: &'static str,
-    task: T,
-    config: QueueConfig,
-    sdk: &SdkConfig,
-) -> Result<(), Error> {
-    let metrics = MetricsContext { stage: config.stage, task: name };
-    let queue = SqsQueue::new(aws_sdk_sqs::Client::new(sdk), config.queue_url, config.dlq_url);
-    let (task, queue, metrics) = (&task, &queue, &metrics);
+    variable: L,
+    config: impl FnOnce(&mut Environment<L>) -> Option<K>,
+    task: impl FnOnce(K, &SdkConfig, SystemClock) -> Result<T, E>,
+) -> Result<(), Error>
+where
+    L: Fn(&str) -> Option<String>,
+    T: Task,
+    Error: From<E>,
+{
+    init_telemetry();
+    let mut env = Environment::new(variable);
+    let (task_config, config, sdk) =
+        (config(&mut env), QueueConfig::from_env(&mut env), sdk_config(&mut env));
+    let (task_config, config, sdk) = env.finish(|| Some((task_config?, config?, sdk?)))?;
+    let task = &task(task_config, &sdk, SystemClock)?;
+    let metrics = &MetricsContext { stage: config.stage, task: name };
+    let queue = &SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), config.queue_url, config.dlq_url);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let invocation = Invocation {
             deadline_ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX),
