@@ -98,22 +98,37 @@ impl Delivered {
     ///
     /// Never in practice: there is nothing in it that JSON cannot say.
     pub fn resend_json(event: &RawValue, resend: &Resend) -> Result<String, serde_json::Error> {
-        let Resend { id, to } = resend;
-        let detail = ResendDetail { event, resend_id: id, to: to.as_ref() };
-        serde_json::to_string(&ResendEnvelope {
-            source: Door::OPERATOR_SOURCE,
-            detail_type: "afterlink.resend",
-            detail,
-        })
+        let detail = ResendDetail { event, resend_id: &resend.id, to: resend.to.as_ref() };
+        envelope_json(Door::OPERATOR_SOURCE, "afterlink.resend", detail)
+    }
+
+    /// The message body that brings an event to a task's queue once more, as the bus would: `event` is Stripe's,
+    /// byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivered::resend_json`].
+    pub fn replay_json(event: &RawValue, event_type: &str) -> Result<String, serde_json::Error> {
+        envelope_json(Door::RECONCILE_SOURCE, event_type, event)
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct ResendEnvelope<'a> {
-    source: &'a str,
-    detail_type: &'a str,
-    detail: ResendDetail<'a>,
+/// The parts of EventBridge's envelope that anybody reads.
+///
+/// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
+fn envelope_json<D: Serialize>(
+    source: &str,
+    detail_type: &str,
+    detail: D,
+) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Envelope<'a, D> {
+        source: &'a str,
+        detail_type: &'a str,
+        detail: D,
+    }
+    serde_json::to_string(&Envelope { source, detail_type, detail })
 }
 
 #[derive(Serialize)]
@@ -138,6 +153,15 @@ mod tests {
                 Delivered::from_json(Delivered::resend_json(&event, &resend).unwrap().as_bytes()).unwrap();
             assert_eq!((read.door, read.event.id(), read.resend), (Door::Operator, "evt_1", Some(resend)));
         }
+    }
+
+    #[test]
+    fn a_replay_is_the_event_byte_for_byte() {
+        let event: Box<RawValue> = serde_json::from_str(&EVENT.replace(':', " : ")).unwrap();
+        let body = Delivered::replay_json(&event, "x").unwrap();
+        assert!(body.contains(event.get()), "{body}");
+        let read = Delivered::from_json(body.as_bytes()).unwrap();
+        assert_eq!((read.door, read.event.id(), read.resend), (Door::Reconcile, "evt_1", None));
     }
 
     #[test]

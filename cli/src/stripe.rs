@@ -1,0 +1,110 @@
+//! What Stripe knows: the event behind an effect, the payment behind an id.
+
+use anyhow::{Context as _, Result, bail};
+use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
+use serde_json::value::RawValue;
+use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
+use stripe_events::Event;
+
+use crate::deployment::Deployment;
+
+/// How many requests one command may make.
+const BUDGET: u32 = 200;
+
+/// A client with the restricted key of the stage.
+///
+/// # Errors
+///
+/// When the key cannot be read or is none.
+pub(crate) async fn client(here: &Deployment) -> Result<StripeClient> {
+    let name = here.output("StripeKeySecretName")?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&here.sdk);
+    let secret = secrets.get_secret_value().secret_id(name).send().await;
+    let secret = secret.with_context(|| format!("the secret {name} cannot be read"))?;
+    let key = ApiKey::new(secret.secret_string().unwrap_or_default())
+        .with_context(|| format!("the secret {name} holds no key: docs/DEPLOY.md says how to make one"))?;
+    let base_url = here.optional("StripeApiBaseUrl").unwrap_or(STRIPE_API);
+    let http = here.sdk.http_client().context("no HTTP client")?;
+    let sleep = here.sdk.sleep_impl().context("no timer")?;
+    Ok(StripeClient::new(base_url, key, http, sleep, BUDGET)?)
+}
+
+/// An event that Stripe made, or that says what one would have said.
+pub(crate) struct Found {
+    /// As it came, byte for byte.
+    pub(crate) json: Box<RawValue>,
+    pub(crate) event: Event,
+}
+
+impl Found {
+    pub(crate) fn of(json: &str) -> Result<Self> {
+        let json: Box<RawValue> = serde_json::from_str(json)?;
+        let event = Event::from_json(json.get().as_bytes())?;
+        Ok(Self { json, event })
+    }
+}
+
+/// The event of that id, if Stripe still has it: it keeps them for 30 days.
+///
+/// # Errors
+///
+/// When Stripe does not answer, or with something nobody can read.
+pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Option<Found>> {
+    match stripe.one(&Request::event(event_id)).await {
+        Ok(object) => Found::of(object.json()).map(Some),
+        Err(StripeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The session of a payment.
+///
+/// # Errors
+///
+/// When Stripe has none, or does not answer.
+pub(crate) async fn session(stripe: &StripeClient, payment_id: &PaymentId) -> Result<ApiObject> {
+    let id = payment_id.as_str();
+    if id.starts_with("cs_") {
+        return Ok(stripe.one(&Request::session(id)).await?);
+    }
+    let sessions = stripe.all(Request::sessions().of_payment_intent(id)).await?;
+    sessions.into_iter().next().with_context(|| format!("Stripe knows of no session of {id}"))
+}
+
+/// The payment that an id of Stripe's belongs to: `pi_…`, `cs_…`, `re_…`, `dp_…`, `du_…` or `evt_…`.
+///
+/// # Errors
+///
+/// When it is none of these, or Stripe knows nothing of it.
+pub(crate) async fn payment_of(here: &Deployment, id: &str) -> Result<PaymentId> {
+    let payment_intent = |of: Option<String>| {
+        of.map(PaymentId::new).with_context(|| format!("{id} belongs to no payment intent, so no Payment Link was paid"))
+    };
+    match id.split('_').next() {
+        Some("pi") => Ok(PaymentId::new(id)),
+        Some("cs") => Ok(PaymentId::of_session(&client(here).await?.one(&Request::session(id)).await?.session()?)),
+        Some("re" | "pyr") => payment_intent(client(here).await?.one(&Request::refund(id)).await?.refund()?.payment_intent),
+        Some("dp" | "du") => payment_intent(client(here).await?.one(&Request::dispute(id)).await?.dispute()?.payment_intent),
+        Some("evt") => {
+            let found = event(&client(here).await?, id).await?.with_context(|| format!("Stripe has no event {id} (any more)"))?;
+            match &found.event {
+                Event::Snapshot(event) => PaymentId::of_event(event).with_context(|| format!("{id} is about no payment")),
+                Event::Thin(_) => bail!("{id} is a thin event, which carries no payment"),
+            }
+        }
+        _ => bail!("{id} is no id of a payment: give pi_…, cs_…, re_…, dp_…, evt_… or an email address"),
+    }
+}
+
+/// A session event, read, that says that the money is there.
+///
+/// # Errors
+///
+/// When it says something else.
+pub(crate) fn paid_session(event: &Event, livemode: bool) -> Result<SessionEvent> {
+    let session = SessionEvent::read(event, livemode).context("the payment's session cannot be acted on")?;
+    if session.outcome != SessionOutcome::Paid {
+        bail!("{} is not paid", session.payment_id);
+    }
+    Ok(session)
+}
