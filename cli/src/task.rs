@@ -67,7 +67,7 @@ mod tests {
     fn every_effect_has_its_task() {
         for (effect, expected) in [
             (Effect::email("thank-you"), Task::ThankYouEmail),
-            (Effect::resent_email("thank-you", "1"), Task::ThankYouEmail),
+            (Effect::email("thank-you").resent("1"), Task::ThankYouEmail),
             (Effect::contribution(SessionOutcome::Paid), Task::ContributionRecords),
             (Effect::contribution_refund("re_1"), Task::ContributionRecords),
             (Effect::consents(), Task::SoftOptIns),

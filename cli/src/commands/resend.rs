@@ -83,7 +83,7 @@ pub(crate) async fn run(
     let to = arguments.to.clone().map(Personal::new);
     let recipient = to.as_ref().or(session.email.as_ref()).context("the customer gave no address: say --to")?;
     let resend = Resend { id: Time(now).to_string(), to: to.clone() };
-    let effect = Effect::resent_email(arguments.template.name(), &resend.id);
+    let effect = first.resent(&resend.id);
     if act {
         let operator = Operator::identify(here, &arguments.acting, now).await?;
         // The address stays out of the ledger, which holds no personal data; that it is another one does not.

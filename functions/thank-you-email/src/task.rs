@@ -106,24 +106,12 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
     }
 }
 
-/// The mail a session's outcome calls for, by its ledger name.
-fn effect(outcome: SessionOutcome) -> Effect {
-    Effect::email(kind(outcome))
-}
-
 /// The mail that a delivery calls for: the outcome's own, or the one more that an operator asks for.
 fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
+    let own = Effect::email_about(outcome);
     match &delivery.resend {
-        Some(resend) => Effect::resent_email(kind(outcome), &resend.id),
-        None => effect(outcome),
-    }
-}
-
-const fn kind(outcome: SessionOutcome) -> &'static str {
-    match outcome {
-        SessionOutcome::Paid => "thank-you",
-        SessionOutcome::Pending => "payment-pending",
-        SessionOutcome::Failed => "payment-failed",
+        Some(resend) => own.resent(&resend.id),
+        None => own,
     }
 }
 
@@ -146,8 +134,10 @@ fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'sta
             return (refunded > 0 && refunded >= event.amount.minor()).then_some("refunded");
         }
         // After a thank-you nobody wants to read that the payment is being waited for.
-        SessionOutcome::Failed => vec![effect(SessionOutcome::Paid)],
-        SessionOutcome::Pending => vec![effect(SessionOutcome::Paid), effect(SessionOutcome::Failed)],
+        SessionOutcome::Failed => vec![Effect::email_about(SessionOutcome::Paid)],
+        SessionOutcome::Pending => {
+            vec![Effect::email_about(SessionOutcome::Paid), Effect::email_about(SessionOutcome::Failed)]
+        }
     };
     let overtaken = history.iter().any(|row| {
         later.contains(&row.effect)

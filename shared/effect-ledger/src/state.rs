@@ -18,9 +18,19 @@ impl Effect {
         Self(format!("{EMAIL}{kind}"))
     }
 
-    /// A mail that an operator asked to be sent once more, each under an id of its own.
-    pub fn resent_email(kind: &str, resend_id: &str) -> Self {
-        Self(format!("{EMAIL}{kind}#resend#{resend_id}"))
+    /// This mail once more, because an operator asked for it; each time under an id of its own.
+    #[must_use]
+    pub fn resent(&self, resend_id: &str) -> Self {
+        Self(format!("{}#resend#{resend_id}", self.0))
+    }
+
+    /// The mail that tells a customer of a session's outcome.
+    pub fn email_about(outcome: SessionOutcome) -> Self {
+        Self::email(match outcome {
+            SessionOutcome::Paid => "thank-you",
+            SessionOutcome::Pending => "payment-pending",
+            SessionOutcome::Failed => "payment-failed",
+        })
     }
 
     /// A session's outcome written to the records.

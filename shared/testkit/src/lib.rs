@@ -7,3 +7,5 @@ pub mod clock;
 pub mod ledger;
 pub mod queue;
 pub mod stripe;
+
+pub use stripe_api_fake as stripe_api;
