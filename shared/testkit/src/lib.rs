@@ -4,6 +4,7 @@
 pub mod acquisition;
 pub mod aws;
 pub mod clock;
+pub mod cloud;
 pub mod ledger;
 pub mod queue;
 pub mod stripe;

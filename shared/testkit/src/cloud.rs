@@ -1,0 +1,240 @@
+//! AWS in memory, at the level of its HTTP API.
+//!
+//! Clients of the real SDK, and the adapters over them, are answered as AWS would answer: by the rules its pages
+//! give for conditions, transactions, visibility, quotas and errors. One request is answered at a time, whole; time
+//! is an argument. What AWS can do but nobody here asks for is refused by a panic that names it, and every later call
+//! panics as well, so that no test can overlook it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::dynamodb::DynamoDb;
+use self::event_bridge::EventBridge;
+use self::s3::S3;
+use self::secrets_manager::SecretsManager;
+use self::ses::Ses;
+use self::sqs::Sqs;
+
+mod dynamodb;
+mod event_bridge;
+mod http;
+mod s3;
+mod secrets_manager;
+mod ses;
+mod sqs;
+
+pub use dynamodb::{KeyAttribute, TableDefinition};
+pub use event_bridge::BusEvent;
+pub use http::{Request, Response, Service, sdk_config};
+pub use ses::{Mail, Quota};
+pub use sqs::{Message, MessageAttribute, QueueDefinition, Redrive};
+
+/// The services, and what is in them. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Cloud(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    dynamodb: DynamoDb,
+    sqs: Sqs,
+    ses: Ses,
+    event_bridge: EventBridge,
+    s3: S3,
+    secrets_manager: SecretsManager,
+}
+
+impl Cloud {
+    /// An empty account.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An account with the tables of `cdk/lib/stacks/data.ts`: `contributions`, `supporters`, `consents` and
+    /// `effects`.
+    pub fn with_tables() -> Self {
+        let cloud = Self::new();
+        let table = |name, partition| TableDefinition::new(name, KeyAttribute::text(partition));
+        for definition in [
+            table("contributions", "payment_id").expiring_by("expires_at"),
+            table("supporters", "supporter_id")
+                .sorted_by(KeyAttribute::text("payment_id"))
+                .expiring_by("expires_at"),
+            table("consents", "supporter_id").sorted_by(KeyAttribute::text("record")),
+            table("effects", "payment_id").sorted_by(KeyAttribute::text("effect")).expiring_by("expires_at"),
+        ] {
+            cloud.create_table(definition);
+        }
+        cloud
+    }
+
+    /// Answers a request at a time in Unix milliseconds: does all of what it asks for, or answers with an error.
+    ///
+    /// # Panics
+    ///
+    /// When it is asked for something it does not know.
+    pub fn answer(&self, now_ms: i64, request: &Request) -> Response {
+        let Request { service, body, .. } = request;
+        let mut state = self.state();
+        let operation = request.operation();
+        match service {
+            Service::DynamoDb => state.dynamodb.answer(now_ms, operation, body),
+            Service::Sqs => state.sqs.answer(now_ms, operation, body),
+            Service::Ses => state.ses.answer(now_ms, operation, body),
+            Service::EventBridge => state.event_bridge.answer(now_ms, operation, body),
+            Service::S3 => state.s3.answer(s3::operation(&request.method, &request.uri)),
+            Service::SecretsManager => state.secrets_manager.answer(operation, body),
+        }
+    }
+
+    /// What the service answers when it throttles this request. Nothing is done.
+    pub fn throttled(request: &Request) -> Response {
+        match request.service {
+            Service::DynamoDb => dynamodb::throttled(request.operation(), &request.body),
+            Service::Sqs => sqs::throttled(),
+            Service::Ses => ses::throttled(),
+            Service::EventBridge => event_bridge::throttled(),
+            Service::S3 => s3::throttled(),
+            Service::SecretsManager => secrets_manager::throttled(),
+        }
+    }
+
+    /// What EventBridge answers when it throttles an entry of a `PutEvents` and not the call: a success whose last
+    /// entry was refused. Nothing is done. `None` for any other request.
+    pub fn entry_throttled(request: &Request) -> Option<Response> {
+        (request.service == Service::EventBridge).then(|| event_bridge::entry_throttled(&request.body))
+    }
+
+    /// What DynamoDB answers when a transaction is at work on an item this request writes. Nothing is done. `None`
+    /// for a request that cannot conflict.
+    pub fn conflicted(request: &Request) -> Option<Response> {
+        if request.service != Service::DynamoDb {
+            return None;
+        }
+        dynamodb::conflicted(request.operation(), &request.body)
+    }
+
+    /// Creates a table, empty.
+    pub fn create_table(&self, definition: TableDefinition) {
+        self.state().dynamodb.create_table(definition);
+    }
+
+    /// All items of a table in the order of their keys, as plain JSON.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        self.state().dynamodb.rows(table)
+    }
+
+    /// Puts an item, in plain JSON, into a table, as history would have.
+    pub fn put_row(&self, table: &str, row: &Value) {
+        self.state().dynamodb.put_row(table, row);
+    }
+
+    /// Deletes the items whose TTL is over. Until then they stay, as in AWS, where expiry comes days late.
+    pub fn expire(&self, now_ms: i64) {
+        self.state().dynamodb.expire(now_ms);
+    }
+
+    /// Creates a queue, empty.
+    pub fn create_queue(&self, definition: QueueDefinition) {
+        self.state().sqs.create_queue(definition);
+    }
+
+    /// Sends a message to a queue, and says its id.
+    ///
+    /// # Panics
+    ///
+    /// When SQS would refuse it.
+    pub fn send(
+        &self,
+        now_ms: i64,
+        queue_url: &str,
+        body: &str,
+        attributes: BTreeMap<String, MessageAttribute>,
+    ) -> String {
+        self.state().sqs.send(now_ms, queue_url, body.to_owned(), attributes, 0).unwrap()
+    }
+
+    /// Receives messages for the queue's own visibility timeout. What was received too often before goes to the DLQ
+    /// instead.
+    pub fn receive(&self, now_ms: i64, queue_url: &str, at_most: usize) -> Vec<Message> {
+        self.state().sqs.receive(now_ms, queue_url, at_most, None).unwrap()
+    }
+
+    /// Deletes a message that was received, as Lambda does when a function is done with it.
+    pub fn delete(&self, queue_url: &str, receipt_handle: &str) {
+        self.state().sqs.delete(queue_url, receipt_handle).unwrap();
+    }
+
+    /// Sends everything in a DLQ back to a queue, as new messages. How many there were.
+    pub fn redrive(&self, now_ms: i64, dlq_url: &str, queue_url: &str) -> usize {
+        self.state().sqs.redrive(now_ms, dlq_url, queue_url).unwrap()
+    }
+
+    /// Everything in a queue, visible or not, in the order it came.
+    pub fn messages(&self, queue_url: &str) -> Vec<Message> {
+        self.state().sqs.messages(queue_url).to_vec()
+    }
+
+    /// When the first message of a queue is (or was) visible, in Unix milliseconds; `None` when there is none.
+    pub fn next_visible_ms(&self, queue_url: &str) -> Option<i64> {
+        self.state().sqs.messages(queue_url).iter().map(|message| message.visible_at_ms).min()
+    }
+
+    /// Every mail that was accepted, in order.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.state().ses.mails.clone()
+    }
+
+    /// Limits how much may be mailed from now on.
+    pub fn set_mail_quota(&self, quota: Quota) {
+        self.state().ses.quota = quota;
+    }
+
+    /// Mails to this address are rejected from now on.
+    pub fn reject_mail_to(&self, address: &str) {
+        self.state().ses.rejected.insert(address.to_owned());
+    }
+
+    /// Creates an event bus. What is put on a bus that was not created is accepted and lost.
+    pub fn create_bus(&self, name: &str) {
+        self.state().event_bridge.buses.insert(name.to_owned());
+    }
+
+    /// Every event that a bus accepted, in order.
+    pub fn events(&self, bus: &str) -> Vec<BusEvent> {
+        let state = self.state();
+        state.event_bridge.events.iter().filter(|event| event.bus == bus).cloned().collect()
+    }
+
+    /// Creates a bucket, empty.
+    pub fn create_bucket(&self, bucket: &str) {
+        self.state().s3.buckets.entry(bucket.to_owned()).or_default();
+    }
+
+    /// Puts an object into a bucket, which is created if need be.
+    pub fn put_object(&self, bucket: &str, key: &str, body: &[u8]) {
+        let mut state = self.state();
+        state.s3.buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), body.to_vec());
+    }
+
+    /// Puts a secret there.
+    pub fn put_secret(&self, name: &str, text: &str) {
+        self.state().secrets_manager.secrets.insert(name.to_owned(), text.to_owned());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("the cloud in memory was asked for something it does not know")
+    }
+}
+
+/// A request's input. What cannot be read is something nobody has needed yet.
+fn read<T: DeserializeOwned>(operation: &str, body: &[u8]) -> T {
+    serde_json::from_slice(body).unwrap_or_else(|error| unreadable(operation, &error, body))
+}
+
+fn unreadable(operation: &str, error: &serde_json::Error, body: &[u8]) -> ! {
+    let body = String::from_utf8_lossy(body);
+    panic!("the cloud in memory cannot read this {operation} ({error}): {body}")
+}
