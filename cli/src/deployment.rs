@@ -74,12 +74,10 @@ impl Deployment {
         let up = "Start one with `cargo xtask local up`, or say where its stack.json is with --stack-file.";
         let text = std::fs::read(file)
             .with_context(|| format!("no local cloud is up: {} cannot be read. {up}", file.display()))?;
-        let values: Map<String, Value> =
-            serde_json::from_slice(&text).with_context(|| format!("{} is not a stack.json", file.display()))?;
-        let outputs: BTreeMap<_, _> = values
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
-            .collect();
+        let values: Map<String, Value> = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not a stack.json", file.display()))?;
+        let outputs: BTreeMap<_, _> =
+            values.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect();
         let variables = |name: &str| {
             let name = match name {
                 "AWS_REGION" => "region",
@@ -105,9 +103,8 @@ impl Deployment {
             .operation_attempt_timeout(Duration::from_secs(15))
             .operation_timeout(Duration::from_secs(45))
             .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client)
-            .timeout_config(timeouts);
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).timeout_config(timeouts);
         if let Some(profile) = &place.profile {
             loader = loader.profile_name(profile);
         }
@@ -150,7 +147,10 @@ impl Deployment {
     /// When the deployed stacks are of a version without it.
     pub(crate) fn output(&self, name: &str) -> Result<&str> {
         self.optional(name).with_context(|| {
-            format!("stage {} has no stack output {name}: deploy this version of the CDK app first", self.stage)
+            format!(
+                "stage {} has no stack output {name}: deploy this version of the CDK app first",
+                self.stage
+            )
         })
     }
 
@@ -190,9 +190,9 @@ fn outputs_of(answer: &str) -> Result<Vec<(String, String)>> {
         let child = node.children().find(|child| child.has_tag_name(name) || child.tag_name().name() == name);
         child.and_then(|child| child.text()).unwrap_or_default().to_owned()
     };
-    let members = document.descendants().filter(|node| {
-        node.children().any(|child| child.tag_name().name() == "OutputKey")
-    });
+    let members = document
+        .descendants()
+        .filter(|node| node.children().any(|child| child.tag_name().name() == "OutputKey"));
     Ok(members.map(|member| (text(member, "OutputKey"), text(member, "OutputValue"))).collect())
 }
 
@@ -208,6 +208,10 @@ mod tests {
               <member><OutputValue>a &amp; b</OutputValue><OutputKey>Other</OutputKey></member>
             </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"#;
         let outputs = outputs_of(answer).unwrap();
-        assert_eq!(outputs, [("EffectsTableName", "effects-1"), ("Other", "a & b")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(
+            outputs,
+            [("EffectsTableName", "effects-1"), ("Other", "a & b")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
     }
 }

@@ -121,12 +121,17 @@ impl Page {
             })
             .collect();
         for row in [&headings].into_iter().chain(rows) {
-            let last = row.len().saturating_sub(1);
+            let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or(0);
             let mut line = String::new();
-            for (column, (Cell { text, style }, width)) in row.iter().zip(&widths).enumerate() {
-                let width = if column == last { 0 } else { *width };
-                let gap = if column == last { "" } else { "  " };
-                let _infallible = write!(line, "{style}{text}{style:#}{:1$}{gap}", "", width.saturating_sub(text.chars().count()));
+            for (column, (Cell { text, style }, width)) in row.iter().zip(&widths).enumerate().take(last + 1)
+            {
+                if !text.is_empty() {
+                    let _infallible = write!(line, "{style}{text}{style:#}");
+                }
+                if column != last {
+                    let gap = 2 + width.saturating_sub(text.chars().count());
+                    let _infallible = write!(line, "{:gap$}", "");
+                }
             }
             self.line(format_args!("  {}", line.trim_end()));
         }
@@ -194,6 +199,11 @@ mod tests {
         ];
         page.table(&["state", "what"], &rows);
         let plain = anstream::adapter::strip_str(page.text()).to_string();
-        insta::assert_snapshot!(plain, @"");
+        insta::assert_snapshot!(plain, @r#"
+        state    what
+        done     x
+        unknown  é[2J
+        retry
+        "#);
     }
 }

@@ -62,7 +62,9 @@ mod tests {
 
     #[test]
     fn masks_names() {
-        for (name, expected) in [("Ada Lovelace", "A. L."), ("  Ada  ", "A."), ("", ""), ("李 小龙", "李. 小.")] {
+        for (name, expected) in
+            [("Ada Lovelace", "A. L."), ("  Ada  ", "A."), ("", ""), ("李 小龙", "李. 小.")]
+        {
             assert_eq!(Privacy::Masked.name(&Personal::new(name.to_owned())), expected);
         }
     }

@@ -128,8 +128,12 @@ impl QueryApi {
             .into();
         let content_type = ("content-type", "application/x-www-form-urlencoded");
         let uri = format!("{}/", self.origin);
-        let unsigned =
-            SignableRequest::new("POST", uri, [content_type].into_iter(), SignableBody::Bytes(body.as_bytes()))?;
+        let unsigned = SignableRequest::new(
+            "POST",
+            uri,
+            [content_type].into_iter(),
+            SignableBody::Bytes(body.as_bytes()),
+        )?;
         let (instructions, _signature) = sign(unsigned, &parameters)?.into_parts();
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST")?;

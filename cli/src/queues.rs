@@ -40,7 +40,8 @@ impl DeadLetter {
         let sent_at = message.attributes.as_ref().and_then(|attributes| {
             attributes.get(&MessageSystemAttributeName::SentTimestamp)?.parse().ok().map(Time)
         });
-        let (reason, cause) = (text("reason").or_else(|| text("ERROR_CODE")), text("cause").or_else(|| text("ERROR_MESSAGE")));
+        let (reason, cause) =
+            (text("reason").or_else(|| text("ERROR_CODE")), text("cause").or_else(|| text("ERROR_MESSAGE")));
         let body = message.body?;
         let delivered = Delivered::from_json(body.as_bytes()).ok();
         let event = delivered.map(|delivered| delivered.event);
@@ -145,14 +146,16 @@ pub(crate) async fn release(sqs: &Client, queue_url: &str, messages: &[DeadLette
 /// # Errors
 ///
 /// When a queue does not answer.
-pub(crate) async fn move_back(sqs: &Client, message: &DeadLetter, dlq_url: &str, queue_url: &str) -> Result<()> {
+pub(crate) async fn move_back(
+    sqs: &Client,
+    message: &DeadLetter,
+    dlq_url: &str,
+    queue_url: &str,
+) -> Result<()> {
     send(sqs, queue_url, &message.body).await?;
-    sqs.delete_message()
-        .queue_url(dlq_url)
-        .receipt_handle(&message.receipt)
-        .send()
-        .await
-        .with_context(|| format!("sent back, but it is still in {} too, which is harmless", name_of(dlq_url)))?;
+    sqs.delete_message().queue_url(dlq_url).receipt_handle(&message.receipt).send().await.with_context(
+        || format!("sent back, but it is still in {} too, which is harmless", name_of(dlq_url)),
+    )?;
     Ok(())
 }
 

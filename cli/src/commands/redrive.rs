@@ -19,7 +19,9 @@ const NO_PAYMENT: &str = "operator";
 ///
 /// Safe to interrupt and to repeat: the ledger drops what was done, and nobody is thanked twice.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes")]
+#[command(
+    after_help = "Example: afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes"
+)]
 pub(crate) struct Arguments {
     /// Whose dead-letter queue
     #[arg(long, value_enum)]
@@ -53,9 +55,8 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
     let task = arguments.task;
     let (dlq_url, queue_url) = (here.dlq_url(task)?, here.queue_url(task)?);
     let sqs = aws_sdk_sqs::Client::new(&here.sdk);
-    let wanted = |message: &DeadLetter| {
-        arguments.reason.as_deref().is_none_or(|reason| message.reason() == reason)
-    };
+    let wanted =
+        |message: &DeadLetter| arguments.reason.as_deref().is_none_or(|reason| message.reason() == reason);
     let messages = take(&sqs, dlq_url, wanted).await?;
     let redriven = Redriven {
         task,
@@ -82,8 +83,10 @@ pub(crate) async fn record(
     task: Task,
     message: &DeadLetter,
 ) -> Result<()> {
-    let before = format!("{} in the DLQ ({})", message.event_id.as_deref().unwrap_or("a message"), message.reason());
-    let action = operator.action(Verb::Redrive, None, before, format!("back in the queue of {}", task.name()));
+    let before =
+        format!("{} in the DLQ ({})", message.event_id.as_deref().unwrap_or("a message"), message.reason());
+    let action =
+        operator.action(Verb::Redrive, None, before, format!("back in the queue of {}", task.name()));
     let payment_id = message.payment_id.clone().unwrap_or_else(|| PaymentId::new(NO_PAYMENT));
     Ok(ledger.record_alone(&payment_id, &action).await?)
 }
@@ -108,11 +111,20 @@ impl Report for Redriven {
             page.line(format_args!("No such message is in the dead-letter queue of {}.", self.task.name()));
             return;
         }
-        let rows: Vec<_> = self.reasons.iter().map(|(name, reason)| {
-            let oldest = reason.oldest.map_or_else(String::new, |at| page.ago(at));
-            let example = reason.example.as_deref().unwrap_or_default();
-            vec![Cell::new(name), Cell::new(reason.messages), Cell::new(oldest), Cell::styled(DIM, example)]
-        }).collect();
+        let rows: Vec<_> = self
+            .reasons
+            .iter()
+            .map(|(name, reason)| {
+                let oldest = reason.oldest.map_or_else(String::new, |at| page.ago(at));
+                let example = reason.example.as_deref().unwrap_or_default();
+                vec![
+                    Cell::new(name),
+                    Cell::new(reason.messages),
+                    Cell::new(oldest),
+                    Cell::styled(DIM, example),
+                ]
+            })
+            .collect();
         page.table(&["reason", "messages", "oldest", "one cause"], &rows);
         let messages = count(self.messages, "message");
         page.line(if self.acted {
@@ -147,7 +159,13 @@ mod tests {
 
     #[test]
     fn tells_what_would_happen_and_what_did() {
-        insta::assert_snapshot!(plain(&report(false), 1_000_000), @"");
-        insta::assert_snapshot!(plain(&report(true), 1_000_000).lines().last().unwrap(), @"");
+        insta::assert_snapshot!(plain(&report(false), 1_000_000), @r#"
+          reason         messages  oldest  one cause
+          no_recipient   2         16 min  the customer has no usable email address
+          tries used up  1         8 min
+
+        A dry run: 3 messages would go back to thank-you-email. With --yes they do.
+        "#);
+        insta::assert_snapshot!(plain(&report(true), 1_000_000).lines().last().unwrap(), @"3 messages sent back to thank-you-email.");
     }
 }

@@ -9,15 +9,17 @@ use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Time, Verdict};
 use crate::privacy::Privacy;
+use crate::queues;
 use crate::stripe::{self, Found, paid_session};
 use crate::task::Task;
-use crate::queues;
 
 /// Sends a customer a mail once more, on purpose: a second mail, recorded as an effect of its own.
 ///
 /// Only for payments that are paid and not refunded.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: afterlink --stage live resend pi_3Q9… --template thank-you --to new@example.org --because 'mistyped' --yes")]
+#[command(
+    after_help = "Example: afterlink --stage live resend pi_3Q9… --template thank-you --to new@example.org --because 'mistyped' --yes"
+)]
 pub(crate) struct Arguments {
     /// pi_… or, where there is none, cs_…
     payment: String,
@@ -81,7 +83,8 @@ pub(crate) async fn run(
         bail!("{payment_id} was refunded: thanks for a gift that was given back would read as mockery");
     }
     let to = arguments.to.clone().map(Personal::new);
-    let recipient = to.as_ref().or(session.email.as_ref()).context("the customer gave no address: say --to")?;
+    let recipient =
+        to.as_ref().or(session.email.as_ref()).context("the customer gave no address: say --to")?;
     let resend = Resend { id: Time(now).to_string(), to: to.clone() };
     let effect = first.resent(&resend.id);
     if act {
@@ -106,14 +109,14 @@ pub(crate) async fn run(
 
 /// The event that the first mail was about.
 async fn original(here: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -> Result<Found> {
-    let client = stripe::client(here).await?;
+    let client = stripe::client(here, stripe::BUDGET).await?;
     if let Some(event_id) = &seen.event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {
         return Ok(found);
     }
     let key = EffectKey { payment_id: payment_id.clone(), effect: seen.effect.clone() };
-    stripe::event_again(&client, &key).await
+    stripe::event_again(&client, &key, here.livemode()?).await
 }
 
 impl Report for Resent {

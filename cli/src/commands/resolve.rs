@@ -15,7 +15,9 @@ use crate::task::Task;
 /// With --not-sent the event is delivered again, and the mail goes out. If it had been sent after all, the customer
 /// gets two.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: afterlink --stage live resolve pi_3Q9… email#thank-you --sent --because 'she has it' --yes")]
+#[command(
+    after_help = "Example: afterlink --stage live resolve pi_3Q9… email#thank-you --sent --because 'she has it' --yes"
+)]
 #[group(id = "outcome", required = true)]
 pub(crate) struct Arguments {
     /// pi_… or, where there is none, cs_…
@@ -50,9 +52,15 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
     let key = EffectKey { payment_id: PaymentId::new(&arguments.payment), effect };
     let history = ledger.history(&key.payment_id).await?;
     let seen = history.effects.iter().find(|row| row.effect == key.effect);
-    let seen = seen.with_context(|| format!("the ledger knows of no {} of {}", key.effect, key.payment_id))?;
+    let seen =
+        seen.with_context(|| format!("the ledger knows of no {} of {}", key.effect, key.payment_id))?;
     let EffectState::Unknown { reason } = &seen.state else {
-        bail!("{} of {} is not unknown but {}: there is nothing to resolve", key.effect, key.payment_id, seen.state.name());
+        bail!(
+            "{} of {} is not unknown but {}: there is nothing to resolve",
+            key.effect,
+            key.payment_id,
+            seen.state.name()
+        );
     };
     // Found before anything is written: what cannot be delivered must not be set free.
     let event = if arguments.sent { None } else { Some(find(here, task, &key, Some(seen)).await?) };

@@ -95,10 +95,13 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
         refuse_what_is_settled(&key, row, now)?;
     }
     let event = find(here, task, &key, seen).await?;
-    let before = seen.map_or_else(|| "nothing".to_owned(), |row| {
-        let reason = reason(&row.state).map(|reason| format!(" ({reason})"));
-        format!("{}{}", row.state.name(), reason.unwrap_or_default())
-    });
+    let before = seen.map_or_else(
+        || "nothing".to_owned(),
+        |row| {
+            let reason = reason(&row.state).map(|reason| format!(" ({reason})"));
+            format!("{}{}", row.state.name(), reason.unwrap_or_default())
+        },
+    );
     if arguments.acting.yes {
         let operator = Operator::identify(here, &arguments.acting, now).await?;
         let after = format!("delivered again, {}", event.source());
@@ -121,8 +124,12 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
 fn refuse_what_is_settled(key: &EffectKey, row: &EffectRow, now: i64) -> Result<()> {
     let EffectKey { payment_id, effect } = key;
     match &row.state {
-        EffectState::Done => bail!("{effect} of {payment_id} is done. For a second mail, see `afterlink resend --help`"),
-        EffectState::Skipped { reason } => bail!("{effect} of {payment_id} was left out on purpose ({reason})"),
+        EffectState::Done => {
+            bail!("{effect} of {payment_id} is done. For a second mail, see `afterlink resend --help`")
+        }
+        EffectState::Skipped { reason } => {
+            bail!("{effect} of {payment_id} was left out on purpose ({reason})")
+        }
         EffectState::Unknown { .. } => bail!(
             "nobody can tell whether {effect} of {payment_id} was done: find out, then `afterlink resolve {payment_id} \
              {effect} --sent` or `--not-sent`"
@@ -157,13 +164,13 @@ pub(crate) async fn find(
         release(&sqs, here.dlq_url(task)?, &waiting.collect::<Vec<_>>()).await;
         return Ok(Event::DeadLetter(Box::new(message)));
     }
-    let client = stripe::client(here).await?;
+    let client = stripe::client(here, stripe::BUDGET).await?;
     if let Some(event_id) = event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {
         return Ok(Event::OfStripe(found));
     }
-    Ok(Event::OfSession(stripe::event_again(&client, key).await?))
+    Ok(Event::OfSession(stripe::event_again(&client, key, here.livemode()?).await?))
 }
 
 /// Puts an event into a task's queue, and into no other.
@@ -211,7 +218,8 @@ mod tests {
     fn delivers_nothing_that_is_settled_or_under_way() {
         let key = EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") };
         let reason = || "why".to_owned();
-        let claimed = |lease_until| EffectState::Claimed(Claim { owner: "req/m1".to_owned(), attempt: 1, lease_until });
+        let claimed =
+            |lease_until| EffectState::Claimed(Claim { owner: "req/m1".to_owned(), attempt: 1, lease_until });
         for (state, refused) in [
             (EffectState::Done, true),
             (EffectState::Skipped { reason: reason() }, true),

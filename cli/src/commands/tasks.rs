@@ -124,22 +124,31 @@ impl Report for OpenTasks {
             page.line("Nothing is open.");
             return;
         }
-        let rows: Vec<_> = self.tasks.iter().take(self.limit).map(|task| {
-            let since = task.updated_at.map_or_else(String::new, |at| page.ago(at));
-            let attempt = task.attempt.map_or_else(String::new, |attempt| attempt.to_string());
-            vec![
-                Cell::new(&task.payment_id),
-                Cell::new(&task.effect),
-                Cell::state(task.state),
-                Cell::new(since),
-                Cell::new(attempt),
-                Cell::new(task.reason.as_deref().unwrap_or_default()),
-            ]
-        }).collect();
+        let rows: Vec<_> = self
+            .tasks
+            .iter()
+            .take(self.limit)
+            .map(|task| {
+                let since = task.updated_at.map_or_else(String::new, |at| page.ago(at));
+                let attempt = task.attempt.map_or_else(String::new, |attempt| attempt.to_string());
+                vec![
+                    Cell::new(&task.payment_id),
+                    Cell::new(&task.effect),
+                    Cell::state(task.state),
+                    Cell::new(since),
+                    Cell::new(attempt),
+                    Cell::new(task.reason.as_deref().unwrap_or_default()),
+                ]
+            })
+            .collect();
         page.table(&["payment", "effect", "state", "for", "tries", "reason"], &rows);
         let more = self.tasks.len().saturating_sub(self.limit);
-        let more = if more > 0 { format!(", of which {more} are not shown (--limit)") } else { String::new() };
-        page.line(format_args!("\n{}{more}. `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.", count(self.tasks.len(), "open effect")));
+        let more =
+            if more > 0 { format!(", of which {more} are not shown (--limit)") } else { String::new() };
+        page.line(format_args!(
+            "\n{}{more}. `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.",
+            count(self.tasks.len(), "open effect")
+        ));
     }
 
     fn verdict(&self) -> Verdict {
@@ -160,7 +169,8 @@ mod tests {
             EffectState::Claimed(claim) => Some((claim.owner.clone(), claim.attempt)),
             _ => None,
         };
-        let row = EffectRow { updated_at: Some(updated_at), last_claim, ..EffectRow::new(effect.clone(), state) };
+        let row =
+            EffectRow { updated_at: Some(updated_at), last_claim, ..EffectRow::new(effect.clone(), state) };
         OpenEffect::of((EffectKey { payment_id: PaymentId::new(payment), effect }, row))
     }
 
@@ -168,9 +178,19 @@ mod tests {
         let claim = Claim { owner: "req/m1".to_owned(), attempt: 3, lease_until: 9 };
         OpenTasks {
             tasks: vec![
-                open("pi_3A", Effect::email("thank-you"), EffectState::Parked { reason: "no_recipient".to_owned() }, 0),
+                open(
+                    "pi_3A",
+                    Effect::email("thank-you"),
+                    EffectState::Parked { reason: "no_recipient".to_owned() },
+                    0,
+                ),
                 open("cs_test_b1", Effect::acquisition(), EffectState::Claimed(claim), 3_500_000),
-                open("pi_3C", Effect::consents(), EffectState::Retry { reason: "throttled".to_owned() }, 3_590_000),
+                open(
+                    "pi_3C",
+                    Effect::consents(),
+                    EffectState::Retry { reason: "throttled".to_owned() },
+                    3_590_000,
+                ),
             ],
             pages: 16,
             scanned: 3,
@@ -180,9 +200,15 @@ mod tests {
 
     #[test]
     fn tells_what_is_open() {
-        insta::assert_snapshot!(plain(&report(), 3_600_000), @"");
+        insta::assert_snapshot!(plain(&report(), 3_600_000), @r#"
+          payment     effect           state    for     tries  reason
+          pi_3A       email#thank-you  parked   60 min         no_recipient
+          cs_test_b1  acquisition      claimed  100 s   3
+
+        3 open effects, of which 1 are not shown (--limit). `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.
+        "#);
         let nothing = OpenTasks { tasks: Vec::new(), pages: 16, scanned: 0, limit: 50 };
-        insta::assert_snapshot!(plain(&nothing, 0), @"");
+        insta::assert_snapshot!(plain(&nothing, 0), @"Nothing is open.");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub enum Verb {
     Resolve,
     /// A mail was asked for once more.
     Resend,
+    /// An event that never came was put on the bus.
+    Reconcile,
 }
 
 impl fmt::Display for Verb {
@@ -62,6 +64,7 @@ impl fmt::Display for Verb {
             Self::Retry => "retry",
             Self::Resolve => "resolve",
             Self::Resend => "resend",
+            Self::Reconcile => "reconcile",
         })
     }
 }

@@ -4,7 +4,6 @@ use fulfilment::{Currency, Money, Movement, PaymentId, SessionOutcome};
 use serde::{Deserialize, Serialize};
 
 const CONTRIBUTION_REFUND: &str = "contribution#refund#";
-const EMAIL: &str = "email#";
 const ACQUISITION: &str = "acquisition";
 
 /// The name of an effect within a payment, e.g. `email#thank-you`.
@@ -15,7 +14,7 @@ pub struct Effect(String);
 impl Effect {
     /// A mail, by what it tells (not by the wording a campaign chose for it).
     pub fn email(kind: &str) -> Self {
-        Self(format!("{EMAIL}{kind}"))
+        Self(format!("email#{kind}"))
     }
 
     /// This mail once more, because an operator asked for it; each time under an id of its own.
@@ -71,11 +70,6 @@ impl Effect {
     /// What a customer agreed to, written to the records.
     pub fn consents() -> Self {
         Self("consents".to_owned())
-    }
-
-    /// Whether it is a mail: then an expired claim is ambiguous, and only a person may decide to send again.
-    pub fn is_email(&self) -> bool {
-        self.0.starts_with(EMAIL)
     }
 
     /// The name as text.
