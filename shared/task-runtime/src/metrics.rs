@@ -86,19 +86,22 @@ fn write_line(
     values: &[(&str, Value)],
 ) -> io::Result<()> {
     let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
-    let metrics: Vec<_> = values
-        .iter()
-        .map(|(name, _)| {
-            let unit = if *name == "Duration" { "Milliseconds" } else { "Count" };
-            json!({ "Name": name, "Unit": unit })
-        })
-        .collect();
+    let metrics: Vec<_> =
+        values.iter().map(|(name, _)| json!({ "Name": name, "Unit": unit(name) })).collect();
     let mut line = Map::new();
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": metrics });
     line.insert("_aws".into(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
     line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     writeln!(out, "{}", Value::Object(line))
+}
+
+fn unit(metric: &str) -> &'static str {
+    match metric {
+        "Duration" => "Milliseconds",
+        "OldestUnexplainedAge" => "Seconds",
+        _ => "Count",
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +127,13 @@ mod tests {
         let webhook = MetricsContext { stage: "live".into(), task: "stripe-webhook" };
         let counts = [("Accepted", 1), ("Refused", 1), ("Unsupported", 1), ("Failed", 1)];
         write_counts(&webhook, &counts, 1_795_000_000_000, &mut out).unwrap();
+        let reconcile = MetricsContext { stage: "live".into(), task: "reconcile" };
+        let run = ["Completed", "Examined", "PutBack", "Missing", "OldestUnexplainedAge"];
+        let day = ["Paid", "Fulfilled", "Open", "Unexplained"];
+        for names in [&run[..], &day[..]] {
+            let counts: Vec<_> = names.iter().map(|name| (*name, 1)).collect();
+            write_counts(&reconcile, &counts, 1_795_000_000_000, &mut out).unwrap();
+        }
         let lines: Vec<Value> = out
             .split(|b| *b == b'\n')
             .filter(|l| !l.is_empty())
