@@ -19,7 +19,7 @@ pub(crate) const BUDGET: u32 = 200;
 ///
 /// When the key cannot be read or is none.
 pub(crate) async fn client(here: &Deployment, budget: u32) -> Result<StripeClient> {
-    let name = here.output("StripeKeySecretName")?;
+    let name = here.output("StripeKeyName")?;
     let secrets = aws_sdk_secretsmanager::Client::new(&here.sdk);
     let secret = secrets.get_secret_value().secret_id(name).send().await;
     let secret = secret.with_context(|| format!("the secret {name} cannot be read"))?;

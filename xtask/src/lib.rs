@@ -15,9 +15,9 @@ mod cloud;
 mod demo;
 mod dependencies;
 mod deploy;
+mod forwarded;
 mod functions;
 mod local;
-mod mail;
 mod package;
 mod process;
 pub mod stack;
@@ -63,6 +63,13 @@ enum Command {
     /// The mails customers get
     #[command(subcommand)]
     Mail(Mail),
+    /// Runs the tasks over a simulated AWS, where everything goes wrong that can, as long as asked
+    #[command(disable_help_flag = true)]
+    Simulate {
+        /// How long; `--help` says more
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Builds the release zips that are deployed to AWS
     Package {
         /// The processor of the functions, as the stages in cdk/lib/stages.ts have it
@@ -133,7 +140,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Local(Local::Down) => local::down(&checkout),
         Command::Local(Local::Status) => local::status(&checkout),
         Command::Local(Local::Send { event }) => local::send(&checkout, &event),
-        Command::Mail(Mail::Preview { arguments }) => return mail::preview(&checkout, &arguments),
+        Command::Mail(Mail::Preview { arguments }) => return forwarded::mail_preview(&checkout, &arguments),
+        Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
         Command::Package { arch } => package::run(&checkout, arch),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -235,7 +235,7 @@ async fn of_secrets(here: &Deployment) -> Vec<Check> {
         Ok(_) => Check::pass("signing secret", "readable"),
         Err(error) => Check::fail("signing secret", format!("{error:#}"), MEND),
     };
-    let key = match read("StripeKeySecretName").await.map(|text| ApiKey::new(&text)) {
+    let key = match read("StripeKeyName").await.map(|text| ApiKey::new(&text)) {
         Ok(Ok(key)) if key.livemode() != livemode => {
             Check::fail("Stripe key's mode", "of the other mode", "put in the key of this stage's mode")
         }

@@ -126,6 +126,11 @@ impl Cloud {
         self.state().dynamodb.rows(table)
     }
 
+    /// The item with this key (partition, then sort), as plain JSON.
+    pub fn row(&self, table: &str, key: &[&str]) -> Option<Value> {
+        self.state().dynamodb.row(table, key)
+    }
+
     /// Puts an item, in plain JSON, into a table, as history would have.
     pub fn put_row(&self, table: &str, row: &Value) {
         self.state().dynamodb.put_row(table, row);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::table::Table;
+use self::table::{Key, KeyValue, Table};
 use self::value::{Attribute, Item, NOT_A_NUMBER, NUMBER_LIMITS, plain_item};
 use self::write::{Action, Reason, Transaction};
 use super::{Response, unreadable};
@@ -98,6 +98,13 @@ impl DynamoDb {
     /// All items of a table, in the order of their keys, without types.
     pub(super) fn rows(&self, table: &str) -> Vec<Value> {
         self.declared(table).items.values().map(plain_item).collect()
+    }
+
+    /// The item with this key of texts: partition, then sort.
+    pub(super) fn row(&self, table: &str, key: &[&str]) -> Option<Value> {
+        let text = |index: usize| key.get(index).map(|text| KeyValue::Text((*text).to_owned()));
+        let key = Key(text(0)?, text(1));
+        self.declared(table).items.get(&key).map(plain_item)
     }
 
     /// Puts an item there, as history would have.

@@ -1,0 +1,268 @@
+//! Every fault at every call, and every pair of them across two instances that work at the same time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::fault::{Fault, Injection, Scripted};
+use crate::function::TaskName;
+use crate::invariants::{Told, violations};
+use crate::story::{Dispute, Fate, Link, Payment, Refund, message, twin};
+use crate::world::World;
+
+/// A situation in which one task is told several things at the same time.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Short, without spaces.
+    pub name: &'static str,
+    /// The task.
+    pub task: TaskName,
+    payments: Vec<Payment>,
+    /// What it knows already.
+    before: Vec<Value>,
+    /// What it is told at the same time, each in an instance of its own.
+    at_once: Vec<Value>,
+    /// What it is told when that is over.
+    after: Vec<Value>,
+}
+
+/// One run of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Whose call is answered first at each step: bit by bit, 0 for the first instance that waits for one.
+    pub order: u64,
+    /// What goes wrong.
+    pub injections: Vec<Injection>,
+}
+
+/// What came of a case.
+#[derive(Debug)]
+pub struct Report {
+    /// The rules that were broken.
+    pub violations: Vec<String>,
+    /// What happened, a line each step.
+    pub script: Vec<String>,
+    /// What the functions logged.
+    pub logs: String,
+    /// Calls made to AWS.
+    pub calls: u64,
+    /// Calls that the two first instances made, while nothing else was going on.
+    calls_of: [u32; 2],
+}
+
+impl Scenario {
+    /// Every scenario.
+    pub fn all() -> Vec<Self> {
+        use TaskName::{AcquisitionEvents, ContributionRecords, SoftOptIns, ThankYouEmail};
+        let paid = Payment::paid("Example");
+        let delayed = Payment { fate: Fate::PendingThenPaid, ..paid.clone() };
+        let failed = Payment { fate: Fate::PendingThenFailed, ..paid.clone() };
+        let refund = |amount, fails| vec![Refund { number: 1, amount, fails }];
+        let refunded = Payment { refunds: refund(500, false), ..paid.clone() };
+        let bounced = Payment { refunds: refund(500, true), ..paid.clone() };
+        let disputed = Payment { dispute: Some(Dispute::Won), ..paid.clone() };
+        let broken = Payment { link: Link::Broken, ..paid.clone() };
+        let yes = Payment { marketing: Some("yes"), ..paid.clone() };
+        let no = Payment { name: "Other".into(), marketing: Some("no"), at: paid.at + 60, ..paid.clone() };
+        let twice = |name, task, payment: &Payment| {
+            let event = payment.events().swap_remove(0);
+            Self::new(name, task, &[payment], &[], vec![event.clone(), event])
+        };
+        let in_order = |name, task, payment: &Payment, first: usize| {
+            let events = payment.events();
+            let (before, at_once) = events.split_at(first);
+            let (at_once, after) = at_once.split_at(2.min(at_once.len()));
+            Self { after: after.to_vec(), ..Self::new(name, task, &[payment], before, at_once.to_vec()) }
+        };
+        let twins = |name, task, payment: &Payment| {
+            let event = payment.events().swap_remove(0);
+            Self::new(name, task, &[payment], &[], vec![event.clone(), twin(&event)])
+        };
+        vec![
+            twice("mail-twice", ThankYouEmail, &paid),
+            twins("mail-twins", ThankYouEmail, &paid),
+            in_order("mail-delayed", ThankYouEmail, &delayed, 0),
+            in_order("mail-failed", ThankYouEmail, &failed, 0),
+            twice("mail-broken", ThankYouEmail, &broken),
+            twice("records-twice", ContributionRecords, &paid),
+            in_order("records-delayed", ContributionRecords, &delayed, 0),
+            in_order("records-refund", ContributionRecords, &refunded, 0),
+            in_order("records-dispute", ContributionRecords, &disputed, 1),
+            twice("consents-twice", SoftOptIns, &yes),
+            Self::new(
+                "consents-contradict",
+                SoftOptIns,
+                &[&yes, &no],
+                &[],
+                vec![yes.events().swap_remove(0), no.events().swap_remove(0)],
+            ),
+            twice("acquisition-twice", AcquisitionEvents, &paid),
+            in_order("acquisition-refund", AcquisitionEvents, &refunded, 0),
+            in_order("acquisition-bounced", AcquisitionEvents, &bounced, 1),
+            in_order("acquisition-dispute", AcquisitionEvents, &disputed, 1),
+        ]
+    }
+
+    fn new(
+        name: &'static str,
+        task: TaskName,
+        payments: &[&Payment],
+        before: &[Value],
+        at_once: Vec<Value>,
+    ) -> Self {
+        let payments = payments.iter().map(|payment| (*payment).clone()).collect();
+        Self { name, task, payments, before: before.to_vec(), at_once, after: Vec::new() }
+    }
+
+    /// Runs it once, with these faults in this order of calls.
+    pub fn run(&self, case: &Case) -> Report {
+        fastrand::seed(0);
+        let mut world = World::new(Scripted::new(Vec::new(), 0));
+        for event in &self.before {
+            world.send(self.task, &message(event));
+        }
+        world.run(None);
+        world.scale_in();
+        let first = world.next_instance();
+        let injections = case.injections.iter();
+        let injections = injections.map(|i| Injection { instance: first + i.instance, ..*i }).collect();
+        world.director = Scripted::new(injections, case.order);
+        for event in &self.at_once {
+            world.send(self.task, &message(event));
+        }
+        world.run(None);
+        let calls_of = [first, first + 1].map(|instance| world.calls_of(instance));
+        for event in &self.after {
+            world.send(self.task, &message(event));
+        }
+        world.director = Scripted::new(Vec::new(), 0);
+        world.run(None);
+        world.redrive(self.task);
+        world.run(None);
+        let ambiguous = |fault| !matches!(fault, Fault::Throttle | Fault::Refuse);
+        let told = Told {
+            payments: self.payments.clone(),
+            events: [&self.before[..], &self.at_once, &self.after].concat(),
+            poison: Vec::new(),
+            tasks: vec![self.task],
+            may_be_unknown: case.injections.iter().any(|injection| ambiguous(injection.fault)),
+        };
+        Report {
+            violations: violations(&world, &told),
+            script: world.script().to_vec(),
+            logs: world.logs(),
+            calls: world.calls(),
+            calls_of,
+        }
+    }
+
+    /// Every case: all orders without a fault, all single faults, all pairs across the two instances.
+    ///
+    /// `each` is told of every case and its report.
+    pub fn enumerate(&self, mut each: impl FnMut(Case, Report)) {
+        let case = |order, injections| Case { scenario: self.name.to_owned(), order, injections };
+        let mut run = |case: Case| {
+            let report = self.run(&case);
+            let calls_of = report.calls_of;
+            each(case, report);
+            calls_of
+        };
+        let mut calls = [0, 0];
+        for order in 0..1 << ORDERED_STEPS {
+            let made = run(case(order, Vec::new()));
+            calls = [calls[0].max(made[0]), calls[1].max(made[1])];
+        }
+        // A fault is followed by calls that a quiet run does not make.
+        let points = |instance: u32| {
+            let calls = calls[instance as usize] + 2;
+            (0..calls).flat_map(move |call| {
+                FAULTS.into_iter().map(move |(fault, times)| Injection { instance, call, fault, times })
+            })
+        };
+        for injection in points(0).chain(points(1)) {
+            for order in ORDERS {
+                run(case(order, vec![injection]));
+            }
+        }
+        for one in points(0) {
+            for other in points(1) {
+                for order in PAIR_ORDERS {
+                    run(case(order, vec![one, other]));
+                }
+            }
+        }
+    }
+}
+
+/// Without faults, every order of this many calls of two instances.
+const ORDERED_STEPS: u32 = 8;
+
+/// One after the other, the other way round, in turns, in twos.
+const ORDERS: [u64; 4] = [0, u64::MAX, 0xAAAA_AAAA_AAAA_AAAA, 0xCCCC_CCCC_CCCC_CCCC];
+
+/// In turns, and one after the other.
+const PAIR_ORDERS: [u64; 2] = [0xAAAA_AAAA_AAAA_AAAA, 0];
+
+/// Each fault, once; and those that the SDK would overcome, as often as it tries.
+const FAULTS: [(Fault, u32); 11] = [
+    (Fault::Fail, 1),
+    (Fault::Fail, 3),
+    (Fault::LoseReply, 1),
+    (Fault::LoseReply, 3),
+    (Fault::Throttle, 1),
+    (Fault::Throttle, 3),
+    (Fault::Hang, 3),
+    (Fault::Late, 1),
+    (Fault::Refuse, 1),
+    (Fault::CrashBefore, 1),
+    (Fault::CrashAfter, 1),
+];
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{:x}", self.scenario, self.order)?;
+        for Injection { instance, call, fault, times } in &self.injections {
+            write!(f, "/{instance}.{call}.{}.{times}", fault.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Case {
+    type Err = anyhow::Error;
+
+    /// Reads what [`Case`] prints.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut parts = text.split('/');
+        let scenario = parts.next().unwrap_or_default().to_owned();
+        let order = parts.next().context("a case has an order of calls: scenario/order/…")?;
+        let order = u64::from_str_radix(order, 16).context("the order of calls is a hexadecimal number")?;
+        let injections = parts.map(|part| {
+            let fields: Vec<_> = part.split('.').collect();
+            let [instance, call, fault, times] = fields[..] else {
+                bail!("a fault is instance.call.fault.times, not {part:?}");
+            };
+            let fault = Fault::ALL.into_iter().find(|known| known.name() == fault);
+            let fault = fault.with_context(|| format!("no fault is called {fault:?}", fault = fields[2]))?;
+            Ok(Injection { instance: instance.parse()?, call: call.parse()?, fault, times: times.parse()? })
+        });
+        Ok(Self { scenario, order, injections: injections.collect::<Result<_>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_can_be_written_down_and_read_again() {
+        let injection = |fault, times| Injection { instance: 1, call: 3, fault, times };
+        let injections = Fault::ALL.into_iter().map(|fault| injection(fault, 3)).collect();
+        let case = Case { scenario: "mail-twice".to_owned(), order: u64::MAX, injections };
+        assert_eq!(case.to_string().parse::<Case>().unwrap(), case);
+    }
+}

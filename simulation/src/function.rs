@@ -1,0 +1,159 @@
+//! The functions, as Lambda would run them: the tasks' own code over the real SDK clients.
+
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use futures_util::future::LocalBoxFuture;
+use lambda_runtime::Error;
+use task_runtime::{Backoff, Environment, Invocation, SqsQueue, Tally, Task, handle_batch, sdk_config};
+
+use crate::time::InstanceClock;
+
+/// The tasks that sit behind queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TaskName {
+    /// `thank-you-email`
+    ThankYouEmail,
+    /// `contribution-records`
+    ContributionRecords,
+    /// `soft-opt-ins`
+    SoftOptIns,
+    /// `acquisition-events`
+    AcquisitionEvents,
+}
+
+impl TaskName {
+    /// Every task.
+    pub const ALL: [Self; 4] =
+        [Self::ThankYouEmail, Self::ContributionRecords, Self::SoftOptIns, Self::AcquisitionEvents];
+
+    /// The function's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ThankYouEmail => thank_you_email::NAME,
+            Self::ContributionRecords => contribution_records::NAME,
+            Self::SoftOptIns => soft_opt_ins::NAME,
+            Self::AcquisitionEvents => acquisition_events::NAME,
+        }
+    }
+
+    pub(crate) fn queue_url(self) -> String {
+        format!("https://sqs.us-east-1.amazonaws.com/123456789012/{}", self.as_str())
+    }
+
+    pub(crate) fn dlq_url(self) -> String {
+        format!("{}-dlq", self.queue_url())
+    }
+}
+
+/// What the live template gives every task. The CDK's tests hold the template to these.
+pub(crate) const FUNCTION_TIMEOUT_MS: i64 = 30_000;
+pub(crate) const VISIBILITY_TIMEOUT_MS: i64 = 6 * FUNCTION_TIMEOUT_MS;
+pub(crate) const MAX_RECEIVE_COUNT: u32 = 17;
+pub(crate) const LARGEST_BATCH: usize = 10;
+const BACKOFF: Backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+
+pub(crate) const EFFECTS_TABLE: &str = "effects";
+pub(crate) const CONTRIBUTIONS_TABLE: &str = "contributions";
+pub(crate) const SUPPORTERS_TABLE: &str = "supporters";
+pub(crate) const CONSENTS_TABLE: &str = "consents";
+pub(crate) const ACQUISITION_BUS: &str = "acquisition";
+pub(crate) const TEMPLATES_BUCKET: &str = "templates";
+
+/// A function that has been started.
+pub(crate) trait Function {
+    /// Handles one batch, as one invocation.
+    fn handle(
+        self: Rc<Self>,
+        batch: SqsEvent,
+        invocation: Invocation,
+    ) -> LocalBoxFuture<'static, (SqsBatchResponse, Tally)>;
+}
+
+struct Started<T> {
+    name: &'static str,
+    task: T,
+    queue: SqsQueue,
+    clock: InstanceClock,
+}
+
+impl<T: Task + 'static> Function for Started<T> {
+    fn handle(
+        self: Rc<Self>,
+        batch: SqsEvent,
+        invocation: Invocation,
+    ) -> LocalBoxFuture<'static, (SqsBatchResponse, Tally)> {
+        Box::pin(async move {
+            handle_batch(self.name, &self.task, &self.queue, &self.clock, BACKOFF, batch, &invocation).await
+        })
+    }
+}
+
+/// Starts a function: what happens in a cold start.
+///
+/// `region` names the world: the SDK keeps its retry quota by region for the life of the process, and one world must
+/// not use up another's.
+pub(crate) fn start(
+    task: TaskName,
+    region: String,
+    http: SharedHttpClient,
+    clock: InstanceClock,
+) -> Result<Rc<dyn Function>, Error> {
+    let sdk = SDK_CONFIG
+        .clone()
+        .ok_or("the SDK configuration of the simulation is incomplete")?
+        .into_builder()
+        .region(Region::new(region))
+        .http_client(http)
+        .sleep_impl(SharedAsyncSleep::new(clock.clone()))
+        .time_source(SharedTimeSource::new(clock.clone()))
+        .build();
+    let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), task.queue_url(), task.dlq_url());
+    let name = task.as_str();
+    macro_rules! started {
+        ($function:ident) => {{
+            let mut env = Environment::new(variable);
+            let config = $function::Config::from_env(&mut env);
+            let config = env.finish(|| config)?;
+            Rc::new(Started { name, task: $function::task(config, &sdk, clock.clone())?, queue, clock })
+        }};
+    }
+    Ok(match task {
+        TaskName::ThankYouEmail => started!(thank_you_email),
+        TaskName::ContributionRecords => started!(contribution_records),
+        TaskName::SoftOptIns => started!(soft_opt_ins),
+        TaskName::AcquisitionEvents => started!(acquisition_events),
+    })
+}
+
+/// Timeouts and retries as in production. Made once, because it reads the machine's certificates.
+static SDK_CONFIG: LazyLock<Option<SdkConfig>> = LazyLock::new(|| sdk_config(&mut Environment::new(variable)));
+
+/// The environment of every function.
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "AWS_REGION" => "us-east-1",
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "simulated",
+        "AWS_ENDPOINT_URL" => "http://cloud.invalid",
+        "LIVEMODE" => "false",
+        "EFFECTS_TABLE" => EFFECTS_TABLE,
+        "CONTRIBUTIONS_TABLE" => CONTRIBUTIONS_TABLE,
+        "SUPPORTERS_TABLE" => SUPPORTERS_TABLE,
+        "CONSENTS_TABLE" => CONSENTS_TABLE,
+        "ACQUISITION_BUS" => ACQUISITION_BUS,
+        "TEMPLATES_BUCKET" => TEMPLATES_BUCKET,
+        "SENDER" => "Example Project <thanks@example.org>",
+        "CONFIGURATION_SET" => "simulated",
+        "SUPPORTER_NAMESPACE" => SUPPORTER_NAMESPACE,
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+pub(crate) const SUPPORTER_NAMESPACE: &str = "7d0f3a52-6a55-4d0e-9a4f-2f6f4f3f9f11";

@@ -1,0 +1,288 @@
+//! Long histories from a seed: many customers, every kind of bad luck, days of it.
+
+use fastrand::Rng;
+use serde_json::Value;
+use testkit::cloud::Quota;
+
+use crate::fault::{Director, Fault, Step};
+use crate::function::TaskName;
+use crate::invariants::{Told, violations};
+use crate::story::{Dispute, Fate, Link, Payment, Refund, message, twin};
+use crate::wire::InstanceId;
+use crate::world::{BEGINNING_MS, World};
+
+/// What came of a history.
+#[derive(Debug)]
+pub struct History {
+    /// The rules that were broken.
+    pub violations: Vec<String>,
+    /// What happened, a line each step.
+    pub script: Vec<String>,
+    /// Events told, duplicates not counted.
+    pub events: usize,
+    /// Messages put into queues.
+    pub messages: u64,
+    /// Calls made to AWS.
+    pub calls: u64,
+    /// Faults met.
+    pub faults: u64,
+}
+
+/// What kind of bad luck there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Luck {
+    /// All of it.
+    Any,
+    /// Services are busy, and that is all.
+    Throttles,
+}
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How long customers keep coming.
+const SEASON_MS: i64 = 3 * DAY_MS;
+
+/// How late Stripe may be: it tries for three days.
+const LATEST_MS: i64 = 3 * DAY_MS;
+
+/// Something that happens to the world from outside.
+enum Happening {
+    Told(TaskName, String),
+    /// The operator puts back what is in the DLQs.
+    Redrive,
+    /// The operator replays everything that was told so far from the archive.
+    Replay,
+    /// SES takes no more for today.
+    QuotaUsedUp,
+    /// A new day at SES.
+    QuotaRenewed,
+    /// DynamoDB gets round to deleting what has expired.
+    Expire,
+}
+
+/// Lives through about `events` events, as the seed has it.
+pub fn live(seed: u64, events: usize) -> History {
+    fastrand::seed(seed);
+    let mut rng = Rng::with_seed(seed);
+    let luck = if seed.is_multiple_of(4) { Luck::Throttles } else { Luck::Any };
+    let mut told = Told { tasks: TaskName::ALL.to_vec(), may_be_unknown: luck == Luck::Any, ..Told::default() };
+    let mut agenda: Vec<(i64, Happening)> = Vec::new();
+    let mut number = 0;
+    while told.events.len() < events {
+        number += 1;
+        let payment = payment(&mut rng, number);
+        for event in payment.events() {
+            schedule(&mut rng, &event, &mut agenda);
+            told.events.push(event.clone());
+            if rng.f64() < 0.1 {
+                let twin = twin(&event);
+                schedule(&mut rng, &twin, &mut agenda);
+                told.events.push(twin);
+            }
+        }
+        told.payments.push(payment);
+    }
+    for i in 0..events.div_ceil(100) {
+        let body = format!("{{\"poison\": {i}, \"of\": \"Zaphod\"");
+        agenda.extend(TaskName::ALL.map(|task| (anytime(&mut rng), Happening::Told(task, body.clone()))));
+        told.poison.push(body);
+    }
+    agenda.extend((0..4).map(|_| (anytime(&mut rng), Happening::Redrive)));
+    agenda.extend((0..8).map(|_| (anytime(&mut rng), Happening::Expire)));
+    agenda.push((anytime(&mut rng), Happening::Replay));
+    let used_up = anytime(&mut rng);
+    agenda.push((used_up, Happening::QuotaUsedUp));
+    agenda.push((used_up + rng.i64(0..6 * HOUR_MS), Happening::QuotaRenewed));
+    agenda.sort_by_key(|(at_ms, _)| *at_ms);
+
+    let calm_from_ms = agenda.last().map_or(0, |(at_ms, _)| *at_ms);
+    let director = Chance { rng, luck, calm_from_ms, faults: 0 };
+    let mut world = World::new(director);
+    let mut past: Vec<(TaskName, String)> = Vec::new();
+    let mut messages = 0;
+    let mut early = Vec::new();
+    for (at_ms, happening) in agenda {
+        world.run(Some(at_ms));
+        match happening {
+            Happening::Told(task, body) => {
+                early.extend(paid_too_early(&world, &past, &body));
+                world.send(task, &body);
+                messages += 1;
+                past.push((task, body));
+            }
+            Happening::Redrive => redrive(&mut world),
+            Happening::Replay => {
+                world.tell("operator: replays everything so far");
+                for (task, body) in &past {
+                    world.send(*task, body);
+                    messages += 1;
+                }
+            }
+            Happening::QuotaUsedUp => {
+                world.tell("SES: the daily quota is used up");
+                world.cloud.set_mail_quota(Quota { per_day: Some(0), per_second: None });
+            }
+            Happening::QuotaRenewed => {
+                world.tell("SES: a new day");
+                world.cloud.set_mail_quota(Quota::default());
+            }
+            Happening::Expire => world.cloud.expire(world.now_ms()),
+        }
+    }
+    world.run(None);
+    let mut violations_found = early;
+    if luck == Luck::Throttles {
+        let letters = TaskName::ALL.iter().flat_map(|task| world.cloud.messages(&task.dlq_url()));
+        let innocent = letters.filter(|letter| letter.attributes.is_empty()).count();
+        if innocent > 0 {
+            violations_found.push(format!("{innocent} messages ended in a DLQ because services were busy"));
+        }
+    }
+    redrive(&mut world);
+    world.run(None);
+    violations_found.extend(violations(&world, &told));
+    History {
+        violations: violations_found,
+        script: world.script().to_vec(),
+        events: told.events.len(),
+        messages,
+        calls: world.calls(),
+        faults: world.director.faults,
+    }
+}
+
+/// The operator puts back what is in the DLQs.
+fn redrive(world: &mut World<Chance>) {
+    for task in TaskName::ALL {
+        world.redrive(task);
+    }
+}
+
+fn anytime(rng: &mut Rng) -> i64 {
+    BEGINNING_MS + rng.i64(0..SEASON_MS + LATEST_MS)
+}
+
+/// Stripe tells of it at least once, EventBridge hands it to each task at least once, and neither in order.
+fn schedule(rng: &mut Rng, event: &Value, agenda: &mut Vec<(i64, Happening)>) {
+    let happened_ms = event["created"].as_i64().unwrap_or_default() * 1000;
+    let body = message(event);
+    let tellings = if rng.f64() < 0.1 { 2 } else { 1 };
+    for _ in 0..tellings {
+        let late_ms = match rng.u32(0..10) {
+            0 => rng.i64(0..LATEST_MS),
+            1..=3 => rng.i64(0..HOUR_MS),
+            _ => rng.i64(0..1000),
+        };
+        for task in TaskName::ALL {
+            let copies = if rng.f64() < 0.05 { 2 } else { 1 };
+            for _ in 0..copies {
+                let at_ms = happened_ms + late_ms + rng.i64(0..2000);
+                agenda.push((at_ms, Happening::Told(task, body.clone())));
+            }
+        }
+    }
+}
+
+fn payment(rng: &mut Rng, number: u32) -> Payment {
+    let fate = match rng.u32(0..10) {
+        0 => Fate::Free,
+        1 | 2 => Fate::PendingThenPaid,
+        3 => Fate::PendingThenFailed,
+        4 => Fate::Pending,
+        _ => Fate::Paid,
+    };
+    let link = match rng.u32(0..12) {
+        0 => Link::Strangers,
+        1 => Link::Broken,
+        2 => Link::OtherMode,
+        3..=6 => Link::Download,
+        _ => Link::Contribution,
+    };
+    let has_money = matches!(fate, Fate::Paid | Fate::PendingThenPaid);
+    let amount = if fate == Fate::Free { 0 } else { rng.i64(3..500) * 10 };
+    let refunds = match rng.u32(0..8) {
+        0 if has_money => vec![Refund { number: 1, amount, fails: rng.bool() }],
+        1 if has_money => (1..=2).map(|number| Refund { number, amount: amount / 3, fails: rng.bool() }).collect(),
+        _ => Vec::new(),
+    };
+    let dispute = (has_money && refunds.is_empty() && rng.u32(0..8) == 0)
+        .then(|| [Dispute::Lost, Dispute::Won, Dispute::Open][rng.usize(0..3)]);
+    Payment {
+        name: format!("P{number}"),
+        fate,
+        link,
+        amount,
+        currency: ["gbp", "eur", "jpy", "kwd"][rng.usize(0..4)],
+        // Some come again.
+        customer: rng.u32(0..=number),
+        marketing: [None, Some("yes"), Some("no"), Some("perhaps")][rng.usize(0..4)],
+        at: (BEGINNING_MS + rng.i64(0..SEASON_MS)) / 1000,
+        refunds,
+        dispute,
+    }
+}
+
+/// Whether anything was done for a payment before anybody told that it is paid.
+fn paid_too_early(world: &World<Chance>, past: &[(TaskName, String)], body: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(body).ok()?;
+    let succeeded = "checkout.session.async_payment_succeeded";
+    if event["detail-type"] != succeeded || past.iter().any(|(_, earlier)| is_twin(earlier, &event)) {
+        return None;
+    }
+    let payment_id = event["detail"]["data"]["object"]["payment_intent"].as_str()?;
+    let done = ["email#thank-you", "acquisition", "consents"].into_iter().find(|effect| {
+        world.cloud.row(crate::function::EFFECTS_TABLE, &[payment_id, effect]).is_some()
+    })?;
+    Some(format!("{done} of {payment_id} was begun before it was paid"))
+}
+
+/// Whether a message tells of the same change.
+fn is_twin(earlier: &str, event: &Value) -> bool {
+    let session = event["detail"]["data"]["object"]["id"].as_str().unwrap_or_default();
+    earlier.contains("async_payment_succeeded") && earlier.contains(&format!("\"{session}\""))
+}
+
+/// Bad luck, as a seed has it.
+struct Chance {
+    rng: Rng,
+    luck: Luck,
+    /// When faults stop.
+    calm_from_ms: i64,
+    faults: u64,
+}
+
+impl Director for Chance {
+    fn choose(&mut self, steps: &[Step]) -> usize {
+        self.rng.usize(0..steps.len())
+    }
+
+    fn fault(&mut self, _instance: InstanceId, _call: u32, now_ms: i64) -> Option<Fault> {
+        if now_ms >= self.calm_from_ms {
+            return None;
+        }
+        // Every fifth half hour is a storm.
+        let storm = (now_ms / (HOUR_MS / 2)) % 5 == 0;
+        if self.rng.f64() >= if storm { 0.5 } else { 0.02 } {
+            return None;
+        }
+        self.faults += 1;
+        Some(match self.luck {
+            Luck::Any => Fault::ALL[self.rng.usize(0..Fault::ALL.len())],
+            Luck::Throttles => [Fault::Throttle, Fault::Refuse][self.rng.usize(0..2)],
+        })
+    }
+
+    fn batch_size(&mut self, largest: usize) -> usize {
+        self.rng.usize(1..=largest)
+    }
+
+    fn skew_ms(&mut self) -> i64 {
+        self.rng.i64(-crate::ledger::LARGEST_SKEW_MS / 2..=crate::ledger::LARGEST_SKEW_MS / 2)
+    }
+
+    fn latency_ms(&mut self) -> i64 {
+        self.rng.i64(1..40)
+    }
+}

@@ -1,0 +1,357 @@
+//! What must be true of a world at rest, whatever happened in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use fulfilment::{
+    Consents, Contribution, DisputeEvent, PaymentEvent, PaymentId, Policy, RefundEvent, SessionEvent,
+    SessionOutcome, SupporterId, SupporterRow,
+};
+use serde_json::{Value, json};
+use stripe_events::{Delivered, Event, Object};
+use testkit::cloud::BusEvent;
+use uuid::Uuid;
+
+use crate::fault::Director;
+use crate::function::{
+    ACQUISITION_BUS, CONSENTS_TABLE, CONTRIBUTIONS_TABLE, EFFECTS_TABLE, SUPPORTER_NAMESPACE, SUPPORTERS_TABLE,
+    TaskName,
+};
+use crate::story::{Dispute, Fate, Link, PERSONAL, Payment};
+use crate::world::World;
+
+/// What was told to the tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// Whose payments.
+    pub payments: Vec<Payment>,
+    /// Every event that was delivered at least once, twins included.
+    pub events: Vec<Value>,
+    /// Bodies that are no events.
+    pub poison: Vec<String>,
+    /// The tasks that were told.
+    pub tasks: Vec<TaskName>,
+    /// Whether a mail may have become `unknown`: a call died or its answer was lost.
+    pub may_be_unknown: bool,
+}
+
+/// The rules that a world at rest breaks, a sentence each. `told` is everything that was delivered to it.
+///
+/// At rest means that faults have stopped, that what was in DLQs has been redriven once, and that nothing moves any
+/// more.
+pub fn violations<D: Director>(world: &World<D>, told: &Told) -> Vec<String> {
+    let mut found = Found(world.broken_rules().to_vec());
+    let ledger = Ledger::read(world);
+    queues(world, told, &mut found);
+    no_claim_is_left(&ledger, &mut found);
+    personal_data(world, &mut found);
+    if told.tasks.contains(&TaskName::ThankYouEmail) {
+        mails(world, told, &ledger, &mut found);
+    }
+    if told.tasks.contains(&TaskName::AcquisitionEvents) {
+        acquisitions(world, told, &ledger, &mut found);
+    }
+    if told.tasks.contains(&TaskName::ContributionRecords) {
+        records(world, told, &ledger, &mut found);
+    }
+    if told.tasks.contains(&TaskName::SoftOptIns) {
+        consents(world, told, &ledger, &mut found);
+    }
+    found.0
+}
+
+struct Found(Vec<String>);
+
+impl Found {
+    fn unless(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(what());
+        }
+    }
+}
+
+/// The ledger, by payment and effect.
+struct Ledger(BTreeMap<(String, String), Value>);
+
+impl Ledger {
+    fn read<D: Director>(world: &World<D>) -> Self {
+        let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        let rows = world.cloud.rows(EFFECTS_TABLE).into_iter();
+        Self(rows.map(|row| ((text(&row, "payment_id"), text(&row, "effect")), row)).collect())
+    }
+
+    /// State and reason; empty where there is no row.
+    fn state(&self, payment_id: &str, effect: &str) -> (&str, &str) {
+        let row = self.0.get(&(payment_id.to_owned(), effect.to_owned()));
+        let text = |field: &str| row.and_then(|row| row[field].as_str()).unwrap_or_default();
+        (text("state"), text("reason"))
+    }
+
+    fn effects_of<'a>(&'a self, payment_id: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.0.iter().filter(move |((of, _), _)| of == payment_id).map(|((_, effect), row)| (effect.as_str(), row))
+    }
+}
+
+/// Nothing accepted is lost: it left the queue by being handled, or it lies in the DLQ with all it carried.
+fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
+    for task in TaskName::ALL {
+        let waiting = world.cloud.messages(&task.queue_url()).len();
+        found.unless(waiting == 0, || format!("{waiting} messages of {} never came to an end", task.as_str()));
+        let mut poison: BTreeSet<_> = told.poison.iter().map(String::as_str).collect();
+        for letter in world.cloud.messages(&task.dlq_url()) {
+            let attribute = |name: &str| letter.attributes.get(name).map(|attribute| attribute.string_value.as_str()).unwrap_or_default();
+            let reason = attribute("reason");
+            poison.remove(letter.body.as_str());
+            let known = told.poison.contains(&letter.body)
+                || told.events.iter().any(|event| letter.body == crate::story::message(event));
+            found.unless(known, || format!("the DLQ of {} holds what nobody sent", task.as_str()));
+            found.unless(
+                matches!(reason, "undecodable_event" | "broken_link_contract"),
+                || format!("a message of {} ended in the DLQ ({reason:?}) though nothing is wrong with it", task.as_str()),
+            );
+        }
+        if told.tasks.contains(&task) {
+            found.unless(poison.is_empty(), || format!("{} lost a message it cannot read", task.as_str()));
+        }
+    }
+}
+
+/// Once faults stop everything settles, and no claim outlives its lease.
+fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
+    for ((payment, effect), row) in &ledger.0 {
+        found.unless(row["state"] != "claimed", || format!("{effect} of {payment} is claimed for ever"));
+    }
+}
+
+/// Personal data is where it belongs and nowhere else.
+fn personal_data<D: Director>(world: &World<D>, found: &mut Found) {
+    let marker = PERSONAL.to_lowercase();
+    let mut places = vec![("a log line", world.logs()), ("a metric", world.metrics())];
+    places.extend(world.cloud.rows(EFFECTS_TABLE).iter().map(|row| ("the ledger", row.to_string())));
+    for mail in world.cloud.mails() {
+        places.push(("a mail's tag", format!("{:?}", mail.tags)));
+    }
+    for event in world.cloud.events(ACQUISITION_BUS) {
+        places.push(("an acquisition event", event.detail.to_string()));
+    }
+    for task in TaskName::ALL {
+        for letter in world.cloud.messages(&task.dlq_url()) {
+            places.push(("a DLQ's attribute", format!("{:?}", letter.attributes)));
+        }
+    }
+    for (place, text) in places {
+        let text = text.to_lowercase();
+        found.unless(!text.contains(&marker), || format!("personal data in {place}: {text}"));
+    }
+}
+
+/// At most one accepted mail for each payment and occasion, none without reason, and the ledger tells the truth.
+fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+    let mut accepted: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for mail in world.cloud.mails() {
+        let tag = |name: &str| mail.tags.get(name).cloned().unwrap_or_default();
+        accepted.entry((tag("payment"), tag("effect"))).or_default().extend(mail.to);
+    }
+    for payment in &told.payments {
+        let id = payment.payment_id();
+        let due = due_mails(payment);
+        for occasion in ["thank-you", "payment-pending", "payment-failed"] {
+            let effect = format!("email#{occasion}");
+            let sent = accepted.remove(&(id.clone(), format!("email-{occasion}"))).unwrap_or_default();
+            let (state, reason) = ledger.state(&id, &effect);
+            let told_so = || format!("{effect} of {id}: {} accepted, the ledger says {state:?} {reason:?}", sent.len());
+            found.unless(sent.iter().all(|to| *to == payment.email()), || format!("{effect} of {id} went to somebody else"));
+            let plausible = match state {
+                "done" => sent.len() == 1,
+                "unknown" => sent.len() <= 1 && told.may_be_unknown,
+                _ => sent.is_empty(),
+            };
+            found.unless(plausible, told_so);
+            let expected = match (due.contains(&occasion), state, reason) {
+                (false, "", _) => true,
+                (false, "parked", "broken_link_contract") => payment.link == Link::Broken,
+                (true, "done" | "unknown", _) => true,
+                (true, "skipped", "overtaken") => occasion == "payment-pending",
+                (true, "skipped", "refunded") => payment.refunds.iter().map(|r| r.amount).sum::<i64>() >= payment.amount,
+                _ => false,
+            };
+            found.unless(expected, || format!("not as it should end: {}", told_so()));
+        }
+    }
+    found.unless(accepted.is_empty(), || format!("mails nobody is to have: {:?}", accepted.keys()));
+}
+
+fn due_mails(payment: &Payment) -> Vec<&'static str> {
+    match payment.fate {
+        _ if !payment.is_ours() => Vec::new(),
+        Fate::Paid | Fate::Free => vec!["thank-you"],
+        Fate::PendingThenPaid => vec!["payment-pending", "thank-you"],
+        Fate::PendingThenFailed => vec!["payment-pending", "payment-failed"],
+        Fate::Pending => vec!["payment-pending"],
+    }
+}
+
+/// What analysts add up is the money kept, and `done` means that an entry was taken.
+fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+    let mut published: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+    for BusEvent { detail, .. } in world.cloud.events(ACQUISITION_BUS) {
+        let text = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
+        let of_payment = published.entry(text("payment_id")).or_default();
+        if let Some(other) = of_payment.insert(text("event_id"), detail.clone()) {
+            found.unless(other == detail, || format!("one event id, two contents: {other} and {detail}"));
+        }
+    }
+    for payment in &told.payments {
+        let id = payment.payment_id();
+        let events = published.remove(&id).unwrap_or_default();
+        if !payment.gets_paid() {
+            found.unless(events.is_empty(), || format!("{id} was published without payment"));
+            continue;
+        }
+        let done = ledger.effects_of(&id).filter(|(effect, row)| effect.starts_with("acquisition") && row["state"] == "done");
+        let done = done.count();
+        found.unless(done == events.len(), || format!("{id}: {done} publications are done, {} were taken", events.len()));
+        let sum: i64 = events.values().filter_map(|event| event["amount"].as_i64()).sum();
+        found.unless(sum == payment.kept(), || format!("{id}: analysts add up {sum}, {} is kept", payment.kept()));
+        let (state, reason) = ledger.state(&id, "acquisition");
+        found.unless(state == "done", || format!("acquisition of {id} ended as {state:?} {reason:?}"));
+    }
+    found.unless(published.is_empty(), || format!("published for nobody: {:?}", published.keys()));
+}
+
+/// Records are the fold of the set of events.
+fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+    let mut rows: BTreeMap<String, Value> = BTreeMap::new();
+    for row in world.cloud.rows(CONTRIBUTIONS_TABLE) {
+        rows.insert(row["payment_id"].as_str().unwrap_or_default().to_owned(), row);
+    }
+    let mut supporters: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for row in world.cloud.rows(SUPPORTERS_TABLE) {
+        supporters.entry(row["payment_id"].as_str().unwrap_or_default().to_owned()).or_default().push(row);
+    }
+    let mut expected: BTreeMap<String, Contribution> = BTreeMap::new();
+    let mut effects = BTreeSet::new();
+    for event in told.events.iter().filter_map(payment_event) {
+        let id = event.payment_id().to_string();
+        effects.insert((id.clone(), contribution_effect(&event)));
+        let before = expected.remove(&id).unwrap_or_else(|| Contribution::new(PaymentId::new(&id)));
+        expected.insert(id, before.with_event(&event, &namespace()));
+    }
+    for (id, effect) in effects {
+        let (state, reason) = ledger.state(&id, &effect);
+        found.unless(state == "done", || format!("{effect} of {id} ended as {state:?} {reason:?}"));
+    }
+    for (id, contribution) in expected {
+        let Some(mut row) = rows.remove(&id) else {
+            found.0.push(format!("{id} has no record"));
+            continue;
+        };
+        let supporter = SupporterRow::of(&contribution, &POLICY).map(|row| json!(row));
+        let kept = supporters.remove(&id).unwrap_or_default();
+        found.unless(kept == supporter.clone().into_iter().collect::<Vec<_>>(), || {
+            format!("{id}: the supporter's rows are {kept:?}, not {supporter:?}")
+        });
+        if let Some(row) = row.as_object_mut() {
+            for derived in ["status", "expires_at", "revision"] {
+                row.remove(derived);
+            }
+        }
+        let fold = json!(contribution);
+        found.unless(row == fold, || format!("{id}: the record is {row}, the fold of its events {fold}"));
+    }
+    found.unless(rows.is_empty(), || format!("records of nothing: {:?}", rows.keys()));
+    found.unless(supporters.is_empty(), || format!("supporters of nothing: {:?}", supporters.keys()));
+    // What follows from the story alone, without our own fold.
+    for payment in told.payments.iter().filter(|payment| payment.is_ours()) {
+        let id = payment.payment_id();
+        let row = world.cloud.row(CONTRIBUTIONS_TABLE, &[&id]).unwrap_or_default();
+        let status = status(payment);
+        found.unless(row["status"] == status, || format!("{id} is {}, though the story says {status}", row["status"]));
+    }
+}
+
+fn status(payment: &Payment) -> &'static str {
+    let refunded: i64 = payment.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
+    match (payment.fate, payment.dispute) {
+        (Fate::Pending, _) => "pending",
+        (Fate::PendingThenFailed, _) => "failed",
+        (_, Some(Dispute::Lost)) => "lost",
+        (_, Some(Dispute::Open)) => "disputed",
+        _ if refunded > 0 && refunded >= payment.amount => "refunded",
+        _ if refunded > 0 => "part_refunded",
+        _ => "paid",
+    }
+}
+
+/// Consents only from payments, and the strongest answer stands whatever came first.
+fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+    let mut expected: BTreeMap<(String, String), Value> = BTreeMap::new();
+    let mut owed = BTreeMap::new();
+    for event in told.events.iter().filter_map(payment_event) {
+        let PaymentEvent::Session(event) = event else { continue };
+        let (SessionOutcome::Paid, Some(email)) = (event.outcome, &event.email) else { continue };
+        let supporter_id = SupporterId::of_email(&namespace(), email.expose());
+        let consents = Consents::of(&event, &POLICY, &supporter_id);
+        owed.insert(event.payment_id.to_string(), consents.is_empty());
+        for state in &consents.states {
+            let key = (supporter_id.as_str().to_owned(), state.record.clone());
+            let state = json!(state);
+            let stronger = expected.get(&key).is_none_or(|known| known["rank"].as_str() < state["rank"].as_str());
+            if stronger {
+                expected.insert(key, state);
+            }
+        }
+    }
+    let mut states = BTreeMap::new();
+    for row in world.cloud.rows(CONSENTS_TABLE) {
+        let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        if row["rank"].is_string() {
+            states.insert((text("supporter_id"), text("record")), row.clone());
+        }
+    }
+    found.unless(states == expected, || format!("consents are {states:?}, the strongest answers {expected:?}"));
+    for payment in &told.payments {
+        let id = payment.payment_id();
+        let (state, reason) = ledger.state(&id, "consents");
+        let as_told = match owed.get(&id) {
+            Some(true) => (state, reason) == ("skipped", "nothing_to_record"),
+            Some(false) => state == "done",
+            None => state.is_empty() || (payment.link == Link::Broken && state == "parked"),
+        };
+        found.unless(as_told, || format!("consents of {id} ended as {state:?} {reason:?}"));
+    }
+}
+
+/// What a payment's events tell, read as the tasks read it.
+fn payment_event(event: &Value) -> Option<PaymentEvent> {
+    let delivered = Delivered::from_json(crate::story::message(event).as_bytes()).ok()?;
+    let Event::Snapshot(snapshot) = &delivered.event else {
+        return None;
+    };
+    match snapshot.object {
+        Object::Refund(_) => RefundEvent::read(&delivered.event, false).ok().map(PaymentEvent::from),
+        Object::Dispute(_) => DisputeEvent::read(&delivered.event, false).ok().map(PaymentEvent::from),
+        Object::Session(_) | Object::Other(_) => {
+            SessionEvent::read(&delivered.event, false).ok().map(PaymentEvent::from)
+        }
+    }
+}
+
+fn contribution_effect(event: &PaymentEvent) -> String {
+    match event {
+        PaymentEvent::Refund(refund) => format!("contribution#refund#{}", refund.refund_id),
+        PaymentEvent::Dispute(dispute) => format!("contribution#dispute#{}", dispute.dispute_id),
+        PaymentEvent::Session(session) => match session.outcome {
+            SessionOutcome::Paid => "contribution#paid".to_owned(),
+            SessionOutcome::Pending => "contribution#pending".to_owned(),
+            SessionOutcome::Failed => "contribution#failed".to_owned(),
+        },
+    }
+}
+
+fn namespace() -> Uuid {
+    Uuid::parse_str(SUPPORTER_NAMESPACE).unwrap_or_default()
+}
+
+#[expect(clippy::expect_used, reason = "the policy is checked by its own tests")]
+static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::compiled_in().expect("the policy can be read"));

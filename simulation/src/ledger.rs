@@ -1,0 +1,114 @@
+//! Watches the ledger's rows from outside: whatever the code believes, a row may only change in these ways.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use testkit::cloud::{Request, Service};
+
+use crate::function::EFFECTS_TABLE;
+use crate::wire::InstanceId;
+
+/// The key of a ledger row: payment and effect.
+pub(crate) type RowKey = (String, String);
+
+/// The largest error of a clock that the lease's margin is meant for, in milliseconds.
+pub(crate) const LARGEST_SKEW_MS: i64 = 5_000;
+
+/// What one write made of one row.
+pub(crate) struct Transition<'a> {
+    pub(crate) row: &'a RowKey,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+    pub(crate) now_ms: i64,
+    /// The invocation that wrote, if it still runs.
+    pub(crate) request_id: Option<&'a str>,
+}
+
+/// Remembers what was against the rules.
+#[derive(Debug, Default)]
+pub(crate) struct LedgerWatch {
+    broken: Vec<String>,
+    calls: BTreeMap<InstanceId, u32>,
+}
+
+impl LedgerWatch {
+    pub(crate) fn broken(&self) -> &[String] {
+        &self.broken
+    }
+
+    pub(crate) fn count(&mut self, instance: InstanceId) {
+        *self.calls.entry(instance).or_default() += 1;
+    }
+
+    pub(crate) fn calls_of(&self, instance: InstanceId) -> u32 {
+        self.calls.get(&instance).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn see(&mut self, transition: &Transition<'_>) {
+        if transition.before == transition.after {
+            return;
+        }
+        if let Err(rule) = allowed(transition) {
+            let Transition { row, before, after, .. } = transition;
+            let (before, after) = (before.as_ref().map(short), after.as_ref().map(short));
+            self.broken.push(format!("{} of {}: {rule}: {before:?} became {after:?}", row.1, row.0));
+        }
+    }
+}
+
+fn allowed(transition: &Transition<'_>) -> Result<(), &'static str> {
+    let Some(after) = &transition.after else {
+        return Err("rows are never deleted by a task");
+    };
+    let Some(before) = &transition.before else {
+        return Ok(());
+    };
+    let lease_over = before["lease_until"].as_i64().is_some_and(|until| until < transition.now_ms + LARGEST_SKEW_MS);
+    match (state(before), state(after)) {
+        ("done", "done") | ("skipped", "skipped" | "parked" | "retry" | "done") | ("retry" | "parked", _) => Ok(()),
+        ("done", _) => Err("what is done stays done"),
+        ("skipped", _) => Err("what is skipped is not begun"),
+        ("unknown", _) => Err("only a person ends what is unknown"),
+        ("claimed", "claimed") if !lease_over => Err("a claim was taken over while its lease ran"),
+        ("claimed", "claimed") if before["attempt"] == after["attempt"] => Err("a claim was taken over without a new attempt"),
+        ("claimed", "claimed") => Ok(()),
+        ("claimed", _) if is_owners(before, transition.request_id) => Ok(()),
+        ("claimed", "unknown") if lease_over => Ok(()),
+        ("claimed", _) => Err("somebody who does not hold the claim ended it"),
+        _ => Err("a state nobody knows"),
+    }
+}
+
+fn state(row: &Value) -> &str {
+    row["state"].as_str().unwrap_or_default()
+}
+
+/// Whether the claim belongs to a message of this invocation.
+fn is_owners(row: &Value, request_id: Option<&str>) -> bool {
+    let owner = row["owner"].as_str().unwrap_or_default();
+    request_id.is_some_and(|id| owner.split('/').next() == Some(id))
+}
+
+fn short(row: &Value) -> String {
+    let fields = ["state", "reason", "owner", "attempt", "lease_until", "event_id"];
+    let told = fields.iter().filter(|field| !row[**field].is_null());
+    told.map(|field| format!("{field}={}", row[*field])).collect::<Vec<_>>().join(" ")
+}
+
+/// The ledger rows that a request may change.
+pub(crate) fn rows_touched(request: &Request) -> Vec<RowKey> {
+    if request.service != Service::DynamoDb {
+        return Vec::new();
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
+        return Vec::new();
+    };
+    let key = |write: &Value| {
+        let of = |name: &str| Some(write["Key"][name]["S"].as_str()?.to_owned());
+        (write["TableName"] == EFFECTS_TABLE).then(|| of("payment_id").zip(of("effect")))?
+    };
+    match body["TransactItems"].as_array() {
+        Some(items) => items.iter().filter_map(|item| key(&item["Update"])).collect(),
+        None => key(&body).into_iter().collect(),
+    }
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+pub mod enumeration;
+pub mod fault;
+mod function;
+pub mod history;
+pub mod invariants;
+mod ledger;
+mod logs;
+pub mod story;
+mod time;
+mod wire;
+pub mod world;
+
+pub use crate::function::TaskName;

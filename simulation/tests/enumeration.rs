@@ -1,0 +1,51 @@
+//! Every fault at every call. One test a scenario, so that they run beside each other.
+
+use simulation::enumeration::Scenario;
+
+/// Runs all cases of a scenario; the first that breaks a rule is told step by step.
+fn check(name: &str) {
+    let scenarios = Scenario::all();
+    let scenario = scenarios.iter().find(|scenario| scenario.name == name).unwrap();
+    let mut cases = 0;
+    scenario.enumerate(|case, report| {
+        cases += 1;
+        let script = report.script.join("\n");
+        let rules = report.violations.join("\n");
+        assert!(rules.is_empty(), "{script}\n\n{rules}\n\ncargo xtask simulate --replay {case}");
+    });
+    // Fewer would mean that the instances made no calls to go wrong.
+    assert!(cases > 500, "{cases}");
+}
+
+macro_rules! scenarios {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            check($name);
+        })*
+
+        #[test]
+        fn every_scenario_has_its_test() {
+            let names: Vec<_> = Scenario::all().iter().map(|scenario| scenario.name).collect();
+            assert_eq!(names, [$($name),*]);
+        }
+    };
+}
+
+scenarios! {
+    mail_twice: "mail-twice",
+    mail_twins: "mail-twins",
+    mail_delayed: "mail-delayed",
+    mail_failed: "mail-failed",
+    mail_broken: "mail-broken",
+    records_twice: "records-twice",
+    records_delayed: "records-delayed",
+    records_refund: "records-refund",
+    records_dispute: "records-dispute",
+    consents_twice: "consents-twice",
+    consents_contradict: "consents-contradict",
+    acquisition_twice: "acquisition-twice",
+    acquisition_refund: "acquisition-refund",
+    acquisition_bounced: "acquisition-bounced",
+    acquisition_dispute: "acquisition-dispute",
+}
