@@ -14,18 +14,31 @@ export type WordingMetricName = 'BrokenWording';
 /** What the webhook counts, per request. */
 export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
 
+/** What reconciliation counts, per run, and per day as its proof. */
+export type ReconcileMetricName =
+  | 'Completed'
+  | 'Examined'
+  | 'PutBack'
+  | 'Missing'
+  | 'OldestUnexplainedAge'
+  | 'Paid'
+  | 'Fulfilled'
+  | 'Open'
+  | 'Unexplained';
+
 /** A metric of one function. Alarms on it come back to OK when five minutes pass without news. */
 export function functionMetric(
   stage: Stage,
   task: string,
-  metricName: TaskMetricName | WordingMetricName | WebhookMetricName,
+  metricName: TaskMetricName | WordingMetricName | WebhookMetricName | ReconcileMetricName,
   statistic: string = Stats.SUM,
+  period = Duration.minutes(5),
 ): Metric {
   return new Metric({
     namespace: NAMESPACE,
     metricName,
     dimensionsMap: { Stage: stage.name, Task: task },
     statistic,
-    period: Duration.minutes(5),
+    period,
   });
 }

@@ -35,14 +35,21 @@ function emitted(): Set<string> {
     documents.flatMap(({ _aws, Task }) =>
       _aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
         Dimensions.flatMap((keys) =>
-          Metrics.map(({ Name }) => signature(Namespace, Name, keys, Task === 'stripe-webhook' ? 'webhook' : 'task')),
+          Metrics.map(({ Name }) => signature(Namespace, Name, keys, emitterOf(Task))),
         ),
       ),
     ),
   );
 }
 
-function signature(namespace: string, name: string, dimensions: string[], emitter: 'webhook' | 'task'): string {
+type Emitter = 'webhook' | 'reconciliation' | 'task';
+
+function emitterOf(task: string | undefined): Emitter {
+  if (task === 'stripe-webhook') return 'webhook';
+  return task === 'reconcile' ? 'reconciliation' : 'task';
+}
+
+function signature(namespace: string, name: string, dimensions: string[], emitter: Emitter): string {
   return `${namespace} ${name} by ${[...dimensions].sort().join(', ')} of a ${emitter}`;
 }
 
@@ -63,6 +70,7 @@ for (const name of ['test', 'live'] as const) {
         'thank-you-email-broken-wording',
         ...['failed', 'errors', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
+        ...['unexplained', 'behind'].map((what) => `reconcile-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
       ].map((what) => `afterlink-${name}-${what}`);
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
@@ -80,7 +88,8 @@ for (const name of ['test', 'live'] as const) {
     it('go back to OK without news, and tell of both, so that each new failure is heard', () => {
       const [topic] = synthesized.all('AWS::SNS::Topic');
       for (const { Properties } of alarms) {
-        assert.equal(Properties.TreatMissingData, 'notBreaching', Properties.AlarmName);
+        const silence = Properties.AlarmName.endsWith('-reconcile-behind') ? 'breaching' : 'notBreaching';
+        assert.equal(Properties.TreatMissingData, silence, Properties.AlarmName);
         assert.deepEqual(Properties.AlarmActions, [{ Ref: topic?.id }], Properties.AlarmName);
         assert.deepEqual(Properties.OKActions, [{ Ref: topic?.id }], Properties.AlarmName);
       }
@@ -91,11 +100,11 @@ for (const name of ['test', 'live'] as const) {
       const ours = alarms.flatMap(metricsOf).filter(({ namespace }) => !namespace.startsWith('AWS/'));
       assert.ok(ours.length > 0);
       for (const { namespace, name: metric, dimensions } of ours) {
-        const emitter = dimensions.Task === 'stripe-webhook' ? 'webhook' : 'task';
+        const emitter = emitterOf(dimensions.Task);
         const wanted = signature(namespace, metric, Object.keys(dimensions), emitter);
         assert.ok(known.has(wanted), `nobody emits ${wanted}`);
         assert.equal(dimensions.Stage, name);
-        assert.ok(['stripe-webhook', ...TASKS].includes(dimensions.Task ?? ''), dimensions.Task);
+        assert.ok(['stripe-webhook', 'reconcile', ...TASKS].includes(dimensions.Task ?? ''), dimensions.Task);
       }
     });
 
@@ -140,6 +149,15 @@ for (const name of ['test', 'live'] as const) {
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);
+      check('reconcile-unexplained', 7200);
+    });
+
+    it('a reconciliation that is not heard of for an hour is one that failed', () => {
+      const { Properties } = alarm('reconcile-behind');
+      assert.deepEqual(
+        [Properties.ComparisonOperator, Properties.Threshold, Properties.Period, Properties.Statistic],
+        ['LessThanOrEqualToThreshold', 0, 3600, 'Sum'],
+      );
     });
 
     it('a dead-letter queue is heard for every message it gains, not for being full', () => {

@@ -25,7 +25,8 @@ pub(crate) async fn client(here: &Deployment, budget: u32) -> Result<StripeClien
     let secret = secret.with_context(|| format!("the secret {name} cannot be read"))?;
     let key = ApiKey::new(secret.secret_string().unwrap_or_default())
         .with_context(|| format!("the secret {name} holds no key: docs/DEPLOY.md says how to make one"))?;
-    let base_url = here.optional("StripeApiBaseUrl").unwrap_or(STRIPE_API);
+    // The local cloud has a Stripe of its own beside it.
+    let base_url = here.optional("stripe_api").filter(|_| here.local).unwrap_or(STRIPE_API);
     let http = here.sdk.http_client().context("no HTTP client")?;
     let sleep = here.sdk.sleep_impl().context("no timer")?;
     Ok(StripeClient::new(base_url, key, http, sleep, budget)?)

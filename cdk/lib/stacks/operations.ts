@@ -10,7 +10,7 @@ import { bounceRate, functionErrors, mailMetric, queueGrowth, queueMetric, ruleM
 import { ImpactAlarm, type ImpactAlarmProps } from '../constructs/impact-alarm.ts';
 import type { QueueTask } from '../constructs/queue-task.ts';
 import { everyEventOf } from '../event-patterns.ts';
-import { functionMetric } from '../metrics.ts';
+import { functionMetric, type ReconcileMetricName } from '../metrics.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import type { PipelineStack } from './pipeline.ts';
 import { StageStack } from './stage-stack.ts';
@@ -37,6 +37,7 @@ export class OperationsStack extends StageStack {
       this.watchDelivery('forward', impact, names.bus, names.rule, names.dlq);
     }
     this.watchMail(pipeline.names.configurationSet);
+    this.watchReconcile();
     this.dashboard(pipeline);
 
     // Thirty days to replay from, after a mistake in a rule or a task.
@@ -178,6 +179,24 @@ export class OperationsStack extends StageStack {
     });
   }
 
+  private watchReconcile(): void {
+    const name = 'reconcile';
+    this.alarm(name, 'unexplained', {
+      impact: 'Something that was paid has not been done for two hours, and nobody has been told why.',
+      runbook: 'unexplained',
+      // Whatever is missing is put back at once, and most is done a quarter of an hour later.
+      metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),
+      above: Duration.hours(2).toSeconds(),
+    });
+    this.alarm(name, 'behind', {
+      impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
+      runbook: 'reconcile-behind',
+      metric: functionMetric(this.stage, name, 'Completed', Stats.SUM, Duration.hours(1)),
+      above: 0,
+      silenceIsBad: true,
+    });
+  }
+
   private alarm(of: string, what: string, props: Omit<ImpactAlarmProps, 'alarmName' | 'topic'>): void {
     const id = `${of}-${what}`;
     new ImpactAlarm(this, id, { ...props, alarmName: physicalName(this.stage, id), topic: this.topic });
@@ -224,6 +243,15 @@ export class OperationsStack extends StageStack {
       graph('Requests', ...webhook),
       graph('Errors', functionErrors(pipeline.names.webhook)),
       graph('Mail', ...mail),
+    );
+
+    const reconciled = (...names: ReconcileMetricName[]) =>
+      names.map((metric) => functionMetric(this.stage, 'reconcile', metric, Stats.MAXIMUM));
+    dashboard.addWidgets(heading('reconcile'));
+    dashboard.addWidgets(
+      graph('Each day', ...reconciled('Paid', 'Fulfilled', 'Open', 'Unexplained')),
+      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing')),
+      graph('Oldest unexplained, s', ...reconciled('OldestUnexplainedAge')),
     );
 
     for (const { name, names } of pipeline.tasks) {

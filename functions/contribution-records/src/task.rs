@@ -60,7 +60,7 @@ impl<R: Records, L: EffectStore, C: Clock> Task for ContributionRecords<R, L, C>
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         match read(&delivery.event, self.livemode) {
-            Ok(event) => self.record(&event).await,
+            Ok(event) => self.record(&event, delivery).await,
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(Unreadable::Broken(key, error)) => {
                 delivery.park(&self.ledger, &self.clock, &key, error).await
@@ -114,7 +114,7 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
     ///
     /// The first try assumes that there is no record yet, which is so for most events; the failed condition
     /// brings the record that is there. A record the event does not change has seen it before.
-    async fn record(&self, event: &PaymentEvent) -> Result<Outcome, TaskFailed> {
+    async fn record(&self, event: &PaymentEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let mut stored: Option<Box<Stored>> = None;
         for _ in 0..TRIES {
             let before = stored.as_ref().map(|stored| &stored.contribution);
@@ -123,7 +123,9 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
                 .unwrap_or_else(|| Contribution::new(event.payment_id().clone()))
                 .with_event(event, &self.supporter_namespace);
             if before == Some(&after) {
-                return Ok(Outcome::Skipped("already_done"));
+                // The ledger knows, unless its row has gone.
+                let key = EffectKey { payment_id: event.payment_id().clone(), effect: effect(event) };
+                return Ok(delivery.skip(&self.ledger, &self.clock, &key, "already_recorded").await?);
             }
             let supporter_before = before.and_then(|record| record.session.supporter_id.clone());
             let supporter = SupporterRow::of(&after, &self.policy);
@@ -145,6 +147,15 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
             }
         }
         Err(TaskFailed::Contended)
+    }
+}
+
+/// What the ledger calls what an event does to the records.
+fn effect(event: &PaymentEvent) -> Effect {
+    match event {
+        PaymentEvent::Session(event) => Effect::contribution(event.outcome),
+        PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
+        PaymentEvent::Dispute(event) => Effect::contribution_dispute(&event.dispute_id),
     }
 }
 
