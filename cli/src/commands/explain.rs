@@ -400,3 +400,6 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

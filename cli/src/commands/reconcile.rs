@@ -32,7 +32,7 @@ const LAG_SECONDS: i64 = 120;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live reconcile --since 7d --yes")]
 pub(crate) struct Arguments {
-    /// From when: 90m, 24h, 7d, or a time such as 2026-11-18T11:00:00Z
+    /// From when: 90m, 24h, 7d, a day (2026-11-18) or a time (2026-11-18T11:00:00Z)
     #[arg(long, default_value = "24h", value_parser = since)]
     since: Since,
     /// How many events are put back at most: live traffic comes first
@@ -59,7 +59,7 @@ impl Since {
     }
 }
 
-/// Reads `90m`, `24h`, `7d` or a time in RFC 3339.
+/// Reads `90m`, `24h`, `7d`, a day or a time in RFC 3339 (UTC).
 pub(crate) fn since(text: &str) -> Result<Since, String> {
     use aws_smithy_types::DateTime;
     use aws_smithy_types::date_time::Format;
@@ -73,9 +73,10 @@ pub(crate) fn since(text: &str) -> Result<Since, String> {
     if let (Some(unit), Some(number)) = (unit, number) {
         return Ok(Since::SecondsAgo(i64::from(number) * unit));
     }
-    let time = DateTime::from_str(text, Format::DateTime);
+    let midnight = if text.len() == "2026-11-18".len() { "T00:00:00Z" } else { "" };
+    let time = DateTime::from_str(&format!("{text}{midnight}"), Format::DateTime);
     time.map(|time| Since::UnixSeconds(time.secs()))
-        .map_err(|_| "neither 90m, 24h, 7d nor a time such as 2026-11-18T11:00:00Z".to_owned())
+        .map_err(|_| "none of 90m, 24h, 7d, 2026-11-18 and 2026-11-18T11:00:00Z".to_owned())
 }
 
 #[derive(Serialize)]
@@ -317,10 +318,11 @@ mod tests {
             ("24h", Since::SecondsAgo(86_400)),
             ("7d", Since::SecondsAgo(604_800)),
             ("2026-11-18T11:16:40Z", Since::UnixSeconds(1_795_000_600)),
+            ("2026-11-18", Since::UnixSeconds(1_794_960_000)),
         ] {
             assert_eq!(since(text), Ok(expected), "{text}");
         }
-        for text in ["", "h", "-1h", "yesterday", "2026-11-18", "5é"] {
+        for text in ["", "h", "-1h", "yesterday", "2026-11-1x", "5é"] {
             assert!(since(text).is_err(), "{text}");
         }
         assert_eq!(Since::SecondsAgo(60).at(100_000), 40);

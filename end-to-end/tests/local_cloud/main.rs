@@ -5,6 +5,7 @@ mod alone;
 mod analysts;
 mod doors;
 mod marketers;
+mod operator;
 mod payments;
 #[cfg(target_os = "linux")]
 mod permissions;
