@@ -32,8 +32,8 @@ export function emittedBy(functionName: string): EmittedMetric[] {
   const ownLines = existsSync(own) ? golden(own) : [];
   const misnamed = ownLines.find(({ Task }) => Task !== functionName);
   if (misnamed) throw new Error(`${own.pathname} holds a line of ${misnamed.Task}`);
-  const ofEveryTask =
-    functionName === 'stripe-webhook' ? [] : golden(new URL('shared/task-runtime/tests/emf.golden.json', ROOT));
+  const hasQueue = !['stripe-webhook', 'reconcile'].includes(functionName);
+  const ofEveryTask = hasQueue ? golden(new URL('shared/task-runtime/tests/emf.golden.json', ROOT)) : [];
   return [...ofEveryTask, ...ownLines].flatMap(({ _aws }) =>
     _aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
       Dimensions.flatMap((dimensions) =>

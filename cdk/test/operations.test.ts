@@ -37,6 +37,7 @@ for (const name of ['test', 'live'] as const) {
         ...(stage.silenceHours ? ['payments-silent'] : []),
         ...['failed', 'errors', 'throttled', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
+        ...['unexplained', 'behind'].map((what) => `reconcile-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
       ].map((what) => `afterlink-${name}-${what}`);
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
@@ -54,7 +55,7 @@ for (const name of ['test', 'live'] as const) {
     it('go back to OK without news, and tell of both, so that each new failure is heard', () => {
       const [topic] = synthesized.all('AWS::SNS::Topic');
       for (const { Properties } of alarms) {
-        const silence = Properties.AlarmName.endsWith('-silent');
+        const silence = /-(silent|behind)$/.test(Properties.AlarmName);
         assert.equal(Properties.TreatMissingData, silence ? 'breaching' : 'notBreaching', Properties.AlarmName);
         assert.deepEqual(Properties.AlarmActions, [{ Ref: topic?.id }], Properties.AlarmName);
         assert.deepEqual(Properties.OKActions, [{ Ref: topic?.id }], Properties.AlarmName);
@@ -67,7 +68,7 @@ for (const name of ['test', 'live'] as const) {
       for (const metric of ours) {
         const { Stage: of, Task } = metric.dimensions as Record<string, string>;
         const wanted = text({ ...metric, dimensions: Object.keys(metric.dimensions) });
-        assert.ok(['stripe-webhook', ...TASKS].includes(Task ?? ''), Task);
+        assert.ok(['stripe-webhook', 'reconcile', ...TASKS].includes(Task ?? ''), Task);
         assert.ok(emittedBy(Task ?? '').map(text).includes(wanted), `${Task} does not emit ${wanted}`);
         assert.equal(of, name);
       }
@@ -132,7 +133,7 @@ for (const name of ['test', 'live'] as const) {
       for (const resource of alarms) {
         const { AlarmName, Threshold, EvaluationPeriods, DatapointsToAlarm } = resource.Properties;
         const state = (counted: Series) => stateOf(resource, () => counted);
-        const silence = AlarmName.endsWith('-silent');
+        const silence = /-(silent|behind)$/.test(AlarmName);
         // Two weeks of hours, or more than a day of five minutes.
         const quiet: number[][] = Array.from({ length: 336 }, () => (silence ? [0, 1] : []));
         const wrong = Array.from({ length: DatapointsToAlarm ?? EvaluationPeriods }, () =>

@@ -1,5 +1,5 @@
 import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, ProjectionType, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { EmailIdentity, Identity } from 'aws-cdk-lib/aws-ses';
@@ -7,6 +7,9 @@ import type { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
 import type { Stage } from '../stages.ts';
 import { StageStack } from './stage-stack.ts';
+
+/** The ledger's index of effects that are open. */
+const OPEN_EFFECTS = 'open-effects';
 
 /**
  * What must survive everything else: the records, the marketers' templates, Stripe's secret,
@@ -20,8 +23,11 @@ export class DataStack extends StageStack {
   readonly supporters: Table;
   readonly consents: Table;
   readonly effects: Table;
+  /** How far reconciliation has come, and what it found missing. */
+  readonly reconciliation: Table;
   readonly templates: Bucket;
   readonly signingSecret: Secret;
+  readonly stripeKey: Secret;
 
   constructor(scope: Construct, stage: Stage) {
     super(scope, stage, 'data', {
@@ -50,6 +56,16 @@ export class DataStack extends StageStack {
     // The ledger never forgets: it is the only place that says what was done. What expires are
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
+    // Sparse: a row has the attribute while its effect needs somebody or something, so that an operator's question
+    // reads what is open and nothing else. docs/adr/0006-open-effects.md
+    this.effects.addGlobalSecondaryIndex({
+      indexName: OPEN_EFFECTS,
+      partitionKey: { name: 'open', type: AttributeType.STRING },
+      sortKey: { name: 'effect', type: AttributeType.STRING },
+      projectionType: ProjectionType.ALL,
+    });
+
+    this.reconciliation = table('Reconciliation', { partition: 'kind', sort: 'name' });
 
     this.templates = new Bucket(this, 'Templates', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
@@ -68,16 +84,29 @@ export class DataStack extends StageStack {
     output(this, 'TemplatesBucketName', this.templates.bucketName);
 
     // Random until the owner puts Stripe's value in, so that nothing passes before.
-    this.signingSecret = new Secret(this, 'SigningSecret', {
-      secretName: stage.signingSecretName,
-      description: "Stripe's webhook signing secrets (whsec_...), separated by white space",
-      generateSecretString: { passwordLength: 64, excludePunctuation: true },
-      removalPolicy,
-    });
-    acknowledge(this.signingSecret, {
-      'AwsSolutions-SMG4': 'Stripe makes and rolls this secret; AWS cannot. docs/DEPLOY.md says how to roll it.',
-    });
-    output(this, 'SigningSecretName', stage.signingSecretName);
+    const secret = (id: string, secretName: string, description: string) => {
+      const made = new Secret(this, id, {
+        secretName,
+        description,
+        generateSecretString: { passwordLength: 64, excludePunctuation: true },
+        removalPolicy,
+      });
+      acknowledge(made, {
+        'AwsSolutions-SMG4': 'Stripe makes and rolls this secret; AWS cannot. docs/DEPLOY.md says how to roll it.',
+      });
+      output(this, `${id}Name`, secretName);
+      return made;
+    };
+    this.signingSecret = secret(
+      'SigningSecret',
+      stage.signingSecretName,
+      "Stripe's webhook signing secrets (whsec_...), separated by white space",
+    );
+    this.stripeKey = secret(
+      'StripeKey',
+      stage.stripeKeySecretName,
+      "A restricted key of Stripe's API (rk_...) with read permissions only",
+    );
 
     if (stage.mail.createIdentity) this.mailIdentity(stage, removalPolicy);
   }

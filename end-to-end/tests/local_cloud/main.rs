@@ -6,11 +6,13 @@ mod analysts;
 mod doors;
 mod dynamodb;
 mod marketers;
+mod operator;
 mod payments;
 #[cfg(target_os = "linux")]
 mod permissions;
 #[cfg(target_os = "linux")]
 mod processes;
 mod queues;
+mod reconciliation;
 mod rules;
 mod stack;
