@@ -1,0 +1,242 @@
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::error::classify;
+use crate::{ApiKey, ApiObject, Page, Request, StripeError};
+
+/// Where Stripe's API is.
+pub const STRIPE_API: &str = "https://api.stripe.com";
+
+/// The version of the API that answers are written in. Events keep the version they were made in.
+///
+/// <https://docs.stripe.com/api/versioning>
+pub const API_VERSION: &str = "2026-10-28.endive";
+
+/// Reads Stripe's API.
+#[derive(Debug)]
+pub struct StripeClient {
+    get: Operation<HttpRequest, Answer, Infallible>,
+    sleep: SharedAsyncSleep,
+    key: ApiKey,
+    requests_left: AtomicU32,
+}
+
+/// A client cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAClient {
+    /// A key that sees real money, and an address that is not Stripe's.
+    #[error("a live key is only ever sent to {STRIPE_API}")]
+    LiveKeyElsewhere,
+    /// An address in the clear that is not on this machine.
+    #[error("Stripe's API is asked over https; http is for a fake on loopback")]
+    InTheClear,
+}
+
+/// Attempts at one request.
+const ATTEMPTS: u32 = 4;
+
+/// The first pause is up to this, each further one up to twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// No pause is longer, whatever Stripe asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+impl StripeClient {
+    /// A client that makes at most `budget` requests, attempts included.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not one this key may be sent to.
+    pub fn new(
+        base_url: &str,
+        key: ApiKey,
+        http: SharedHttpClient,
+        sleep: SharedAsyncSleep,
+        budget: u32,
+    ) -> Result<Self, NotAClient> {
+        let base_url = base_url.trim_end_matches('/');
+        if key.livemode() && base_url != STRIPE_API {
+            return Err(NotAClient::LiveKeyElsewhere);
+        }
+        if !base_url.starts_with("https://") && !on_loopback(base_url) {
+            return Err(NotAClient::InTheClear);
+        }
+        // A page of a hundred sessions takes Stripe a second or two on a bad day.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(15))
+            .build();
+        // Retries are this client's own, because each counts against the budget.
+        let get = Operation::builder()
+            .service_name("stripe")
+            .operation_name("Get")
+            .http_client(http)
+            .sleep_impl(sleep.clone())
+            .endpoint_url(base_url)
+            .no_auth()
+            .no_retry()
+            .timeout_config(timeouts)
+            .serializer(Ok)
+            .deserializer(|response| Ok(read_answer(response)))
+            .build();
+        Ok(Self { get, sleep, key, requests_left: AtomicU32::new(budget) })
+    }
+
+    /// One object.
+    ///
+    /// # Errors
+    ///
+    /// See [`StripeError`].
+    pub async fn one(&self, request: &Request) -> Result<ApiObject, StripeError> {
+        let body = self.get(request).await?;
+        let json = serde_json::from_slice(&body).ok();
+        json.and_then(ApiObject::new)
+            .ok_or_else(|| StripeError::Unreadable { path: request.path().to_owned() })
+    }
+
+    /// One page of a list.
+    ///
+    /// # Errors
+    ///
+    /// See [`StripeError`].
+    pub async fn page(&self, request: &Request) -> Result<Page, StripeError> {
+        let body = self.get(request).await?;
+        Page::read(request, &body).ok_or_else(|| StripeError::Unreadable { path: request.path().to_owned() })
+    }
+
+    /// Every object of a list that is known to be short: the sessions of a payment intent, an account's
+    /// destinations. Long lists are read page by page.
+    ///
+    /// # Errors
+    ///
+    /// See [`StripeError`].
+    pub async fn all(&self, request: Request) -> Result<Vec<ApiObject>, StripeError> {
+        let mut items = Vec::new();
+        let mut next = Some(request);
+        while let Some(request) = next {
+            let page = self.page(&request).await?;
+            items.extend(page.items);
+            next = page.next;
+        }
+        Ok(items)
+    }
+
+    /// How many requests may still be made.
+    pub fn requests_left(&self) -> u32 {
+        self.requests_left.load(Ordering::Relaxed)
+    }
+
+    async fn get(&self, request: &Request) -> Result<Vec<u8>, StripeError> {
+        let path = || request.path().to_owned();
+        let mut attempts = 0;
+        loop {
+            self.spend()?;
+            attempts += 1;
+            let answer = self.attempt(request).await;
+            let (failure, wanted_pause) = match answer {
+                Ok(answer) if answer.is_success() => return Ok(answer.body),
+                Ok(answer) if !answer.may_pass() => {
+                    return Err(classify(request.path(), answer.status, &answer.body));
+                }
+                Ok(Answer { status: 429, retry_after, .. }) => {
+                    (StripeError::RateLimited { path: path(), attempts }, retry_after)
+                }
+                Ok(answer) => {
+                    let reason = answer.status.to_string();
+                    (StripeError::Unavailable { path: path(), attempts, reason }, answer.retry_after)
+                }
+                Err(reason) => {
+                    (StripeError::Unavailable { path: path(), attempts, reason: reason.to_owned() }, None)
+                }
+            };
+            if attempts == ATTEMPTS {
+                return Err(failure);
+            }
+            self.sleep.sleep(pause(attempts, wanted_pause)).await;
+        }
+    }
+
+    fn spend(&self) -> Result<(), StripeError> {
+        let spent = |left: u32| left.checked_sub(1);
+        match self.requests_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StripeError::BudgetSpent),
+        }
+    }
+
+    /// The error says in short words what happened to the connection.
+    async fn attempt(&self, request: &Request) -> Result<Answer, &'static str> {
+        let mut http = HttpRequest::new(SdkBody::empty());
+        http.set_uri(request.target()).map_err(|_| "the request cannot be written")?;
+        let headers = http.headers_mut();
+        headers.insert("authorization", self.key.authorization());
+        headers.insert("stripe-version", API_VERSION);
+        headers.insert("accept", "application/json");
+        headers.insert("user-agent", "afterlink");
+        #[expect(clippy::wildcard_enum_match_arm, reason = "what is no answer may be one next time")]
+        self.get.invoke(http).await.map_err(|error| match error {
+            SdkError::TimeoutError(_) => "timeout",
+            _ => "no answer",
+        })
+    }
+}
+
+/// What came back, whatever it is.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// Stripe knows better than a status whether another attempt makes sense.
+    should_retry: Option<bool>,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    const fn is_success(&self) -> bool {
+        200 <= self.status && self.status < 300
+    }
+
+    fn may_pass(&self) -> bool {
+        self.should_retry.unwrap_or(matches!(self.status, 408 | 409 | 429 | 500..))
+    }
+}
+
+fn read_answer(response: &HttpResponse) -> Answer {
+    let header = |name| response.headers().get(name);
+    Answer {
+        status: response.status().as_u16(),
+        should_retry: header("stripe-should-retry").and_then(|value| value.parse().ok()),
+        retry_after: header("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
+        body: response.body().bytes().unwrap_or_default().to_vec(),
+    }
+}
+
+/// Anything up to twice the pause before, at least what Stripe asks for, never more than eight seconds.
+///
+/// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
+fn pause(attempts: u32, wanted: Option<Duration>) -> Duration {
+    let longest = FIRST_PAUSE * 2_u32.saturating_pow(attempts.saturating_sub(1));
+    let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+    let jittered = Duration::from_millis(fastrand::u64(1..=longest_ms));
+    (wanted.unwrap_or_default() + jittered).min(LONGEST_PAUSE)
+}
+
+fn on_loopback(base_url: &str) -> bool {
+    let Some(host) = base_url.strip_prefix("http://") else {
+        return false;
+    };
+    let (host, port) = host.split_once(':').unwrap_or((host, ""));
+    (host == "127.0.0.1" || host == "localhost") && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests;

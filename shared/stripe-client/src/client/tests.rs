@@ -1,0 +1,158 @@
+//! What goes over the wire to Stripe, and what each answer means.
+
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_async::rt::sleep::Sleep;
+use proptest::prelude::*;
+use testkit::aws::{Endpoint, Reply};
+
+use super::*;
+
+/// Time in which pauses pass at once and are remembered, and time-outs only when they are to.
+#[derive(Debug, Clone, Default)]
+struct Time {
+    attempts_end: bool,
+    pauses: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl AsyncSleep for Time {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        match duration.as_secs() {
+            15 if self.attempts_end => Sleep::new(async {
+                // Long enough for the request to be written: the other side has it.
+                for _ in 0..10_000 {
+                    tokio::task::yield_now().await;
+                }
+            }),
+            3 | 15 => Sleep::new(std::future::pending()),
+            _ => {
+                self.pauses.lock().unwrap().push(duration);
+                Sleep::new(std::future::ready(()))
+            }
+        }
+    }
+}
+
+fn client(stripe: &Endpoint, time: &Time, budget: u32) -> StripeClient {
+    let sdk = stripe.sdk_config();
+    let key = ApiKey::new("rk_test_key").unwrap();
+    let (url, http) = (sdk.endpoint_url().unwrap(), sdk.http_client().unwrap());
+    StripeClient::new(url, key, http, SharedAsyncSleep::new(time.clone()), budget).unwrap()
+}
+
+fn answer(status: u16, body: &str) -> Reply {
+    Reply::Answer(status, body.to_owned())
+}
+
+const PAGE: &str = r#"{"object":"list","has_more":false,"data":[{"id":"evt_1","created":7}]}"#;
+
+#[tokio::test]
+async fn keeps_every_byte_of_an_object() {
+    let event = r#"{ "id": "evt_1",  "created": 7, "amount": 1.50, "name": "\u00e9" }"#;
+    let page = format!(r#"{{"object":"list","has_more":true,"data":[{event}]}}"#);
+    let stripe = Endpoint::start([answer(200, &page)]);
+    let page = client(&stripe, &Time::default(), 9).page(&Request::events(&[])).await.unwrap();
+    assert_eq!((page.items[0].id.as_str(), page.items[0].created), ("evt_1", 7));
+    assert_eq!(page.items[0].json(), event);
+    assert_eq!(page.next, Some(Request::events(&[]).starting_after("evt_1")));
+    assert!(!format!("{page:?}").contains("1.50"), "objects hold personal data");
+}
+
+#[tokio::test]
+async fn follows_both_ways_of_paging() {
+    let more = PAGE.replace("false", "true");
+    let last = r#"{"data":[]}"#;
+    let stripe = Endpoint::start([answer(200, &more), answer(200, PAGE)]);
+    let events = client(&stripe, &Time::default(), 9).all(Request::refunds()).await.unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(stripe.lines()[1], "GET /v1/refunds?limit=100&starting_after=evt_1");
+
+    let elsewhere = r#"{"data":[{"id":"ed_1","created":"2026-11-18T11:06:40Z"}],
+        "next_page_url":"https://elsewhere.example/v2/core/event_destinations?page=p2"}"#;
+    let stripe = Endpoint::start([answer(200, elsewhere), answer(200, last)]);
+    let found = client(&stripe, &Time::default(), 9).all(Request::event_destinations()).await.unwrap();
+    assert_eq!(found[0].id, "ed_1");
+    assert_eq!(stripe.lines()[1], "GET /v2/core/event_destinations?page=p2");
+}
+
+#[tokio::test]
+async fn tries_again_what_passes() {
+    for (reply, expected) in [
+        (answer(429, "{}"), "RateLimited"),
+        (answer(500, "oops"), "500"),
+        (answer(503, "{}"), "503"),
+        (Reply::Close, "no answer"),
+    ] {
+        let (stripe, time) = (Endpoint::start([reply.clone(), answer(200, PAGE)]), Time::default());
+        assert!(client(&stripe, &time, 9).page(&Request::events(&[])).await.is_ok(), "{expected}");
+        assert_eq!((stripe.count(), time.pauses.lock().unwrap().len()), (2, 1), "{expected}");
+
+        let stripe = Endpoint::start(vec![reply; 9]);
+        let error = client(&stripe, &Time::default(), 9).page(&Request::events(&[])).await.unwrap_err();
+        assert!(format!("{error:?}").contains(expected) && error.passes(), "{error:?}");
+        assert_eq!(stripe.count(), 4, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn silence_ends() {
+    let stripe = Endpoint::start(vec![Reply::Silence; 9]);
+    let time = Time { attempts_end: true, ..Time::default() };
+    let error = client(&stripe, &time, 2).page(&Request::events(&[])).await.unwrap_err();
+    assert_eq!(error, StripeError::BudgetSpent);
+    assert!(stripe.count() <= 2);
+}
+
+#[tokio::test]
+async fn asks_once_for_what_will_not_change() {
+    for status in [400, 401, 403, 404] {
+        let stripe = Endpoint::start(vec![answer(status, "{}"); 9]);
+        let error = client(&stripe, &Time::default(), 9).one(&Request::event("evt_1")).await.unwrap_err();
+        assert!(!error.passes(), "{error}");
+        assert_eq!(stripe.count(), 1, "{status}");
+    }
+    for body in ["", "[]", "{}", r#"{"data":[{"created":1}]}"#] {
+        let stripe = Endpoint::start([answer(200, body)]);
+        let error = client(&stripe, &Time::default(), 9).page(&Request::events(&[])).await.unwrap_err();
+        assert_eq!(error, StripeError::Unreadable { path: "/v1/events".to_owned() }, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn every_attempt_counts_against_the_budget() {
+    let stripe = Endpoint::start(vec![answer(500, "{}"); 9]);
+    let client = client(&stripe, &Time::default(), 3);
+    assert_eq!(client.page(&Request::events(&[])).await.unwrap_err(), StripeError::BudgetSpent);
+    assert_eq!((stripe.count(), client.requests_left()), (3, 0));
+}
+
+#[test]
+fn a_live_key_goes_to_stripe_and_nowhere_else() {
+    let http = || Endpoint::unreachable().sdk_config().http_client().unwrap();
+    let check = |url: &str, key: &str, expected: Option<NotAClient>| {
+        let sleep = SharedAsyncSleep::new(Time::default());
+        let made = StripeClient::new(url, ApiKey::new(key).unwrap(), http(), sleep, 1);
+        assert_eq!(made.err(), expected, "{url} {key}");
+    };
+    check(STRIPE_API, "rk_live_1", None);
+    check("https://api.stripe.com/", "rk_live_1", None);
+    for url in ["http://127.0.0.1:4010", "https://api.stripe.com.example.org", "http://api.stripe.com"] {
+        check(url, "rk_live_1", Some(NotAClient::LiveKeyElsewhere));
+    }
+    check("http://127.0.0.1:4010", "rk_test_1", None);
+    check("https://stripe.example.org", "rk_test_1", None);
+    for url in ["http://example.org", "http://127.0.0.1.example.org", "http://127.0.0.1:80@example.org", "x"]
+    {
+        check(url, "rk_test_1", Some(NotAClient::InTheClear));
+    }
+}
+
+proptest! {
+    #[test]
+    fn pauses_grow_and_end(attempts in 1_u32..40, wanted in proptest::option::of(0_u64..1000)) {
+        let pause = pause(attempts, wanted.map(Duration::from_secs));
+        prop_assert!(pause <= LONGEST_PAUSE);
+        prop_assert!(pause >= Duration::from_secs(wanted.unwrap_or_default()).min(LONGEST_PAUSE));
+        prop_assert!(wanted.is_some() || pause <= FIRST_PAUSE * 2_u32.saturating_pow(attempts - 1));
+    }
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod error;
+mod key;
+mod object;
+mod request;
+
+pub use client::{API_VERSION, NotAClient, STRIPE_API, StripeClient};
+pub use error::StripeError;
+pub use key::{ApiKey, NotAKey};
+pub use object::{
+    AmazonEventBridge, ApiObject, EventDestination, LineItem, NotReadable, Page, PaymentLink, WebhookEndpoint,
+};
+pub use request::Request;

@@ -1,0 +1,209 @@
+use std::fmt::Write as _;
+
+/// A GET of Stripe's API: a list with its filters, or one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    path: String,
+    query: Vec<(&'static str, String)>,
+}
+
+/// The most objects a page can have. <https://docs.stripe.com/api/pagination>
+const LARGEST_PAGE: u32 = 100;
+
+impl Request {
+    /// Events of some types (at most 20), newest first. Stripe keeps them for 30 days and shows them with a delay.
+    ///
+    /// <https://docs.stripe.com/api/events/list>
+    pub fn events(types: &[&str]) -> Self {
+        types.iter().fold(Self::list("/v1/events"), |request, name| request.with("types[]", *name))
+    }
+
+    /// Checkout sessions, newest first, by when they were opened.
+    ///
+    /// <https://docs.stripe.com/api/checkout/sessions/list>
+    pub fn sessions() -> Self {
+        Self::list("/v1/checkout/sessions")
+    }
+
+    /// Checkout sessions that a customer finished.
+    pub fn completed_sessions() -> Self {
+        Self::sessions().with("status", "complete")
+    }
+
+    /// What was bought in a session.
+    ///
+    /// <https://docs.stripe.com/api/checkout/sessions/line_items>
+    pub fn line_items(session_id: &str) -> Self {
+        Self::list(&format!("/v1/checkout/sessions/{}/line_items", encoded(session_id)))
+    }
+
+    /// Refunds, newest first. <https://docs.stripe.com/api/refunds/list>
+    pub fn refunds() -> Self {
+        Self::list("/v1/refunds")
+    }
+
+    /// Disputes, newest first. <https://docs.stripe.com/api/disputes/list>
+    pub fn disputes() -> Self {
+        Self::list("/v1/disputes")
+    }
+
+    /// Payment Links, newest first. <https://docs.stripe.com/api/payment-link/list>
+    pub fn payment_links() -> Self {
+        Self::list("/v1/payment_links")
+    }
+
+    /// Where Stripe sends events to. <https://docs.stripe.com/api/v2/core/event-destinations/list>
+    pub fn event_destinations() -> Self {
+        Self { path: "/v2/core/event_destinations".to_owned(), query: Vec::new() }
+            .with("limit", LARGEST_PAGE.to_string())
+            .with("include[0]", "webhook_endpoint.url")
+    }
+
+    /// One event, by `evt_…`. <https://docs.stripe.com/api/events/retrieve>
+    pub fn event(id: &str) -> Self {
+        Self::one("/v1/events", id)
+    }
+
+    /// One session, by `cs_…`, with the first of its line items.
+    ///
+    /// <https://docs.stripe.com/api/checkout/sessions/retrieve>
+    pub fn session(id: &str) -> Self {
+        Self::one("/v1/checkout/sessions", id).expand("line_items")
+    }
+
+    /// One refund, by `re_…`. <https://docs.stripe.com/api/refunds/retrieve>
+    pub fn refund(id: &str) -> Self {
+        Self::one("/v1/refunds", id)
+    }
+
+    /// One dispute, by `dp_…` or `du_…`. <https://docs.stripe.com/api/disputes/retrieve>
+    pub fn dispute(id: &str) -> Self {
+        Self::one("/v1/disputes", id)
+    }
+
+    /// One Payment Link, by `plink_…`. <https://docs.stripe.com/api/payment-link/retrieve>
+    pub fn payment_link(id: &str) -> Self {
+        Self::one("/v1/payment_links", id)
+    }
+
+    /// Only what was created between two times, both included, in Unix seconds.
+    #[must_use]
+    pub fn created(self, from: i64, to: i64) -> Self {
+        self.with("created[gte]", from.to_string()).with("created[lte]", to.to_string())
+    }
+
+    /// Only what belongs to a payment intent (sessions, refunds, disputes).
+    #[must_use]
+    pub fn of_payment_intent(self, id: &str) -> Self {
+        self.with("payment_intent", id)
+    }
+
+    /// Only sessions of a Payment Link.
+    #[must_use]
+    pub fn of_payment_link(self, id: &str) -> Self {
+        self.with("payment_link", id)
+    }
+
+    /// Only what comes after an object in the list, that is what is older.
+    #[must_use]
+    pub fn starting_after(self, id: &str) -> Self {
+        self.without("starting_after").with("starting_after", id)
+    }
+
+    /// Only what comes before an object in the list, that is what is newer; still newest first.
+    #[must_use]
+    pub fn ending_before(self, id: &str) -> Self {
+        self.without("ending_before").with("ending_before", id)
+    }
+
+    /// Pages of another size than the largest.
+    #[must_use]
+    pub fn limit(self, objects: u32) -> Self {
+        self.without("limit").with("limit", objects.min(LARGEST_PAGE).to_string())
+    }
+
+    /// With an object in place of its id, e.g. `data.line_items`.
+    ///
+    /// <https://docs.stripe.com/expand>
+    #[must_use]
+    pub fn expand(self, field: &str) -> Self {
+        self.with("expand[]", field)
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Path and query, as they go over the wire.
+    pub(crate) fn target(&self) -> String {
+        let mut target = self.path.clone();
+        for (i, (name, value)) in self.query.iter().enumerate() {
+            let separator = if i == 0 { '?' } else { '&' };
+            // Writing to a string cannot fail.
+            let _ = write!(target, "{separator}{}={}", encoded(name), encoded(value));
+        }
+        target
+    }
+
+    /// The request of a page whose address Stripe gave (API v2): its path and query as they are.
+    pub(crate) fn at(target: &str) -> Self {
+        Self { path: target.to_owned(), query: Vec::new() }
+    }
+
+    fn list(path: &str) -> Self {
+        Self { path: path.to_owned(), query: Vec::new() }.with("limit", LARGEST_PAGE.to_string())
+    }
+
+    fn one(path: &str, id: &str) -> Self {
+        Self { path: format!("{path}/{}", encoded(id)), query: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.query.retain(|(known, _)| *known != name);
+        self
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_stripe_reads() {
+        let check = |request: Request, expected: &str| assert_eq!(request.target(), expected);
+        check(
+            Request::events(&["refund.created", "refund.failed"]).created(1, 2).starting_after("evt_1"),
+            "/v1/events?limit=100&types%5B%5D=refund.created&types%5B%5D=refund.failed&created%5Bgte%5D=1\
+             &created%5Blte%5D=2&starting_after=evt_1",
+        );
+        check(
+            Request::completed_sessions().of_payment_link("plink_1").limit(500).expand("data.line_items"),
+            "/v1/checkout/sessions?status=complete&payment_link=plink_1&limit=100\
+             &expand%5B%5D=data.line_items",
+        );
+        check(Request::session("cs_1"), "/v1/checkout/sessions/cs_1?expand%5B%5D=line_items");
+        check(Request::line_items("cs_1"), "/v1/checkout/sessions/cs_1/line_items?limit=100");
+    }
+
+    #[test]
+    fn what_somebody_typed_cannot_leave_its_place() {
+        assert_eq!(Request::event("../refunds?x=1&y").target(), "/v1/events/..%2Frefunds%3Fx%3D1%26y");
+    }
+}
