@@ -86,11 +86,12 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
-                let key = EffectKey { payment_id, effect: effect(intended) };
+                let key = EffectKey { payment_id, effect: Effect::email_about(intended) };
                 return delivery.park(&self.ledger, &self.clock, &key, TaskFailed::Broken(broken)).await;
             }
         };
-        let key = EffectKey { payment_id: event.payment_id.clone(), effect: effect(event.outcome) };
+        let key =
+            EffectKey { payment_id: event.payment_id.clone(), effect: Effect::email_about(event.outcome) };
         let history = self.ledger.of_payment(&key.payment_id).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
         if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
@@ -107,15 +108,6 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             },
         }
     }
-}
-
-/// The mail a session's outcome calls for, by its ledger name.
-fn effect(outcome: SessionOutcome) -> Effect {
-    Effect::email(match outcome {
-        SessionOutcome::Paid => "thank-you",
-        SessionOutcome::Pending => "payment-pending",
-        SessionOutcome::Failed => "payment-failed",
-    })
 }
 
 /// What became of the mail before, if it is over with.
@@ -137,8 +129,10 @@ fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'sta
             return (refunded > 0 && refunded >= event.amount.minor()).then_some("refunded");
         }
         // After a thank-you nobody wants to read that the payment is being waited for.
-        SessionOutcome::Failed => vec![effect(SessionOutcome::Paid)],
-        SessionOutcome::Pending => vec![effect(SessionOutcome::Paid), effect(SessionOutcome::Failed)],
+        SessionOutcome::Failed => vec![Effect::email_about(SessionOutcome::Paid)],
+        SessionOutcome::Pending => {
+            vec![Effect::email_about(SessionOutcome::Paid), Effect::email_about(SessionOutcome::Failed)]
+        }
     };
     let overtaken = history.iter().any(|row| {
         later.contains(&row.effect)

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod called_for;
 mod dynamodb;
 mod protocol;
 mod state;
 
+pub use called_for::CalledFor;
 pub use dynamodb::DynamoDbEffects;
 pub use protocol::{
     Attempted, Clock, EffectStore, Executor, Performed, Refused, SetAside, StoreError, perform,

@@ -17,6 +17,15 @@ impl Effect {
         Self(format!("email#{kind}"))
     }
 
+    /// The mail that tells a customer of a session's outcome.
+    pub fn email_about(outcome: SessionOutcome) -> Self {
+        Self::email(match outcome {
+            SessionOutcome::Paid => "thank-you",
+            SessionOutcome::Pending => "payment-pending",
+            SessionOutcome::Failed => "payment-failed",
+        })
+    }
+
     /// A session's outcome written to the records.
     pub fn contribution(outcome: SessionOutcome) -> Self {
         let outcome = match outcome {

@@ -1,0 +1,137 @@
+use fulfilment::{
+    AcquisitionCorrection, DisputeEvent, NotACorrection, NotReadable, PaymentId, RefundEvent, SessionEvent,
+    SessionOutcome,
+};
+use stripe_events::{Event, Object};
+
+use crate::Effect;
+
+/// What an event calls for: the rows the ledger holds once every task has dealt with it.
+///
+/// The one place that says so. Each task has a test that it writes the rows named here for it, so that nothing is
+/// looked for that nobody does, and nothing is forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalledFor {
+    /// The payment the event is about. A refund or a dispute may be about another business's.
+    pub payment_id: PaymentId,
+    /// What a session says of the money; `None` for refunds and disputes.
+    pub outcome: Option<SessionOutcome>,
+    /// What must be in the ledger, in the order of the tasks.
+    pub effects: Vec<Effect>,
+}
+
+impl CalledFor {
+    /// What an event calls for in a stage; `None` for what no task acts on.
+    pub fn by(event: &Event, livemode: bool) -> Option<Self> {
+        let Event::Snapshot(snapshot) = event else {
+            return None;
+        };
+        match &snapshot.object {
+            Object::Session(_) => of_session(SessionEvent::read(event, livemode)),
+            Object::Refund(_) => of_refund(RefundEvent::read(event, livemode)),
+            Object::Dispute(_) => of_dispute(DisputeEvent::read(event, livemode)),
+            Object::Other(_) => None,
+        }
+    }
+}
+
+/// A broken session is parked under the same effects it should have had.
+fn of_session(read: Result<SessionEvent, NotReadable>) -> Option<CalledFor> {
+    let (payment_id, outcome) = match read {
+        Ok(event) => (event.payment_id, event.outcome),
+        Err(NotReadable::Broken { payment_id, intended, .. }) => (payment_id, intended),
+        Err(NotReadable::Skip(_)) => return None,
+    };
+    let mut effects = vec![Effect::email_about(outcome), Effect::contribution(outcome)];
+    match outcome {
+        SessionOutcome::Paid => effects.extend([Effect::consents(), Effect::acquisition()]),
+        SessionOutcome::Pending | SessionOutcome::Failed => {}
+    }
+    Some(CalledFor { payment_id, outcome: Some(outcome), effects })
+}
+
+fn of_refund(read: Result<RefundEvent, NotACorrection>) -> Option<CalledFor> {
+    let refund = match read {
+        Ok(refund) => refund,
+        Err(error) => return of_broken(error, Effect::contribution_refund),
+    };
+    let corrections = AcquisitionCorrection::of_refund(&refund);
+    Some(of_correction(refund.payment_id, Effect::contribution_refund(&refund.refund_id), &corrections))
+}
+
+fn of_dispute(read: Result<DisputeEvent, NotACorrection>) -> Option<CalledFor> {
+    let dispute = match read {
+        Ok(dispute) => dispute,
+        Err(error) => return of_broken(error, Effect::contribution_dispute),
+    };
+    let corrections = AcquisitionCorrection::of_dispute(&dispute);
+    Some(of_correction(dispute.payment_id, Effect::contribution_dispute(&dispute.dispute_id), &corrections))
+}
+
+fn of_correction(payment_id: PaymentId, recorded: Effect, told: &[AcquisitionCorrection]) -> CalledFor {
+    let told = told.iter().map(|correction| Effect::acquisition_correction(&correction.movement));
+    CalledFor { payment_id, outcome: None, effects: std::iter::once(recorded).chain(told).collect() }
+}
+
+/// One that nothing can be made of is parked by the records. Analysts are told of it only if they were told of the
+/// payment, so that row is not asked for.
+fn of_broken(error: NotACorrection, effect: fn(&str) -> Effect) -> Option<CalledFor> {
+    match error {
+        NotACorrection::Skip(_) => None,
+        NotACorrection::Broken { payment_id, correction_id, .. } => {
+            Some(CalledFor { payment_id, outcome: None, effects: vec![effect(&correction_id)] })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use testkit::stripe::{CorrectionEvent, SessionEvent};
+
+    use super::*;
+
+    fn check(event: Value, expected: Option<&[&str]>) {
+        let shown = event["type"].clone();
+        let called_for = CalledFor::by(&Event::from_value(event).unwrap(), false);
+        let effects = called_for.map(|it| it.effects.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let expected = expected.map(|effects| effects.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(effects, expected, "{shown}");
+    }
+
+    #[test]
+    fn a_session_calls_for_what_its_money_is_worth() {
+        let paid = ["email#thank-you", "contribution#paid", "consents", "acquisition"];
+        check(SessionEvent::paid().to_json(), Some(&paid));
+        check(SessionEvent::async_succeeded().to_json(), Some(&paid));
+        let broken = serde_json::json!({ "fulfilment": "donation" });
+        check(SessionEvent::paid().metadata(broken).to_json(), Some(&paid));
+        check(SessionEvent::unpaid().to_json(), Some(&["email#payment-pending", "contribution#pending"]));
+        check(SessionEvent::async_failed().to_json(), Some(&["email#payment-failed", "contribution#failed"]));
+    }
+
+    #[test]
+    fn a_correction_calls_for_what_it_moves() {
+        let refund = |what| CorrectionEvent::refund("P", "re_1", what).to_json();
+        check(refund("created"), Some(&["contribution#refund#re_1", "acquisition#refund#re_1"]));
+        check(
+            refund("failed"),
+            Some(&["contribution#refund#re_1", "acquisition#refund#re_1", "acquisition#refund#re_1#failed"]),
+        );
+        let dispute = |what| CorrectionEvent::dispute("P", "dp_1", what).to_json();
+        check(dispute("created"), Some(&["contribution#dispute#dp_1"]));
+        check(dispute("funds_withdrawn"), Some(&["contribution#dispute#dp_1", "acquisition#dispute#dp_1"]));
+        let broken = CorrectionEvent::refund("P", "re_1", "created").object("amount", Value::Null);
+        check(broken.to_json(), Some(&["contribution#refund#re_1"]));
+    }
+
+    #[test]
+    fn what_is_none_of_our_business_calls_for_nothing() {
+        check(SessionEvent::paid().without_marker().to_json(), None);
+        check(SessionEvent::paid().livemode().to_json(), None);
+        check(SessionEvent::paid().session("mode", "setup".into()).to_json(), None);
+        check(SessionEvent::paid().set("/type", "checkout.session.expired".into()).to_json(), None);
+        let foreign = CorrectionEvent::refund("P", "re_1", "created").object("payment_intent", Value::Null);
+        check(foreign.to_json(), None);
+    }
+}
