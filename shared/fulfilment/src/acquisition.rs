@@ -349,8 +349,8 @@ fn event_id(payment_id: &PaymentId, movement: Option<&Movement>) -> Uuid {
     Uuid::new_v5(&EVENT_IDS, format!("{payment_id}/{what}").as_bytes())
 }
 
-/// A moment in UTC, as warehouses read it.
-fn utc(unix_seconds: i64) -> String {
+/// A moment in UTC, as warehouses read it: `2026-11-18T11:06:40Z`.
+pub fn utc(unix_seconds: i64) -> String {
     // Stripe did not exist before 1970, and a year of five digits would be no date to a warehouse.
     let unix_seconds = unix_seconds.clamp(0, 253_402_300_799);
     let (mut day, second) = (unix_seconds / 86_400, unix_seconds % 86_400);

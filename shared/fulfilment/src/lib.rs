@@ -18,7 +18,7 @@ mod supporter;
 
 pub use acquisition::{
     AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, Movement, PaymentFrequency,
-    QueryParameter,
+    QueryParameter, utc,
 };
 pub use attribution::{AbTest, Attribution};
 pub use consent::{Answer, Basis, ConsentName, ConsentNameError, ConsentState, Consents, Evidence};

@@ -10,3 +10,5 @@ pub mod metrics;
 pub mod queue;
 pub mod silence;
 pub mod stripe;
+
+pub use stripe_api_fake as stripe_api;

@@ -1,0 +1,216 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::query::Query;
+
+/// What Stripe knows of one account.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    lists: BTreeMap<&'static str, Vec<Entry>>,
+    pub(crate) line_items: BTreeMap<String, Vec<Value>>,
+    recorded: u64,
+}
+
+/// An object, with its text as it was told.
+#[derive(Debug)]
+struct Entry {
+    id: String,
+    created: i64,
+    /// The how-manieth thing that was told.
+    number: u64,
+    /// Not listed before so many requests, nor before this time.
+    visible_from: (usize, i64),
+    json: Value,
+    text: String,
+}
+
+/// A refusal, as Stripe words it.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+/// Stripe keeps events for 30 days. <https://docs.stripe.com/api/events>
+const EVENTS_KEPT_SECONDS: i64 = 30 * 86_400;
+
+/// Where each kind of object is.
+const LISTS: [(&str, &str); 6] = [
+    ("event", "/v1/events"),
+    ("checkout.session", "/v1/checkout/sessions"),
+    ("refund", "/v1/refunds"),
+    ("dispute", "/v1/disputes"),
+    ("payment_link", "/v1/payment_links"),
+    ("v2.core.event_destination", "/v2/core/event_destinations"),
+];
+
+/// Filters that compare with a field of the same name.
+const FIELDS: [&str; 3] = ["status", "payment_intent", "payment_link"];
+
+/// Filters of any list.
+const FILTERS: [&str; 13] = [
+    "limit",
+    "starting_after",
+    "ending_before",
+    "created[gte]",
+    "created[gt]",
+    "created[lte]",
+    "created[lt]",
+    "type",
+    "types[]",
+    "expand[]",
+    "include[0]",
+    "delivery_success",
+    "page",
+];
+
+impl Account {
+    pub(crate) fn record(&mut self, text: &str, visible_after: usize, visible_at: i64) {
+        let event: Value = serde_json::from_str(text).unwrap();
+        let mut object = event["data"]["object"].clone();
+        let happened = event["created"].as_i64().unwrap();
+        // An object without a time of its own is as old as its event.
+        if object["created"].is_null() {
+            object["created"] = happened.into();
+        }
+        self.insert("/v1/events", event, text.to_owned(), (visible_after, visible_at));
+        if !object["object"].is_null() {
+            self.put(object);
+        }
+    }
+
+    pub(crate) fn put(&mut self, object: Value) {
+        let kind = object["object"].as_str().unwrap();
+        if let Some((_, path)) = LISTS.iter().find(|(known, _)| *known == kind) {
+            let text = object.to_string();
+            self.insert(path, object, text, (0, i64::MIN));
+        }
+    }
+
+    fn insert(&mut self, path: &'static str, json: Value, text: String, visible_from: (usize, i64)) {
+        self.recorded += 1;
+        let id = json["id"].as_str().unwrap().to_owned();
+        let created = json["created"].as_i64().unwrap_or_default();
+        let entry = Entry { id, created, number: self.recorded, visible_from, json, text };
+        let list = self.lists.entry(path).or_default();
+        list.retain(|known| known.id != entry.id);
+        let place =
+            list.partition_point(|known| (known.created, known.number) > (entry.created, entry.number));
+        list.insert(place, entry);
+    }
+
+    /// The answer to a GET: JSON, or a refusal.
+    pub(crate) fn get(
+        &self,
+        path: &str,
+        query: &Query,
+        requests: usize,
+        now: i64,
+    ) -> Result<String, Refusal> {
+        if let Some((_, path)) = LISTS.iter().find(|(_, known)| *known == path) {
+            return self.list(path, query, requests, now);
+        }
+        let (list, id) = path.rsplit_once('/').unwrap_or_default();
+        if id == "line_items" {
+            let session = list.rsplit('/').next().unwrap_or_default();
+            return Ok(list_of(path, &self.line_items_of(session), false).to_string());
+        }
+        let found = LISTS
+            .iter()
+            .find(|(_, known)| *known == list)
+            .and_then(|(_, path)| self.lists.get(path)?.iter().find(|entry| entry.id == id))
+            .filter(|entry| list != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS);
+        let entry = found.ok_or_else(|| Refusal {
+            status: 404,
+            code: "resource_missing",
+            message: format!("No such object: '{id}'"),
+        })?;
+        let expanded = query.all("expand[]").any(|field| field == "line_items");
+        Ok(self.text_of(entry, expanded))
+    }
+
+    fn list(&self, path: &str, query: &Query, requests: usize, now: i64) -> Result<String, Refusal> {
+        let known = |name: &&str| FILTERS.contains(name) || FIELDS.contains(name);
+        if let Some(unknown) = query.names().find(|name| !known(name)) {
+            return Err(invalid(format!("Received unknown parameter: {unknown}")));
+        }
+        let limit = query.number("limit").unwrap_or(10);
+        if !(1..=100).contains(&limit) || query.all("types[]").count() > 20 {
+            return Err(invalid("Invalid integer or too many types".to_owned()));
+        }
+        let entries = self.lists.get(path).map(Vec::as_slice).unwrap_or_default();
+        let matching: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.visible_from.0 <= requests && entry.visible_from.1 <= now)
+            .filter(|entry| path != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS)
+            .filter(|entry| entry.passes(query))
+            .collect();
+        let place = |id: &str| {
+            let place = entries.iter().find(|entry| entry.id == id);
+            place
+                .map(|entry| (entry.created, entry.number))
+                .ok_or_else(|| invalid(format!("No such: '{id}'")))
+        };
+        let limit = usize::try_from(limit).unwrap();
+        let (page, has_more): (Vec<_>, bool) = if let Some(id) = query.one("ending_before") {
+            let place = place(id)?;
+            let newer: Vec<_> =
+                matching.into_iter().filter(|entry| (entry.created, entry.number) > place).collect();
+            let skipped = newer.len().saturating_sub(limit);
+            (newer.into_iter().skip(skipped).collect(), skipped > 0)
+        } else {
+            let place = query.one("starting_after").map(place).transpose()?;
+            let older = matching
+                .into_iter()
+                .filter(|entry| place.is_none_or(|place| (entry.created, entry.number) < place));
+            let mut page: Vec<_> = older.take(limit + 1).collect();
+            let has_more = page.len() > limit;
+            page.truncate(limit);
+            (page, has_more)
+        };
+        let expanded = query.all("expand[]").any(|field| field == "data.line_items");
+        let texts: Vec<_> = page.into_iter().map(|entry| self.text_of(entry, expanded)).collect();
+        let data = texts.join(",");
+        if path.starts_with("/v2/") {
+            return Ok(format!(r#"{{"data":[{data}],"next_page_url":null,"previous_page_url":null}}"#));
+        }
+        Ok(format!(r#"{{"object":"list","url":"{path}","has_more":{has_more},"data":[{data}]}}"#))
+    }
+
+    fn text_of(&self, entry: &Entry, with_line_items: bool) -> String {
+        if !with_line_items {
+            return entry.text.clone();
+        }
+        let mut json = entry.json.clone();
+        let path = format!("/v1/checkout/sessions/{}/line_items", entry.id);
+        json["line_items"] = list_of(&path, &self.line_items_of(&entry.id), false);
+        json.to_string()
+    }
+
+    fn line_items_of(&self, session_id: &str) -> Vec<Value> {
+        self.line_items.get(session_id).cloned().unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn passes(&self, query: &Query) -> bool {
+        let created = |name: &str| query.number(&format!("created[{name}]"));
+        let mut types = query.all("types[]").chain(query.one("type")).peekable();
+        created("gte").is_none_or(|time| self.created >= time)
+            && created("gt").is_none_or(|time| self.created > time)
+            && created("lte").is_none_or(|time| self.created <= time)
+            && created("lt").is_none_or(|time| self.created < time)
+            && (types.peek().is_none() || types.any(|name| self.json["type"] == name))
+            && FIELDS.iter().all(|field| query.one(field).is_none_or(|value| self.json[*field] == value))
+    }
+}
+
+fn list_of(path: &str, data: &[Value], has_more: bool) -> Value {
+    json!({ "object": "list", "url": path, "has_more": has_more, "data": data })
+}
+
+fn invalid(message: String) -> Refusal {
+    Refusal { status: 400, code: "parameter_invalid", message }
+}

@@ -1,0 +1,115 @@
+#![doc = include_str!("../README.md")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
+
+mod account;
+mod query;
+mod server;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::account::Account;
+
+/// The key that is let in, when nobody chose another.
+pub const KEY: &str = "rk_test_fake";
+
+/// Stripe's API on loopback. Clones are the same one; it answers until the process ends.
+#[derive(Debug, Clone)]
+pub struct StripeApi {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+/// How a request fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// This status, with an error as Stripe writes it.
+    Status(u16),
+    /// The connection breaks before the answer.
+    Reset,
+    /// No answer ever comes.
+    Silence,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    account: Account,
+    /// What becomes of the next requests; beyond it they are answered.
+    faults: VecDeque<Option<Fault>>,
+    /// The permission the key lacks.
+    lacks: Option<&'static str>,
+    /// `GET /v1/events?limit=1`, in their order.
+    requests: Vec<String>,
+}
+
+impl StripeApi {
+    /// Listens on a free port. `now` tells the time in Unix seconds.
+    pub fn start(now: impl Fn() -> i64 + Send + 'static) -> Self {
+        Self::start_on(0, now)
+    }
+
+    /// Listens on a port of one's choice.
+    pub fn start_on(port: u16, now: impl Fn() -> i64 + Send + 'static) -> Self {
+        let state = Arc::<Mutex<State>>::default();
+        let url = server::start(port, Arc::clone(&state), now);
+        Self { url, state }
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Something happened at Stripe: the event, and the object as it is now. The text is kept byte for byte.
+    pub fn record(&self, event: &str) {
+        self.lock().account.record(event, 0, i64::MIN);
+    }
+
+    /// As [`StripeApi::record`], but the event is not in lists before so many requests were made.
+    pub fn record_late(&self, event: &str, requests: usize) {
+        let mut state = self.lock();
+        let visible_from = state.requests.len() + requests;
+        state.account.record(event, visible_from, i64::MIN);
+    }
+
+    /// As [`StripeApi::record`], but the event is not in lists before a time, in Unix seconds.
+    pub fn record_visible_at(&self, event: &str, unix_seconds: i64) {
+        self.lock().account.record(event, 0, unix_seconds);
+    }
+
+    /// An object is there, whatever event told of it: a session, a refund, a dispute, a Payment Link or an event
+    /// destination, by its `object`.
+    pub fn put(&self, object: &Value) {
+        self.lock().account.put(object.clone());
+    }
+
+    /// What was bought in a session.
+    pub fn put_line_items(&self, session_id: &str, items: &[Value]) {
+        self.lock().account.line_items.insert(session_id.to_owned(), items.to_vec());
+    }
+
+    /// What becomes of the next requests, in their order; `None` is answered.
+    pub fn fail(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        self.lock().faults.extend(faults);
+    }
+
+    /// Takes a permission from the key, e.g. `rak_event_read`: everything is refused for want of it.
+    pub fn withhold(&self, permission: Option<&'static str>) {
+        self.lock().lacks = permission;
+    }
+
+    /// What was asked for: `GET /v1/events?limit=1`.
+    pub fn requests(&self) -> Vec<String> {
+        self.lock().requests.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

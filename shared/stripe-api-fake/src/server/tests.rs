@@ -1,0 +1,136 @@
+//! The fake, asked in the raw. That the client that ships understands it is seen in `reconciliation`.
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::{Value, json};
+
+use crate::StripeApi;
+
+use super::*;
+
+fn event(id: &str, created: i64) -> String {
+    let object = json!({ "id": format!("cs_{id}"), "object": "checkout.session", "payment_intent": id });
+    json!({ "id": id, "object": "event", "type": "a", "created": created, "data": { "object": object } })
+        .to_string()
+}
+
+/// A request in the raw, for what the client would not send.
+fn ask(api: &StripeApi, request: &str) -> (u16, Value) {
+    let mut connection = TcpStream::connect(api.url().trim_start_matches("http://")).unwrap();
+    connection.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
+    let mut reader = BufReader::new(connection);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut length = 0;
+    while line.trim() != "" {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+fn get(api: &StripeApi, target: &str) -> (u16, Value) {
+    ask(api, &format!("GET {target} HTTP/1.1\nauthorization: Bearer {KEY}\n\n"))
+}
+
+fn ids(api: &StripeApi, target: &str) -> (Vec<String>, Value) {
+    let (status, body) = get(api, target);
+    assert_eq!(status, 200, "{body}");
+    let ids = body["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
+    (ids.collect(), body["has_more"].clone())
+}
+
+#[test]
+fn lists_newest_first_and_pages_both_ways() {
+    let api = StripeApi::start(|| 100);
+    for (id, created) in [("a", 10), ("b", 30), ("c", 20), ("d", 20)] {
+        api.record(&event(id, created));
+    }
+    let check = |target: &str, expected: &[&str], more: bool| {
+        let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(ids(&api, target), (expected, json!(more)), "{target}");
+    };
+    check("/v1/events", &["b", "d", "c", "a"], false);
+    check("/v1/events?limit=2", &["b", "d"], true);
+    check("/v1/events?limit=2&starting_after=d", &["c", "a"], false);
+    check("/v1/events?limit=2&ending_before=a", &["d", "c"], true);
+    check("/v1/events?created%5Bgte%5D=20&created%5Blte%5D=29", &["d", "c"], false);
+    check("/v1/events?types%5B%5D=x&types%5B%5D=a&limit=1", &["b"], true);
+    check("/v1/checkout/sessions?payment_intent=c", &["cs_c"], false);
+    assert_eq!(get(&api, "/v1/events?limit=101").0, 400);
+    assert_eq!(get(&api, "/v1/events?starting_after=nobody").0, 400);
+    assert_eq!(get(&api, "/v1/events?creator=1").0, 400);
+    assert_eq!(get(&api, "/v1/events/a").1["id"], "a");
+    assert_eq!(get(&api, "/v1/events/nobody").0, 404);
+}
+
+#[test]
+fn forgets_events_after_thirty_days_and_sessions_never() {
+    let api = StripeApi::start(|| EVENTS);
+    const EVENTS: i64 = 31 * 86_400;
+    api.record(&event("old", 10));
+    assert_eq!(ids(&api, "/v1/events").0, Vec::<String>::new());
+    assert_eq!(get(&api, "/v1/events/old").0, 404);
+    assert_eq!(ids(&api, "/v1/checkout/sessions").0, ["cs_old"]);
+}
+
+#[test]
+fn some_events_come_late_into_the_list() {
+    let api = StripeApi::start(|| 100);
+    api.record_late(&event("late", 10), 2);
+    api.record_visible_at(&event("never", 11), 101);
+    assert_eq!(ids(&api, "/v1/events").0, Vec::<String>::new());
+    assert_eq!(ids(&api, "/v1/events").0, ["late"]);
+}
+
+#[test]
+fn asks_for_a_key_and_its_permissions() {
+    let api = StripeApi::start(|| 0);
+    assert_eq!(ask(&api, "GET /v1/events HTTP/1.1\n\n").0, 401);
+    assert_eq!(ask(&api, "GET /v1/events HTTP/1.1\nauthorization: Bearer rk_test_other\n\n").0, 401);
+    let basic = "GET /v1/events HTTP/1.1\nauthorization: Basic cmtfdGVzdF9mYWtlOg==\n\n";
+    assert_eq!(ask(&api, basic).0, 200);
+    api.withhold(Some("rak_event_read"));
+    let (status, body) = ask(&api, basic);
+    assert!(status == 403 && body["error"]["message"].as_str().unwrap().contains("'rak_event_read'"));
+}
+
+#[test]
+fn fails_as_it_is_told_and_counts() {
+    let api = StripeApi::start(|| 0);
+    api.fail([Some(Fault::Status(429)), None, Some(Fault::Status(500))]);
+    let seen: Vec<_> = (0..4).map(|_| get(&api, "/v1/refunds").0).collect();
+    assert_eq!(seen, [429, 200, 500, 200]);
+    assert_eq!(api.requests(), vec!["GET /v1/refunds"; 4]);
+}
+
+#[test]
+fn other_processes_tell_it_what_happened() {
+    let api = StripeApi::start(|| 100);
+    let body = event("posted", 10);
+    let request = format!("POST /fake/events HTTP/1.1\ncontent-length: {}\n\n{body}", body.len());
+    assert_eq!(ask(&api, &request).0, 200);
+    let faults = "POST /fake/faults HTTP/1.1\ncontent-length: 5\n\n[503]";
+    assert_eq!(ask(&api, faults).0, 200);
+    assert_eq!(get(&api, "/v1/events").0, 503);
+    assert_eq!(ids(&api, "/v1/events").0, ["posted"]);
+}
+
+#[test]
+fn line_items_come_when_they_are_asked_for() {
+    let api = StripeApi::start(|| 100);
+    api.record(&event("a", 10));
+    api.put_line_items("cs_a", &[json!({ "id": "li_1", "quantity": 2 })]);
+    assert!(get(&api, "/v1/checkout/sessions/cs_a").1["line_items"].is_null());
+    let expanded = get(&api, "/v1/checkout/sessions/cs_a?expand%5B%5D=line_items").1;
+    assert_eq!(expanded["line_items"]["data"][0]["id"], "li_1");
+    let listed = get(&api, "/v1/checkout/sessions?expand[]=data.line_items").1;
+    assert_eq!(listed["data"][0]["line_items"]["data"][0]["quantity"], 2);
+    assert_eq!(get(&api, "/v1/checkout/sessions/cs_a/line_items").1["data"][0]["id"], "li_1");
+}
