@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use crate::query::Query;
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     lists: BTreeMap<&'static str, Vec<Entry>>,
+    known: BTreeSet<String>,
     pub(crate) line_items: BTreeMap<String, Vec<Value>>,
     recorded: u64,
 }
@@ -95,7 +96,9 @@ impl Account {
         let created = json["created"].as_i64().unwrap_or_default();
         let entry = Entry { id, created, number: self.recorded, visible_from, json, text };
         let list = self.lists.entry(path).or_default();
-        list.retain(|known| known.id != entry.id);
+        if !self.known.insert(entry.id.clone()) {
+            list.retain(|known| known.id != entry.id);
+        }
         let place =
             list.partition_point(|known| (known.created, known.number) > (entry.created, entry.number));
         list.insert(place, entry);

@@ -94,6 +94,11 @@ impl ApiObject {
         serde_json::from_str(self.json()).map_err(|_| NotReadable { id: self.id.clone() })
     }
 
+    /// An object from its JSON; `None` when it has no id.
+    pub fn from_json(json: &str) -> Option<Self> {
+        Self::new(serde_json::from_str(json).ok()?)
+    }
+
     pub(crate) fn new(json: Box<RawValue>) -> Option<Self> {
         #[derive(Deserialize)]
         struct Head {

@@ -1,0 +1,163 @@
+use std::collections::HashMap;
+use std::error::Error;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use effect_ledger::StoreError;
+use serde::{Deserialize, Serialize};
+
+use crate::{Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, Position};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The journal in DynamoDB: partition key `kind` (`position` or `missing`), sort key `name`.
+#[derive(Debug, Clone)]
+pub struct DynamoDbJournal {
+    client: Client,
+    table: String,
+}
+
+const POSITION: &str = "position";
+const MISSING: &str = "missing";
+
+/// A row: its key, and what it holds.
+#[derive(Serialize, Deserialize)]
+struct Row<T> {
+    kind: String,
+    name: String,
+    #[serde(flatten)]
+    content: T,
+}
+
+impl DynamoDbJournal {
+    /// The journal in a table.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    async fn missing_from(&self, start: Option<Item>) -> Result<(Vec<Missing>, Option<Item>), StoreError> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#kind = :kind")
+            .expression_attribute_names("#kind", "kind")
+            .expression_attribute_values(":kind", text(MISSING))
+            .set_exclusive_start_key(start)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("missing", error))?;
+        let rows = output.items.unwrap_or_default().into_iter();
+        let rows = rows.map(|item| serde_dynamo::from_item::<_, Row<Missing>>(item).map(|row| row.content));
+        let rows = rows.collect::<Result<_, _>>().map_err(|error| failed("missing", error))?;
+        Ok((rows, output.last_evaluated_key))
+    }
+}
+
+impl Journal for DynamoDbJournal {
+    async fn position(&self) -> Result<Option<Position>, StoreError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(POSITION, "scheduled")))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("position", error))?;
+        let read = |item| serde_dynamo::from_item::<_, Row<Position>>(item).map(|row| row.content);
+        output.item.map(read).transpose().map_err(|error| failed("position", error))
+    }
+
+    async fn save(&self, position: &Position) -> Result<Result<(), Overtaken>, StoreError> {
+        let content = Position { revision: position.revision + 1, ..position.clone() };
+        let row = Row { kind: POSITION.to_owned(), name: "scheduled".to_owned(), content };
+        let item: Item = serde_dynamo::to_item(row).map_err(|error| failed("save", error))?;
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = match position.revision {
+            0 => put.condition_expression("attribute_not_exists(revision)"),
+            revision => put
+                .condition_expression("revision = :revision")
+                .expression_attribute_values(":revision", number(revision)),
+        };
+        match put.send().await {
+            Ok(_) => Ok(Ok(())),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(Err(Overtaken))
+            }
+            Err(error) => Err(failed("save", error)),
+        }
+    }
+
+    async fn missing(&self) -> Result<Vec<Missing>, StoreError> {
+        let (mut rows, mut next) = self.missing_from(None).await?;
+        while next.is_some() {
+            let (more, after) = self.missing_from(next).await?;
+            rows.extend(more);
+            next = after;
+        }
+        rows.sort_by_key(|missing| missing.happened_at);
+        Ok(rows)
+    }
+
+    async fn note(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+        let content = Missing { put_back_at: Some(now), ..missing.clone() };
+        let row = Row { kind: MISSING.to_owned(), name: missing.event_id.clone(), content };
+        let item: Item = serde_dynamo::to_item(row).map_err(|error| failed("note", error))?;
+        let noted = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(put_back_at) OR put_back_at <= :before")
+            .expression_attribute_values(":before", number(now - PUT_BACK_AGAIN_AFTER_SECONDS))
+            .send()
+            .await;
+        match noted {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(failed("note", error)),
+        }
+    }
+
+    async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(MISSING, event_id)))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed("explained", error))
+    }
+}
+
+fn key(kind: &str, name: &str) -> Item {
+    HashMap::from([("kind".to_owned(), text(kind)), ("name".to_owned(), text(name))])
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn failed(operation: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError { operation, source: source.into() }
+}
+
+#[cfg(test)]
+mod tests;

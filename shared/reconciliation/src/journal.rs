@@ -1,0 +1,69 @@
+use effect_ledger::{Effect, StoreError};
+use fulfilment::PaymentId;
+use serde::{Deserialize, Serialize};
+
+use crate::Sweep;
+
+/// Where reconciliation writes down how far it has come and what it found missing.
+pub trait Journal {
+    /// How far it has come; `None` before the first run.
+    fn position(&self) -> impl Future<Output = Result<Option<Position>, StoreError>>;
+
+    /// Writes a position, if nobody wrote since the one it was made from was read. The new position's revision is
+    /// one more.
+    fn save(&self, position: &Position) -> impl Future<Output = Result<Result<(), Overtaken>, StoreError>>;
+
+    /// Everything that is missing, the oldest first.
+    fn missing(&self) -> impl Future<Output = Result<Vec<Missing>, StoreError>>;
+
+    /// Writes down that something is missing. Whether it is put back now: not when that was done within
+    /// [`PUT_BACK_AGAIN_AFTER_SECONDS`] of `now` (Unix seconds), whoever did it. Decided by the write's condition.
+    fn note(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<bool, StoreError>>;
+
+    /// Strikes out what is missing no longer.
+    fn explained(&self, event_id: &str) -> impl Future<Output = Result<(), StoreError>>;
+}
+
+/// An event is put back again only after this. A task that is well needs seconds.
+pub const PUT_BACK_AGAIN_AFTER_SECONDS: i64 = 3600;
+
+/// How far reconciliation has come. Times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The fence: how often the position was written.
+    pub revision: u64,
+    /// What happened before is none of this deployment's business.
+    pub began_at: i64,
+    /// Everything up to here has been looked at.
+    pub until: i64,
+    /// The window that is being looked at.
+    #[serde(default)]
+    pub sweep: Option<Sweep>,
+    /// The daily proof has been given up to here.
+    pub proven_until: i64,
+    /// The day that is being proven.
+    #[serde(default)]
+    pub proof: Option<Sweep>,
+}
+
+/// Somebody else wrote the position meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overtaken;
+
+/// An event of which something is missing in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// `evt_…`
+    pub event_id: String,
+    /// Stripe's event type.
+    pub event_type: String,
+    /// The payment it is about.
+    pub payment_id: PaymentId,
+    /// What is missing.
+    pub effects: Vec<Effect>,
+    /// When it happened, in Unix seconds.
+    pub happened_at: i64,
+    /// When it was last put back, in Unix seconds.
+    #[serde(default)]
+    pub put_back_at: Option<i64>,
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod bus;
+mod dynamodb;
+mod journal;
+mod made_event;
+mod proof;
+mod run;
+mod sweep;
+mod verdict;
+
+pub use bus::{BusEntry, EventBridgeFulfilmentBus, FulfilmentBus, NotPut};
+pub use dynamodb::DynamoDbJournal;
+pub use journal::{Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, Position};
+pub use made_event::{MADE_PREFIX, made_from};
+pub use proof::{DailyProof, Tally};
+pub use run::{Reconciliation, Report, RunError, Settings};
+pub use sweep::{EVENT_TYPES, Source, Sweep};
+pub use verdict::{Verdict, is_known, judge, missing};

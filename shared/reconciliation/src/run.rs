@@ -1,0 +1,486 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError};
+use fulfilment::{LinkContract, PaymentId, SessionOutcome};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use stripe_client::{ApiObject, Request, StripeClient, StripeError};
+use stripe_events::{Door, Event};
+use tracing::warn;
+
+use crate::journal::PUT_BACK_AGAIN_AFTER_SECONDS;
+use crate::made_event::MADE_PREFIX;
+use crate::verdict::MESSAGE_LIFE_SECONDS;
+use crate::{
+    BusEntry, DailyProof, FulfilmentBus, Journal, Missing, NotPut, Overtaken, Position, Source, Sweep, Tally,
+    Verdict, is_known, judge, made_from, missing,
+};
+
+/// One run of reconciliation, with everything it works on.
+pub struct Reconciliation<'a, L, J, B, C> {
+    /// What was paid. Its budget bounds the run.
+    pub stripe: &'a StripeClient,
+    /// What was done. Only read.
+    pub ledger: &'a L,
+    /// How far earlier runs came.
+    pub journal: &'a J,
+    /// Where events are put back.
+    pub bus: &'a B,
+    /// The time.
+    pub clock: &'a C,
+    /// Which half of Stripe.
+    pub livemode: bool,
+    /// How far to look and when to stop.
+    pub settings: Settings,
+}
+
+/// How far a run looks and when it stops.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// What happened within so many seconds is left to live traffic. Never less than a minute, because Stripe's
+    /// list of events shows the newest late.
+    pub lag_seconds: i64,
+    /// So many seconds before the checkpoint are looked at again, for events that the list showed later still.
+    pub overlap_seconds: i64,
+    /// When the run ends at its next page, in Unix milliseconds.
+    pub deadline_ms: i64,
+    /// The run ends at its next page once it has put back so many events: live traffic comes first.
+    pub put_back_at_most: u64,
+}
+
+/// What a run saw and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events of ours that were compared with the ledger.
+    pub examined: u64,
+    /// Those of which something was missing.
+    pub missing: Vec<Missing>,
+    /// How many events were put back.
+    pub put_back: u64,
+    /// Events of our types that cannot be read. Live traffic parks them.
+    pub unreadable: u64,
+    /// How the payments of the window stand.
+    pub tally: Tally,
+    /// Whether the whole window was looked at. If not, the next run goes on.
+    pub complete: bool,
+    /// Another run was at it and has come further.
+    pub overtaken: bool,
+    /// The days that were proven.
+    pub proofs: Vec<DailyProof>,
+    /// How many events are missing now, of whatever time.
+    pub unexplained: u64,
+    /// When the oldest of them happened, in Unix seconds.
+    pub oldest_unexplained_at: Option<i64>,
+}
+
+/// Why a run broke off. What it had come to is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Stripe cannot be asked.
+    #[error("Stripe cannot be asked what was paid")]
+    Stripe(#[from] StripeError),
+    /// The ledger or the journal did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus did not take an event.
+    #[error("an event was not put back")]
+    NotPut(#[from] NotPut),
+}
+
+/// How many payments are looked up at once.
+const LOOKUPS: usize = 16;
+
+/// Of what is missing since earlier, so much is looked at again in one run.
+const RECHECKED: usize = 500;
+
+const DAY: i64 = 86_400;
+
+/// What a run has come to.
+#[derive(Default)]
+struct Work {
+    report: Report,
+    /// Whether a payment is ours, as far as Stripe was asked.
+    ours: BTreeMap<PaymentId, bool>,
+    /// The paid payments that are in the tally of the present window.
+    counted: BTreeSet<PaymentId>,
+    /// What this run put back: of two events that tell of one change, one is enough.
+    put_back: BTreeSet<(PaymentId, Effect)>,
+}
+
+/// An event, and what it calls for.
+struct Candidate {
+    json: String,
+    event_id: String,
+    event_type: String,
+    happened_at: i64,
+    called_for: CalledFor,
+}
+
+impl Candidate {
+    fn read(
+        json: String,
+        happened_at: i64,
+        livemode: bool,
+    ) -> Result<Option<Self>, stripe_events::DecodeError> {
+        let event = Event::from_json(json.as_bytes())?;
+        let (event_id, event_type) = (event.id().to_owned(), event.type_name().to_owned());
+        let called_for = CalledFor::by(&event, livemode);
+        Ok(called_for.map(|called_for| Self { json, event_id, event_type, happened_at, called_for }))
+    }
+}
+
+impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, L, J, B, C> {
+    /// What the schedule does: looks again at what is missing, goes on from the checkpoint, and proves the days that
+    /// are due.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe, the ledger, the journal or the bus cannot be used. The next run goes on from the last page that
+    /// was finished. A spent budget is no error: the run is only not complete.
+    pub async fn run(&self) -> Result<Report, RunError> {
+        let mut work = Work::default();
+        let mut position = self.position().await?;
+        match self.advance(&mut position, &mut work).await {
+            Ok(()) => {}
+            Err(Stopped::Early) => {}
+            Err(Stopped::Overtaken) => work.report.overtaken = true,
+            Err(Stopped::Broken(error)) => return Err(error),
+        }
+        let unexplained = self.journal.missing().await?;
+        work.report.unexplained = u64::try_from(unexplained.len()).unwrap_or(u64::MAX);
+        work.report.oldest_unexplained_at = unexplained.iter().map(|missing| missing.happened_at).min();
+        Ok(work.report)
+    }
+
+    /// What the operator does: looks at a time of their choice, and puts back what is missing in it if `put_back`
+    /// says so. Leaves the checkpoint where it is. `progress` hears of each page.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reconciliation::run`].
+    pub async fn look_back(
+        &self,
+        from: i64,
+        to: i64,
+        put_back: bool,
+        mut progress: impl FnMut(&Report),
+    ) -> Result<Report, RunError> {
+        let mut work = Work::default();
+        let now = self.now();
+        let mut next = Some(Sweep::new(from, to.min(now - self.lag()), now));
+        while let Some(sweep) = next.take() {
+            if self.must_stop(&work) {
+                return Ok(work.report);
+            }
+            next = match self.page(sweep, put_back, &mut work).await {
+                Ok((next, tally)) => {
+                    work.report.tally = tally;
+                    next
+                }
+                Err(RunError::Stripe(StripeError::BudgetSpent)) => return Ok(work.report),
+                Err(error) => return Err(error),
+            };
+            progress(&work.report);
+        }
+        work.report.complete = true;
+        Ok(work.report)
+    }
+
+    async fn advance(&self, position: &mut Position, work: &mut Work) -> Result<(), Stopped> {
+        self.recheck(work).await?;
+        let reached = self.now() - self.lag();
+        while position.sweep.is_some() || position.until < reached {
+            let sweep = position.sweep.take().unwrap_or_else(|| {
+                let from = position.until - self.settings.overlap_seconds;
+                Sweep::new(from.max(position.began_at), reached, self.now())
+            });
+            let to = sweep.to;
+            self.stop_in_time(work)?;
+            let (next, tally) = self.page(sweep, true, work).await?;
+            if next.is_none() {
+                position.until = to;
+                work.counted.clear();
+            }
+            work.report.tally = tally;
+            position.sweep = next;
+            self.save(position).await?;
+        }
+        work.report.complete = true;
+        while let Some(day) = due_day(position, self.now()) {
+            let sweep = position.proof.take().unwrap_or(day);
+            let (from, to) = (sweep.from, sweep.to);
+            self.stop_in_time(work)?;
+            let (next, tally) = self.page(sweep, true, work).await?;
+            if next.is_none() {
+                work.report.proofs.push(self.prove(from, to, tally).await?);
+                position.proven_until = to + 1;
+                work.counted.clear();
+            }
+            position.proof = next;
+            self.save(position).await?;
+        }
+        Ok(())
+    }
+
+    /// Where earlier runs came to. The first one begins at its own window: what was paid before the deployment is
+    /// nobody's to repair unasked.
+    async fn position(&self) -> Result<Position, RunError> {
+        if let Some(position) = self.journal.position().await? {
+            return Ok(position);
+        }
+        let began_at = self.now() - self.lag() - self.settings.overlap_seconds;
+        Ok(Position {
+            revision: 0,
+            began_at,
+            until: began_at,
+            sweep: None,
+            proven_until: began_at,
+            proof: None,
+        })
+    }
+
+    async fn save(&self, position: &mut Position) -> Result<(), Stopped> {
+        match self.journal.save(position).await? {
+            Ok(()) => {
+                position.revision += 1;
+                Ok(())
+            }
+            Err(Overtaken) => Err(Stopped::Overtaken),
+        }
+    }
+
+    /// Tells how a day went. Told again if the run dies before it is written down; the day is the same.
+    async fn prove(&self, from: i64, to: i64, tally: Tally) -> Result<DailyProof, RunError> {
+        let oldest = self.journal.missing().await?.iter().map(|missing| missing.happened_at).min();
+        let age = oldest.map_or(0, |happened_at| self.now() - happened_at);
+        let proof = DailyProof::new(from, to, tally, age, self.livemode);
+        self.bus.put(&[BusEntry::proof(&proof)]).await?;
+        Ok(proof)
+    }
+
+    /// Looks at what was missing in earlier runs: strikes out what is explained, puts back the rest once an hour.
+    async fn recheck(&self, work: &mut Work) -> Result<(), RunError> {
+        let known = self.journal.missing().await?;
+        let rows = self.rows_of(known.iter().take(RECHECKED).map(|missing| &missing.payment_id)).await?;
+        let mut batch = Vec::new();
+        for known in known.into_iter().take(RECHECKED) {
+            let sent_at = known.put_back_at.unwrap_or_default().max(known.happened_at);
+            let rows = rows.get(&known.payment_id).map(Vec::as_slice).unwrap_or_default();
+            let still =
+                |effect: &&Effect| judge(effect, rows, sent_at, self.clock.now_ms()) == Verdict::Missing;
+            let still: Vec<_> = known.effects.iter().filter(still).cloned().collect();
+            if still.is_empty() {
+                self.journal.explained(&known.event_id).await?;
+                continue;
+            }
+            if self.now() - known.put_back_at.unwrap_or_default() < PUT_BACK_AGAIN_AFTER_SECONDS {
+                continue;
+            }
+            let Some(json) = self.fetch(&known.event_id).await? else {
+                warn!(event.id = known.event_id, "missing, and no longer at Stripe");
+                continue;
+            };
+            let known = Missing { effects: still, ..known };
+            if self.journal.note(&known, self.now()).await? {
+                work.put_back.extend(keys(&known));
+                batch.push(BusEntry::replay(&known.event_type, json));
+            }
+            work.report.missing.push(known);
+        }
+        self.put_back(batch, work).await
+    }
+
+    /// An event as it was, or as it is made from what Stripe still has. `None` when Stripe has neither.
+    async fn fetch(&self, event_id: &str) -> Result<Option<String>, RunError> {
+        let made_of = event_id.strip_prefix(MADE_PREFIX);
+        let request = match made_of {
+            None => Request::event(event_id),
+            Some(id) if id.starts_with("cs_") => Request::session(id),
+            Some(id) if id.starts_with("d") => Request::dispute(id),
+            Some(id) => Request::refund(id),
+        };
+        match self.stripe.one(&request).await {
+            Ok(object) if made_of.is_some() => Ok(made_from(&object, self.livemode)),
+            Ok(event) => Ok(Some(event.json().to_owned())),
+            Err(StripeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks at one page. What is due after it, and the tally of the window so far.
+    async fn page(
+        &self,
+        mut sweep: Sweep,
+        put_back: bool,
+        work: &mut Work,
+    ) -> Result<(Option<Sweep>, Tally), RunError> {
+        let page = self.stripe.page(&sweep.request()).await?;
+        let candidates = self.candidates(sweep.source(), &page.items, work);
+        let rows = self.rows_of(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
+        let mut batch = Vec::new();
+        for candidate in candidates {
+            let CalledFor { payment_id, outcome, effects } = &candidate.called_for;
+            let rows = rows.get(payment_id).map(Vec::as_slice).unwrap_or_default();
+            work.report.examined += 1;
+            if *outcome == Some(SessionOutcome::Paid) && work.counted.insert(payment_id.clone()) {
+                let now = self.clock.now_ms();
+                let verdicts = effects.iter().map(|effect| judge(effect, rows, candidate.happened_at, now));
+                sweep.tally.count(verdicts.max().unwrap_or(Verdict::Settled));
+            }
+            let missing = missing(&candidate.called_for, rows, candidate.happened_at, self.clock.now_ms());
+            if missing.is_empty() {
+                continue;
+            }
+            if outcome.is_none() && !is_known(rows) && !self.is_ours(payment_id, work).await? {
+                continue;
+            }
+            let missing = Missing {
+                event_id: candidate.event_id,
+                event_type: candidate.event_type,
+                payment_id: payment_id.clone(),
+                effects: missing,
+                happened_at: candidate.happened_at,
+                put_back_at: None,
+            };
+            let on_its_way = keys(&missing).all(|key| work.put_back.contains(&key));
+            if put_back && !on_its_way && self.journal.note(&missing, self.now()).await? {
+                batch.push(BusEntry::replay(&missing.event_type, candidate.json));
+            }
+            work.put_back.extend(keys(&missing));
+            if !on_its_way {
+                work.report.missing.push(missing);
+            }
+        }
+        self.put_back(batch, work).await?;
+        let tally = sweep.tally;
+        let last = page.items.last().filter(|_| page.next.is_some()).map(|item| item.id.as_str());
+        Ok((sweep.advanced(last), tally))
+    }
+
+    fn candidates(&self, source: Source, items: &[ApiObject], work: &mut Work) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for item in items {
+            let json = match source {
+                Source::Events => Some(item.json().to_owned()),
+                Source::Sessions | Source::Refunds | Source::Disputes => made_from(item, self.livemode),
+            };
+            match json.map(|json| Candidate::read(json, item.created, self.livemode)).transpose() {
+                Ok(candidate) => candidates.extend(candidate.flatten()),
+                Err(error) => {
+                    work.report.unreadable += 1;
+                    warn!(event.id = item.id, "cannot be read: {error}");
+                }
+            }
+        }
+        candidates
+    }
+
+    async fn rows_of(
+        &self,
+        payments: impl Iterator<Item = &PaymentId>,
+    ) -> Result<BTreeMap<PaymentId, Vec<EffectRow>>, StoreError> {
+        let payments: BTreeSet<_> = payments.cloned().collect();
+        stream::iter(payments)
+            .map(async |payment_id| {
+                let rows = self.ledger.of_payment(&payment_id).await?;
+                Ok((payment_id, rows))
+            })
+            .buffered(LOOKUPS)
+            .try_collect()
+            .await
+    }
+
+    /// Whether a payment that the ledger does not know was made over a link of ours.
+    async fn is_ours(&self, payment_id: &PaymentId, work: &mut Work) -> Result<bool, RunError> {
+        if let Some(ours) = work.ours.get(payment_id) {
+            return Ok(*ours);
+        }
+        let sessions = self.stripe.all(Request::sessions().of_payment_intent(payment_id.as_str())).await?;
+        let marked = |session: &ApiObject| {
+            session
+                .session()
+                .is_ok_and(|session| LinkContract::from_metadata(&session.metadata).transpose().is_some())
+        };
+        let ours = sessions.iter().any(marked);
+        work.ours.insert(payment_id.clone(), ours);
+        Ok(ours)
+    }
+
+    async fn put_back(&self, batch: Vec<BusEntry>, work: &mut Work) -> Result<(), RunError> {
+        self.bus.put(&batch).await?;
+        work.report.put_back += u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    fn stop_in_time(&self, work: &Work) -> Result<(), Stopped> {
+        if self.must_stop(work) { Err(Stopped::Early) } else { Ok(()) }
+    }
+
+    fn must_stop(&self, work: &Work) -> bool {
+        self.clock.now_ms() >= self.settings.deadline_ms
+            || work.report.put_back >= self.settings.put_back_at_most
+    }
+
+    fn lag(&self) -> i64 {
+        self.settings.lag_seconds.max(60)
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now_ms() / 1000
+    }
+}
+
+/// Why a run ends before its end.
+enum Stopped {
+    /// Its time, its budget or its measure is full. The next one goes on.
+    Early,
+    Overtaken,
+    Broken(RunError),
+}
+
+impl From<RunError> for Stopped {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Stripe(StripeError::BudgetSpent) => Self::Early,
+            RunError::Stripe(_) | RunError::Store(_) | RunError::NotPut(_) => Self::Broken(error),
+        }
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+/// The rest of the day that is to be proven next, once no message of it can be under way.
+fn due_day(position: &Position, now: i64) -> Option<Sweep> {
+    let from = position.proven_until;
+    let end = (from.div_euclid(DAY) + 1) * DAY;
+    (now >= end + MESSAGE_LIFE_SECONDS).then(|| Sweep::new(from, end - 1, now))
+}
+
+fn keys(missing: &Missing) -> impl Iterator<Item = (PaymentId, Effect)> {
+    missing.effects.iter().map(|effect| (missing.payment_id.clone(), effect.clone()))
+}
+
+impl Tally {
+    fn count(&mut self, worst: Verdict) {
+        self.paid += 1;
+        match worst {
+            Verdict::Settled => self.fulfilled += 1,
+            Verdict::UnderWay | Verdict::Open => self.open += 1,
+            Verdict::Missing => self.unexplained += 1,
+        }
+    }
+}
+
+impl BusEntry {
+    fn replay(event_type: &str, json: String) -> Self {
+        Self { source: Door::RECONCILE_SOURCE, detail_type: event_type.to_owned(), detail: json }
+    }
+
+    fn proof(proof: &DailyProof) -> Self {
+        let detail = serde_json::to_string(proof).unwrap_or_default();
+        Self { source: DailyProof::SOURCE, detail_type: DailyProof::DETAIL_TYPE.to_owned(), detail }
+    }
+}

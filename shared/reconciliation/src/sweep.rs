@@ -1,0 +1,166 @@
+use serde::{Deserialize, Serialize};
+use stripe_client::Request;
+use stripe_events::EventType;
+
+use crate::Tally;
+
+/// The event types that call for something. Stripe's list takes at most twenty.
+pub const EVENT_TYPES: [EventType; 10] = [
+    EventType::SessionCompleted,
+    EventType::SessionAsyncPaymentSucceeded,
+    EventType::SessionAsyncPaymentFailed,
+    EventType::RefundCreated,
+    EventType::RefundUpdated,
+    EventType::RefundFailed,
+    EventType::DisputeCreated,
+    EventType::DisputeClosed,
+    EventType::DisputeFundsWithdrawn,
+    EventType::DisputeFundsReinstated,
+];
+
+/// How far back the list of events is asked, in seconds: a day less than Stripe keeps them, so that none goes while
+/// we look. <https://docs.stripe.com/api/events>
+const EVENTS_KEPT_SECONDS: i64 = 29 * 86_400;
+
+/// A session is paid, or its payment begun, within a day of being opened.
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-expires_at>
+const SESSION_OPEN_SECONDS: i64 = 86_400;
+
+/// A window of time on its way through Stripe's lists, page by page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// From when, included, in Unix seconds.
+    pub from: i64,
+    /// Until when, included, in Unix seconds.
+    pub to: i64,
+    /// What happened before this is no longer in the list of events.
+    events_from: i64,
+    /// Which list.
+    source: Source,
+    /// The last object that was looked at in it.
+    after: Option<String>,
+    /// What was seen so far.
+    #[serde(default)]
+    pub tally: Tally,
+}
+
+/// Where events come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The list of events, as they were sent.
+    Events,
+    /// Sessions as they are now.
+    Sessions,
+    /// Refunds as they are now.
+    Refunds,
+    /// Disputes as they are now.
+    Disputes,
+}
+
+impl Sweep {
+    /// A window that nobody has begun. Times are Unix seconds.
+    pub fn new(from: i64, to: i64, now: i64) -> Self {
+        let events_from = from.max(now - EVENTS_KEPT_SECONDS);
+        Self { from, to, events_from, source: Source::Events, after: None, tally: Tally::default() }
+    }
+
+    /// The list that is looked at.
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The page that is due.
+    pub fn request(&self) -> Request {
+        let older_to = self.to.min(self.events_from);
+        let request = match self.source {
+            Source::Events => {
+                let types: Vec<_> = EVENT_TYPES.iter().map(EventType::as_str).collect();
+                Request::events(&types).created(self.events_from, self.to)
+            }
+            Source::Sessions => {
+                Request::completed_sessions().created(self.from - SESSION_OPEN_SECONDS, older_to)
+            }
+            Source::Refunds => Request::refunds().created(self.from, older_to),
+            Source::Disputes => Request::disputes().created(self.from, older_to),
+        };
+        match &self.after {
+            Some(id) => request.starting_after(id),
+            None => request,
+        }
+    }
+
+    /// The sweep after a page: `last` is its last object if there are more. `None` at the very end.
+    #[must_use]
+    pub fn advanced(self, last: Option<&str>) -> Option<Self> {
+        if let Some(last) = last {
+            return Some(Self { after: Some(last.to_owned()), ..self });
+        }
+        let is_older = self.from < self.events_from;
+        let source = match self.source {
+            Source::Events if is_older => Source::Sessions,
+            Source::Sessions => Source::Refunds,
+            Source::Refunds => Source::Disputes,
+            Source::Events | Source::Disputes => return None,
+        };
+        Some(Self { source, after: None, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use effect_ledger::CalledFor;
+    use stripe_events::Event;
+    use testkit::stripe::{CorrectionEvent, SessionEvent};
+
+    use super::*;
+
+    const DAY: i64 = 86_400;
+    const NOW: i64 = 1_795_000_000;
+
+    fn sources(sweep: Sweep) -> Vec<Source> {
+        std::iter::successors(Some(sweep), |sweep| sweep.clone().advanced(None))
+            .map(|sweep| sweep.source())
+            .collect()
+    }
+
+    #[test]
+    fn looks_into_other_lists_only_for_what_events_no_longer_tell() {
+        assert_eq!(sources(Sweep::new(NOW - 29 * DAY, NOW, NOW)), [Source::Events]);
+        let all = [Source::Events, Source::Sessions, Source::Refunds, Source::Disputes];
+        assert_eq!(sources(Sweep::new(NOW - 30 * DAY, NOW, NOW)), all);
+    }
+
+    #[test]
+    fn stays_in_its_window_while_time_goes_by() {
+        let sweep = Sweep::new(NOW - DAY, NOW - 60, NOW).advanced(Some("evt_1")).unwrap();
+        let types: Vec<_> = EVENT_TYPES.iter().map(EventType::as_str).collect();
+        let expected = Request::events(&types).created(NOW - DAY, NOW - 60).starting_after("evt_1");
+        assert_eq!(sweep.request(), expected);
+        let older = Sweep::new(NOW - 40 * DAY, NOW, NOW).advanced(None).unwrap();
+        let boundary = NOW - 29 * DAY;
+        assert_eq!(older.request(), Request::completed_sessions().created(NOW - 41 * DAY, boundary));
+        let refunds = older.advanced(None).unwrap();
+        assert_eq!(refunds.request(), Request::refunds().created(NOW - 40 * DAY, boundary));
+    }
+
+    #[test]
+    fn asks_for_every_type_that_calls_for_something() {
+        let sessions = ["completed", "async_payment_succeeded", "async_payment_failed", "expired"]
+            .map(|what| (format!("checkout.session.{what}"), SessionEvent::paid().to_json()));
+        let refunds = ["created", "updated", "failed"].map(|what| {
+            (format!("refund.{what}"), CorrectionEvent::refund("P", "re_1", "created").to_json())
+        });
+        let disputes = ["created", "updated", "closed", "funds_withdrawn", "funds_reinstated"].map(|what| {
+            (format!("charge.dispute.{what}"), CorrectionEvent::dispute("P", "dp_1", "created").to_json())
+        });
+        let mut asked = 0;
+        for (name, mut event) in sessions.into_iter().chain(refunds).chain(disputes) {
+            event["type"] = name.as_str().into();
+            let calls = CalledFor::by(&Event::from_value(event).unwrap(), false).is_some();
+            assert_eq!(EVENT_TYPES.iter().any(|known| known.as_str() == name), calls, "{name}");
+            asked += usize::from(calls);
+        }
+        assert_eq!(asked, EVENT_TYPES.len());
+    }
+}

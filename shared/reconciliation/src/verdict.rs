@@ -1,0 +1,125 @@
+use effect_ledger::{CalledFor, Effect, EffectRow, EffectState};
+use fulfilment::SessionOutcome;
+
+/// What the ledger says of something that was called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Done, or deliberately not done.
+    Settled,
+    /// Somebody is at it, a message is on its way, or it waits for its payment.
+    UnderWay,
+    /// Parked or unknown: a person has been told.
+    Open,
+    /// Nobody knows of it.
+    Missing,
+}
+
+/// A message gives up after about ten hours (seventeen deliveries with growing pauses). After this many seconds none
+/// of an event is left.
+pub(crate) const MESSAGE_LIFE_SECONDS: i64 = 11 * 3600;
+
+/// What the ledger says of one effect. `sent_at` is when the event was last put on its way, in Unix seconds; `now` is in
+/// Unix milliseconds.
+pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Verdict {
+    let Some(row) = rows.iter().find(|row| row.effect == *effect) else {
+        return Verdict::Missing;
+    };
+    match &row.state {
+        EffectState::Done | EffectState::Skipped { .. } => Verdict::Settled,
+        EffectState::Parked { .. } | EffectState::Unknown { .. } => Verdict::Open,
+        EffectState::Claimed(claim) if claim.lease_until >= now => Verdict::UnderWay,
+        EffectState::Claimed(_) => Verdict::Missing,
+        EffectState::Retry { .. } if now / 1000 - sent_at < MESSAGE_LIFE_SECONDS => Verdict::UnderWay,
+        // It waits for its payment to be told, which finds it there.
+        EffectState::Retry { .. } if row.expires_at.is_some() && !is_told(rows) => Verdict::UnderWay,
+        EffectState::Retry { .. } => Verdict::Missing,
+    }
+}
+
+/// The effects of which nobody knows.
+pub fn missing(called_for: &CalledFor, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
+    let effects = called_for.effects.iter();
+    effects.filter(|effect| judge(effect, rows, sent_at, now) == Verdict::Missing).cloned().collect()
+}
+
+/// Whether any task has seen a session of the payment, which only happens to ours.
+pub fn is_known(rows: &[EffectRow]) -> bool {
+    let outcomes = [SessionOutcome::Pending, SessionOutcome::Failed, SessionOutcome::Paid];
+    let of_sessions = |effect: &Effect| {
+        *effect == Effect::acquisition()
+            || *effect == Effect::consents()
+            || outcomes.iter().any(|outcome| {
+                *effect == Effect::contribution(*outcome) || *effect == Effect::email_about(*outcome)
+            })
+    };
+    rows.iter().any(|row| of_sessions(&row.effect))
+}
+
+/// Whether analysts were told of the payment.
+fn is_told(rows: &[EffectRow]) -> bool {
+    rows.iter().any(|row| row.effect == Effect::acquisition() && row.state == EffectState::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use effect_ledger::Claim;
+
+    use super::*;
+
+    const NOW: i64 = 1_795_000_000_000;
+    const HOUR: i64 = 3600;
+
+    fn row(effect: Effect, state: EffectState) -> EffectRow {
+        EffectRow::new(effect, state)
+    }
+
+    fn reason() -> String {
+        "a_reason".to_owned()
+    }
+
+    #[test]
+    fn every_state_has_its_verdict() {
+        let check = |state: EffectState, hours_ago: i64, expected: Verdict| {
+            let rows = [row(Effect::acquisition(), state.clone())];
+            let verdict = judge(&Effect::acquisition(), &rows, NOW / 1000 - hours_ago * HOUR, NOW);
+            assert_eq!(verdict, expected, "{state:?}");
+        };
+        let claim = |lease_until| EffectState::Claimed(Claim { owner: "o".into(), attempt: 1, lease_until });
+        check(EffectState::Done, 90, Verdict::Settled);
+        check(EffectState::Skipped { reason: reason() }, 90, Verdict::Settled);
+        check(EffectState::Parked { reason: reason() }, 90, Verdict::Open);
+        check(EffectState::Unknown { reason: reason() }, 90, Verdict::Open);
+        check(claim(NOW), 90, Verdict::UnderWay);
+        check(claim(NOW - 1), 0, Verdict::Missing);
+        check(EffectState::Retry { reason: reason() }, 10, Verdict::UnderWay);
+        check(EffectState::Retry { reason: reason() }, 11, Verdict::Missing);
+        assert_eq!(judge(&Effect::consents(), &[], 0, NOW), Verdict::Missing);
+    }
+
+    #[test]
+    fn a_correction_may_wait_for_its_payment_to_be_told() {
+        let correction = Effect::acquisition_correction(&fulfilment::Movement::Refund("re_1".into()));
+        let waiting = EffectRow {
+            expires_at: Some(NOW),
+            ..row(correction.clone(), EffectState::Retry { reason: reason() })
+        };
+        let check = |acquisition: EffectState, expected: Verdict| {
+            let rows = [waiting.clone(), row(Effect::acquisition(), acquisition)];
+            assert_eq!(judge(&correction, &rows, 0, NOW), expected);
+        };
+        check(EffectState::Parked { reason: reason() }, Verdict::UnderWay);
+        check(EffectState::Done, Verdict::Missing);
+    }
+
+    #[test]
+    fn a_refund_alone_makes_no_payment_known() {
+        let done = |effect| row(effect, EffectState::Done);
+        assert!(!is_known(&[done(Effect::contribution_refund("re_1"))]));
+        assert!(!is_known(&[done(Effect::contribution_dispute("dp_1"))]));
+        for outcome in [SessionOutcome::Pending, SessionOutcome::Failed, SessionOutcome::Paid] {
+            assert!(is_known(&[done(Effect::contribution(outcome))]));
+            assert!(is_known(&[done(Effect::email_about(outcome))]));
+        }
+        assert!(is_known(&[done(Effect::consents())]) && is_known(&[done(Effect::acquisition())]));
+    }
+}

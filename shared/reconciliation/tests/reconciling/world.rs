@@ -1,0 +1,338 @@
+//! A deployment in small: Stripe, a bus with tasks behind it, their ledger, and reconciliation's journal.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use effect_ledger::{
+    CalledFor, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Policy,
+    Refused, SetAside, Settlement, StoreError,
+};
+use fulfilment::PaymentId;
+use reconciliation::{
+    BusEntry, FulfilmentBus, Journal, Missing, NotPut, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, Position,
+    Reconciliation, Report, RunError, Settings,
+};
+use serde_json::Value;
+use stripe_client::{ApiKey, StripeClient};
+use stripe_events::Event;
+use testkit::aws::Endpoint;
+use testkit::clock::ManualClock;
+use testkit::stripe_api::{KEY, StripeApi};
+
+pub(crate) const NOW: i64 = 1_795_000_000;
+pub(crate) const MINUTE: i64 = 60;
+pub(crate) const HOUR: i64 = 3600;
+pub(crate) const DAY: i64 = 86_400;
+
+/// A journal in memory with DynamoDB's conditions; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct InMemoryJournal {
+    position: Rc<RefCell<Option<Position>>>,
+    pub(crate) missing: Rc<RefCell<BTreeMap<String, Missing>>>,
+    /// After so many writes it answers no more.
+    pub(crate) dies_after: Rc<Cell<Option<u32>>>,
+}
+
+impl InMemoryJournal {
+    /// As if reconciliation had begun long ago and come to a time.
+    pub(crate) fn set_until(&self, until: i64) {
+        let position =
+            Position { revision: 1, began_at: 0, until, sweep: None, proven_until: until, proof: None };
+        *self.position.borrow_mut() = Some(position);
+    }
+
+    /// As if days had been proven up to a time.
+    pub(crate) fn set_proven_until(&self, proven_until: i64) {
+        self.position.borrow_mut().as_mut().unwrap().proven_until = proven_until;
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
+        match self.dies_after.get() {
+            Some(0) => Err(StoreError { operation: "write", source: "dead".into() }),
+            left => {
+                self.dies_after.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Journal for InMemoryJournal {
+    async fn position(&self) -> Result<Option<Position>, StoreError> {
+        // Another run may come in between.
+        tokio::task::yield_now().await;
+        Ok(self.position.borrow().clone())
+    }
+
+    async fn save(&self, position: &Position) -> Result<Result<(), Overtaken>, StoreError> {
+        tokio::task::yield_now().await;
+        self.write()?;
+        let mut saved = self.position.borrow_mut();
+        if saved.as_ref().map_or(0, |saved| saved.revision) != position.revision {
+            return Ok(Err(Overtaken));
+        }
+        *saved = Some(Position { revision: position.revision + 1, ..position.clone() });
+        Ok(Ok(()))
+    }
+
+    async fn missing(&self) -> Result<Vec<Missing>, StoreError> {
+        let mut missing: Vec<_> = self.missing.borrow().values().cloned().collect();
+        missing.sort_by_key(|missing| missing.happened_at);
+        Ok(missing)
+    }
+
+    async fn note(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
+        self.write()?;
+        let mut all = self.missing.borrow_mut();
+        let last = all.get(&missing.event_id).and_then(|known| known.put_back_at);
+        if last.is_some_and(|last| last > now - PUT_BACK_AGAIN_AFTER_SECONDS) {
+            return Ok(false);
+        }
+        all.insert(missing.event_id.clone(), Missing { put_back_at: Some(now), ..missing.clone() });
+        Ok(true)
+    }
+
+    async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
+        self.write()?;
+        self.missing.borrow_mut().remove(event_id);
+        Ok(())
+    }
+}
+
+/// A bus that keeps what is put on it; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct InMemoryBus {
+    pub(crate) entries: Rc<RefCell<Vec<BusEntry>>>,
+    pub(crate) out_of_order: Rc<Cell<bool>>,
+}
+
+impl FulfilmentBus for InMemoryBus {
+    async fn put(&self, entries: &[BusEntry]) -> Result<(), NotPut> {
+        tokio::task::yield_now().await;
+        if self.out_of_order.get() && !entries.is_empty() {
+            return Err(NotPut::NoAnswer("out of order".into()));
+        }
+        self.entries.borrow_mut().extend_from_slice(entries);
+        Ok(())
+    }
+}
+
+/// A ledger in memory that only tasks write, and with the loophole that tests need: rows that go away.
+#[derive(Default)]
+pub(crate) struct Ledger(RefCell<BTreeMap<PaymentId, BTreeMap<Effect, EffectState>>>);
+
+impl Ledger {
+    pub(crate) fn state(&self, key: &EffectKey) -> Option<EffectState> {
+        self.0.borrow().get(&key.payment_id)?.get(&key.effect).cloned()
+    }
+
+    pub(crate) fn put(&self, key: &EffectKey, state: EffectState) {
+        let mut payments = self.0.borrow_mut();
+        payments.entry(key.payment_id.clone()).or_default().insert(key.effect.clone(), state);
+    }
+
+    pub(crate) fn rows(&self) -> Vec<(EffectKey, EffectState)> {
+        let payments = self.0.borrow();
+        let rows = payments.iter().flat_map(|(payment_id, rows)| {
+            rows.iter().map(|(effect, state)| {
+                let key = EffectKey { payment_id: payment_id.clone(), effect: effect.clone() };
+                (key, state.clone())
+            })
+        });
+        rows.collect()
+    }
+
+    /// Takes rows away.
+    pub(crate) fn forget(&self, gone: impl Fn(&EffectKey) -> bool) {
+        for (key, _) in self.rows() {
+            if gone(&key) {
+                self.0.borrow_mut().entry(key.payment_id).or_default().remove(&key.effect);
+            }
+        }
+    }
+}
+
+impl EffectStore for Ledger {
+    async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
+        tokio::task::yield_now().await;
+        let rows = self.0.borrow().get(payment_id).cloned().unwrap_or_default();
+        Ok(rows.into_iter().map(|(effect, state)| EffectRow::new(effect, state)).collect())
+    }
+
+    async fn claim(
+        &self,
+        _: &EffectKey,
+        _: Policy,
+        _: &Executor<'_>,
+        _: i64,
+    ) -> Result<Result<Claim, EffectRow>, StoreError> {
+        panic!("reconciliation only reads the ledger")
+    }
+
+    async fn settle(
+        &self,
+        _: &EffectKey,
+        _: &Claim,
+        _: &Settlement,
+        _: i64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        panic!("reconciliation only reads the ledger")
+    }
+
+    async fn set_aside(
+        &self,
+        _: &EffectKey,
+        _: SetAside<'_>,
+        _: &str,
+        _: i64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        panic!("reconciliation only reads the ledger")
+    }
+}
+
+/// Pauses pass at once, time-outs never.
+#[derive(Debug)]
+struct NoTime;
+
+impl AsyncSleep for NoTime {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        match duration.as_secs() {
+            3 | 15 => Sleep::new(std::future::pending()),
+            _ => Sleep::new(std::future::ready(())),
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) stripe: StripeApi,
+    pub(crate) ledger: Ledger,
+    pub(crate) journal: InMemoryJournal,
+    pub(crate) bus: InMemoryBus,
+    pub(crate) clock: ManualClock,
+    /// How many mails were sent, by payment and mail.
+    pub(crate) mails: RefCell<BTreeMap<EffectKey, u32>>,
+    pub(crate) budget: Cell<u32>,
+    pub(crate) put_back_at_most: Cell<u64>,
+    pub(crate) delivered: Cell<usize>,
+}
+
+impl World {
+    /// At noon, reconciled up to an hour ago.
+    pub(crate) fn new() -> Self {
+        let world = Self {
+            stripe: StripeApi::start(|| NOW),
+            ledger: Ledger::default(),
+            journal: InMemoryJournal::default(),
+            bus: InMemoryBus::default(),
+            clock: ManualClock::default(),
+            mails: RefCell::default(),
+            budget: Cell::new(100_000),
+            put_back_at_most: Cell::new(100_000),
+            delivered: Cell::new(0),
+        };
+        world.journal.set_until(NOW - HOUR);
+        world
+    }
+
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.advance_ms(seconds * 1000);
+    }
+
+    /// It happened at Stripe, and live traffic brought it.
+    pub(crate) fn happen(&self, event: &Value) {
+        self.stripe.record(&event.to_string());
+        self.handle(&event.to_string());
+    }
+
+    /// It happened at Stripe, and nobody told us.
+    pub(crate) fn lose(&self, event: &Value) {
+        self.stripe.record(&event.to_string());
+    }
+
+    /// What the tasks make of an event: the rows it calls for, unless they are settled. Each task's own tests hold it
+    /// to these rows.
+    fn handle(&self, json: &str) {
+        let event = Event::from_json(json.as_bytes()).unwrap();
+        let Some(called_for) = CalledFor::by(&event, false) else {
+            return;
+        };
+        for effect in called_for.effects {
+            let key = EffectKey { payment_id: called_for.payment_id.clone(), effect };
+            let state = self.ledger.state(&key);
+            if EffectState::standing(state.as_ref(), Policy::AtMostOnce, self.clock.now_ms())
+                == effect_ledger::Standing::Free
+            {
+                if key.effect.as_str().starts_with("email#") {
+                    *self.mails.borrow_mut().entry(key.clone()).or_default() += 1;
+                }
+                self.ledger.put(&key, EffectState::Done);
+            }
+        }
+    }
+
+    /// What was put back reaches the tasks. Hands back the ids of these events.
+    pub(crate) fn deliver(&self) -> Vec<String> {
+        let entries = self.bus.entries.borrow();
+        let fresh: Vec<_> = entries[self.delivered.get()..].to_vec();
+        self.delivered.set(entries.len());
+        drop(entries);
+        let fresh = fresh.into_iter().filter(|entry| entry.source == "afterlink.reconcile");
+        fresh
+            .map(|entry| {
+                let event = Event::from_json(entry.detail.as_bytes()).unwrap();
+                assert_eq!(entry.detail_type, event.type_name());
+                self.handle(&entry.detail);
+                event.id().to_owned()
+            })
+            .collect()
+    }
+
+    pub(crate) fn client(&self) -> StripeClient {
+        // One for all: making it reads the machine's certificates.
+        static HTTP: LazyLock<SharedHttpClient> =
+            LazyLock::new(|| Endpoint::unreachable().sdk_config().http_client().unwrap());
+        let key = ApiKey::new(KEY).unwrap();
+        let sleep = SharedAsyncSleep::new(NoTime);
+        StripeClient::new(self.stripe.url(), key, HTTP.clone(), sleep, self.budget.get()).unwrap()
+    }
+
+    pub(crate) fn reconciliation<'a>(
+        &'a self,
+        stripe: &'a StripeClient,
+    ) -> Reconciliation<'a, Ledger, InMemoryJournal, InMemoryBus, ManualClock> {
+        let settings = Settings {
+            lag_seconds: 5 * MINUTE,
+            overlap_seconds: 10 * MINUTE,
+            deadline_ms: self.clock.now_ms() + 1,
+            put_back_at_most: self.put_back_at_most.get(),
+        };
+        Reconciliation {
+            stripe,
+            ledger: &self.ledger,
+            journal: &self.journal,
+            bus: &self.bus,
+            clock: &self.clock,
+            livemode: false,
+            settings,
+        }
+    }
+
+    pub(crate) async fn try_run(&self) -> Result<Report, RunError> {
+        self.reconciliation(&self.client()).run().await
+    }
+
+    pub(crate) async fn run(&self) -> Report {
+        self.try_run().await.unwrap()
+    }
+
+    /// The rows of a payment.
+    pub(crate) fn rows_of(&self, payment: &str) -> usize {
+        self.ledger.rows().iter().filter(|(key, _)| key.payment_id.as_str() == payment).count()
+    }
+}
