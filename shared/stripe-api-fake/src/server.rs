@@ -44,6 +44,8 @@ pub(crate) fn start(port: u16, state: Arc<Mutex<State>>, now: impl Fn() -> i64 +
 
 /// Answers the requests of a connection until either side has had enough.
 fn serve(mut connection: TcpStream, state: &Mutex<State>, now: impl Fn() -> i64) {
+    // Or the tail of a long answer waits for an acknowledgement.
+    let _ = connection.set_nodelay(true);
     let mut received = Vec::new();
     while let Some(request) = read_request(&mut connection, &mut received) {
         match reply(state, &request, now()) {

@@ -55,6 +55,11 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         }
     }
 
+    /// Notes a problem of several variables together. Say no value: it may be a secret.
+    pub fn problem(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
     /// The configuration, unless something was noted.
     ///
     /// # Errors
