@@ -3,14 +3,15 @@ import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { afterlink } from '../lib/app.ts';
 import { functionCode } from '../lib/function-code.ts';
-import { stageFrom } from '../lib/stages.ts';
+import { stageFrom, withStripeApi } from '../lib/stages.ts';
 
 // Paths are relative to the folder of cdk.json, from where the CDK CLI runs this file.
 const BUILT_FUNCTIONS = '../target/lambda';
 
 try {
   const app = new App();
-  const stage = stageFrom(app.node.tryGetContext('stage'), '-c stage=');
+  const named = stageFrom(app.node.tryGetContext('stage'), '-c stage=');
+  const stage = withStripeApi(named, app.node.tryGetContext('stripeApi'));
   const directory = resolve(app.node.tryGetContext('functions') ?? BUILT_FUNCTIONS);
   afterlink(app, stage, (name) => functionCode(stage, directory, name));
   // The tests hold the local stage to the same rules; here it would only make a person wait.

@@ -14,6 +14,9 @@ export interface Afterlink {
 
 /** Every stack of one stage. `code` gives the built function of a name. */
 export function afterlink(app: App, stage: Stage, code: (name: string) => Code): Afterlink {
+  if (stage.livemode && stage.stripeApiBaseUrl) {
+    throw new Error(`Stage ${stage.name} has real money, which is asked for at Stripe only: take out stripeApiBaseUrl.`);
+  }
   const data = new DataStack(app, stage);
   const examples = exampleValues(stage);
   if (examples.length > 0) {

@@ -20,11 +20,23 @@ export type RecordsMetricName = 'Paid';
 /** What the webhook counts, per request. */
 export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
 
+/** What reconciliation counts, per run, and per day as its proof. */
+export type ReconcileMetricName =
+  | 'Completed'
+  | 'Examined'
+  | 'PutBack'
+  | 'Missing'
+  | 'OldestUnexplainedAge'
+  | 'Paid'
+  | 'Fulfilled'
+  | 'Open'
+  | 'Unexplained';
+
 /** A metric of one function. Alarms on it come back to OK when five minutes pass without news. */
 export function functionMetric(
   stage: Stage,
   task: string,
-  metricName: TaskMetricName | MailTaskMetricName | RecordsMetricName | WebhookMetricName,
+  metricName: TaskMetricName | MailTaskMetricName | RecordsMetricName | WebhookMetricName | ReconcileMetricName,
   statistic: string = Stats.SUM,
   period: Duration = Duration.minutes(5),
 ): Metric {

@@ -25,6 +25,11 @@ export interface Stage {
   readonly partnerEventSource?: string;
   /** The Secrets Manager secret with Stripe's webhook signing secrets, by name. */
   readonly signingSecretName: string;
+  /** The Secrets Manager secret with Stripe's restricted, read-only key, by name. */
+  readonly stripeKeySecretName: string;
+  /** Where Stripe's API is, if not at Stripe. Refused where there is real money. */
+  readonly stripeApiBaseUrl?: string;
+  readonly reconcile: Reconcile;
   /**
    * The UUID that supporter ids are derived in. Choose one for each deployment and never
    * change it: another namespace makes another supporter of everyone.
@@ -51,6 +56,15 @@ export interface Stage {
   readonly tlsOnly: boolean;
 }
 
+export interface Reconcile {
+  /** How often it runs. Without it, only when somebody invokes it. */
+  readonly every?: Duration;
+  /** What happened within this time is left to live traffic. Never less than a minute. */
+  readonly lag: Duration;
+  /** How far before the last run's end it looks again, because Stripe's lists show some events late. */
+  readonly overlap: Duration;
+}
+
 export interface Mail {
   /** The name people see in their inbox. */
   readonly organisation: string;
@@ -70,6 +84,7 @@ const deployed = {
   durable: true,
   retry: { base: Duration.seconds(30), cap: Duration.hours(1) },
   functionTimeout: Duration.seconds(30),
+  reconcile: { every: Duration.minutes(15), lag: Duration.minutes(5), overlap: Duration.minutes(15) },
   architecture: Architecture.ARM_64,
   tlsOnly: true,
 } as const;
@@ -86,6 +101,9 @@ export const stages: Readonly<Record<StageName, Stage>> = {
       createIdentity: true,
     },
     signingSecretName: 'afterlink/local/stripe-signing-secret',
+    stripeKeySecretName: 'afterlink/local/stripe-key',
+    // Invoked by tests and people, who decide when.
+    reconcile: { lag: Duration.minutes(1), overlap: Duration.minutes(10) },
     supporterNamespace: '5d0f7c1e-6f0e-4c39-9c55-0c2c6f1f2a10',
     logRetention: RetentionDays.ONE_DAY,
     durable: false,
@@ -107,6 +125,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
       sandboxRecipients: ['you@example.org'],
     },
     signingSecretName: 'afterlink/test/stripe-signing-secret',
+    stripeKeySecretName: 'afterlink/test/stripe-key',
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000001',
     logRetention: RetentionDays.ONE_MONTH,
     // Test payments are nobody's books: the stage can be thrown away and made again.
@@ -125,6 +144,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     },
     partnerEventSource: 'aws.partner/stripe.com/ed_EXAMPLE',
     signingSecretName: 'afterlink/live/stripe-signing-secret',
+    stripeKeySecretName: 'afterlink/live/stripe-key',
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000002',
     logRetention: RetentionDays.THREE_MONTHS,
     alarmEmail: 'engineers@example.org',
@@ -140,6 +160,13 @@ export function stageFrom(given: unknown, option: string): Stage {
     throw new Error(`${trouble}. Say which with ${option}${STAGE_NAMES.join('|')}.`);
   }
   return stages[name];
+}
+
+/** The stage with Stripe's API played by something else, which only the local cloud has. */
+export function withStripeApi(stage: Stage, url: unknown): Stage {
+  if (url === undefined) return stage;
+  if (stage.name !== 'local') throw new Error(`Stage ${stage.name} asks Stripe itself: leave out -c stripeApi=.`);
+  return { ...stage, stripeApiBaseUrl: String(url) };
 }
 
 /** Names in the account, so that people meet the same words in alarms, consoles and logs. */

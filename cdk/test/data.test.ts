@@ -8,6 +8,7 @@ const TABLES: Record<string, { keys: string[]; expiry?: string }> = {
   Supporters: { keys: ['supporter_id', 'payment_id'], expiry: 'expires_at' },
   Consents: { keys: ['supporter_id', 'record'] },
   Effects: { keys: ['payment_id', 'effect'], expiry: 'expires_at' },
+  Reconciliation: { keys: ['kind', 'name'] },
 };
 
 for (const name of STAGE_NAMES) {
@@ -15,9 +16,9 @@ for (const name of STAGE_NAMES) {
   const synthesized = synthesizedStage(name);
 
   describe(`the data stack of stage ${name}`, () => {
-    it('keeps four tables with the keys of the design', () => {
+    it('keeps five tables with the keys of the design', () => {
       const tables = synthesized.all('AWS::DynamoDB::Table');
-      assert.equal(tables.length, 4);
+      assert.equal(tables.length, Object.keys(TABLES).length);
       for (const [id, { keys, expiry }] of Object.entries(TABLES)) {
         const found = tables.find((candidate) => candidate.id.startsWith(id));
         assert.ok(found, id);
@@ -99,8 +100,10 @@ for (const name of STAGE_NAMES) {
         'SupportersTableName',
         'ConsentsTableName',
         'EffectsTableName',
+        'ReconciliationTableName',
         'TemplatesBucketName',
         'SigningSecretName',
+        'StripeKeyName',
         ...(name === 'local' ? [] : ['DkimRecord1', 'DkimRecord2', 'DkimRecord3']),
       ];
       assert.deepEqual(synthesized.outputs('data'), outputs);

@@ -133,6 +133,11 @@ describe('the rules', () => {
     }
   });
 
+  it('do not pass the daily proof, which is on the same bus', () => {
+    const proof = { ...envelope({ day: '2026-11-18', livemode: false, paid: 1 }, 'afterlink'), 'detail-type': 'DailyProof' };
+    assert.deepEqual(passed('test', proof), []);
+  });
+
   it('pass an envelope as Stripe sends it', () => {
     assert.deepEqual(passed('test', fixture('envelope_partner')), ALL);
   });

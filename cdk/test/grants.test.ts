@@ -47,6 +47,13 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
     'the acquisition bus': ['events:PutEvents'],
   },
+  reconcile: {
+    'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    Effects: ['dynamodb:Query'],
+    Reconciliation: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+    'the fulfilment bus': ['events:PutEvents'],
+    "Stripe's key": ['secretsmanager:GetSecretValue'],
+  },
 };
 
 for (const name of STAGE_NAMES) {
@@ -152,11 +159,12 @@ for (const name of STAGE_NAMES) {
     if (is('AWS::Events::EventBus', 'Name', `afterlink-${name}-fulfilment`)) return 'the fulfilment bus';
     if (is('AWS::Events::EventBus', 'Name', `afterlink-${name}-acquisition`)) return 'the acquisition bus';
     if (text.includes(`:secret:${stage.signingSecretName}-??????"`)) return 'the signing secret';
+    if (text.includes(`:secret:${stage.stripeKeySecretName}-??????"`)) return "Stripe's key";
     if (text.includes(`:identity/${stage.mail.identity}"`)) return 'the sender identity';
     if (text.includes(`:configuration-set/afterlink-${name}-mail"`)) return 'the configuration set';
     if (stage.mail.sandboxRecipients?.some((recipient) => text.includes(`:identity/${recipient}"`)))
       return 'a sandbox recipient';
-    if (task !== 'stripe-webhook') {
+    if (task !== 'stripe-webhook' && task !== 'reconcile') {
       if (is('AWS::SQS::Queue', 'QueueName', `afterlink-${name}-${task}`)) return 'its queue';
       if (is('AWS::SQS::Queue', 'QueueName', `afterlink-${name}-${task}-dlq`)) return 'its dead-letter queue';
     }

@@ -37,6 +37,7 @@ for (const name of ['test', 'live'] as const) {
         ...(stage.silenceHours ? ['payments-silent'] : []),
         ...['failed', 'errors', 'throttled', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
+        ...['unexplained', 'silent'].map((what) => `reconcile-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
       ].map((what) => `afterlink-${name}-${what}`);
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
@@ -67,7 +68,7 @@ for (const name of ['test', 'live'] as const) {
       for (const metric of ours) {
         const { Stage: of, Task } = metric.dimensions as Record<string, string>;
         const wanted = text({ ...metric, dimensions: Object.keys(metric.dimensions) });
-        assert.ok(['stripe-webhook', ...TASKS].includes(Task ?? ''), Task);
+        assert.ok(['stripe-webhook', 'reconcile', ...TASKS].includes(Task ?? ''), Task);
         assert.ok(emittedBy(Task ?? '').map(text).includes(wanted), `${Task} does not emit ${wanted}`);
         assert.equal(of, name);
       }
@@ -180,6 +181,7 @@ for (const name of ['test', 'live'] as const) {
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);
+      check('reconcile-unexplained', 7200);
     });
 
     it('a dead-letter queue is heard for every message it gains, not for being full', () => {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { STAGE_NAMES, stages } from '../lib/stages.ts';
 import { type Resource, synthesizedStage, TASKS } from './synthesized.ts';
 
-const FUNCTIONS = ['stripe-webhook', ...TASKS];
+const FUNCTIONS = ['stripe-webhook', ...TASKS, 'reconcile'];
 const FOURTEEN_DAYS = 14 * 24 * 60 * 60;
 
 for (const name of STAGE_NAMES) {
@@ -97,7 +97,8 @@ for (const name of STAGE_NAMES) {
     it('is one rule, one queue, one dead-letter queue, one mapping, and nothing else is', () => {
       const forward = stage.partnerEventSource ? 1 : 0;
       const tap = name === 'local' ? 1 : 0;
-      assert.equal(synthesized.all('AWS::Events::Rule').length, TASKS.length + forward + tap);
+      const schedule = stage.reconcile.every ? 1 : 0;
+      assert.equal(synthesized.all('AWS::Events::Rule').length, TASKS.length + forward + tap + schedule);
       assert.equal(synthesized.all('AWS::SQS::Queue').length, 2 * TASKS.length + forward + tap);
       assert.equal(synthesized.all('AWS::Lambda::EventSourceMapping').length, TASKS.length);
       assert.equal(synthesized.all('AWS::Lambda::Function').length, FUNCTIONS.length);
@@ -186,7 +187,10 @@ for (const name of STAGE_NAMES) {
       assert.equal(more.length, 0);
       assert.deepEqual(url?.Properties.TargetFunctionArn, arnOf(lambda('stripe-webhook')));
       assert.equal(url?.Properties.AuthType, 'NONE');
-      const permissions = synthesized.all('AWS::Lambda::Permission').map(({ Properties }) => Properties);
+      const permissions = synthesized
+        .all('AWS::Lambda::Permission')
+        .map(({ Properties }) => Properties)
+        .filter(({ Principal }) => Principal !== 'events.amazonaws.com');
       assert.deepEqual(
         permissions.map(({ Action, FunctionUrlAuthType, InvokedViaFunctionUrl }) => ({
           Action,
@@ -198,6 +202,28 @@ for (const name of STAGE_NAMES) {
           { Action: 'lambda:InvokeFunction', FunctionUrlAuthType: undefined, InvokedViaFunctionUrl: true },
         ],
       );
+    });
+
+    it('reconcile runs by the clock, and is never tried again before its time', () => {
+      const { every } = stage.reconcile;
+      const rules = synthesized.all('AWS::Events::Rule').filter(({ Properties }) => Properties.ScheduleExpression);
+      const target = arnOf(lambda('reconcile'));
+      const RetryPolicy = { MaximumEventAgeInSeconds: 900, MaximumRetryAttempts: 0 };
+      assert.deepEqual(
+        rules.map(({ Properties: { ScheduleExpression, State, Targets } }) => ({ ScheduleExpression, State, Targets })),
+        every
+          ? [{ ScheduleExpression: 'rate(15 minutes)', State: 'ENABLED', Targets: [{ Arn: target, Id: 'Target0', RetryPolicy }] }]
+          : [],
+      );
+      const invokers = synthesized.all('AWS::Lambda::Permission').filter(
+        ({ Properties }) => Properties.Principal === 'events.amazonaws.com',
+      );
+      assert.deepEqual(
+        invokers.map(({ Properties }) => [Properties.FunctionName, Properties.SourceArn]),
+        rules.map(({ id }) => [target, { 'Fn::GetAtt': [id, 'Arn'] }]),
+      );
+      const retries = synthesized.all('AWS::Lambda::EventInvokeConfig').map(({ Properties }) => Properties.MaximumRetryAttempts);
+      assert.deepEqual(retries, every ? [0] : []);
     });
 
     it('no bus is open to another account', () => {
@@ -229,7 +255,7 @@ for (const name of STAGE_NAMES) {
   describe(`the acquisition bus of stage ${name}`, () => {
     it(name === 'local' ? 'can be read from a queue' : 'has no listener of ours', () => {
       const bus = synthesized.one('AWS::Events::EventBus', 'Name', physical('acquisition'));
-      const rules = synthesized.all('AWS::Events::Rule').filter((one) => one.Properties.EventBusName.Ref === bus.id);
+      const rules = synthesized.all('AWS::Events::Rule').filter((one) => one.Properties.EventBusName?.Ref === bus.id);
       if (name !== 'local') return assert.deepEqual(rules, []);
 
       const [tap, ...more] = rules;
@@ -259,6 +285,7 @@ for (const name of STAGE_NAMES) {
         'AcquisitionBusName',
         'WebhookUrl',
         'StripeWebhookFunctionName',
+        'ReconcileFunctionName',
         'ThankYouEmailQueueUrl',
         'ThankYouEmailDlqUrl',
         'ThankYouEmailFunctionName',

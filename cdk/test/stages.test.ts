@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { functionCode } from '../lib/function-code.ts';
 import { mailbox } from '../lib/stacks/pipeline.ts';
-import { exampleValues, STAGE_NAMES, stageFrom, stages } from '../lib/stages.ts';
+import { exampleValues, STAGE_NAMES, stageFrom, stages, withStripeApi } from '../lib/stages.ts';
+import { synthesize } from './synthesized.ts';
 
 describe('a stage', () => {
   it('is found by its name', () => {
@@ -24,6 +25,16 @@ describe('a stage', () => {
   it('listens to live payments only when it is live', () => {
     const live = STAGE_NAMES.filter((name) => stages[name].livemode);
     assert.deepEqual(live, ['live']);
+  });
+
+  it('asks for real money at Stripe only', () => {
+    const url = 'http://127.0.0.1:4010';
+    assert.equal(withStripeApi(stages.local, url).stripeApiBaseUrl, url);
+    assert.equal(withStripeApi(stages.live, undefined), stages.live);
+    for (const name of ['test', 'live'] as const) {
+      assert.throws(() => withStripeApi(stages[name], url), /asks Stripe itself/);
+    }
+    assert.throws(() => synthesize({ ...stages.live, stripeApiBaseUrl: url }), /real money/);
   });
 
   it('has a namespace of its own for supporter ids', () => {

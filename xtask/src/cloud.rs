@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::aws::{Aws, hex, http};
 use crate::checkout::Checkout;
 use crate::process::{self, Group, command_line};
+use crate::stripe;
 use crate::terminal::Step;
 
 pub(crate) const REGION: &str = "us-east-1";
@@ -112,6 +113,8 @@ pub(crate) struct Cloud {
     group: Option<Group>,
     pub(crate) pid: u32,
     pub(crate) aws: Aws,
+    /// Where Stripe's API is played.
+    pub(crate) stripe_api: String,
 }
 
 impl Cloud {
@@ -201,8 +204,10 @@ impl Cloud {
             .env("TMPDIR", site.scratch());
 
         let group = Group::spawn(&mut command)?;
-        let mut cloud = Self { site: site.clone(), pid: group.id(), group: Some(group), aws };
+        let pid = group.id();
+        let mut cloud = Self { site: site.clone(), pid, group: Some(group), aws, stripe_api: String::new() };
         fs::write(site.pid_file(), cloud.pid.to_string())?;
+        cloud.stripe_api = stripe::start_api(pid)?;
         cloud.wait_until_ready(step)?;
         Ok(cloud)
     }

@@ -11,6 +11,7 @@ use crate::checkout::Checkout;
 use crate::cloud::{ACCOUNT, Cloud, REGION, random_hex};
 use crate::process::run_logged;
 use crate::stack::Stack;
+use crate::stripe;
 use crate::terminal::Step;
 
 /// Bootstraps the cloud and deploys every stack of the stage `local`.
@@ -39,6 +40,7 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
         command
             .args(["synth", "--quiet", "--context", "stage=local", "--context"])
             .arg(format!("functions={}", cloud.site().functions().display()))
+            .args(["--context", &format!("stripeApi={}", cloud.stripe_api)])
             .arg("--output")
             .arg(&assembly);
         let synth = run_logged(
@@ -71,10 +73,12 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
     let remedy = format!("The cloud's own log is {}.", checkout.display(&cloud.site().log()));
     run_logged(&mut command, &folder.join("cdk-deploy.log"), step, &remedy)?;
 
-    step.note("putting the signing secret into place");
+    step.note("putting the secrets into place");
     let signing_secret = format!("whsec_{}", random_hex(16)?);
     let stack = write_stack_file(cloud, &outputs, &signing_secret)?;
     let input = json!({"SecretId": stack.output("SigningSecretName")?, "SecretString": signing_secret});
+    stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
+    let input = json!({"SecretId": stack.output("StripeKeyName")?, "SecretString": stripe::API_KEY});
     stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
     Ok(stack)
 }
@@ -121,6 +125,7 @@ fn write_stack_file(cloud: &Cloud, outputs: &Path, signing_secret: &str) -> Resu
         "access_key_id": cloud.aws.access_key_id,
         "secret_access_key": cloud.aws.secret_access_key,
         "ministack_pid": cloud.pid,
+        "stripe_api": cloud.stripe_api,
         "signing_secret": signing_secret,
         "outputs": outputs,
     });

@@ -73,6 +73,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Plays Stripe's API until it is killed; the local cloud starts it
+    #[command(hide = true)]
+    StripeApi,
     /// Builds the release zips that are deployed to AWS
     Package {
         /// The processor of the functions, as the stages in cdk/lib/stages.ts have it
@@ -134,8 +137,12 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
+    if matches!(cli.command, Command::StripeApi) {
+        stripe::play_api();
+    }
     process::end_children_with_us()?;
     match cli.command {
+        Command::StripeApi => Ok(()),
         Command::Demo { once, port } => demo::run(&checkout, port.port, once),
         Command::Test(selection) => test::run(&checkout, &selection),
         Command::Ci => ci::run(&checkout),

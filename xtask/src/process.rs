@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid};
 
 use crate::terminal::Step;
 
@@ -117,7 +117,7 @@ pub(crate) fn stop(group: u32) {
     let deadline = Instant::now() + GRACE;
     while Instant::now() < deadline {
         // Takes a dead child off the process table, without which its group would seem to live.
-        let _not_our_child = waitpid(Some(pid), WaitOptions::NOHANG);
+        let _not_our_child = waitpgid(pid, WaitOptions::NOHANG);
         if test_kill_process_group(pid).is_err() {
             return;
         }

@@ -130,7 +130,12 @@ impl Stack {
     }
 
     /// Signs a body as Stripe does and posts it to the webhook. Hands back the status and the answer.
+    ///
+    /// Stripe's API knows of it as well, if it is an event.
     pub fn post(&self, body: &str) -> Result<(u16, String)> {
+        if serde_json::from_str::<Value>(body).is_ok_and(|event| event["object"] == "event") {
+            self.happen(body)?;
+        }
         let url = self.output("WebhookUrl")?;
         let mut response = http()
             .post(url)
@@ -140,6 +145,21 @@ impl Stack {
             .send(body)
             .with_context(|| format!("the webhook {url} does not answer"))?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    /// Something happens at Stripe, and no door is told: its API knows of it.
+    pub fn happen(&self, event: &str) -> Result<()> {
+        stripe::record(self.output("stripe_api")?, event)
+    }
+
+    /// Invokes a function and hands back its answer.
+    pub fn invoke(&self, function: &str) -> Result<Value> {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.function_name(function)?);
+        let answer = self.aws.rest("lambda", "POST", &path, Some(&json!({})))?;
+        if !answer["errorMessage"].is_null() {
+            bail!("{function} failed: {}", answer["errorMessage"]);
+        }
+        Ok(answer)
     }
 
     /// Every row of a table, as plain JSON. `output` names the output that names the table.

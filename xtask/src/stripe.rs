@@ -1,10 +1,48 @@
-//! Stripe, as far as the demo plays it: events and their signature.
+//! Stripe, as far as the demo plays it: events and their signature, and an API that knows of them.
 
-use anyhow::{Context as _, Result};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use stripe_events::{SigningSecret, sign};
 
-use crate::aws::unix_now;
+use crate::aws::{http, unix_now};
+use crate::terminal::say;
+
+/// The key that the API lets in.
+pub(crate) const API_KEY: &str = stripe_api_fake::KEY;
+
+/// Starts Stripe's API beside a local cloud, in its process group: whatever ends the cloud ends this too. The address
+/// it listens on.
+pub(crate) fn start_api(group: u32) -> Result<String> {
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    command.arg("stripe-api").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.process_group(group.try_into()?).spawn().context("cannot start Stripe's API")?;
+    let mut url = String::new();
+    let stdout = child.stdout.take().context("Stripe's API has no output")?;
+    BufReader::new(stdout).read_line(&mut url).context("Stripe's API says nothing")?;
+    ensure!(url.starts_with("http://"), "Stripe's API did not start");
+    Ok(url.trim().to_owned())
+}
+
+/// The process that [`start_api`] starts: says where it listens, and answers until it is killed.
+pub(crate) fn play_api() -> ! {
+    let api = stripe_api_fake::StripeApi::start(|| i64::try_from(unix_now()).unwrap_or(i64::MAX));
+    say(api.url());
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Tells Stripe's API that something happened.
+pub(crate) fn record(api: &str, event: &str) -> Result<()> {
+    let answer =
+        http().post(format!("{api}/fake/events")).send(event).context("Stripe's API does not answer")?;
+    ensure!(answer.status().is_success(), "Stripe's API does not take the event");
+    Ok(())
+}
 
 /// The `Stripe-Signature` header for a body that is sent now.
 pub(crate) fn signature(secret: &str, body: &str) -> Result<String> {

@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Effect, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
   ApplicationLogLevel,
@@ -20,6 +20,10 @@ export interface RustFunctionProps {
   readonly description: string;
   readonly code: Code;
   readonly environment: Readonly<Record<string, string>>;
+  /** Where the stage's own is not enough. */
+  readonly timeout?: Duration;
+  /** Why no dead-letter queue is needed, for a function that is invoked asynchronously. */
+  readonly withoutDlq?: string;
   /** What the function may do besides writing its own log, one service to a key. */
   readonly may: Readonly<Record<string, PolicyStatement[]>>;
 }
@@ -65,7 +69,7 @@ export class RustFunction extends Construct {
       // Rust needs a tenth of it, but memory buys CPU: with 128 MB a warm call pays for TLS
       // and JSON with a fourteenth of a core.
       memorySize: 256,
-      timeout: stage.functionTimeout,
+      timeout: props.timeout ?? stage.functionTimeout,
       role: role.withoutPolicyUpdates(),
       logGroup,
       loggingFormat: LoggingFormat.JSON,
@@ -81,7 +85,8 @@ export class RustFunction extends Construct {
     });
 
     acknowledge(this, {
-      'Serverless-LambdaDLQ': 'Nothing invokes it asynchronously: a queue or a function URL waits for the answer.',
+      'Serverless-LambdaDLQ':
+        props.withoutDlq ?? 'Nothing invokes it asynchronously: a queue or a function URL waits for the answer.',
       'Serverless-LambdaTracing': 'Stripe sends no trace to continue; logs and metrics carry the payment id instead.',
     });
   }

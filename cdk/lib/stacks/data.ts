@@ -20,8 +20,11 @@ export class DataStack extends StageStack {
   readonly supporters: Table;
   readonly consents: Table;
   readonly effects: Table;
+  /** How far reconciliation has come, and what it found missing. */
+  readonly reconciliation: Table;
   readonly templates: Bucket;
   readonly signingSecret: Secret;
+  readonly stripeKey: Secret;
 
   constructor(scope: Construct, stage: Stage) {
     super(scope, stage, 'data', {
@@ -51,6 +54,8 @@ export class DataStack extends StageStack {
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
 
+    this.reconciliation = table('Reconciliation', { partition: 'kind', sort: 'name' });
+
     this.templates = new Bucket(this, 'Templates', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       encryption: BucketEncryption.S3_MANAGED,
@@ -68,16 +73,29 @@ export class DataStack extends StageStack {
     output(this, 'TemplatesBucketName', this.templates.bucketName);
 
     // Random until the owner puts Stripe's value in, so that nothing passes before.
-    this.signingSecret = new Secret(this, 'SigningSecret', {
-      secretName: stage.signingSecretName,
-      description: "Stripe's webhook signing secrets (whsec_...), separated by white space",
-      generateSecretString: { passwordLength: 64, excludePunctuation: true },
-      removalPolicy,
-    });
-    acknowledge(this.signingSecret, {
-      'AwsSolutions-SMG4': 'Stripe makes and rolls this secret; AWS cannot. docs/DEPLOY.md says how to roll it.',
-    });
-    output(this, 'SigningSecretName', stage.signingSecretName);
+    const secret = (id: string, secretName: string, description: string) => {
+      const made = new Secret(this, id, {
+        secretName,
+        description,
+        generateSecretString: { passwordLength: 64, excludePunctuation: true },
+        removalPolicy,
+      });
+      acknowledge(made, {
+        'AwsSolutions-SMG4': 'Stripe makes and rolls this secret; AWS cannot. docs/DEPLOY.md says how to roll it.',
+      });
+      output(this, `${id}Name`, secretName);
+      return made;
+    };
+    this.signingSecret = secret(
+      'SigningSecret',
+      stage.signingSecretName,
+      "Stripe's webhook signing secrets (whsec_...), separated by white space",
+    );
+    this.stripeKey = secret(
+      'StripeKey',
+      stage.stripeKeySecretName,
+      "A restricted key of Stripe's API (rk_...) with read permissions only",
+    );
 
     if (stage.mail.createIdentity) this.mailIdentity(stage, removalPolicy);
   }

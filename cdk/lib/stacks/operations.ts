@@ -18,7 +18,7 @@ import {
 import { ImpactAlarm, type ImpactAlarmProps } from '../constructs/impact-alarm.ts';
 import type { QueueTask } from '../constructs/queue-task.ts';
 import { everyEventOf } from '../event-patterns.ts';
-import { functionMetric } from '../metrics.ts';
+import { functionMetric, type ReconcileMetricName } from '../metrics.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import type { DataStack } from './data.ts';
 import type { PipelineStack } from './pipeline.ts';
@@ -49,6 +49,7 @@ export class OperationsStack extends StageStack {
       this.watchDelivery('forward', impact, names.bus, names.rule, names.dlq);
     }
     this.watchMail(pipeline.names.configurationSet);
+    this.watchReconcile();
     this.dashboard(data, pipeline);
 
     // Thirty days to replay from, after a mistake in a rule or a task.
@@ -248,6 +249,23 @@ export class OperationsStack extends StageStack {
     });
   }
 
+  private watchReconcile(): void {
+    const name = 'reconcile';
+    this.alarm(name, 'unexplained', {
+      impact: 'Something that was paid has not been done for two hours, and nobody has been told why.',
+      runbook: 'unexplained',
+      // Whatever is missing is put back at once, and most is done a quarter of an hour later.
+      metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),
+      when: { above: Duration.hours(2).toSeconds() },
+    });
+    this.alarm(name, 'silent', {
+      impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
+      runbook: 'reconcile-silent',
+      metric: functionMetric(this.stage, name, 'Completed', Stats.SUM, Duration.hours(1)),
+      when: 'silent',
+    });
+  }
+
   private alarm(of: string, what: string, props: Omit<ImpactAlarmProps, 'alarmName' | 'topic'>): void {
     const id = `${of}-${what}`;
     new ImpactAlarm(this, id, { ...props, alarmName: physicalName(this.stage, id), topic: this.topic });
@@ -305,6 +323,15 @@ export class OperationsStack extends StageStack {
           tableMetric(data[table].tableName, 'WriteThrottleEvents'),
         ),
       ),
+    );
+
+    const reconciled = (...names: ReconcileMetricName[]) =>
+      names.map((metric) => functionMetric(this.stage, 'reconcile', metric, Stats.MAXIMUM));
+    dashboard.addWidgets(heading('reconcile'));
+    dashboard.addWidgets(
+      graph('Each day', ...reconciled('Paid', 'Fulfilled', 'Open', 'Unexplained')),
+      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing')),
+      graph('Oldest unexplained, s', ...reconciled('OldestUnexplainedAge')),
     );
 
     for (const { name, names } of pipeline.tasks) {

@@ -1,5 +1,6 @@
-import { ArnFormat, CfnOutput, type Stack } from 'aws-cdk-lib';
-import { EventBus } from 'aws-cdk-lib/aws-events';
+import { ArnFormat, CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
+import { EventBus, Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { type Code, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import {
@@ -55,6 +56,7 @@ export class PipelineStack extends StageStack {
       this.softOptIns(props),
       this.acquisitionEvents(props),
     ];
+    this.reconcile(props);
     if (stage.name === 'local') {
       const tap = new BusTap(this, 'AcquisitionTap', {
         stage,
@@ -227,6 +229,53 @@ export class PipelineStack extends StageStack {
         bus: [allow(['events:PutEvents'], [this.acquisitionBus.eventBusArn])],
       },
     });
+  }
+
+  private reconcile({ stage, data, code }: PipelineProps): void {
+    const name = 'reconcile';
+    const nextRun = 'A run that is lost or fails is made up for by the next, from where the last one came to.';
+    const reconcile = new RustFunction(this, 'Reconcile', {
+      stage,
+      name,
+      code: code(name),
+      description: 'Compares what Stripe was paid with what was done, and puts back what is missing',
+      // Many pages of Stripe's, and a minute in hand for a slow one.
+      timeout: Duration.minutes(5),
+      withoutDlq: nextRun,
+      environment: {
+        EFFECTS_TABLE: data.effects.tableName,
+        RECONCILIATION_TABLE: data.reconciliation.tableName,
+        FULFILMENT_BUS: this.fulfilmentBus.eventBusName,
+        STRIPE_KEY_SECRET_NAME: stage.stripeKeySecretName,
+        LAG_SECONDS: String(stage.reconcile.lag.toSeconds()),
+        OVERLAP_SECONDS: String(stage.reconcile.overlap.toSeconds()),
+        ...(stage.stripeApiBaseUrl && { STRIPE_API_BASE_URL: stage.stripeApiBaseUrl }),
+      },
+      may: {
+        ledger: [allow(['dynamodb:Query'], [data.effects.tableArn])],
+        journal: [
+          allow(
+            ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:DeleteItem', 'dynamodb:Query'],
+            [data.reconciliation.tableArn],
+          ),
+        ],
+        bus: [allow(['events:PutEvents'], [this.fulfilmentBus.eventBusArn])],
+        secret: [allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.stripeKeySecretName)])],
+      },
+    });
+    output(this, name, 'FunctionName', reconcile.functionName);
+    const { every } = stage.reconcile;
+    if (!every) return;
+    // Two runs at once are harmless and a waste: one that failed is not tried again before its time.
+    reconcile.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: every });
+    const schedule = new Rule(this, 'ReconcileSchedule', {
+      ruleName: physicalName(stage, name),
+      description: 'When reconcile runs',
+      schedule: Schedule.rate(every),
+      targets: [new LambdaFunction(reconcile.function, { retryAttempts: 0, maxEventAge: every })],
+    });
+    acknowledge(reconcile, { 'Serverless-LambdaAsyncFailureDestination': nextRun });
+    acknowledge(schedule, { 'Serverless-EventBusDLQ': nextRun });
   }
 
   /** Counts bounces and complaints, and stops mail to addresses that produced one. */

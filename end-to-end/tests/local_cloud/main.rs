@@ -12,5 +12,6 @@ mod permissions;
 #[cfg(target_os = "linux")]
 mod processes;
 mod queues;
+mod reconciliation;
 mod rules;
 mod stack;

@@ -8,14 +8,14 @@ use crate::processes::processes_of;
 use crate::stack::{Cloud, of};
 
 /// Whether a call is denied; anything else, also a complaint about its input, means that it was allowed.
-fn denied(aws: &Aws, service: &str, target: &str, input: &Value) -> bool {
+pub(crate) fn denied(aws: &Aws, service: &str, target: &str, input: &Value) -> bool {
     match aws.json(service, target, input) {
         Ok(_) => false,
         Err(error) => format!("{error:#}").contains("AccessDenied"),
     }
 }
 
-fn credentials_of(cloud: &Cloud, function: &str) -> Aws {
+pub(crate) fn credentials_of(cloud: &Cloud, function: &str) -> Aws {
     // A function that has not been called has no process to ask.
     cloud.post(&of(SessionEvent::paid(), "Permissions"));
     cloud.wait_for_ledger("pi_Permissions", &["contribution#paid done", "email#thank-you done"]);

@@ -126,7 +126,9 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
                 .unwrap_or_else(|| Contribution::new(event.payment_id().clone()))
                 .with_event(event, &self.supporter_namespace);
             if before == Some(&after) {
-                return Ok(Outcome::Skipped("already_done"));
+                // The ledger knows, unless its row has gone.
+                let key = EffectKey { payment_id: event.payment_id().clone(), effect: effect(event) };
+                return Ok(delivery.skip(&self.ledger, &self.clock, &key, "already_recorded").await?);
             }
             let becomes_paid =
                 after.paid_at.is_some() && before.is_none_or(|record| record.paid_at.is_none());
@@ -155,6 +157,15 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
             }
         }
         Err(TaskFailed::Contended)
+    }
+}
+
+/// What the ledger calls what an event does to the records.
+fn effect(event: &PaymentEvent) -> Effect {
+    match event {
+        PaymentEvent::Session(event) => Effect::contribution(event.outcome),
+        PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
+        PaymentEvent::Dispute(event) => Effect::contribution_dispute(&event.dispute_id),
     }
 }
 

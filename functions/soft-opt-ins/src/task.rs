@@ -98,7 +98,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
             let change = Change { consents: &consents, key: &key, event_id: &event.event_id, now };
             match self.records.save(change).await? {
                 Saved::Written => return Ok(Outcome::Done),
-                Saved::AlreadyThere => return Ok(Outcome::Skipped("already_done")),
+                // The ledger knows, unless its row has gone.
+                Saved::AlreadyThere => return Ok(skip("already_recorded").await?),
                 Saved::Outranked(records) => consents.states.retain(|state| !records.contains(&state.record)),
                 Saved::Conflict => {}
             }

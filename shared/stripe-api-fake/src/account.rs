@@ -71,7 +71,7 @@ impl Account {
     pub(crate) fn record(&mut self, text: &str, visible_after: usize, visible_at: i64) {
         let event: Value = serde_json::from_str(text).unwrap();
         let mut object = event["data"]["object"].clone();
-        let happened = event["created"].as_i64().unwrap();
+        let happened = event["created"].as_i64().unwrap_or_default();
         // An object without a time of its own is as old as its event.
         if object["created"].is_null() {
             object["created"] = happened.into();
@@ -92,7 +92,7 @@ impl Account {
 
     fn insert(&mut self, path: &'static str, json: Value, text: String, visible_from: (usize, i64)) {
         self.recorded += 1;
-        let id = json["id"].as_str().unwrap().to_owned();
+        let id = json["id"].as_str().unwrap_or_default().to_owned();
         let created = json["created"].as_i64().unwrap_or_default();
         let entry = Entry { id, created, number: self.recorded, visible_from, json, text };
         let list = self.lists.entry(path).or_default();
