@@ -388,3 +388,14 @@ async fn a_refund_after_the_mail_changes_nothing() {
     let (tally, _) = deliver(&task, &[StripeEvent::paid().event_id("evt_twin").to_json()]).await;
     assert_eq!((tally.skipped, state(&task, "thank-you")), ([("already_done", 1)].into(), Some("done")));
 }
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("email#");
+    testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
+}
