@@ -284,7 +284,7 @@ describe('operations', () => {
       const wanted: Stage = silenceHours === undefined ? stage : { ...stage, silenceHours };
       return synthesize(wanted)
         .all('AWS::CloudWatch::Alarm')
-        .filter(({ Properties }) => Properties.AlarmName.endsWith('-silent'))
+        .filter(({ Properties }) => Properties.AlarmName.endsWith('-payments-silent'))
         .map(({ Properties }) => Properties.EvaluationPeriods);
     };
     assert.deepEqual(silent(undefined), []);

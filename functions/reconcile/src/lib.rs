@@ -8,7 +8,9 @@ use std::io;
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use reconciliation::{DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings};
+use reconciliation::{
+    DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings, Tally,
+};
 use serde_json::{Value, json};
 use stripe_client::{ApiKey, NotAClient, NotAKey, StripeClient};
 use task_runtime::{
@@ -147,7 +149,10 @@ fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()
     let context = MetricsContext { stage: config.stage.clone(), task: NAME };
     let mut out = io::stdout().lock();
     write_counts(&context, &run_counts(report, now_ms / 1000), now_ms, &mut out)?;
-    report.proofs.iter().try_for_each(|proof| write_counts(&context, &day_counts(&proof.tally), now_ms, &mut out))
+    report
+        .proofs
+        .iter()
+        .try_for_each(|proof| write_counts(&context, &day_counts(&proof.tally), now_ms, &mut out))
 }
 
 /// `now` is in Unix seconds.
