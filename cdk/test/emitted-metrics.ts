@@ -22,6 +22,9 @@ interface GoldenLine {
   };
 }
 
+/** Functions that are not tasks behind a queue. */
+const WITHOUT_QUEUE = ['stripe-webhook', 'reconcile'];
+
 /**
  * What a function really writes: the golden files that its own tests compare its lines with.
  *
@@ -32,8 +35,8 @@ export function emittedBy(functionName: string): EmittedMetric[] {
   const ownLines = existsSync(own) ? golden(own) : [];
   const misnamed = ownLines.find(({ Task }) => Task !== functionName);
   if (misnamed) throw new Error(`${own.pathname} holds a line of ${misnamed.Task}`);
-  const hasQueue = !['stripe-webhook', 'reconcile'].includes(functionName);
-  const ofEveryTask = hasQueue ? golden(new URL('shared/task-runtime/tests/emf.golden.json', ROOT)) : [];
+  const ofEveryTask =
+    WITHOUT_QUEUE.includes(functionName) ? [] : golden(new URL('shared/task-runtime/tests/emf.golden.json', ROOT));
   return [...ofEveryTask, ...ownLines].flatMap(({ _aws }) =>
     _aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
       Dimensions.flatMap((dimensions) =>

@@ -37,7 +37,7 @@ for (const name of ['test', 'live'] as const) {
         ...(stage.silenceHours ? ['payments-silent'] : []),
         ...['failed', 'errors', 'throttled', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
-        ...['unexplained', 'behind'].map((what) => `reconcile-${what}`),
+        ...['unexplained', 'silent'].map((what) => `reconcile-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
       ].map((what) => `afterlink-${name}-${what}`);
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
@@ -55,7 +55,7 @@ for (const name of ['test', 'live'] as const) {
     it('go back to OK without news, and tell of both, so that each new failure is heard', () => {
       const [topic] = synthesized.all('AWS::SNS::Topic');
       for (const { Properties } of alarms) {
-        const silence = /-(silent|behind)$/.test(Properties.AlarmName);
+        const silence = Properties.AlarmName.endsWith('-silent');
         assert.equal(Properties.TreatMissingData, silence ? 'breaching' : 'notBreaching', Properties.AlarmName);
         assert.deepEqual(Properties.AlarmActions, [{ Ref: topic?.id }], Properties.AlarmName);
         assert.deepEqual(Properties.OKActions, [{ Ref: topic?.id }], Properties.AlarmName);
@@ -133,7 +133,7 @@ for (const name of ['test', 'live'] as const) {
       for (const resource of alarms) {
         const { AlarmName, Threshold, EvaluationPeriods, DatapointsToAlarm } = resource.Properties;
         const state = (counted: Series) => stateOf(resource, () => counted);
-        const silence = /-(silent|behind)$/.test(AlarmName);
+        const silence = AlarmName.endsWith('-silent');
         // Two weeks of hours, or more than a day of five minutes.
         const quiet: number[][] = Array.from({ length: 336 }, () => (silence ? [0, 1] : []));
         const wrong = Array.from({ length: DatapointsToAlarm ?? EvaluationPeriods }, () =>
@@ -181,6 +181,7 @@ for (const name of ['test', 'live'] as const) {
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);
+      check('reconcile-unexplained', 7200);
     });
 
     it('a dead-letter queue is heard for every message it gains, not for being full', () => {
@@ -283,7 +284,7 @@ describe('operations', () => {
       const wanted: Stage = silenceHours === undefined ? stage : { ...stage, silenceHours };
       return synthesize(wanted)
         .all('AWS::CloudWatch::Alarm')
-        .filter(({ Properties }) => Properties.AlarmName.endsWith('-silent'))
+        .filter(({ Properties }) => Properties.AlarmName.endsWith('-payments-silent'))
         .map(({ Properties }) => Properties.EvaluationPeriods);
     };
     assert.deepEqual(silent(undefined), []);

@@ -258,9 +258,9 @@ export class OperationsStack extends StageStack {
       metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),
       when: { above: Duration.hours(2).toSeconds() },
     });
-    this.alarm(name, 'behind', {
+    this.alarm(name, 'silent', {
       impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
-      runbook: 'reconcile-behind',
+      runbook: 'reconcile-silent',
       metric: functionMetric(this.stage, name, 'Completed', Stats.SUM, Duration.hours(1)),
       when: 'silent',
     });

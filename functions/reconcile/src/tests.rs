@@ -1,6 +1,5 @@
 //! The function over AWS's own clients and Stripe's API, both on loopback.
 
-use reconciliation::{DailyProof, Tally};
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
 use testkit::stripe::SessionEvent;
@@ -22,29 +21,6 @@ fn config(stripe: &StripeApi) -> Config {
         lag_seconds: 60,
         overlap_seconds: 600,
     }
-}
-
-/// The golden file is what the alarms are checked against.
-#[test]
-fn counts_every_run_and_every_day() {
-    let tally = Tally { paid: 1, fulfilled: 1, ..Tally::default() };
-    let proof = DailyProof {
-        day: "2026-11-18".to_owned(),
-        livemode: true,
-        from: NOW - 86_400,
-        to: NOW,
-        tally,
-        oldest_unexplained_age: 0,
-    };
-    let report = Report {
-        complete: true,
-        oldest_unexplained_at: Some(NOW - 60),
-        proofs: vec![proof],
-        ..Report::default()
-    };
-    let counts = metrics(&report, NOW);
-    let lines: Vec<_> = counts.iter().flat_map(|counts| testkit::metrics::of_counts(NAME, counts)).collect();
-    testkit::metrics::assert_golden(&lines, include_str!("../metrics.golden.json"));
 }
 
 #[tokio::test]
@@ -89,4 +65,20 @@ async fn a_secret_without_a_key_says_what_to_do_and_not_what_it_holds() {
     let text = cause_chain(&*error);
     assert!(text.contains("put a restricted key of Stripe's into it") && !text.contains("hunter2"), "{text}");
     assert!(stripe.requests().is_empty());
+}
+
+#[test]
+fn counts_what_the_alarms_look_at() {
+    let report = Report {
+        examined: 1,
+        put_back: 1,
+        complete: true,
+        unexplained: 1,
+        oldest_unexplained_at: Some(NOW - 1),
+        ..Report::default()
+    };
+    let tally = Tally { paid: 1, fulfilled: 1, open: 1, unexplained: 1 };
+    let run = testkit::metrics::of_counts(NAME, &run_counts(&report, NOW));
+    let day = testkit::metrics::of_counts(NAME, &day_counts(&tally));
+    testkit::metrics::assert_golden(&[run, day].concat(), include_str!("../metrics.golden.json"));
 }

@@ -86,19 +86,22 @@ fn write_line(
     values: &[(&str, Value)],
 ) -> io::Result<()> {
     let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
-    let metrics: Vec<_> = values
-        .iter()
-        .map(|(name, _)| {
-            let unit = if *name == "Duration" { "Milliseconds" } else { "Count" };
-            json!({ "Name": name, "Unit": unit })
-        })
-        .collect();
+    let metrics: Vec<_> =
+        values.iter().map(|(name, _)| json!({ "Name": name, "Unit": unit(name) })).collect();
     let mut line = Map::new();
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": metrics });
     line.insert("_aws".into(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
     line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     writeln!(out, "{}", Value::Object(line))
+}
+
+fn unit(metric: &str) -> &'static str {
+    match metric {
+        "Duration" => "Milliseconds",
+        "OldestUnexplainedAge" => "Seconds",
+        _ => "Count",
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod acquisition;
 pub mod aws;
+pub mod called_for;
 pub mod clock;
 pub mod cloud;
 pub mod ledger;

@@ -466,3 +466,14 @@ proptest! {
         prop_assert!(published.iter().filter_map(|event| event.reverses).all(|id| ids.contains(&id)));
     }
 }
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("acquisition");
+    testkit::called_for::check("acquisition-events", &ManualClock::default(), own, make).await;
+}

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use effect_ledger::{EffectRow, EffectState};
-use fulfilment::{ContributionStatus, PaymentId, SupporterId};
+use fulfilment::{ContributionStatus, PaymentId, SessionOutcome, SupporterId};
 use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
@@ -398,4 +398,33 @@ async fn a_refund_without_an_amount_is_parked_under_its_own_effect() {
     assert_eq!(tally.parked, 1);
     assert_eq!(queue.dead_letters.borrow()[0].1, "no_amount");
     assert_eq!(rows(&task)["effects"], json!(["contribution#refund#re_1 parked"]));
+}
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("contribution#");
+    testkit::called_for::check("contribution-records", &ManualClock::default(), own, make).await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_forgot_a_record_is_told_again() {
+    let task = task();
+    let event = StripeEvent::paid().to_json();
+    deliver(&task, std::slice::from_ref(&event)).await;
+    let key = EffectKey {
+        payment_id: PaymentId::new("pi_Example"),
+        effect: Effect::contribution(SessionOutcome::Paid),
+    };
+    let forgetful = ContributionRecords { ledger: InMemoryEffects::default(), ..task };
+    let (tally, _) = deliver(&forgetful, &[event]).await;
+    assert_eq!(tally.skipped, [("already_recorded", 1)].into());
+    assert_eq!(
+        forgetful.ledger.state(&key),
+        Some(EffectState::Skipped { reason: "already_recorded".to_owned() })
+    );
 }

@@ -426,3 +426,14 @@ async fn a_second_mail_follows_the_rules_of_the_first() {
     assert_eq!(tally.skipped, [("another_business", 1)].into());
     assert!(mails(&task).is_empty());
 }
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("email#");
+    testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
+}
