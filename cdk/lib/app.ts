@@ -27,5 +27,5 @@ export function afterlink(app: App, stage: Stage, code: (name: string) => Code):
   }
   const pipeline = new PipelineStack(app, { stage, data, code });
   if (stage.name === 'local') return { data, pipeline };
-  return { data, pipeline, operations: new OperationsStack(app, stage, pipeline) };
+  return { data, pipeline, operations: new OperationsStack(app, stage, data, pipeline) };
 }

@@ -3,10 +3,11 @@ import { MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
 const PERIOD = Duration.minutes(5);
 
-export function functionErrors(functionName: string): Metric {
+/** `Throttles` are calls that found no free concurrency, the account's or the region's. */
+export function lambdaMetric(functionName: string, metricName: 'Errors' | 'Throttles'): Metric {
   return new Metric({
     namespace: 'AWS/Lambda',
-    metricName: 'Errors',
+    metricName,
     dimensionsMap: { FunctionName: functionName },
     statistic: Stats.SUM,
     period: PERIOD,
@@ -43,6 +44,17 @@ export function queueGrowth(queueName: string): MathExpression {
       hidden: queueMetric(queueName, 'ApproximateNumberOfMessagesNotVisible'),
     },
     label: 'messages gained',
+    period: PERIOD,
+  });
+}
+
+/** Requests that DynamoDB turned away because of a table's or a partition's capacity. */
+export function tableMetric(tableName: string, metricName: 'ReadThrottleEvents' | 'WriteThrottleEvents'): Metric {
+  return new Metric({
+    namespace: 'AWS/DynamoDB',
+    metricName,
+    dimensionsMap: { TableName: tableName },
+    statistic: Stats.SUM,
     period: PERIOD,
   });
 }

@@ -8,8 +8,14 @@ export const NAMESPACE = 'Afterlink';
 /** What a queue task counts, per message. */
 export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parked' | 'Unknown' | 'Duration';
 
-/** What the mail task counts besides: a template of a marketer's that could not be used. */
-export type WordingMetricName = 'BrokenWording';
+/**
+ * What the mail task counts besides: a template of a marketer's that could not be used, and a
+ * mail that SES did not take because of the account's sending rate or quota.
+ */
+export type MailTaskMetricName = 'BrokenWording' | 'MailThrottled';
+
+/** What the records count besides: a payment that became paid, once each. */
+export type RecordsMetricName = 'Paid';
 
 /** What the pages count, per request; the mail task counts missing files too. */
 export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed';
@@ -35,12 +41,13 @@ export function functionMetric(
   task: string,
   metricName:
     | TaskMetricName
-    | WordingMetricName
+    | MailTaskMetricName
+    | RecordsMetricName
     | DownloadsMetricName
     | WebhookMetricName
     | ReconcileMetricName,
   statistic: string = Stats.SUM,
-  period = Duration.minutes(5),
+  period: Duration = Duration.minutes(5),
 ): Metric {
   return new Metric({
     namespace: NAMESPACE,

@@ -47,6 +47,11 @@ export interface Stage {
   readonly durable: boolean;
   /** Who is told when something breaks. Only a stage with an operations stack has it. */
   readonly alarmEmail?: string;
+  /**
+   * After how many hours without a paid session somebody is told, at most 168. Choose more than
+   * the quietest night lasts. Without it nobody is: where payments are rare, silence means nothing.
+   */
+  readonly silenceHours?: number;
   /** How long a message waits after its first and its later failures. */
   readonly retry: { readonly base: Duration; readonly cap: Duration };
   readonly functionTimeout: Duration;
@@ -153,6 +158,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000002',
     logRetention: RetentionDays.THREE_MONTHS,
     alarmEmail: 'engineers@example.org',
+    silenceHours: 24,
   },
 };
 

@@ -1,57 +1,19 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { stages } from '../lib/stages.ts';
-import { type Resource, synthesizedStage, TASKS } from './synthesized.ts';
+import { type Stage, stages } from '../lib/stages.ts';
+import { metricsOf, type Series, stateOf } from './alarm-evaluation.ts';
+import { EMITTED_BY_AWS, type EmittedMetric, emittedBy } from './emitted-metrics.ts';
+import { type Json, matches } from './event-pattern-matcher.ts';
+import { synthesize, synthesizedStage, TASKS } from './synthesized.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 
-interface Metric {
-  readonly namespace: string;
-  readonly name: string;
-  readonly dimensions: Readonly<Record<string, string>>;
-}
+/** Stripe's account in our fixtures. */
+const ACCOUNT = '123456789012';
 
-/** The metrics an alarm looks at, with or without an expression over them. */
-function metricsOf({ Properties }: Resource): Metric[] {
-  const one = (metric: { Namespace: string; MetricName: string; Dimensions?: { Name: string; Value: string }[] }) => ({
-    namespace: metric.Namespace,
-    name: metric.MetricName,
-    dimensions: Object.fromEntries((metric.Dimensions ?? []).map(({ Name, Value }) => [Name, Value])),
-  });
-  if (Properties.MetricName) return [one(Properties)];
-  return Properties.Metrics.filter((query: { MetricStat?: object }) => query.MetricStat).map(
-    (query: { MetricStat: { Metric: Parameters<typeof one>[0] } }) => one(query.MetricStat.Metric),
-  );
-}
-
-/** What the functions really write, checked by their own tests against the same file. */
-function emitted(): Set<string> {
-  const documents: {
-    _aws: { CloudWatchMetrics: { Namespace: string; Dimensions: string[][]; Metrics: { Name: string }[] }[] };
-    Task: string;
-  }[] = JSON.parse(readFileSync(new URL('shared/task-runtime/tests/emf.golden.json', ROOT), 'utf8'));
-  return new Set(
-    documents.flatMap(({ _aws, Task }) =>
-      _aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
-        Dimensions.flatMap((keys) =>
-          Metrics.map(({ Name }) => signature(Namespace, Name, keys, emitterOf(Task))),
-        ),
-      ),
-    ),
-  );
-}
-
-type Emitter = 'webhook' | 'reconciliation' | 'site' | 'task';
-
-function emitterOf(task: string | undefined): Emitter {
-  if (task === 'stripe-webhook') return 'webhook';
-  if (task === 'downloads') return 'site';
-  return task === 'reconcile' ? 'reconciliation' : 'task';
-}
-
-function signature(namespace: string, name: string, dimensions: string[], emitter: Emitter): string {
-  return `${namespace} ${name} by ${[...dimensions].sort().join(', ')} of a ${emitter}`;
+function text(metric: Pick<EmittedMetric, 'namespace' | 'name' | 'dimensions'>): string {
+  return `${metric.namespace} ${metric.name} by ${[...metric.dimensions].sort().join(', ')}`;
 }
 
 for (const name of ['test', 'live'] as const) {
@@ -63,17 +25,21 @@ for (const name of ['test', 'live'] as const) {
   describe(`alarms of stage ${name}`, () => {
     it('are these', () => {
       const delivery = ['dlq', 'dlq-forgotten', 'rule-failed', 'rule-lost'];
-      const task = [...delivery, 'backlog', 'errors', 'parked'];
+      const task = [...delivery, 'backlog', 'errors', 'throttled', 'parked'];
       const expected = [
         ...TASKS.flatMap((of) => task.map((what) => `${of}-${what}`)),
         // Only a mail can be unknown: a table write is there or it is not.
         'thank-you-email-unknown',
         'thank-you-email-broken-wording',
         'thank-you-email-files-missing',
-        ...['files-missing', 'failed', 'errors'].map((what) => `downloads-${what}`),
-        ...['failed', 'errors', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
+        ...['files-missing', 'failed', 'errors', 'throttled'].map((what) => `downloads-${what}`),
+        'thank-you-email-mail-throttled',
+        'effects-reads-throttled',
+        ...['effects', 'contributions', 'supporters', 'consents'].map((table) => `${table}-writes-throttled`),
+        ...(stage.silenceHours ? ['payments-silent'] : []),
+        ...['failed', 'errors', 'throttled', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
-        ...['unexplained', 'behind'].map((what) => `reconcile-${what}`),
+        ...['unexplained', 'silent'].map((what) => `reconcile-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
       ].map((what) => `afterlink-${name}-${what}`);
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
@@ -91,42 +57,106 @@ for (const name of ['test', 'live'] as const) {
     it('go back to OK without news, and tell of both, so that each new failure is heard', () => {
       const [topic] = synthesized.all('AWS::SNS::Topic');
       for (const { Properties } of alarms) {
-        const silence = Properties.AlarmName.endsWith('-reconcile-behind') ? 'breaching' : 'notBreaching';
-        assert.equal(Properties.TreatMissingData, silence, Properties.AlarmName);
+        const silence = Properties.AlarmName.endsWith('-silent');
+        assert.equal(Properties.TreatMissingData, silence ? 'breaching' : 'notBreaching', Properties.AlarmName);
         assert.deepEqual(Properties.AlarmActions, [{ Ref: topic?.id }], Properties.AlarmName);
         assert.deepEqual(Properties.OKActions, [{ Ref: topic?.id }], Properties.AlarmName);
       }
     });
 
     it('look at metrics of ours that the functions really emit', () => {
-      const known = emitted();
       const ours = alarms.flatMap(metricsOf).filter(({ namespace }) => !namespace.startsWith('AWS/'));
       assert.ok(ours.length > 0);
-      for (const { namespace, name: metric, dimensions } of ours) {
-        const emitter = emitterOf(dimensions.Task);
-        const wanted = signature(namespace, metric, Object.keys(dimensions), emitter);
-        assert.ok(known.has(wanted), `nobody emits ${wanted}`);
-        assert.equal(dimensions.Stage, name);
-        assert.ok(['stripe-webhook', 'downloads', 'reconcile', ...TASKS].includes(dimensions.Task ?? ''), dimensions.Task);
+      for (const metric of ours) {
+        const { Stage: of, Task } = metric.dimensions as Record<string, string>;
+        const wanted = text({ ...metric, dimensions: Object.keys(metric.dimensions) });
+        assert.ok(['stripe-webhook', 'downloads', 'reconcile', ...TASKS].includes(Task ?? ''), Task);
+        assert.ok(emittedBy(Task ?? '').map(text).includes(wanted), `${Task} does not emit ${wanted}`);
+        assert.equal(of, name);
       }
     });
 
-    it('look at queues, rules, functions and mail that exist', () => {
+    it('look at metrics of AWS as its pages spell them', () => {
+      const known = EMITTED_BY_AWS.map(text);
+      for (const metric of alarms.flatMap(metricsOf).filter(({ namespace }) => namespace.startsWith('AWS/'))) {
+        const wanted = text({ ...metric, dimensions: Object.keys(metric.dimensions) });
+        assert.ok(known.includes(wanted), `AWS does not emit ${wanted}`);
+      }
+    });
+
+    it('look at queues, rules, functions, tables and mail that exist', () => {
       const names = (type: string, property: string) =>
         synthesized.all(type).map(({ Properties }) => Properties[property]);
-      const buses = [...names('AWS::Events::EventBus', 'Name')];
-      const existing: Record<string, Record<string, string[]>> = {
-        'AWS/SQS': { QueueName: names('AWS::SQS::Queue', 'QueueName') },
-        'AWS/Lambda': { FunctionName: names('AWS::Lambda::Function', 'FunctionName') },
-        'AWS/Events': { EventBusName: buses, RuleName: names('AWS::Events::Rule', 'Name') },
-        'AWS/SES': { 'ses:configuration-set': names('AWS::SES::ConfigurationSet', 'Name') },
+      const existing: Record<string, unknown[]> = {
+        QueueName: names('AWS::SQS::Queue', 'QueueName'),
+        FunctionName: names('AWS::Lambda::Function', 'FunctionName'),
+        EventBusName: names('AWS::Events::EventBus', 'Name'),
+        RuleName: names('AWS::Events::Rule', 'Name'),
+        TableName: synthesized.all('AWS::DynamoDB::Table').map(({ id }) => id),
+        'ses:configuration-set': names('AWS::SES::ConfigurationSet', 'Name'),
       };
-      for (const { namespace, name: metric, dimensions } of alarms.flatMap(metricsOf)) {
+      for (const { namespace, dimensions } of alarms.flatMap(metricsOf)) {
         if (!namespace.startsWith('AWS/')) continue;
-        const known = existing[namespace] ?? assert.fail(namespace);
-        assert.deepEqual(Object.keys(dimensions).sort(), Object.keys(known).sort(), metric);
-        for (const [key, value] of Object.entries(dimensions))
-          assert.ok(known[key]?.includes(value), `${key} ${value}`);
+        for (const [key, value] of Object.entries(dimensions)) {
+          assert.ok(existing[key]?.includes(exported(value)), `${key} ${JSON.stringify(value)}`);
+        }
+      }
+    });
+
+    it('look at a table by its own name', () => {
+      for (const [what, table] of [
+        ['effects-reads', 'Effects'],
+        ['effects-writes', 'Effects'],
+        ['contributions-writes', 'Contributions'],
+        ['supporters-writes', 'Supporters'],
+        ['consents-writes', 'Consents'],
+      ] as const) {
+        const [metric] = metricsOf(alarm(`${what}-throttled`));
+        const id = String(exported(metric?.dimensions.TableName));
+        assert.ok(id.startsWith(table), `${what}: ${id}`);
+        assert.equal(metric?.name, what.endsWith('reads') ? 'ReadThrottleEvents' : 'WriteThrottleEvents');
+      }
+    });
+
+    it('look at what SES is told to count', () => {
+      const [destination] = synthesized.all('AWS::SES::ConfigurationSetEventDestination');
+      const { MatchingEventTypes, CloudWatchDestination, Enabled } = destination?.Properties.EventDestination;
+      assert.equal(Enabled, true);
+      assert.equal(CloudWatchDestination.DimensionConfigurations[0].DimensionName, 'ses:configuration-set');
+      const [set] = synthesized.all('AWS::SES::ConfigurationSet');
+      assert.equal(set?.Properties.ReputationOptions.ReputationMetricsEnabled, true);
+      for (const metric of alarms.flatMap(metricsOf).filter(({ namespace }) => namespace === 'AWS/SES')) {
+        if (metric.name.startsWith('Reputation.')) continue;
+        assert.ok(MatchingEventTypes.includes(metric.name.toLowerCase()), metric.name);
+      }
+    });
+
+    it('fire when what they watch goes wrong, and only then', () => {
+      for (const resource of alarms) {
+        const { AlarmName, Threshold, EvaluationPeriods, DatapointsToAlarm } = resource.Properties;
+        const state = (counted: Series) => stateOf(resource, () => counted);
+        const silence = AlarmName.endsWith('-silent');
+        // Two weeks of hours, or more than a day of five minutes.
+        const quiet: number[][] = Array.from({ length: 336 }, () => (silence ? [0, 1] : []));
+        const wrong = Array.from({ length: DatapointsToAlarm ?? EvaluationPeriods }, () =>
+          // Among what other copies of a function count in the same period.
+          silence ? [] : [0, Threshold + 1, 0],
+        );
+        assert.equal(state(quiet), 'OK', `${AlarmName} fires for nothing`);
+        assert.equal(state([...quiet, ...wrong]), 'ALARM', `${AlarmName} cannot fire`);
+        assert.equal(state([...quiet, ...wrong.slice(1)]), 'OK', `${AlarmName} fires too early`);
+        assert.equal(state([...quiet, ...wrong, ...quiet]), 'OK', `${AlarmName} never ends`);
+      }
+    });
+
+    it('are allowed by CloudWatch', () => {
+      for (const resource of alarms) {
+        const { AlarmName, EvaluationPeriods } = resource.Properties;
+        for (const { period } of metricsOf(resource)) {
+          // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+          const days = period >= 3600 ? 7 : 1;
+          assert.ok(period * EvaluationPeriods <= days * 86_400, AlarmName);
+        }
       }
     });
 
@@ -147,20 +177,13 @@ for (const name of ['test', 'live'] as const) {
       check('thank-you-email-dlq', 0);
       check('thank-you-email-backlog', 900);
       check('thank-you-email-parked', 0);
+      check('thank-you-email-throttled', 0);
       check('thank-you-email-unknown', 0);
       check('thank-you-email-broken-wording', 0);
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);
       check('reconcile-unexplained', 7200);
-    });
-
-    it('a reconciliation that is not heard of for an hour is one that failed', () => {
-      const { Properties } = alarm('reconcile-behind');
-      assert.deepEqual(
-        [Properties.ComparisonOperator, Properties.Threshold, Properties.Period, Properties.Statistic],
-        ['LessThanOrEqualToThreshold', 0, 3600, 'Sum'],
-      );
     });
 
     it('a dead-letter queue is heard for every message it gains, not for being full', () => {
@@ -205,12 +228,40 @@ for (const name of ['test', 'live'] as const) {
       assert.equal(subscription?.Properties.Endpoint, stage.alarmEmail);
     });
 
-    it('the archive holds thirty days of this account, by its real number', () => {
+    it('the archive holds thirty days of everything the bus carries, by the real number of the account', () => {
       const [archive] = synthesized.all('AWS::Events::Archive');
       assert.deepEqual(archive?.Properties.EventPattern, { account: [{ Ref: 'AWS::AccountId' }] });
       assert.equal(archive?.Properties.RetentionDays, 30);
+      const bus = synthesized.one('AWS::Events::EventBus', 'Name', `afterlink-${name}-fulfilment`);
+      assert.deepEqual(exported(archive?.Properties.SourceArn, 'Arn'), bus.id);
+
+      const inTheAccount = JSON.stringify(archive?.Properties.EventPattern).replaceAll(
+        JSON.stringify({ Ref: 'AWS::AccountId' }),
+        JSON.stringify(ACCOUNT),
+      );
+      const pattern: Json = JSON.parse(inTheAccount);
+      const partner = JSON.parse(
+        readFileSync(new URL('shared/testkit/fixtures/envelope_partner.json', ROOT), 'utf8'),
+      );
+      for (const source of [partner.source, 'afterlink.webhook', 'afterlink.reconcile']) {
+        assert.equal(matches(pattern, { ...partner, source }), true, source);
+      }
+      assert.equal(matches(pattern, { ...partner, account: '210987654321' }), false, 'a stranger');
     });
   });
+
+  /** The resource behind a value that one stack takes from another; any other value itself. */
+  function exported(value: any, attribute: 'Ref' | 'Arn' = 'Ref'): unknown {
+    const imported = value?.['Fn::ImportValue'];
+    if (imported === undefined) return value;
+    for (const { Outputs = {} } of Object.values(synthesized.templates)) {
+      for (const output of Object.values(Outputs) as any[]) {
+        if (output.Export?.Name !== imported) continue;
+        return attribute === 'Ref' ? output.Value.Ref : output.Value['Fn::GetAtt']?.[0];
+      }
+    }
+    return assert.fail(`nobody exports ${imported}`);
+  }
 }
 
 describe('operations', () => {
@@ -227,5 +278,45 @@ describe('operations', () => {
     );
     const written = readdirSync(new URL('docs/runbooks/', ROOT)).filter((file) => file !== 'README.md');
     assert.deepEqual(written.sort(), [...led].sort());
+  });
+
+  it('listen for silence only where the stage says after how long, at most as long as CloudWatch looks back', () => {
+    const silent = (silenceHours: number | undefined) => {
+      const { silenceHours: _, ...stage } = stages.live;
+      const wanted: Stage = silenceHours === undefined ? stage : { ...stage, silenceHours };
+      return synthesize(wanted)
+        .all('AWS::CloudWatch::Alarm')
+        .filter(({ Properties }) => Properties.AlarmName.endsWith('-payments-silent'))
+        .map(({ Properties }) => Properties.EvaluationPeriods);
+    };
+    assert.deepEqual(silent(undefined), []);
+    assert.deepEqual(silent(168), [168]);
+    for (const hours of [0, 1.5, 169]) assert.throws(() => silent(hours), /whole number from 1 to 168/);
+  });
+
+  it('have runbooks that say impact, cause and what mends it', () => {
+    for (const file of readdirSync(new URL('docs/runbooks/', ROOT)).filter((file) => file !== 'README.md')) {
+      const page = readFileSync(new URL(`docs/runbooks/${file}`, ROOT), 'utf8');
+      for (const part of ['**Impact.**', '**Cause.**', '**Mend.**']) assert.ok(page.includes(part), `${file}: ${part}`);
+    }
+  });
+
+  it('have a list of runbooks in which every alarm is found', () => {
+    const list = readFileSync(new URL('docs/runbooks/README.md', ROOT), 'utf8');
+    const rows = [...list.matchAll(/^\| (.+) \| \[[\w-]+\.md\]\(([\w-]+\.md)\) \|$/gm)];
+    const named = rows.flatMap(([, names = '', page]) =>
+      [...names.matchAll(/`([^`]+)`/g)].map(([, pattern = '']) => ({ pattern, page })),
+    );
+    for (const { Properties } of synthesizedStage('live').all('AWS::CloudWatch::Alarm')) {
+      const short = Properties.AlarmName.replace('afterlink-live-', '');
+      const page = /runbooks\/(.+)$/.exec(Properties.AlarmDescription)?.[1];
+      const found = named.filter(({ pattern }) =>
+        pattern.startsWith('…') ? short.endsWith(pattern.slice(1)) : short === pattern,
+      );
+      assert.ok(
+        found.some((row) => row.page === page),
+        `${short} is not in the list with ${page}`,
+      );
+    }
   });
 });

@@ -65,6 +65,8 @@ pub(crate) const SUPPORTERS_TABLE: &str = "supporters";
 pub(crate) const CONSENTS_TABLE: &str = "consents";
 pub(crate) const ACQUISITION_BUS: &str = "acquisition";
 pub(crate) const TEMPLATES_BUCKET: &str = "templates";
+pub(crate) const FILES_BUCKET: &str = "files";
+pub(crate) const TOKEN_KEYS_SECRET: &str = "token-keys";
 
 /// A function that has been started.
 pub(crate) trait Function {
@@ -149,6 +151,12 @@ fn variable(name: &str) -> Option<String> {
         "CONSENTS_TABLE" => CONSENTS_TABLE,
         "ACQUISITION_BUS" => ACQUISITION_BUS,
         "TEMPLATES_BUCKET" => TEMPLATES_BUCKET,
+        "PAGES_URL" => "https://pages.invalid",
+        "DOWNLOADS_TABLE" => "downloads",
+        "FILES_BUCKET" => FILES_BUCKET,
+        "TOKEN_KEYS_SECRET_NAME" => TOKEN_KEYS_SECRET,
+        // The simulated links name their files, so nobody asks Stripe.
+        "STRIPE_KEY_SECRET_NAME" => "stripe-key",
         "SENDER" => "Example Project <thanks@example.org>",
         "CONFIGURATION_SET" => "simulated",
         "SUPPORTER_NAMESPACE" => SUPPORTER_NAMESPACE,

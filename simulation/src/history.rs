@@ -7,7 +7,7 @@ use testkit::cloud::Quota;
 use crate::fault::{Director, Fault, Step};
 use crate::function::TaskName;
 use crate::invariants::{Told, violations};
-use crate::story::{Dispute, Fate, Link, Payment, Refund, message, twin};
+use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::wire::InstanceId;
 use crate::world::{BEGINNING_MS, World};
 
@@ -75,12 +75,11 @@ pub fn live(seed: u64, events: usize) -> History {
         number += 1;
         let payment = payment(&mut rng, number);
         for event in payment.events() {
-            schedule(&mut rng, &event, &mut agenda);
-            told.events.push(event.clone());
-            if rng.f64() < 0.1 {
-                let twin = twin(&event);
-                schedule(&mut rng, &twin, &mut agenda);
-                told.events.push(twin);
+            let copies = if rng.f64() < 0.1 { vec![twin(&event), event] } else { vec![event] };
+            for event in copies {
+                let message = Message::of(&event);
+                schedule(&mut rng, &event, &message.body, &mut agenda);
+                told.events.push(message);
             }
         }
         told.payments.push(payment);
@@ -166,9 +165,8 @@ fn anytime(rng: &mut Rng) -> i64 {
 }
 
 /// Stripe tells of it at least once, EventBridge hands it to each task at least once, and neither in order.
-fn schedule(rng: &mut Rng, event: &Value, agenda: &mut Vec<(i64, Happening)>) {
+fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Happening)>) {
     let happened_ms = event["created"].as_i64().unwrap_or_default() * 1000;
-    let body = message(event);
     let tellings = if rng.f64() < 0.1 { 2 } else { 1 };
     for _ in 0..tellings {
         let late_ms = match rng.u32(0..10) {
@@ -180,7 +178,7 @@ fn schedule(rng: &mut Rng, event: &Value, agenda: &mut Vec<(i64, Happening)>) {
             let copies = if rng.f64() < 0.05 { 2 } else { 1 };
             for _ in 0..copies {
                 let at_ms = happened_ms + late_ms + rng.i64(0..2000);
-                agenda.push((at_ms, Happening::Told(task, body.clone())));
+                agenda.push((at_ms, Happening::Told(task, body.to_owned())));
             }
         }
     }

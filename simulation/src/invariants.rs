@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use fulfilment::{
-    Consents, Contribution, DisputeEvent, PaymentEvent, PaymentId, Policy, RefundEvent, SessionEvent,
-    SessionOutcome, SupporterId, SupporterRow,
+    Consents, Contribution, PaymentEvent, PaymentId, Policy, SessionOutcome, SupporterId, SupporterRow,
 };
 use serde_json::{Value, json};
-use stripe_events::{Delivered, Event, Object};
 use testkit::cloud::BusEvent;
 use uuid::Uuid;
 
@@ -17,7 +15,7 @@ use crate::function::{
     ACQUISITION_BUS, CONSENTS_TABLE, CONTRIBUTIONS_TABLE, EFFECTS_TABLE, SUPPORTER_NAMESPACE,
     SUPPORTERS_TABLE, TaskName,
 };
-use crate::story::{Dispute, Fate, Link, PERSONAL, Payment};
+use crate::story::{Dispute, Fate, Link, Message, PERSONAL, Payment};
 use crate::world::World;
 
 /// What was told to the tasks.
@@ -26,7 +24,7 @@ pub struct Told {
     /// Whose payments.
     pub payments: Vec<Payment>,
     /// Every event that was delivered at least once, twins included.
-    pub events: Vec<Value>,
+    pub events: Vec<Message>,
     /// Bodies that are no events.
     pub poison: Vec<String>,
     /// The tasks that were told.
@@ -113,7 +111,7 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
             let reason = attribute("reason");
             poison.remove(letter.body.as_str());
             let known = told.poison.contains(&letter.body)
-                || told.events.iter().any(|event| letter.body == crate::story::message(event));
+                || told.events.iter().any(|event| letter.body == event.body);
             found.unless(known, || format!("the DLQ of {} holds what nobody sent", task.as_str()));
             found.unless(matches!(reason, "undecodable_event" | "broken_link_contract"), || {
                 format!(
@@ -254,11 +252,11 @@ fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &
     }
     let mut expected: BTreeMap<String, Contribution> = BTreeMap::new();
     let mut effects = BTreeSet::new();
-    for event in told.events.iter().filter_map(payment_event) {
+    for event in told.events.iter().filter_map(|event| event.tells.as_ref()) {
         let id = event.payment_id().to_string();
-        effects.insert((id.clone(), contribution_effect(&event)));
+        effects.insert((id.clone(), contribution_effect(event)));
         let before = expected.remove(&id).unwrap_or_else(|| Contribution::new(PaymentId::new(&id)));
-        expected.insert(id, before.with_event(&event, &namespace()));
+        expected.insert(id, before.with_event(event, &namespace()));
     }
     for (id, effect) in effects {
         let (state, reason) = ledger.state(&id, &effect);
@@ -313,11 +311,11 @@ fn status(payment: &Payment) -> &'static str {
 fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
     let mut expected: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut owed = BTreeMap::new();
-    for event in told.events.iter().filter_map(payment_event) {
+    for event in told.events.iter().filter_map(|event| event.tells.as_ref()) {
         let PaymentEvent::Session(event) = event else { continue };
         let (SessionOutcome::Paid, Some(email)) = (event.outcome, &event.email) else { continue };
         let supporter_id = SupporterId::of_email(&namespace(), email.expose());
-        let consents = Consents::of(&event, &POLICY, &supporter_id);
+        let consents = Consents::of(event, &POLICY, &supporter_id);
         owed.insert(event.payment_id.to_string(), consents.is_empty());
         for state in &consents.states {
             let key = (supporter_id.as_str().to_owned(), state.record.clone());
@@ -348,21 +346,6 @@ fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: 
             None => state.is_empty() || (payment.link == Link::Broken && state == "parked"),
         };
         found.unless(as_told, || format!("consents of {id} ended as {state:?} {reason:?}"));
-    }
-}
-
-/// What a payment's events tell, read as the tasks read it.
-fn payment_event(event: &Value) -> Option<PaymentEvent> {
-    let delivered = Delivered::from_json(crate::story::message(event).as_bytes()).ok()?;
-    let Event::Snapshot(snapshot) = &delivered.event else {
-        return None;
-    };
-    match snapshot.object {
-        Object::Refund(_) => RefundEvent::read(&delivered.event, false).ok().map(PaymentEvent::from),
-        Object::Dispute(_) => DisputeEvent::read(&delivered.event, false).ok().map(PaymentEvent::from),
-        Object::Session(_) | Object::Other(_) => {
-            SessionEvent::read(&delivered.event, false).ok().map(PaymentEvent::from)
-        }
     }
 }
 

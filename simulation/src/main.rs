@@ -29,6 +29,9 @@ struct Options {
     /// Only the histories, not the enumeration of faults
     #[arg(long)]
     histories_only: bool,
+    /// Only this scenario of the enumeration
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
     /// Runs one case of the enumeration and prints everything that happens
     #[arg(long, value_name = "CASE", conflicts_with_all = ["seeds", "from", "events", "histories_only"])]
     replay: Option<Case>,
@@ -47,7 +50,7 @@ fn main() -> Result<ExitCode> {
     let started = Instant::now();
     let mut failed = false;
     if !options.histories_only {
-        failed |= enumerate();
+        failed |= enumerate(options.scenario.as_deref());
     }
     failed |= live(&options);
     say(&format!("{:.1} seconds", started.elapsed().as_secs_f32()));
@@ -97,8 +100,9 @@ impl Seen {
 const SHOWN_STEPS: usize = 80;
 
 /// All cases of all scenarios. Whether any failed.
-fn enumerate() -> bool {
-    let scenarios = Scenario::all();
+fn enumerate(only: Option<&str>) -> bool {
+    let mut scenarios = Scenario::all();
+    scenarios.retain(|scenario| only.is_none_or(|only| scenario.name == only));
     let (next, seen) = (AtomicUsize::new(0), Seen::default());
     let by_scenario = Mutex::new(BTreeMap::new());
     in_threads(&seen, "cases", || {

@@ -1,8 +1,10 @@
 //! Stories: what customers do, told as the events Stripe sends about it.
 
+use fulfilment::{DisputeEvent, PaymentEvent, RefundEvent, SessionEvent};
 use serde_json::{Value, json};
+use stripe_events::{Delivered, Event, Object};
 use testkit::queue::envelope;
-use testkit::stripe::{CorrectionEvent, SessionEvent};
+use testkit::stripe::{CorrectionEvent, SessionEvent as StripeSession};
 
 /// Stands in every field that holds personal data, so that it can be looked for where none may be.
 pub const PERSONAL: &str = "Zaphod";
@@ -128,21 +130,21 @@ impl Payment {
     pub fn events(&self) -> Vec<Value> {
         let (at, days) = (self.at, 86_400);
         let mut events = Vec::new();
-        let mut session = |event: SessionEvent, at: i64| events.push(self.dressed(event).at(at).to_json());
+        let mut session = |event: StripeSession, at: i64| events.push(self.dressed(event).at(at).to_json());
         match self.fate {
-            Fate::Paid => session(SessionEvent::paid(), at),
+            Fate::Paid => session(StripeSession::paid(), at),
             Fate::Free => {
-                session(SessionEvent::paid().session("payment_status", json!("no_payment_required")), at)
+                session(StripeSession::paid().session("payment_status", json!("no_payment_required")), at)
             }
             Fate::PendingThenPaid => {
-                session(SessionEvent::unpaid(), at);
-                session(SessionEvent::async_succeeded(), at + 2 * days);
+                session(StripeSession::unpaid(), at);
+                session(StripeSession::async_succeeded(), at + 2 * days);
             }
             Fate::PendingThenFailed => {
-                session(SessionEvent::unpaid(), at);
-                session(SessionEvent::async_failed(), at + 2 * days);
+                session(StripeSession::unpaid(), at);
+                session(StripeSession::async_failed(), at + 2 * days);
             }
-            Fate::Pending => session(SessionEvent::unpaid(), at),
+            Fate::Pending => session(StripeSession::unpaid(), at),
         }
         let other_mode = self.link == Link::OtherMode;
         let mut correction = |event: CorrectionEvent, at: i64| {
@@ -185,7 +187,7 @@ impl Payment {
         events
     }
 
-    fn dressed(&self, event: SessionEvent) -> SessionEvent {
+    fn dressed(&self, event: StripeSession) -> StripeSession {
         let mut event = event
             .payment(&self.name)
             .amount(self.amount, self.currency)
@@ -199,7 +201,8 @@ impl Payment {
         }
         match self.link {
             Link::Contribution => event,
-            Link::Download => event.metadata(json!({ "fulfilment": "download", "campaign": "autumn" })),
+            Link::Download => event
+                .metadata(json!({ "fulfilment": "download", "campaign": "autumn", "files": "guide.pdf" })),
             Link::Strangers => event.without_marker(),
             Link::Broken => event.metadata(json!({ "fulfilment": "donation" })),
             Link::OtherMode => event.livemode(),
@@ -212,9 +215,36 @@ impl Payment {
     }
 }
 
-/// An event as EventBridge puts it into a queue.
-pub fn message(event: &Value) -> String {
-    envelope("afterlink.webhook", event)
+/// An event as EventBridge puts it into a queue, and what it tells.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The envelope.
+    pub body: String,
+    /// `None` when it is none of our business.
+    pub tells: Option<PaymentEvent>,
+}
+
+impl Message {
+    /// The message about an event.
+    pub fn of(event: &Value) -> Self {
+        let body = envelope("afterlink.webhook", event);
+        let delivered = Delivered::from_json(body.as_bytes()).ok();
+        Self { tells: delivered.and_then(|delivered| tells(&delivered.event)), body }
+    }
+}
+
+/// What an event tells of a payment, read as the tasks read it.
+fn tells(event: &Event) -> Option<PaymentEvent> {
+    let Event::Snapshot(snapshot) = event else {
+        return None;
+    };
+    match snapshot.object {
+        Object::Refund(_) => RefundEvent::read(event, false).ok().map(PaymentEvent::from),
+        Object::Dispute(_) => DisputeEvent::read(event, false).ok().map(PaymentEvent::from),
+        Object::Session(_) | Object::Other(_) => {
+            SessionEvent::read(event, false).ok().map(PaymentEvent::from)
+        }
+    }
 }
 
 /// The same change told by another event: Stripe does that.

@@ -16,8 +16,8 @@ use testkit::cloud::{Cloud, Message, QueueDefinition, Redrive, Request, Response
 
 use crate::fault::{Director, Fault, Step};
 use crate::function::{
-    ACQUISITION_BUS, EFFECTS_TABLE, FUNCTION_TIMEOUT_MS, Function, LARGEST_BATCH, MAX_RECEIVE_COUNT,
-    TEMPLATES_BUCKET, TaskName, VISIBILITY_TIMEOUT_MS, start,
+    ACQUISITION_BUS, EFFECTS_TABLE, FILES_BUCKET, FUNCTION_TIMEOUT_MS, Function, LARGEST_BATCH,
+    MAX_RECEIVE_COUNT, TEMPLATES_BUCKET, TOKEN_KEYS_SECRET, TaskName, VISIBILITY_TIMEOUT_MS, start,
 };
 use crate::ledger::{LedgerWatch, Transition};
 use crate::logs::Logs;
@@ -94,6 +94,9 @@ impl<D: Director> World<D> {
         let cloud = Cloud::with_tables();
         cloud.create_bus(ACQUISITION_BUS);
         cloud.create_bucket(TEMPLATES_BUCKET);
+        cloud.create_bucket(FILES_BUCKET);
+        cloud.put_object(FILES_BUCKET, "files/guide.pdf", b"the guide");
+        cloud.put_secret(TOKEN_KEYS_SECRET, "0123456789abcdef0123456789abcdef0123456789");
         for task in TaskName::ALL {
             let (url, dlq_url, visibility_ms) = (task.queue_url(), task.dlq_url(), VISIBILITY_TIMEOUT_MS);
             cloud.create_queue(QueueDefinition { url: dlq_url.clone(), visibility_ms, redrive: None });

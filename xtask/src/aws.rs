@@ -79,6 +79,17 @@ impl Aws {
             .with_context(|| format!("{key} was not uploaded"))
     }
 
+    /// Calls an operation of a service that speaks AWS's JSON protocol, and takes any answer: its status and body.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn any_json(&self, service: &str, target: &str, input: &Value) -> Result<(u16, Value)> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let (status, text) = self.send(service, "POST", "/", &headers, &input.to_string())?;
+        Ok((status, parsed(&text)?))
+    }
+
     fn call(
         &self,
         service: &str,
@@ -87,6 +98,21 @@ impl Aws {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<String> {
+        let (status, text) = self.send(service, method, path, headers, body)?;
+        if !(200..300).contains(&status) {
+            bail!("refused ({status}): {text}");
+        }
+        Ok(text)
+    }
+
+    fn send(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(u16, String)> {
         let url = format!("{}{path}", self.endpoint.trim_end_matches('/'));
         let credentials = Credentials::new(
             &self.access_key_id,
@@ -121,11 +147,7 @@ impl Aws {
         }
         let mut response =
             http().run(request.body(body)?).with_context(|| format!("no answer from {url}"))?;
-        let text = response.body_mut().read_to_string()?;
-        if !response.status().is_success() {
-            bail!("refused ({}): {text}", response.status());
-        }
-        Ok(text)
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 }
 

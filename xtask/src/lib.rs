@@ -22,6 +22,7 @@ mod package;
 mod process;
 pub mod stack;
 mod stripe;
+mod teeth;
 mod terminal;
 mod test;
 mod tools;
@@ -57,6 +58,8 @@ enum Command {
     Test(test::Selection),
     /// Runs what CI runs: formatting, lints, dependency checks, documentation, then all tests
     Ci,
+    /// Breaks a copy of the code on purpose, one bug at a time, and tells which the tests notice
+    Teeth(teeth::Selection),
     /// A local cloud that stays
     #[command(subcommand)]
     Local(Local),
@@ -143,6 +146,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo { once, port } => demo::run(&checkout, port.port, once),
         Command::Test(selection) => test::run(&checkout, &selection),
         Command::Ci => ci::run(&checkout),
+        Command::Teeth(selection) => teeth::run(&checkout, &selection),
         Command::Local(Local::Up { port }) => local::up(&checkout, port.port),
         Command::Local(Local::Down) => local::down(&checkout),
         Command::Local(Local::Status) => local::status(&checkout),

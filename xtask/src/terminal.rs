@@ -86,10 +86,24 @@ impl Step {
         *self.note.lock().unwrap_or_else(PoisonError::into_inner) = doing.into();
     }
 
-    pub(crate) fn done(mut self, result: impl Display) {
+    pub(crate) fn done(self, result: impl Display) {
+        self.close(format_args!("{GOOD}✔{GOOD:#}"), result);
+    }
+
+    /// It came to its end, which is a bad one.
+    pub(crate) fn ended_badly(self, result: impl Display) {
+        self.close(format_args!("{BAD}✘{BAD:#}"), result);
+    }
+
+    fn close(mut self, mark: impl Display, result: impl Display) {
         self.finish();
         let elapsed = duration(self.started.elapsed());
-        say(format_args!("{GOOD}✔{GOOD:#} {:<13}{result}  {DIM}{elapsed}{DIM:#}", self.name));
+        say(format_args!("{mark} {:<13}{result}  {DIM}{elapsed}{DIM:#}", self.name));
+    }
+
+    /// Ends it without a line.
+    pub(crate) fn forget(mut self) {
+        self.finish();
     }
 
     fn finish(&mut self) {

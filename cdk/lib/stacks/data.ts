@@ -11,6 +11,9 @@ import { StageStack } from './stage-stack.ts';
 /** The index of the contributions by their session. */
 export const SESSION_INDEX = 'by_session';
 
+/** The ledger's index of effects that are open. */
+const OPEN_EFFECTS = 'open-effects';
+
 /**
  * What must survive everything else: the records, the marketers' templates, what is sold, the
  * secrets, the mail identity.
@@ -67,6 +70,14 @@ export class DataStack extends StageStack {
     // The ledger never forgets: it is the only place that says what was done. What expires are
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
+    // Sparse: a row has the attribute while its effect needs somebody or something, so that an operator's question
+    // reads what is open and nothing else. docs/adr/0006-open-effects.md
+    this.effects.addGlobalSecondaryIndex({
+      indexName: OPEN_EFFECTS,
+      partitionKey: { name: 'open', type: AttributeType.STRING },
+      sortKey: { name: 'effect', type: AttributeType.STRING },
+      projectionType: ProjectionType.ALL,
+    });
 
     this.reconciliation = table('Reconciliation', { partition: 'kind', sort: 'name' });
 

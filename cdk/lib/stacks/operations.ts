@@ -6,12 +6,21 @@ import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
-import { bounceRate, functionErrors, mailMetric, queueGrowth, queueMetric, ruleMetric } from '../aws-metrics.ts';
+import {
+  bounceRate,
+  lambdaMetric,
+  mailMetric,
+  queueGrowth,
+  queueMetric,
+  ruleMetric,
+  tableMetric,
+} from '../aws-metrics.ts';
 import { ImpactAlarm, type ImpactAlarmProps } from '../constructs/impact-alarm.ts';
 import type { QueueTask } from '../constructs/queue-task.ts';
 import { everyEventOf } from '../event-patterns.ts';
 import { functionMetric, type ReconcileMetricName } from '../metrics.ts';
 import { physicalName, type Stage } from '../stages.ts';
+import type { DataStack } from './data.ts';
 import type { PipelineStack } from './pipeline.ts';
 import { StageStack } from './stage-stack.ts';
 
@@ -22,6 +31,7 @@ export class OperationsStack extends StageStack {
   constructor(
     scope: Construct,
     private readonly stage: Stage,
+    data: DataStack,
     pipeline: PipelineStack,
   ) {
     super(scope, stage, 'operations', { description: `Afterlink ${stage.name}: alarms, dashboard, archive` });
@@ -29,7 +39,9 @@ export class OperationsStack extends StageStack {
 
     const busName = physicalName(stage, 'fulfilment');
     for (const task of pipeline.tasks) this.watchTask(task, busName);
-    this.watchWording();
+    this.watchMailTask();
+    this.watchTables(data);
+    if (stage.silenceHours !== undefined) this.watchSilence(stage.silenceHours);
     this.watchWebhook(pipeline.names.webhook);
     this.watchDownloads(pipeline.names.downloads);
     if (pipeline.partner) {
@@ -39,7 +51,7 @@ export class OperationsStack extends StageStack {
     }
     this.watchMail(pipeline.names.configurationSet);
     this.watchReconcile();
-    this.dashboard(pipeline);
+    this.dashboard(data, pipeline);
 
     // Thirty days to replay from, after a mistake in a rule or a task.
     new Archive(this, 'Archive', {
@@ -61,27 +73,28 @@ export class OperationsStack extends StageStack {
       impact,
       runbook: 'backlog',
       metric: queueMetric(names.queue, 'ApproximateAgeOfOldestMessage'),
-      above: Duration.minutes(15).toSeconds(),
+      when: { above: Duration.minutes(15).toSeconds() },
       periods: 2,
     });
     this.alarm(name, 'errors', {
       impact: `${impact} A batch died without an answer; its messages come again.`,
       runbook: 'function-errors',
-      metric: functionErrors(names.function),
-      above: 0,
+      metric: lambdaMetric(names.function, 'Errors'),
+      when: { above: 0 },
     });
+    this.watchThrottles(name, `${impact} The function is not allowed to run as often as it should.`, names.function);
     this.alarm(name, 'parked', {
       impact: `${impact} Trying again would not help these.`,
       runbook: 'parked',
       metric: functionMetric(this.stage, name, 'Parked'),
-      above: 0,
+      when: { above: 0 },
     });
     if (task.atMostOnce) {
       this.alarm(name, 'unknown', {
         impact: `${impact} Whether these were sent is not known, so they are not sent again.`,
         runbook: 'unknown',
         metric: functionMetric(this.stage, name, 'Unknown'),
-        above: 0,
+        when: { above: 0 },
       });
     }
   }
@@ -92,7 +105,7 @@ export class OperationsStack extends StageStack {
       impact,
       runbook: 'dead-letter-queue',
       metric: queueGrowth(dlqName),
-      above: 0,
+      when: { above: 0 },
       // One more period than needed gives the difference something to subtract from.
       periods: 2,
       breaching: 1,
@@ -101,30 +114,86 @@ export class OperationsStack extends StageStack {
       impact: `${impact} The messages have waited for a day, and are lost after fourteen.`,
       runbook: 'dead-letter-queue',
       metric: queueMetric(dlqName, 'ApproximateNumberOfMessagesVisible', Duration.hours(1)),
-      above: 0,
+      when: { above: 0 },
       periods: 24,
     });
     this.alarm(name, 'rule-failed', {
       impact: `${impact} EventBridge could not hand events over.`,
       runbook: 'rule-failed',
       metric: ruleMetric(busName, ruleName, 'FailedInvocations'),
-      above: 0,
+      when: { above: 0 },
     });
     this.alarm(name, 'rule-lost', {
       impact: `${impact} EventBridge could not even store them in the dead-letter queue.`,
       runbook: 'rule-failed',
       metric: ruleMetric(busName, ruleName, 'InvocationsFailedToBeSentToDlq'),
-      above: 0,
+      when: { above: 0 },
     });
   }
 
-  private watchWording(): void {
+  /** A polled queue meets a throttle now and then and tries again; one that lasts is a limit that was reached. */
+  private watchThrottles(name: string, impact: string, functionName: string): void {
+    this.alarm(name, 'throttled', {
+      impact,
+      runbook: 'throttled',
+      metric: lambdaMetric(functionName, 'Throttles'),
+      when: { above: 0 },
+      periods: 3,
+      breaching: 2,
+    });
+  }
+
+  private watchTables(data: DataStack): void {
+    const watch = (table: string, what: 'reads' | 'writes', tableName: string, impact: string) =>
+      this.alarm(table, `${what}-throttled`, {
+        impact,
+        runbook: 'throttled',
+        metric: tableMetric(tableName, what === 'reads' ? 'ReadThrottleEvents' : 'WriteThrottleEvents'),
+        when: { above: 0 },
+        // DynamoDB splits a table that has become too small by itself, within minutes.
+        periods: 3,
+        breaching: 2,
+      });
+    const late = 'Everything after a payment comes late: no task can note in the ledger what it does.';
+    watch('effects', 'writes', data.effects.tableName, late);
+    const unread = 'Mails and acquisition events come late: the ledger is not read.';
+    watch('effects', 'reads', data.effects.tableName, unread);
+    watch('contributions', 'writes', data.contributions.tableName, 'Contributions are recorded late.');
+    watch('supporters', 'writes', data.supporters.tableName, 'Contributions and supporters are recorded late.');
+    watch('consents', 'writes', data.consents.tableName, 'What customers answered about marketing is recorded late.');
+  }
+
+  /** The one failure that makes no noise: a door that nothing comes through. */
+  private watchSilence(hours: number): void {
+    // CloudWatch looks back at most seven days.
+    if (!Number.isInteger(hours) || hours < 1 || hours > 168) {
+      throw new Error(`silenceHours of stage ${this.stage.name} is ${hours}: it must be a whole number from 1 to 168.`);
+    }
+    this.alarm('payments', 'silent', {
+      impact: `Nobody seems to have paid for ${hours} hours. If somebody did, nothing was done about it.`,
+      runbook: 'silence',
+      metric: functionMetric(this.stage, 'contribution-records', 'Paid', Stats.SUM, Duration.hours(1)),
+      when: 'silent',
+      periods: hours,
+    });
+  }
+
+  private watchMailTask(): void {
     const name = 'thank-you-email';
+    this.alarm(name, 'mail-throttled', {
+      impact: 'People who paid are thanked late: SES takes no more mails from this account just now.',
+      runbook: 'throttled',
+      metric: functionMetric(this.stage, name, 'MailThrottled'),
+      when: { above: 0 },
+      // A peak is over within minutes. Half an hour is a quota, and those waits are long.
+      periods: 6,
+      breaching: 3,
+    });
     this.alarm(name, 'broken-wording', {
       impact: "Customers get our own wording instead of the campaign's, because its template cannot be used.",
       runbook: 'broken-wording',
       metric: functionMetric(this.stage, name, 'BrokenWording'),
-      above: 0,
+      when: { above: 0 },
     });
   }
 
@@ -135,26 +204,27 @@ export class OperationsStack extends StageStack {
       impact: late,
       runbook: 'webhook-failed',
       metric: functionMetric(this.stage, name, 'Failed'),
-      above: 0,
+      when: { above: 0 },
     });
     this.alarm(name, 'errors', {
       impact: late,
       runbook: 'webhook-failed',
-      metric: functionErrors(functionName),
-      above: 0,
+      metric: lambdaMetric(functionName, 'Errors'),
+      when: { above: 0 },
     });
+    this.watchThrottles(name, `${late} The function is not allowed to run.`, functionName);
     // A stranger's probe is refused now and then. A wrong secret refuses everything.
     this.alarm(name, 'refused', {
       impact: 'If these are from Stripe, payments are not recorded and nobody is thanked.',
       runbook: 'webhook-refused',
       metric: functionMetric(this.stage, name, 'Refused'),
-      above: 20,
+      when: { above: 20 },
     });
     this.alarm(name, 'unsupported', {
       impact: 'Stripe sends thin events: they are acknowledged, and nothing is done about the payments.',
       runbook: 'webhook-unsupported',
       metric: functionMetric(this.stage, name, 'Unsupported'),
-      above: 0,
+      when: { above: 0 },
     });
   }
 
@@ -166,7 +236,7 @@ export class OperationsStack extends StageStack {
         impact: missing,
         runbook: 'files-missing',
         metric: functionMetric(this.stage, task, 'FilesMissing'),
-        above: 0,
+        when: { above: 0 },
       });
     }
     const impact = 'Customers cannot see what became of their payment, nor fetch what they bought.';
@@ -174,14 +244,15 @@ export class OperationsStack extends StageStack {
       impact,
       runbook: 'downloads-failed',
       metric: functionMetric(this.stage, name, 'Failed'),
-      above: 0,
+      when: { above: 0 },
     });
     this.alarm(name, 'errors', {
       impact,
       runbook: 'downloads-failed',
-      metric: functionErrors(functionName),
-      above: 0,
+      metric: lambdaMetric(functionName, 'Errors'),
+      when: { above: 0 },
     });
+    this.watchThrottles(name, `${impact} The function is not allowed to run.`, functionName);
   }
 
   private watchMail(configurationSetName: string): void {
@@ -190,19 +261,19 @@ export class OperationsStack extends StageStack {
       impact: 'SES may stop the account from sending: nobody would be thanked.',
       runbook: 'mail-reputation',
       metric: bounceRate(configurationSetName),
-      above: 0.04,
+      when: { above: 0.04 },
     });
     this.alarm('mail', 'complaints', {
       impact: 'Somebody marked a thank-you mail as spam. SES stops accounts at one complaint in a thousand.',
       runbook: 'mail-reputation',
       metric: mailMetric(configurationSetName, 'Complaint'),
-      above: 0,
+      when: { above: 0 },
     });
     this.alarm('mail', 'rejected', {
       impact: 'SES found a virus in a mail of ours and did not send it.',
       runbook: 'mail-reputation',
       metric: mailMetric(configurationSetName, 'Reject'),
-      above: 0,
+      when: { above: 0 },
     });
   }
 
@@ -213,14 +284,13 @@ export class OperationsStack extends StageStack {
       runbook: 'unexplained',
       // Whatever is missing is put back at once, and most is done a quarter of an hour later.
       metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),
-      above: Duration.hours(2).toSeconds(),
+      when: { above: Duration.hours(2).toSeconds() },
     });
-    this.alarm(name, 'behind', {
+    this.alarm(name, 'silent', {
       impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
-      runbook: 'reconcile-behind',
+      runbook: 'reconcile-silent',
       metric: functionMetric(this.stage, name, 'Completed', Stats.SUM, Duration.hours(1)),
-      above: 0,
-      silenceIsBad: true,
+      when: 'silent',
     });
   }
 
@@ -254,9 +324,10 @@ export class OperationsStack extends StageStack {
     return topic;
   }
 
-  private dashboard(pipeline: PipelineStack): void {
+  private dashboard(data: DataStack, pipeline: PipelineStack): void {
     const dashboard = new Dashboard(this, 'Dashboard', { dashboardName: physicalName(this.stage) });
     const graph = (title: string, ...left: IMetric[]) => new GraphWidget({ title, left, width: 6, height: 6 });
+    const running = (name: string) => [lambdaMetric(name, 'Errors'), lambdaMetric(name, 'Throttles')];
     const heading = (text: string) => new TextWidget({ markdown: `## ${text}`, width: 24, height: 1 });
 
     dashboard.addWidgets(heading('stripe-webhook'));
@@ -268,8 +339,18 @@ export class OperationsStack extends StageStack {
     );
     dashboard.addWidgets(
       graph('Requests', ...webhook),
-      graph('Errors', functionErrors(pipeline.names.webhook)),
+      graph('Errors', ...running(pipeline.names.webhook)),
       graph('Mail', ...mail),
+      graph('Paid', functionMetric(this.stage, 'contribution-records', 'Paid')),
+    );
+    dashboard.addWidgets(
+      ...(['contributions', 'supporters', 'consents', 'effects'] as const).map((table) =>
+        graph(
+          `Throttled, ${table}`,
+          tableMetric(data[table].tableName, 'ReadThrottleEvents'),
+          tableMetric(data[table].tableName, 'WriteThrottleEvents'),
+        ),
+      ),
     );
 
     const reconciled = (...names: ReconcileMetricName[]) =>
@@ -289,7 +370,7 @@ export class OperationsStack extends StageStack {
           functionMetric(this.stage, 'downloads', metric),
         ),
       ),
-      graph('Errors', functionErrors(pipeline.names.downloads)),
+      graph('Errors', ...running(pipeline.names.downloads)),
     );
 
     for (const { name, names } of pipeline.tasks) {
@@ -312,6 +393,7 @@ export class OperationsStack extends StageStack {
           queueMetric(names.queue, 'ApproximateNumberOfMessagesVisible'),
           queueMetric(names.dlq, 'ApproximateNumberOfMessagesVisible'),
         ),
+        graph('Errors', ...running(names.function)),
       );
     }
   }

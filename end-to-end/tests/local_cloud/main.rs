@@ -6,7 +6,9 @@ mod analysts;
 mod browser;
 mod doors;
 mod downloads;
+mod dynamodb;
 mod marketers;
+mod operator;
 mod payments;
 #[cfg(target_os = "linux")]
 mod permissions;

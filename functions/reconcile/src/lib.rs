@@ -8,7 +8,9 @@ use std::io;
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use reconciliation::{DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings};
+use reconciliation::{
+    DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings, Tally,
+};
 use serde_json::{Value, json};
 use stripe_client::{ApiKey, NotAClient, NotAKey, StripeClient};
 use task_runtime::{
@@ -142,31 +144,40 @@ async fn stripe_key(sdk: &SdkConfig, secret_name: &str) -> Result<ApiKey, Failed
     ApiKey::new(secret.secret_string.as_deref().unwrap_or_default()).map_err(Failed::NotAKey)
 }
 
-/// What every run tells, and each day's proof.
+/// What a run tells, and the proof of each day.
 fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()> {
     let context = MetricsContext { stage: config.stage.clone(), task: NAME };
-    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let age = report.oldest_unexplained_at.map_or(0, |happened_at| now_ms / 1000 - happened_at);
     let mut out = io::stdout().lock();
-    let counts = [
+    write_counts(&context, &run_counts(report, now_ms / 1000), now_ms, &mut out)?;
+    report
+        .proofs
+        .iter()
+        .try_for_each(|proof| write_counts(&context, &day_counts(&proof.tally), now_ms, &mut out))
+}
+
+/// `now` is in Unix seconds.
+fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 5] {
+    let age = report.oldest_unexplained_at.map_or(0, |happened_at| now - happened_at);
+    [
         ("Completed", u32::from(report.complete)),
         ("Examined", count(report.examined)),
         ("PutBack", count(report.put_back)),
         ("Missing", count(report.unexplained)),
         ("OldestUnexplainedAge", u32::try_from(age.max(0)).unwrap_or(u32::MAX)),
-    ];
-    write_counts(&context, &counts, now_ms, &mut out)?;
-    for proof in &report.proofs {
-        let tally = &proof.tally;
-        let counts = [
-            ("Paid", count(tally.paid)),
-            ("Fulfilled", count(tally.fulfilled)),
-            ("Open", count(tally.open)),
-            ("Unexplained", count(tally.unexplained)),
-        ];
-        write_counts(&context, &counts, now_ms, &mut out)?;
-    }
-    Ok(())
+    ]
+}
+
+fn day_counts(tally: &Tally) -> [(&'static str, u32); 4] {
+    [
+        ("Paid", count(tally.paid)),
+        ("Fulfilled", count(tally.fulfilled)),
+        ("Open", count(tally.open)),
+        ("Unexplained", count(tally.unexplained)),
+    ]
+}
+
+fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// What the caller of an invocation is told.

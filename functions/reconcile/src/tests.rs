@@ -66,3 +66,19 @@ async fn a_secret_without_a_key_says_what_to_do_and_not_what_it_holds() {
     assert!(text.contains("put a restricted key of Stripe's into it") && !text.contains("hunter2"), "{text}");
     assert!(stripe.requests().is_empty());
 }
+
+#[test]
+fn counts_what_the_alarms_look_at() {
+    let report = Report {
+        examined: 1,
+        put_back: 1,
+        complete: true,
+        unexplained: 1,
+        oldest_unexplained_at: Some(NOW - 1),
+        ..Report::default()
+    };
+    let tally = Tally { paid: 1, fulfilled: 1, open: 1, unexplained: 1 };
+    let run = testkit::metrics::of_counts(NAME, &run_counts(&report, NOW));
+    let day = testkit::metrics::of_counts(NAME, &day_counts(&tally));
+    testkit::metrics::assert_golden(&[run, day].concat(), include_str!("../metrics.golden.json"));
+}

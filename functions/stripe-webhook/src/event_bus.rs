@@ -50,3 +50,6 @@ impl EventBus for EventBridgeBus {
         Err(NotPut::EntryRefused { code: code.to_owned() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ async fn main() -> Result<(), Error> {
     };
     // During init, which has a full CPU: the first request finds the secrets there.
     webhook.secrets.warm_up().await;
-    let metrics = &MetricsContext { stage: config.stage, task: "stripe-webhook" };
+    let metrics = &MetricsContext { stage: config.stage, task: env!("CARGO_PKG_NAME") };
     lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
         let answer = webhook.answer(event.payload).await;
         write_counts(metrics, &[(answer.metric(), 1)], SystemClock.now_ms(), &mut io::stdout().lock())?;

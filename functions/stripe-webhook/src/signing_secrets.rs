@@ -98,3 +98,23 @@ impl<S: SecretSource, C: Clock> CachedSecrets<S, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use testkit::silence::SilentAws;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silent_secrets_are_given_up_after_nine_seconds() {
+        let aws = SilentAws::start();
+        let secret = SecretsManagerSecret::new(Client::new(&aws.sdk_config()), "secret".to_owned());
+        let (fetched, waited) = aws.wait(Duration::from_secs(2), secret.fetch()).await;
+        assert!(fetched.is_err());
+        assert_eq!(waited.elapsed, Duration::from_secs(9));
+        // What is left after two tries and short pauses may begin a third.
+        assert!((2..=3).contains(&waited.requests), "{waited:?}");
+    }
+}

@@ -2,8 +2,8 @@ use std::error::Error;
 
 use customer_locale::LocaleRequest;
 use effect_ledger::{
-    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, SetAside,
-    StoreError, perform,
+    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts,
+    SetAside, StoreError, perform, put_aside,
 };
 use fulfilment::{
     FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
@@ -35,6 +35,9 @@ const BROKEN_WORDING: &str = "BrokenWording";
 /// The metric that counts payments for files that are not there.
 const FILES_MISSING: &str = "FilesMissing";
 
+/// The metric that counts mails which SES did not take because of the account's sending rate or daily quota.
+const MAIL_THROTTLED: &str = "MailThrottled";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
     #[error("the event is ours but cannot be acted on")]
@@ -55,8 +58,8 @@ pub(crate) enum TaskFailed {
     NotSent(#[source] SendError),
     #[error("the mail was rejected")]
     Rejected(#[source] SendError),
-    #[error("another delivery is sending this mail")]
-    InFlight,
+    #[error(transparent)]
+    InFlight(#[from] Busy),
     #[error("the lease ran out while the mail was being sent")]
     LeaseLost,
     #[error(transparent)]
@@ -75,7 +78,7 @@ impl TaskError for TaskFailed {
             Self::NoDownload(_)
             | Self::NoWording(_)
             | Self::NotSent(_)
-            | Self::InFlight
+            | Self::InFlight(_)
             | Self::LeaseLost
             | Self::Ledger(_) => FailureClass::Retryable,
         }
@@ -91,7 +94,7 @@ impl TaskError for TaskFailed {
             Self::NoFiles => "no_files",
             Self::NotRendered(_) => "not_rendered",
             Self::NotSent(error) | Self::Rejected(error) => error.reason(),
-            Self::InFlight => "in_flight",
+            Self::InFlight(_) => "in_flight",
             Self::LeaseLost => "lease_lost",
             Self::Ledger(_) => "ledger_unavailable",
         }
@@ -108,12 +111,13 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
-                let key = EffectKey { payment_id, effect: Effect::email_about(intended) };
-                return delivery.park(&self.ledger, &self.clock, &key, TaskFailed::Broken(broken)).await;
+                let key = EffectKey { payment_id, effect: wanted(intended, delivery) };
+                return delivery
+                    .park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, TaskFailed::Broken(broken))
+                    .await;
             }
         };
-        let key =
-            EffectKey { payment_id: event.payment_id.clone(), effect: Effect::email_about(event.outcome) };
+        let key = EffectKey { payment_id: event.payment_id.clone(), effect: wanted(event.outcome, delivery) };
         let history = self.ledger.of_payment(&key.payment_id).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
         if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
@@ -123,7 +127,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             return Ok(Outcome::Skipped(already));
         }
         if let Some(reason) = no_longer_wanted(&event, &history) {
-            return Ok(delivery.skip(&self.ledger, &self.clock, &key, reason).await?);
+            return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, reason).await;
         }
         let download = self.download(&event).await?;
         let missing = download.as_ref().and_then(missing);
@@ -153,6 +157,15 @@ fn missing(download: &Download) -> Option<TaskFailed> {
     let missing = download.files.iter().filter(|offered| offered.size.is_none());
     let missing: Vec<&str> = missing.map(|offered| offered.file.key.as_str()).collect();
     (!missing.is_empty()).then(|| TaskFailed::FilesMissing(missing.join(", ")))
+}
+
+/// The mail that a delivery calls for: the outcome's own, or the one more that an operator asks for.
+fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
+    let own = Effect::email_about(outcome);
+    match &delivery.resend {
+        Some(resend) => own.resent(&resend.id),
+        None => own,
+    }
 }
 
 /// What a mail is about.
@@ -219,14 +232,14 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
                 delivery.note(FILES_MISSING);
                 SetAside::Parked(missing.reason())
             }
-            // They have come before the mail that would have promised them.
-            None if promised_files(history) => SetAside::Skipped("not_promised"),
+            // They have come before this mail, which lists them.
+            None if promised_files(history) => SetAside::Skipped("told_otherwise"),
             None => return Ok(()),
         };
-        let written =
-            self.ledger.set_aside(&key, set_aside, delivery.event.id(), self.clock.now_ms()).await?;
-        // Refused means that an earlier delivery has dealt with it.
-        written.or(Ok(()))
+        // Whether it is written or was dealt with before, nobody forgets it.
+        let (policy, event_id) = (Attempts::AtMostOnce, delivery.event.id());
+        put_aside::<_, TaskFailed>(&self.ledger, &self.clock, &key, policy, set_aside, event_id).await?;
+        Ok(())
     }
 
     /// The second mail, once the promised files are there.
@@ -238,12 +251,12 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
     ) -> Result<Outcome, TaskFailed> {
         let key = EffectKey { payment_id: event.payment_id.clone(), effect: files_ready() };
         if let Some(reason) = no_longer_wanted(event, history) {
-            return Ok(delivery.skip(&self.ledger, &self.clock, &key, reason).await?);
+            return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, reason).await;
         }
         let download = self.download(event).await?;
         if let Some(missing) = download.as_ref().and_then(missing) {
             delivery.note(FILES_MISSING);
-            return delivery.park(&self.ledger, &self.clock, &key, missing).await;
+            return delivery.park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, missing).await;
         }
         self.prepare_and_send(event, About::FilesReady, download.as_ref(), &key, delivery).await
     }
@@ -259,7 +272,9 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         match self.prepare(event, about, download, key, delivery).await {
             Ok(mail) => self.send(&mail, delivery).await,
             Err(error) => match error.class() {
-                FailureClass::Permanent => delivery.park(&self.ledger, &self.clock, key, error).await,
+                FailureClass::Permanent => {
+                    delivery.park(&self.ledger, &self.clock, key, Attempts::AtMostOnce, error).await
+                }
                 FailureClass::Retryable => Err(error),
             },
         }
@@ -274,7 +289,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         key: &EffectKey,
         delivery: &Delivery,
     ) -> Result<OutgoingMail, TaskFailed> {
-        let to = event.email.as_ref().filter(|email| is_one_address(email.expose()));
+        let elsewhere = delivery.resend.as_ref().and_then(|resend| resend.to.as_ref());
+        let to = elsewhere.or(event.email.as_ref()).filter(|email| is_one_address(email.expose()));
         let to = to.ok_or(TaskFailed::NoRecipient)?.clone();
         let context = MailContext {
             occasion: match about {
@@ -343,9 +359,14 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             }
             Performed::Ambiguous(error) => Ok(Outcome::Unknown(error.reason())),
             Performed::Abandoned => Ok(Outcome::Unknown("lease_expired")),
-            Performed::NotDone(error) => Err(TaskFailed::NotSent(error)),
+            Performed::NotDone(error) => {
+                if matches!(error, SendError::Throttled(_)) {
+                    delivery.note(MAIL_THROTTLED);
+                }
+                Err(TaskFailed::NotSent(error))
+            }
             Performed::Rejected(error) => Err(TaskFailed::Rejected(error)),
-            Performed::Busy => Err(TaskFailed::InFlight),
+            Performed::Busy => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }

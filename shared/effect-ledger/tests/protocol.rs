@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use effect_ledger::{
-    Attempted, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, MovedMoney,
-    Performed, Policy, Refused, SetAside, Settlement, perform,
+    Attempted, Busy, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
+    MovedMoney, Performed, Policy, PutAside, Refused, SetAside, Settlement, StoreError, perform, put_aside,
 };
 use fulfilment::{Currency, Money, Movement, PaymentId};
 use testkit::clock::ManualClock;
@@ -99,6 +99,31 @@ async fn waits_while_another_holds_the_lease_and_gives_up_what_it_left_behind() 
 }
 
 #[tokio::test]
+async fn an_operator_finds_what_is_open_and_only_that() {
+    let open = |bench: &Bench| bench.store.row(&key()).is_some_and(|row| row.open);
+    for (answer, expected) in [
+        (Attempted::Accepted("id".to_owned()), false),
+        (Attempted::NotDone("throttled"), true),
+        (Attempted::Rejected("refused"), true),
+        (Attempted::Ambiguous("lost"), true),
+    ] {
+        let bench = Bench::new();
+        bench.perform("a", Policy::AtMostOnce, answer).await;
+        assert_eq!(open(&bench), expected, "{}", bench.state());
+    }
+    let bench = Bench::new();
+    bench.claimed("slow");
+    assert!(!open(&bench), "a first claim costs no write of the index");
+    bench.send("b").await;
+    assert!(open(&bench), "but one that stands in the way does");
+
+    let bench = Bench::new();
+    bench.perform("a", Policy::AtMostOnce, Attempted::NotDone("throttled")).await;
+    bench.send("b").await;
+    assert!(!open(&bench), "what is done is closed");
+}
+
+#[tokio::test]
 async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
     let bench = Bench::new();
     bench.claimed("died");
@@ -180,16 +205,61 @@ async fn setting_aside_never_hides_what_was_done() {
         (Some(EffectState::Retry { reason: reason() }), Ok(())),
         (Some(EffectState::Parked { reason: reason() }), Ok(())),
         (Some(EffectState::Skipped { reason: reason() }), Ok(())),
-        (Some(EffectState::Done), Err(Refused)),
-        (Some(EffectState::Unknown { reason: reason() }), Err(Refused)),
-        (Some(claimed), Err(Refused)),
+        (Some(EffectState::Done), Err(())),
+        (Some(EffectState::Unknown { reason: reason() }), Err(())),
+        (Some(claimed), Err(())),
     ] {
         let store = InMemoryEffects::default();
         if let Some(state) = &state {
             store.put(&key(), state.clone());
         }
         let written = store.set_aside(&key(), SetAside::Parked("now"), "evt_1", 0).await.unwrap();
-        assert_eq!(written, expected, "{state:?}");
+        assert_eq!(written.map_err(|row| Some(row.state)), expected.map_err(|()| state));
+    }
+}
+
+/// A dead claim whose own message comes back and finds that nothing has to be done any more.
+#[tokio::test]
+async fn nobody_leaves_a_claim_that_nobody_comes_back_to() {
+    #[derive(Debug, PartialEq)]
+    enum Ended {
+        Aside(PutAside),
+        Busy,
+    }
+    impl From<StoreError> for Ended {
+        fn from(error: StoreError) -> Self {
+            panic!("{error}")
+        }
+    }
+    impl From<Busy> for Ended {
+        fn from(_: Busy) -> Self {
+            Self::Busy
+        }
+    }
+    use Policy::{AtLeastOnce, AtMostOnce};
+    let claimed =
+        |lease_until| Some(EffectState::Claimed(Claim { owner: "a".to_owned(), attempt: 1, lease_until }));
+    let bench = Bench::new();
+    let now = bench.clock.now_ms();
+    for (state, policy, expected, left) in [
+        (None, AtMostOnce, Ended::Aside(PutAside::Written), "skipped"),
+        (Some(EffectState::Done), AtMostOnce, Ended::Aside(PutAside::AlreadySettled), "done"),
+        (claimed(now + 1), AtMostOnce, Ended::Busy, "claimed"),
+        (claimed(now - 1), AtMostOnce, Ended::Aside(PutAside::Abandoned), "unknown"),
+        // What may be done again is done by its own message.
+        (claimed(now - 1), AtLeastOnce, Ended::Busy, "claimed"),
+    ] {
+        let store = InMemoryEffects::default();
+        if let Some(state) = state {
+            store.put_row(
+                &key().payment_id,
+                EffectRow { last_claim: Some(("a".to_owned(), 1)), ..EffectRow::new(key().effect, state) },
+            );
+        }
+        let skipped = SetAside::Skipped("overtaken");
+        let ended = put_aside(&store, &bench.clock, &key(), policy, skipped, "evt_1").await;
+        assert_eq!(ended.map_or_else(|ended: Ended| ended, Ended::Aside), expected);
+        assert_eq!(store.state(&key()).map(|state| state.name()), Some(left));
     }
 }
 

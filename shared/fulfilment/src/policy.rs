@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer};
 use toml::value::Date;
@@ -116,7 +117,7 @@ fn unix_seconds(date: Date) -> i64 {
 }
 
 /// A mistake in `policy.toml`, in a sentence for whoever edited it.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("policy.toml: {0}")]
 pub struct PolicyError(String);
 
@@ -127,7 +128,9 @@ impl Policy {
     ///
     /// When the file is wrong, which `cargo xtask test` catches before a build ships.
     pub fn compiled_in() -> Result<Self, PolicyError> {
-        Self::parse(include_str!("../../../policy.toml"))
+        static COMPILED_IN: LazyLock<Result<Policy, PolicyError>> =
+            LazyLock::new(|| Policy::parse(include_str!("../../../policy.toml")));
+        COMPILED_IN.clone()
     }
 
     /// Reads a policy and checks what its types cannot.

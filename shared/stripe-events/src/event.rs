@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 use crate::open_enum::open_enum;
 use crate::{CheckoutSession, Dispute, Refund};
@@ -218,30 +221,26 @@ pub enum EventHead {
 
 impl EventHead {
     /// Reads the head of a bare event. The object is only checked to be JSON: one that this version cannot
-    /// read must still reach the bus, where it is parked with its payload.
+    /// read must still reach the bus, where it is parked with its payload. A field that is there twice counts
+    /// as [`Event`] counts it: the last one.
     ///
     /// # Errors
     ///
     /// When the body is not JSON or not an event.
     pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
-        #[derive(Deserialize)]
-        struct Head {
-            #[serde(default)]
-            object: String,
-            #[serde(default)]
-            id: String,
-            #[serde(rename = "type", default)]
-            event_type: String,
-        }
-        let head: Head = serde_json::from_slice(body).map_err(|error| match error.classify() {
-            Category::Data => DecodeError::NotAnEvent,
-            Category::Io | Category::Syntax | Category::Eof => DecodeError::not_json(&error),
-        })?;
-        match head.object.as_str() {
-            "event" if !head.id.is_empty() && !head.event_type.is_empty() => {
-                Ok(Self::Snapshot { id: head.id, event_type: head.event_type })
-            }
-            "v2.core.event" => Ok(Self::Thin(ThinEvent { id: head.id, event_type: head.event_type })),
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(body).map_err(|error| match error.classify() {
+                Category::Data => DecodeError::NotAnEvent,
+                Category::Io | Category::Syntax | Category::Eof => DecodeError::not_json(&error),
+            })?;
+        let text = |name: &str| {
+            let text = fields.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+            text.unwrap_or_default()
+        };
+        let (id, event_type) = (text("id"), text("type"));
+        match text("object").as_str() {
+            "event" if !id.is_empty() && !event_type.is_empty() => Ok(Self::Snapshot { id, event_type }),
+            "v2.core.event" => Ok(Self::Thin(ThinEvent { id, event_type })),
             _ => Err(DecodeError::NotAnEvent),
         }
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stripe_events::{
-    CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Door, Event, Object, PaymentStatus,
-    Promotions, RefundStatus, SessionMode,
+    CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Door, Event, EventHead, Object,
+    PaymentStatus, Promotions, RefundStatus, SessionMode,
 };
 
 fn folder(path: &str) -> PathBuf {
@@ -189,4 +189,17 @@ fn errors_name_the_place_and_never_the_value() {
     for (body, expected) in errors {
         assert_eq!(Delivered::from_json(body.as_bytes()).unwrap_err().to_string(), expected);
     }
+}
+
+/// The webhook passes on by its head what the tasks read whole: they must not disagree.
+#[test]
+fn a_field_that_is_there_twice_counts_the_same_everywhere() {
+    let body = br#"{
+        "object": "charge", "id": 1, "type": "x", "object": "event", "id": "evt_1", "type": "refund.created",
+        "data": { "object": { "object": "refund", "id": "re_1" } }
+    }"#;
+    let event = Event::from_json(body).unwrap();
+    let head = EventHead::Snapshot { id: "evt_1".to_owned(), event_type: "refund.created".to_owned() };
+    assert_eq!((event.id(), event.type_name()), ("evt_1", "refund.created"));
+    assert_eq!(EventHead::from_json(body).unwrap(), head);
 }

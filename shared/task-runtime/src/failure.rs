@@ -80,6 +80,13 @@ mod tests {
         assert!(near(3600, means[3]) && near(3600, means[4]), "{means:?}");
     }
 
+    #[test]
+    fn messages_that_failed_together_do_not_come_back_together() {
+        let delays: std::collections::BTreeSet<_> =
+            (0..20).map(|i| LIVE.delay(5, &format!("message-{i}"))).collect();
+        assert!(delays.len() > 10, "{delays:?}");
+    }
+
     /// The template gives a message 17 deliveries.
     #[test]
     fn seventeen_deliveries_take_about_ten_hours() {

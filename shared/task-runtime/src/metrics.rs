@@ -108,8 +108,8 @@ fn unit(metric: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    /// The golden file is also what the alarms are checked against: an alarm on a metric that is not in it
-    /// could never fire.
+    /// The golden file is also what the alarms are checked against: an alarm on a metric that is neither in it nor in
+    /// the file beside the function's own manifest could never fire.
     #[test]
     fn writes_what_the_alarms_watch() {
         let queue_task = MetricsContext { stage: "live".into(), task: "thank-you-email" };
@@ -119,24 +119,11 @@ mod tests {
             retried: 1,
             parked: 1,
             unknown: 1,
-            noted: [("BrokenWording", 1), ("FilesMissing", 1)].into(),
+            noted: BTreeMap::new(),
             durations_ms: vec![12, 30, 4, 9, 8, 7],
         };
         let mut out = Vec::new();
         tally.write(&queue_task, 1_795_000_000_000, &mut out).unwrap();
-        let webhook = MetricsContext { stage: "live".into(), task: "stripe-webhook" };
-        let counts = [("Accepted", 1), ("Refused", 1), ("Unsupported", 1), ("Failed", 1)];
-        write_counts(&webhook, &counts, 1_795_000_000_000, &mut out).unwrap();
-        let downloads = MetricsContext { stage: "live".into(), task: "downloads" };
-        let counts = [("Pages", 1), ("Fetches", 1), ("FilesMissing", 1), ("Failed", 1)];
-        write_counts(&downloads, &counts, 1_795_000_000_000, &mut out).unwrap();
-        let reconcile = MetricsContext { stage: "live".into(), task: "reconcile" };
-        let run = ["Completed", "Examined", "PutBack", "Missing", "OldestUnexplainedAge"];
-        let day = ["Paid", "Fulfilled", "Open", "Unexplained"];
-        for names in [&run[..], &day[..]] {
-            let counts: Vec<_> = names.iter().map(|name| (*name, 1)).collect();
-            write_counts(&reconcile, &counts, 1_795_000_000_000, &mut out).unwrap();
-        }
         let lines: Vec<Value> = out
             .split(|b| *b == b'\n')
             .filter(|l| !l.is_empty())

@@ -248,3 +248,6 @@ fn unreadable(operation: &str, error: &serde_json::Error, body: &[u8]) -> ! {
     let body = String::from_utf8_lossy(body);
     panic!("the cloud in memory cannot read this {operation} ({error}): {body}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,13 @@
 
 pub mod acquisition;
 pub mod aws;
+pub mod called_for;
 pub mod clock;
 pub mod cloud;
 pub mod ledger;
+pub mod metrics;
 pub mod queue;
+pub mod silence;
 pub mod stripe;
 
 pub use stripe_api_fake as stripe_api;

@@ -1,8 +1,11 @@
 //! What goes over the wire to EventBridge, and what each answer means.
 
+use std::time::Duration;
+
 use fulfilment::{AcquisitionCorrection, Circumstances, Currency, Money, Movement, PaymentId};
 use serde_json::{Value, json};
 use testkit::aws::{Endpoint, Reply};
+use testkit::silence::SilentAws;
 
 use super::*;
 
@@ -76,4 +79,14 @@ async fn whatever_else_fails_proves_nothing() {
         assert_eq!(name(&publish(&endpoint).await), "ambiguous");
     }
     assert_eq!(name(&publish(&Endpoint::unreachable()).await), "ambiguous");
+}
+
+#[tokio::test]
+async fn a_silent_bus_is_given_up_after_nine_seconds_and_proves_nothing() {
+    let aws = SilentAws::start();
+    let bus = EventBridgeAcquisitionBus::new(Client::new(&aws.sdk_config()), "acquisition".to_owned());
+    let (attempted, waited) = aws.wait(Duration::from_secs(2), bus.publish(&event())).await;
+    assert_eq!((name(&attempted), waited.elapsed), ("ambiguous", Duration::from_secs(9)));
+    // What is left after two tries and short pauses may begin a third.
+    assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }

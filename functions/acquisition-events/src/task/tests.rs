@@ -160,6 +160,19 @@ async fn says_what_reconciliation_found() {
     }
 }
 
+/// Consumers drop repeats by it, also what reconciliation finds although it had been published.
+#[tokio::test]
+async fn a_replay_has_the_id_of_what_it_repeats() {
+    let task = task();
+    for source in ["afterlink.webhook", "afterlink.reconcile"] {
+        deliver_from(source, &task, &[StripeEvent::paid().to_json()]).await;
+        task.ledger.put(&acquisition(), EffectState::Retry { reason: "forgotten".to_owned() });
+    }
+    let published = task.bus.published.borrow();
+    let ids: Vec<_> = published.iter().map(|event| (event.event_id, event.replayed)).collect();
+    assert_eq!(ids, [(ids[0].0, false), (ids[0].0, true)]);
+}
+
 #[tokio::test]
 async fn a_broken_link_contract_is_parked_but_never_hides_what_was_published() {
     let task = task();
@@ -357,10 +370,14 @@ impl EffectStore for PaidMeanwhile {
         set_aside: SetAside<'_>,
         event_id: &str,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<(), EffectRow>, StoreError> {
         let written = self.0.set_aside(key, set_aside, event_id, now).await;
         self.0.put(&acquisition(), EffectState::Done);
         written
+    }
+
+    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+        self.0.note_in_the_way(key, claim).await
     }
 
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
@@ -448,4 +465,15 @@ proptest! {
         let ids: Vec<_> = published.iter().map(|event| event.event_id).collect();
         prop_assert!(published.iter().filter_map(|event| event.reverses).all(|id| ids.contains(&id)));
     }
+}
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("acquisition");
+    testkit::called_for::check("acquisition-events", &ManualClock::default(), own, make).await;
 }

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use effect_ledger::{EffectRow, EffectState};
-use fulfilment::{ContributionStatus, PaymentId, SupporterId};
+use fulfilment::{ContributionStatus, PaymentId, SessionOutcome, SupporterId};
 use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
@@ -130,6 +130,32 @@ async fn a_payment_becomes_a_contribution_a_supporter_row_and_a_ledger_row() {
     assert_eq!(row.product, "CONTRIBUTION");
     assert_eq!(row.supporter_id, SupporterId::of_email(&NAMESPACE, "ada@example.org"));
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid done"]));
+}
+
+/// The golden file is what the alarm that listens for silence is checked against.
+#[tokio::test]
+async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
+    let task = task();
+    let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(100).to_json()]).await;
+    assert_eq!(tally.noted, [].into(), "the money is not there yet");
+    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(300).to_json()]).await;
+    let lines = testkit::metrics::of_task(crate::NAME, &tally);
+    testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
+    let again = [
+        StripeEvent::async_succeeded().at(300).to_json(),
+        StripeEvent::async_succeeded().at(300).event_id("evt_twin").to_json(),
+        StripeEvent::async_succeeded().at(200).event_id("evt_earlier").to_json(),
+        CorrectionEvent::refund("Example", "re_1", "created").to_json(),
+    ];
+    let (tally, _) = deliver(&task, &again).await;
+    assert_eq!(tally.noted, [].into());
+    // A refund that came first does not hide its payment.
+    let other = [
+        CorrectionEvent::refund("Other", "re_2", "created").to_json(),
+        StripeEvent::paid().payment("Other").to_json(),
+    ];
+    let (tally, _) = deliver(&task, &other).await;
+    assert_eq!(tally.noted, [("Paid", 1)].into());
 }
 
 #[tokio::test]
@@ -372,4 +398,33 @@ async fn a_refund_without_an_amount_is_parked_under_its_own_effect() {
     assert_eq!(tally.parked, 1);
     assert_eq!(queue.dead_letters.borrow()[0].1, "no_amount");
     assert_eq!(rows(&task)["effects"], json!(["contribution#refund#re_1 parked"]));
+}
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("contribution#");
+    testkit::called_for::check("contribution-records", &ManualClock::default(), own, make).await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_forgot_a_record_is_told_again() {
+    let task = task();
+    let event = StripeEvent::paid().to_json();
+    deliver(&task, std::slice::from_ref(&event)).await;
+    let key = EffectKey {
+        payment_id: PaymentId::new("pi_Example"),
+        effect: Effect::contribution(SessionOutcome::Paid),
+    };
+    let forgetful = ContributionRecords { ledger: InMemoryEffects::default(), ..task };
+    let (tally, _) = deliver(&forgetful, &[event]).await;
+    assert_eq!(tally.skipped, [("already_recorded", 1)].into());
+    assert_eq!(
+        forgetful.ledger.state(&key),
+        Some(EffectState::Skipped { reason: "already_recorded".to_owned() })
+    );
 }

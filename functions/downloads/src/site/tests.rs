@@ -456,3 +456,21 @@ async fn anything_else_is_refused_in_the_way_of_the_web() {
     check("GET", "/robots.txt", None, 404).await;
     check("GET", &format!("/d/{}", "A".repeat(8000)), None, 404).await;
 }
+
+/// The golden file is what the alarms are checked against.
+#[tokio::test]
+async fn counts_what_the_alarms_watch() {
+    let case = case();
+    case.happened(&history("paid"));
+    let fetched = case.fetch().await;
+    let without = self::case();
+    let event = session(Session::paid()).metadata(json!({ "fulfilment": "download", "files": "none.pdf" }));
+    without.happened(&[event.to_json()]);
+    let missing = without.claim().await;
+    let failed = self::case();
+    failed.stripe.fail(std::iter::repeat_n(Some(Fault::Status(500)), 10));
+    let failed = failed.thanks().await;
+    let lines =
+        [fetched, missing, failed].map(|answer| testkit::metrics::of_counts(crate::NAME, &answer.counts));
+    testkit::metrics::assert_golden(&lines.concat(), include_str!("../../metrics.golden.json"));
+}

@@ -268,3 +268,26 @@ async fn others_sessions_leave_nothing() {
     assert_eq!(tally.skipped, [("another_business", 1), ("other_livemode", 1)].into());
     assert_eq!(rows(&task), json!({ "evidence": [], "states": [], "effects": [] }));
 }
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect == "consents";
+    testkit::called_for::check("soft-opt-ins", &ManualClock::default(), own, make).await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_forgot_a_consent_is_told_again() {
+    let task = task();
+    let event = StripeEvent::paid().marketing(Some("yes"));
+    deliver(&task, std::slice::from_ref(&event)).await;
+    let forgetful = SoftOptIns { ledger: InMemoryEffects::default(), ..task };
+    let (tally, _) = deliver(&forgetful, &[event]).await;
+    assert_eq!(tally.skipped, [("already_recorded", 1)].into());
+    let state = forgetful.ledger.state(&key(PaymentId::new("pi_Example")));
+    assert_eq!(state, Some(EffectState::Skipped { reason: "already_recorded".to_owned() }));
+}

@@ -87,6 +87,16 @@ fn event() -> String {
     SessionEvent::paid().to_json().to_string()
 }
 
+/// The golden file is what the alarms are checked against.
+#[test]
+fn counts_every_answer() {
+    let answers = [Answer::Accepted, Answer::Refused, Answer::Unsupported, Answer::Failed];
+    let lines =
+        answers.map(|answer| testkit::metrics::of_counts(env!("CARGO_PKG_NAME"), &[(answer.metric(), 1)]));
+    testkit::metrics::assert_golden(&lines.concat(), include_str!("../../metrics.golden.json"));
+    assert_eq!(Answer::WrongMethod.metric(), "Refused");
+}
+
 #[tokio::test]
 async fn passes_a_signed_event_on_verbatim() {
     let secret = secret(CURRENT);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use effect_ledger::{Effect, EffectKey};
 use fulfilment::PaymentId;
 use serde_json::json;
 use stripe_events::Personal;
 use task_runtime::Environment;
 use testkit::aws::{Endpoint, Reply};
+use testkit::clock::ManualClock;
+use testkit::cloud::{Cloud, Quota, sdk_config};
+use testkit::silence::{SilentAws, Waited};
 
 use super::*;
 
@@ -112,36 +114,31 @@ async fn a_connection_that_was_never_made_sent_nothing() {
     assert_eq!(name(&attempted), "not sent", "{attempted:?}");
 }
 
-/// Time that passes only for the whole operation's timeout, and that at once.
-#[derive(Debug)]
-struct TimeIsUp;
-
-impl AsyncSleep for TimeIsUp {
-    fn sleep(&self, duration: Duration) -> Sleep {
-        if duration == Duration::from_secs(8) {
-            Sleep::new(async {
-                // Long enough for the request to be written: the other side has it.
-                for _ in 0..10_000 {
-                    tokio::task::yield_now().await;
-                }
-            })
-        } else {
-            Sleep::new(std::future::pending())
-        }
-    }
-}
-
 #[tokio::test]
-async fn silence_ends_after_the_timeout_and_proves_nothing() {
-    let ses = Endpoint::start(std::iter::repeat_n(Reply::Silence, 5));
-    let sdk = ses.sdk_config().into_builder().sleep_impl(SharedAsyncSleep::new(TimeIsUp)).build();
-    let attempted = sender(&sdk).send(&mail()).await;
+async fn silence_ends_after_eight_seconds_and_one_call_and_proves_nothing() {
+    let ses = SilentAws::start();
+    let (sender, mail) = (sender(&ses.sdk_config()), mail());
+    let (attempted, waited) = ses.wait(Duration::from_secs(2), sender.send(&mail)).await;
     assert_eq!(name(&attempted), "ambiguous", "{attempted:?}");
-    assert!(ses.count() <= 1);
+    assert_eq!(waited, Waited { elapsed: Duration::from_secs(8), requests: 1 });
 }
 
 #[test]
 fn errors_hold_codes_and_never_the_services_own_words() {
     let error = SendError::Rejected("MessageRejected".to_owned());
     assert_eq!(error.to_string(), "the mail service rejects this mail (MessageRejected)");
+}
+
+/// SES's own rules for addresses, tags and quotas, which a scripted answer does not know.
+#[tokio::test]
+async fn ses_takes_the_mail_until_the_quota_is_used_up() {
+    let cloud = Cloud::new();
+    cloud.set_mail_quota(Quota { per_second: None, per_day: Some(1) });
+    let sender = sender(&sdk_config(&cloud, ManualClock::default()));
+    assert!(
+        matches!(sender.send(&mail()).await, Attempted::Accepted(id) if id == cloud.mails()[0].message_id)
+    );
+    assert!(matches!(sender.send(&mail()).await, Attempted::NotDone(SendError::Throttled(_))));
+    assert_eq!(cloud.mails().len(), 1);
+    assert_eq!(cloud.mails()[0].tags["effect"], "email-thank-you");
 }

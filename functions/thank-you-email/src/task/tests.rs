@@ -1,17 +1,21 @@
 use std::cell::RefCell;
+use std::time::Duration;
 
 use download_claims::{BoughtFile, OfferedFile};
-use effect_ledger::{Attempted, Claim, MovedMoney};
+use effect_ledger::{Attempted, Claim, DynamoDbEffects, MovedMoney};
 use fulfilment::{Money, PaymentId};
 use serde_json::{Value, json};
-use task_runtime::Tally;
+use task_runtime::{Environment, Tally};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 use testkit::queue::InMemoryQueue;
+use testkit::silence::SilentAws;
 use testkit::stripe::SessionEvent as StripeEvent;
 
 use super::*;
+use crate::config::Config;
 use crate::overrides::tests::InMemoryTemplates;
+use crate::ses::SesEmailSender;
 
 /// A mail service that remembers what it accepted (recipient and text), and answers as told before that.
 #[derive(Default)]
@@ -155,6 +159,18 @@ async fn a_throttled_mail_comes_back_and_is_sent() {
     assert_eq!((tally.done, mails(&task).len()), (1, 1));
 }
 
+/// The golden file is what the alarms on wording, files and throttles are checked against.
+#[tokio::test]
+async fn counts_broken_wording_missing_files_and_throttled_mails() {
+    let task = task();
+    *task.sender.answers.borrow_mut() =
+        vec![Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()))];
+    let metadata = json!({ "fulfilment": "download", "files": "audio.mp3", "thank_you": "gala" });
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
+    let lines = testkit::metrics::of_task(crate::NAME, &tally);
+    testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
+}
+
 #[tokio::test]
 async fn a_lost_reply_is_never_sent_again() {
     let task = task();
@@ -165,6 +181,45 @@ async fn a_lost_reply_is_never_sent_again() {
     assert_eq!((tally.unknown, state(&task, "thank-you")), (1, Some("unknown")));
     let (tally, _) = deliver(&task, &event).await;
     assert_eq!((tally.skipped, mails(&task).len()), ([("already_unknown", 1)].into(), 1));
+}
+
+/// The whole way, from the socket to what the message becomes.
+#[tokio::test]
+async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
+    let ses = SilentAws::start();
+    let variables = |name: &str| {
+        let value = match name {
+            "LIVEMODE" => "false",
+            "SENDER" => "Example Project <thanks@example.org>",
+            _ => "elsewhere",
+        };
+        Some(value.to_owned())
+    };
+    let config = Config::from_env(&mut Environment::new(variables)).unwrap();
+    let TestTask { ledger, overrides, policy, livemode, clock, .. } = task();
+    let sender = SesEmailSender::new(&ses.sdk_config(), &config);
+    let downloads = InMemoryDownloads::default();
+    let task = ThankYouEmail { ledger, sender, overrides, downloads, policy, livemode, clock };
+    let event = [StripeEvent::paid().to_json()];
+    let delivered =
+        testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
+    let ((tally, _), waited) = ses.wait(Duration::from_secs(2), delivered).await;
+    assert_eq!((tally.unknown, waited.requests), (1, 1));
+    assert_eq!(task.ledger.state(&key("thank-you")).map(|state| state.name()), Some("unknown"));
+}
+
+#[tokio::test]
+async fn a_ledger_that_never_answers_sends_the_message_back_and_no_mail() {
+    let dynamodb = SilentAws::start();
+    let TestTask { sender, overrides, policy, livemode, clock, .. } = task();
+    let ledger = DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&dynamodb.sdk_config()), "effects");
+    let downloads = InMemoryDownloads::default();
+    let task = ThankYouEmail { ledger, sender, overrides, downloads, policy, livemode, clock };
+    let event = [StripeEvent::paid().to_json()];
+    let delivered =
+        testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
+    let ((tally, _), _) = dynamodb.wait(Duration::from_secs(2), delivered).await;
+    assert_eq!((tally.retried, task.sender.accepted.borrow().len()), (1, 0));
 }
 
 #[tokio::test]
@@ -445,4 +500,53 @@ async fn nobody_hears_of_files_whose_money_went_back() {
     task.downloads.there.borrow_mut().push("audio.mp3");
     let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!((tally.skipped, mails(&task).len()), ([("refunded", 1)].into(), 1));
+}
+
+/// An operator asks for the mail of an event once more.
+async fn resend(task: &TestTask, event: &StripeEvent, id: &str, to: Option<&str>) -> Tally {
+    let wishes = [json!({ "event": event.to_json(), "resend_id": id, "to": to })];
+    testkit::queue::deliver("thank-you-email", task, &task.clock, "afterlink.operator", &wishes).await.0
+}
+
+#[tokio::test]
+async fn an_operators_second_mail_is_an_effect_of_its_own_and_sent_once() {
+    let task = task();
+    let event = StripeEvent::paid();
+    deliver(&task, &[event.to_json()]).await;
+    for _delivered_twice in 0..2 {
+        resend(&task, &event, "r-1", None).await;
+        resend(&task, &event, "r-2", Some("other@example.org")).await;
+    }
+    let recipients: Vec<_> = task.sender.accepted.borrow().iter().map(|(to, _)| to.clone()).collect();
+    assert_eq!(recipients, ["ada@example.org", "ada@example.org", "other@example.org"]);
+    assert_eq!(mails(&task)[0], mails(&task)[1], "the same mail");
+    let states = ["thank-you", "thank-you#resend#r-1", "thank-you#resend#r-2"].map(|kind| state(&task, kind));
+    assert_eq!(states, [Some("done"); 3]);
+}
+
+#[tokio::test]
+async fn a_second_mail_follows_the_rules_of_the_first() {
+    let task = task();
+    refund(&task, "re_1", 1250, "gbp");
+    let tally = resend(&task, &StripeEvent::paid().amount(1250, "gbp"), "r-1", None).await;
+    assert_eq!(tally.skipped, [("refunded", 1)].into());
+    assert_eq!(state(&task, "thank-you#resend#r-1"), Some("skipped"));
+
+    let tally =
+        resend(&self::task(), &StripeEvent::paid(), "r-2", Some("two@example.org, people@example.org")).await;
+    assert_eq!(tally.parked, 1, "one address and nothing else");
+    let tally = resend(&self::task(), &StripeEvent::paid().without_marker(), "r-3", None).await;
+    assert_eq!(tally.skipped, [("another_business", 1)].into());
+    assert!(mails(&task).is_empty());
+}
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("email#");
+    testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
 }

@@ -185,13 +185,17 @@ impl EffectStore for Ledger {
         panic!("reconciliation only reads the ledger")
     }
 
+    async fn note_in_the_way(&self, _: &EffectKey, _: &Claim) -> Result<(), StoreError> {
+        panic!("reconciliation only reads the ledger")
+    }
+
     async fn set_aside(
         &self,
         _: &EffectKey,
         _: SetAside<'_>,
         _: &str,
         _: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<(), EffectRow>, StoreError> {
         panic!("reconciliation only reads the ledger")
     }
 }

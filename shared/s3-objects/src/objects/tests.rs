@@ -4,35 +4,27 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use task_runtime::{Environment, SystemClock, sdk_config};
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
+use testkit::cloud::{self, Cloud};
+use testkit::silence::{SilentAws, Waited};
 
 use super::*;
 
 fn files(s3: &Endpoint) -> S3Objects<SystemClock> {
-    files_in(s3, Time { attempts_end: false })
+    files_with(&s3.sdk_config().into_builder().sleep_impl(SharedAsyncSleep::new(NoPause)).build())
 }
 
-fn files_in(s3: &Endpoint, time: Time) -> S3Objects<SystemClock> {
-    let sdk = s3.sdk_config().into_builder().sleep_impl(SharedAsyncSleep::new(time)).build();
-    S3Objects::new(&sdk, "templates", SystemClock).unwrap()
+fn files_with(sdk: &SdkConfig) -> S3Objects<SystemClock> {
+    S3Objects::new(sdk, "templates", SystemClock).unwrap()
 }
 
-/// Time in which the pauses between attempts pass at once, and timeouts only when they are to.
+/// Time in which the pauses between attempts pass at once, and timeouts never.
 #[derive(Debug)]
-struct Time {
-    attempts_end: bool,
-}
+struct NoPause;
 
-impl AsyncSleep for Time {
+impl AsyncSleep for NoPause {
     fn sleep(&self, duration: Duration) -> Sleep {
         if duration < Duration::from_secs(1) {
             Sleep::new(std::future::ready(()))
-        } else if self.attempts_end && duration == Duration::from_millis(1500) {
-            Sleep::new(async {
-                // Long enough for the request to be written: the other side has it.
-                for _ in 0..10_000 {
-                    tokio::task::yield_now().await;
-                }
-            })
         } else {
             Sleep::new(std::future::pending())
         }
@@ -132,11 +124,13 @@ async fn waits_for_what_passes_and_only_for_that() {
 }
 
 #[tokio::test]
-async fn silence_is_an_answer_that_may_come_later() {
-    let s3 = Endpoint::start(std::iter::repeat_n(Reply::Silence, 5));
-    let listed = files_in(&s3, Time { attempts_end: true }).list().await;
+async fn silence_ends_after_three_seconds_and_may_end_later() {
+    let s3 = SilentAws::start();
+    let files = files_with(&s3.sdk_config());
+    let (listed, waited) = s3.wait(Duration::from_secs(1), files.list()).await;
     assert_eq!(listed, Err(ObjectsError::Unavailable("timeout".to_owned())));
-    assert!(s3.count() <= 2);
+    // The second attempt ends early: the pause before it was some of its time.
+    assert_eq!(waited, Waited { elapsed: Duration::from_secs(3), requests: 2 });
 }
 
 /// The expected signatures are botocore's, made of the same time, credentials and addresses.
@@ -181,4 +175,18 @@ async fn tells_the_size_of_what_is_there_and_of_nothing_else() {
         assert_eq!(files(&s3).size("files/Führer 1.pdf").await, expected, "{shown}");
         assert_eq!(s3.lines()[0], "HEAD /templates/files/F%C3%BChrer%201.pdf");
     }
+}
+
+#[tokio::test]
+async fn a_bucket_of_many_pages_is_listed_to_its_end() {
+    let cloud = Cloud::new();
+    for n in 0..2001 {
+        cloud.put_object("templates", &format!("t{n:04}/en.txt"), b"Hello");
+    }
+    let clock = ManualClock::default();
+    let files = S3Objects::new(&cloud::sdk_config(&cloud, clock.clone()), "templates", clock).unwrap();
+    let listed = files.list().await.unwrap();
+    assert_eq!((listed.len(), listed[2000].key.as_str(), listed[0].size), (2001, "t2000/en.txt", 5));
+    assert_eq!(files.read("t2000/en.txt").await.unwrap(), Some(b"Hello".to_vec()));
+    assert_eq!(files.read("none/en.txt").await.unwrap(), None);
 }

@@ -232,3 +232,6 @@ impl Failure {
         Response::json(400, &answer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,7 +181,7 @@ fn check(call: &SendEmail) -> Result<(), (&'static str, &'static str)> {
     let plain = |text: &str| {
         !text.is_empty()
             && text.len() <= 256
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.@".contains(c))
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
     };
     if !call.email_tags.iter().all(|tag| plain(&tag.name) && plain(&tag.value)) {
         return bad_request("A tag contains characters that are not allowed.");

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::Attribute;
 
+mod check;
+mod clauses;
 mod read;
 
 /// A condition: of a write, of a key, or a filter.

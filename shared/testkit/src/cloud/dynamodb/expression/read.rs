@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::{Comparator, Condition, Invalid, NewValue, Operand, Path, Placeholders, Step, Update};
+use super::check::{check_bounds, check_distinct, check_operand_type, check_paths, has_order};
+use super::{Comparator, Condition, Invalid, Operand, Path, Placeholders, Step, Update};
 use crate::cloud::dynamodb::value::Attribute;
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html>
@@ -36,11 +37,11 @@ pub(super) fn projection<'a>(
     Ok(paths)
 }
 
-struct Reader<'p, 'a> {
-    placeholders: &'p Placeholders<'a>,
-    text: &'a str,
-    tokens: Vec<&'a str>,
-    at: usize,
+pub(super) struct Reader<'p, 'a> {
+    pub(super) placeholders: &'p Placeholders<'a>,
+    pub(super) text: &'a str,
+    pub(super) tokens: Vec<&'a str>,
+    pub(super) at: usize,
 }
 
 const COMPARATORS: [(&str, Comparator); 6] = [
@@ -60,23 +61,23 @@ impl<'p, 'a> Reader<'p, 'a> {
         Ok(Self { placeholders, text, tokens: tokens(text)?, at: 0 })
     }
 
-    fn peek(&self) -> Option<&'a str> {
+    pub(super) fn peek(&self) -> Option<&'a str> {
         self.tokens.get(self.at).copied()
     }
 
-    fn next(&mut self) -> Option<&'a str> {
+    pub(super) fn next(&mut self) -> Option<&'a str> {
         let token = self.peek();
         self.at += 1;
         token
     }
 
-    fn take(&mut self, token: &str) -> bool {
+    pub(super) fn take(&mut self, token: &str) -> bool {
         let found = self.peek().is_some_and(|next| next.eq_ignore_ascii_case(token));
         self.at += usize::from(found);
         found
     }
 
-    fn expect(&mut self, token: &str) -> Result<(), Invalid> {
+    pub(super) fn expect(&mut self, token: &str) -> Result<(), Invalid> {
         if self.take(token) { Ok(()) } else { Err(self.syntax_error()) }
     }
 
@@ -84,7 +85,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         if self.at < self.tokens.len() { Err(self.syntax_error()) } else { Ok(()) }
     }
 
-    fn syntax_error(&self) -> Invalid {
+    pub(super) fn syntax_error(&self) -> Invalid {
         let token = self.peek().unwrap_or("<EOF>");
         let start = self.at.saturating_sub(1).min(self.tokens.len());
         let end = (self.at + 2).min(self.tokens.len());
@@ -100,7 +101,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         format!("Syntax error; token: \"{token}\", near: \"{near}\"")
     }
 
-    fn list_of<T>(
+    pub(super) fn list_of<T>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, Invalid>,
     ) -> Result<Vec<T>, Invalid> {
@@ -241,7 +242,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         Ok(Condition::Compare(left, *comparator, right))
     }
 
-    fn operand(&mut self) -> Result<Operand<'a>, Invalid> {
+    pub(super) fn operand(&mut self) -> Result<Operand<'a>, Invalid> {
         match self.peek() {
             Some(token) if token.starts_with(':') => {
                 self.at += 1;
@@ -251,7 +252,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         }
     }
 
-    fn path(&mut self) -> Result<Path<'a>, Invalid> {
+    pub(super) fn path(&mut self) -> Result<Path<'a>, Invalid> {
         let mut steps = vec![Step::Name(self.name()?)];
         loop {
             if self.take(".") {
@@ -287,155 +288,6 @@ impl<'p, 'a> Reader<'p, 'a> {
         self.at += 1;
         Ok(token)
     }
-
-    fn clauses(&mut self) -> Result<Update<'a>, Invalid> {
-        let mut update = Update::default();
-        let mut seen = Vec::new();
-        while let Some(token) = self.peek() {
-            let clause = token.to_ascii_uppercase();
-            if seen.contains(&clause) {
-                return Err(format!(
-                    "The \"{clause}\" section can only be used once in an update expression;"
-                ));
-            }
-            self.at += 1;
-            match clause.as_str() {
-                "SET" => update.set = self.list_of(Self::assignment)?,
-                "REMOVE" => update.remove = self.list_of(Self::path)?,
-                "ADD" => update.add = self.list_of(Self::addition)?,
-                "DELETE" => panic!("the cloud in memory has no sets, so no DELETE clause: {}", self.text),
-                _ => {
-                    self.at -= 1;
-                    return Err(self.syntax_error());
-                }
-            }
-            seen.push(clause);
-        }
-        Ok(update)
-    }
-
-    fn assignment(&mut self) -> Result<(Path<'a>, NewValue<'a>), Invalid> {
-        let path = self.path()?;
-        self.expect("=")?;
-        let left = self.new_value()?;
-        let value = if self.take("+") {
-            NewValue::Plus(Box::new(left), Box::new(self.new_value()?))
-        } else if self.take("-") {
-            NewValue::Minus(Box::new(left), Box::new(self.new_value()?))
-        } else {
-            left
-        };
-        if let NewValue::Plus(left, right) | NewValue::Minus(left, right) = &value {
-            let operator = if matches!(value, NewValue::Plus(..)) { "+" } else { "-" };
-            for operand in [left, right] {
-                if let NewValue::Operand(operand) = operand.as_ref() {
-                    check_operand_type(operator, operand, |value| matches!(value, Attribute::N(_)))?;
-                }
-            }
-        }
-        Ok((path, value))
-    }
-
-    fn new_value(&mut self) -> Result<NewValue<'a>, Invalid> {
-        let (Some(name), Some(&"(")) = (self.peek(), self.tokens.get(self.at + 1)) else {
-            return self.operand().map(NewValue::Operand);
-        };
-        self.at += 2;
-        let value = match name {
-            "if_not_exists" => {
-                let path = self.path()?;
-                self.expect(",")?;
-                NewValue::IfNotExists(path, Box::new(self.new_value()?))
-            }
-            "list_append" => {
-                let first = Box::new(self.new_value()?);
-                self.expect(",")?;
-                NewValue::ListAppend(first, Box::new(self.new_value()?))
-            }
-            _ => return Err(format!("Invalid function name; function: {name}")),
-        };
-        self.expect(")")?;
-        Ok(value)
-    }
-
-    fn addition(&mut self) -> Result<(Path<'a>, &'a Attribute), Invalid> {
-        let path = self.path()?;
-        let token = self.next().filter(|token| token.starts_with(':'));
-        let Some(token) = token else {
-            self.at -= 1;
-            return Err(self.syntax_error());
-        };
-        let value = self.placeholders.value(token)?;
-        check_operand_type("ADD", &Operand::Value(value), |value| matches!(value, Attribute::N(_)))?;
-        Ok((path, value))
-    }
-}
-
-const fn has_order(value: &Attribute) -> bool {
-    matches!(value, Attribute::S(_) | Attribute::N(_))
-}
-
-/// A value's type is known before any item is looked at; an attribute's is not.
-fn check_operand_type(
-    operator: &str,
-    operand: &Operand<'_>,
-    fits: impl Fn(&Attribute) -> bool,
-) -> Result<(), Invalid> {
-    match operand {
-        Operand::Value(value) if !fits(value) => Err(format!(
-            "Incorrect operand type for operator or function; operator or function: {operator}, operand type: {}",
-            value.type_name()
-        )),
-        Operand::Value(_) | Operand::Path(_) => Ok(()),
-    }
-}
-
-fn check_distinct(operator: &str, first: &Operand<'_>, second: &Operand<'_>) -> Result<(), Invalid> {
-    match (first, second) {
-        (Operand::Path(a), Operand::Path(b)) if a == b => Err(format!(
-            "The first operand must be distinct from the remaining operands for this operator or function; operator: {operator}, first operand: {}",
-            shown(a)
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn check_bounds(low: &Attribute, high: &Attribute) -> Result<(), Invalid> {
-    if low.type_name() != high.type_name() {
-        return Err("The BETWEEN operator requires same data type for lower and upper bounds".to_owned());
-    }
-    if low.order(high).is_some_and(std::cmp::Ordering::is_gt) {
-        return Err(
-            "The BETWEEN operator requires upper bound to be greater than or equal to lower bound".to_owned()
-        );
-    }
-    Ok(())
-}
-
-/// No two changes of one update may touch the same place, or one within the other.
-fn check_paths(update: &Update<'_>) -> Result<(), Invalid> {
-    let set = update.set.iter().map(|(path, _)| path);
-    let paths: Vec<_> = set.chain(&update.remove).chain(update.add.iter().map(|(path, _)| path)).collect();
-    for (index, one) in paths.iter().enumerate() {
-        for two in &paths[index + 1..] {
-            if one.0.iter().zip(&two.0).all(|(a, b)| a == b) {
-                return Err(format!(
-                    "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: {}, path two: {}",
-                    shown(one),
-                    shown(two)
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn shown(path: &Path<'_>) -> String {
-    let step = |step: &Step<'_>| match step {
-        Step::Name(name) => (*name).to_owned(),
-        Step::Index(index) => format!("[{index}]"),
-    };
-    format!("[{}]", path.0.iter().map(step).collect::<Vec<_>>().join(", "))
 }
 
 /// The parts of an expression: words with their `#` or `:`, numbers, symbols.

@@ -1,0 +1,83 @@
+//! Whether a task writes the rows that `effect_ledger::CalledFor` says its events call for.
+
+use effect_ledger::{CalledFor, Clock};
+use serde_json::Value;
+use stripe_events::{Door, Event};
+use task_runtime::Task;
+
+use crate::ledger::InMemoryEffects;
+use crate::queue::deliver;
+
+const RECORDED: [&str; 18] = [
+    include_str!("../fixtures/dispute_closed_inquiry.json"),
+    include_str!("../fixtures/dispute_funds_withdrawn.json"),
+    include_str!("../fixtures/refund_created.json"),
+    include_str!("../fixtures/session_2020_sparse.json"),
+    include_str!("../fixtures/session_2024_currency_conversion.json"),
+    include_str!("../fixtures/session_adaptive_pricing.json"),
+    include_str!("../fixtures/session_async_payment_failed.json"),
+    include_str!("../fixtures/session_async_payment_succeeded.json"),
+    include_str!("../fixtures/session_completed_paid.json"),
+    include_str!("../fixtures/session_completed_unpaid.json"),
+    include_str!("../fixtures/session_custom_fields.json"),
+    include_str!("../fixtures/session_download_paid.json"),
+    include_str!("../fixtures/session_livemode.json"),
+    include_str!("../fixtures/session_no_payment_required.json"),
+    include_str!("../fixtures/session_of_another_business.json"),
+    include_str!("../fixtures/session_setup.json"),
+    include_str!("../fixtures/session_subscription.json"),
+    include_str!("../fixtures/thin_session_completed.json"),
+];
+
+/// The recorded payloads, and these with every type their object can come with.
+fn payloads() -> Vec<Value> {
+    let mut payloads = Vec::new();
+    for text in RECORDED {
+        let event: Value = serde_json::from_str(text).unwrap();
+        let types: &[&str] = match event["data"]["object"]["object"].as_str() {
+            Some("refund") => &["refund.created", "refund.updated", "refund.failed"],
+            Some("dispute") => &[
+                "charge.dispute.created",
+                "charge.dispute.closed",
+                "charge.dispute.funds_withdrawn",
+                "charge.dispute.funds_reinstated",
+            ],
+            _ => &[],
+        };
+        payloads.extend(types.iter().map(|name| {
+            let mut event = event.clone();
+            event["type"] = (*name).into();
+            event
+        }));
+        payloads.push(event);
+    }
+    payloads
+}
+
+/// Delivers every payload to a task of its own, in test mode, and compares the rows in its ledger with what the payload
+/// calls for. `is_own` says which effects are this task's, by their names.
+///
+/// # Panics
+///
+/// When a task wrote another row, or none.
+pub async fn check<T: Task>(
+    name: &'static str,
+    clock: &impl Clock,
+    is_own: impl Fn(&str) -> bool,
+    make: impl Fn() -> (T, InMemoryEffects),
+) {
+    let mut rows = 0;
+    for payload in payloads() {
+        let event = Event::from_value(payload.clone()).unwrap();
+        let called_for = CalledFor::by(&event, false).map(|it| it.effects).unwrap_or_default();
+        let mut called_for: Vec<_> =
+            called_for.iter().map(ToString::to_string).filter(|effect| is_own(effect)).collect();
+        called_for.sort();
+        let (task, ledger) = make();
+        deliver(name, &task, clock, Door::WEBHOOK_SOURCE, std::slice::from_ref(&payload)).await;
+        let written: Vec<_> = ledger.rows().iter().map(|(key, _)| key.effect.to_string()).collect();
+        assert_eq!(written, called_for, "{} {}", event.type_name(), event.id());
+        rows += written.len();
+    }
+    assert!(rows > 0, "no payload called for anything of {name}");
+}

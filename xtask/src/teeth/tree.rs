@@ -1,0 +1,94 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::checkout::Checkout;
+use crate::process::output_of;
+
+/// What git knows of, or would: every file of the checkout as it is now, in memory. What is edited there later
+/// changes nothing here.
+pub(crate) struct Sources(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Sources {
+    pub(crate) fn of(checkout: &Checkout) -> Result<Self> {
+        let root = checkout.root().to_string_lossy();
+        let arguments = ["-C", root.as_ref(), "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let listed = output_of("git", &arguments).context("git cannot list the files of this clone")?;
+        let mut files = BTreeMap::new();
+        for path in listed.split('\0').filter(|path| !path.is_empty()) {
+            // What is deleted and not yet committed is not there.
+            if let Ok(content) = fs::read(checkout.root().join(path)) {
+                files.insert(PathBuf::from(path), content);
+            }
+        }
+        Ok(Self(files))
+    }
+
+    pub(crate) fn text(&self, path: &Path) -> Result<&str> {
+        let content = self.0.get(path).with_context(|| format!("there is no {}", path.display()))?;
+        std::str::from_utf8(content).with_context(|| format!("{} is no text", path.display()))
+    }
+
+    /// Makes a folder hold these files and no other, with some of them changed. What is as it should be is not
+    /// touched, so that cargo builds no more than it must.
+    pub(crate) fn lay_out(&self, folder: &Path, changed: &[(PathBuf, String)]) -> Result<()> {
+        self.clear(folder, Path::new(""))?;
+        for (path, content) in &self.0 {
+            let changed = changed.iter().find(|(changed, _)| changed == path);
+            let content = changed.map_or(content.as_slice(), |(_, text)| text.as_bytes());
+            let target = folder.join(path);
+            if fs::read(&target).is_ok_and(|current| current == content) {
+                continue;
+            }
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&target, content).with_context(|| format!("cannot write {}", target.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is no longer a source, or was left by a test. A link leads out of the folder and stays.
+    fn clear(&self, folder: &Path, below: &Path) -> Result<()> {
+        let Ok(entries) = fs::read_dir(folder.join(below)) else {
+            return Ok(());
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = below.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                self.clear(folder, &path)?;
+            } else if kind.is_file() && !self.0.contains_key(&path) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_laid_out_and_taken_back_and_strays_go() {
+        let folder = std::env::temp_dir().join(format!("afterlink-teeth-{}", std::process::id()));
+        let files = [("a/code.rs", "good"), ("b.toml", "same")];
+        let sources =
+            Sources(files.map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).into());
+        let read = |path: &str| fs::read_to_string(folder.join(path)).ok();
+
+        sources.lay_out(&folder, &[(PathBuf::from("a/code.rs"), "bad".to_owned())]).unwrap();
+        assert_eq!((read("a/code.rs"), read("b.toml")), (Some("bad".to_owned()), Some("same".to_owned())));
+        fs::write(folder.join("a/stray.snap.new"), "left by a test").unwrap();
+        let untouched = fs::metadata(folder.join("b.toml")).unwrap().modified().unwrap();
+
+        sources.lay_out(&folder, &[]).unwrap();
+        assert_eq!((read("a/code.rs"), read("a/stray.snap.new")), (Some("good".to_owned()), None));
+        assert_eq!(fs::metadata(folder.join("b.toml")).unwrap().modified().unwrap(), untouched);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
