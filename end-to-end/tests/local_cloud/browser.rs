@@ -33,10 +33,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 impl Browser {
     /// `None` where no browser is installed, which is said.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "whether a browser must be there is said in the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the environment says whether a browser must be there")]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn start(name: &str) -> Option<Self> {
         let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
         let mut driver = match driver {

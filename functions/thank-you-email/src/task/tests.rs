@@ -449,7 +449,7 @@ async fn a_download_is_listed_with_its_link_and_nothing_else_asks_for_files() {
 async fn a_missing_file_is_promised_parked_and_told_of_once_when_it_is_there() {
     let task = task();
     let event = download("guide.pdf, audio.mp3").to_json();
-    let (tally, queue) = deliver(&task, &[event.clone()]).await;
+    let (tally, queue) = deliver(&task, std::slice::from_ref(&event)).await;
     assert_eq!((tally.parked, &tally.noted), (1, &[("FilesMissing", 1)].into()));
     assert_eq!(reasons(&queue), ["file_missing"]);
     assert_eq!((state(&task, "thank-you"), state(&task, "files-ready")), (Some("done"), Some("parked")));
@@ -457,7 +457,7 @@ async fn a_missing_file_is_promised_parked_and_told_of_once_when_it_is_there() {
     assert!(mails(&task)[0].contains("We write to you again"), "{}", mails(&task)[0]);
 
     // Redriven too early: parked again, and no mail.
-    let (tally, _) = deliver(&task, &[event.clone()]).await;
+    let (tally, _) = deliver(&task, std::slice::from_ref(&event)).await;
     assert_eq!((tally.parked, mails(&task).len()), (1, 1));
 
     task.downloads.there.borrow_mut().push("audio.mp3");
@@ -482,10 +482,10 @@ async fn files_that_come_before_the_mail_that_would_promise_them_are_not_told_of
     let task = task();
     task.sender.answers.borrow_mut().push(Attempted::NotDone(SendError::Throttled("429".to_owned())));
     let event = download("audio.mp3").to_json();
-    let (tally, _) = deliver(&task, &[event.clone()]).await;
+    let (tally, _) = deliver(&task, std::slice::from_ref(&event)).await;
     assert_eq!((tally.retried, state(&task, "files-ready")), (1, Some("parked")));
     task.downloads.there.borrow_mut().push("audio.mp3");
-    deliver(&task, &[event.clone()]).await;
+    deliver(&task, std::slice::from_ref(&event)).await;
     assert_eq!((mails(&task).len(), state(&task, "files-ready")), (1, Some("skipped")));
     let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!((mails(&task).len(), tally.skipped), (1, [("already_done", 1)].into()));
@@ -495,7 +495,7 @@ async fn files_that_come_before_the_mail_that_would_promise_them_are_not_told_of
 async fn nobody_hears_of_files_whose_money_went_back() {
     let task = task();
     let event = download("audio.mp3").to_json();
-    deliver(&task, &[event.clone()]).await;
+    deliver(&task, std::slice::from_ref(&event)).await;
     refund(&task, "re_1", 1250, "gbp");
     task.downloads.there.borrow_mut().push("audio.mp3");
     let (tally, _) = deliver(&task, &[event]).await;
