@@ -38,6 +38,28 @@ for (const name of STAGE_NAMES) {
       }
     });
 
+    it('finds what is open in the ledger without reading the rest', () => {
+      const indexed = synthesized.all('AWS::DynamoDB::Table').filter(({ Properties }) => Properties.GlobalSecondaryIndexes);
+      assert.deepEqual(
+        indexed.map(({ id, Properties }) => [id.replace(/[0-9A-F]{8}$/, ''), Properties.GlobalSecondaryIndexes]),
+        [
+          [
+            'Effects',
+            [
+              {
+                IndexName: 'open-effects',
+                KeySchema: [
+                  { AttributeName: 'open', KeyType: 'HASH' },
+                  { AttributeName: 'effect', KeyType: 'RANGE' },
+                ],
+                Projection: { ProjectionType: 'ALL' },
+              },
+            ],
+          ],
+        ],
+      );
+    });
+
     it('pays for tables by request and can go back to any second', () => {
       for (const { Properties } of synthesized.all('AWS::DynamoDB::Table')) {
         assert.equal(Properties.BillingMode, 'PAY_PER_REQUEST');

@@ -1,5 +1,5 @@
 import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, ProjectionType, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { EmailIdentity, Identity } from 'aws-cdk-lib/aws-ses';
@@ -7,6 +7,9 @@ import type { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
 import type { Stage } from '../stages.ts';
 import { StageStack } from './stage-stack.ts';
+
+/** The ledger's index of effects that are open. */
+const OPEN_EFFECTS = 'open-effects';
 
 /**
  * What must survive everything else: the records, the marketers' templates, Stripe's secret,
@@ -53,6 +56,14 @@ export class DataStack extends StageStack {
     // The ledger never forgets: it is the only place that says what was done. What expires are
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
+    // Sparse: a row has the attribute while its effect needs somebody or something, so that an operator's question
+    // reads what is open and nothing else. docs/adr/0007-open-effects.md
+    this.effects.addGlobalSecondaryIndex({
+      indexName: OPEN_EFFECTS,
+      partitionKey: { name: 'open', type: AttributeType.STRING },
+      sortKey: { name: 'effect', type: AttributeType.STRING },
+      projectionType: ProjectionType.ALL,
+    });
 
     this.reconciliation = table('Reconciliation', { partition: 'kind', sort: 'name' });
 

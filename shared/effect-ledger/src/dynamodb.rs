@@ -9,18 +9,27 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use fulfilment::{Currency, Money, PaymentId};
 use serde::Deserialize;
 
+use crate::open::open_shard;
 use crate::{
-    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, MovedMoney, Policy, Refused,
-    SetAside, Settlement, StoreError,
+    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, History, MovedMoney,
+    OperatorAction, Policy, Refused, SetAside, Settlement, StoreError,
 };
 
-type Item = HashMap<String, AttributeValue>;
+/// The first completion's time and event stay.
+const SET_DONE: &str = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
+                        #first_at = if_not_exists(#first_at, :now), \
+                        #updated_at = if_not_exists(#updated_at, :now)";
+
+/// A claim that is still this owner's and attempt's: the fence.
+const STILL_CLAIMED: &str = "#state = :claimed AND #owner = :owner AND #attempt = :attempt";
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// The ledger in DynamoDB: partition key `payment_id`, sort key `effect`.
 #[derive(Debug, Clone)]
 pub struct DynamoDbEffects {
-    client: Client,
-    table: String,
+    pub(crate) client: Client,
+    pub(crate) table: String,
 }
 
 /// A row as it is stored. Times are Unix milliseconds unless they say otherwise.
@@ -46,6 +55,17 @@ struct StoredRow {
     /// Unix seconds, as DynamoDB's TTL counts.
     #[serde(default)]
     expires_at: Option<i64>,
+    #[serde(default)]
+    event_id: Option<String>,
+    #[serde(default)]
+    reference: Option<String>,
+    #[serde(default)]
+    first_at: Option<i64>,
+    #[serde(default)]
+    updated_at: Option<i64>,
+    /// The shard of the index; there while the effect needs somebody or something.
+    #[serde(default)]
+    open: Option<String>,
 }
 
 impl StoredRow {
@@ -69,15 +89,28 @@ impl StoredRow {
             }
             _ => None,
         };
-        EffectRow { effect: self.effect, state, last_claim, moved, expires_at: self.expires_at }
+        EffectRow {
+            effect: self.effect,
+            state,
+            last_claim,
+            moved,
+            expires_at: self.expires_at,
+            event_id: self.event_id,
+            reference: self.reference,
+            first_at: self.first_at,
+            updated_at: self.updated_at,
+            open: self.open.is_some(),
+        }
     }
 }
 
-fn read_row(item: Item) -> Result<EffectRow, serde_dynamo::Error> {
+pub(crate) fn read_row(item: Item) -> Result<EffectRow, serde_dynamo::Error> {
     serde_dynamo::from_item::<_, StoredRow>(item).map(StoredRow::into_row)
 }
 
-fn failed(operation: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+pub(crate) fn failed(
+    operation: &'static str,
+) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
     move |source| StoreError { operation, source }
 }
 
@@ -95,9 +128,9 @@ impl DynamoDbEffects {
     ///
     /// Never in practice: the SDK's builder reports fields that are all set here.
     pub fn done(&self, key: &EffectKey, event_id: &str, now: i64) -> Result<Update, BuildError> {
-        let done = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
-                    #updated_at = if_not_exists(#updated_at, :now)";
-        self.done_update(key, event_id, now).update_expression(format!("{done} REMOVE #reason")).build()
+        self.done_update(key, event_id, now)
+            .update_expression(format!("{SET_DONE} REMOVE #reason, #open"))
+            .build()
     }
 
     /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
@@ -114,9 +147,8 @@ impl DynamoDbEffects {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Update, BuildError> {
-        let done = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
-                    #updated_at = if_not_exists(#updated_at, :now), #amount = :amount, \
-                    #currency = :currency, #occurred_at = :occurred_at";
+        let done =
+            format!("{SET_DONE}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
         let update = self
             .done_update(key, event_id, now)
             .expression_attribute_names("#amount", "amount")
@@ -128,9 +160,9 @@ impl DynamoDbEffects {
             .expression_attribute_values(":occurred_at", number(moved.occurred_at));
         match expires_at {
             Some(expires_at) => update
-                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason"))
+                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason, #open"))
                 .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("{done} REMOVE #reason, #expires_at")),
+            None => update.update_expression(format!("{done} REMOVE #reason, #open, #expires_at")),
         }
         .build()
     }
@@ -141,8 +173,10 @@ impl DynamoDbEffects {
             .set_key(Some(item_key(key)))
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#event_id", "event_id")
+            .expression_attribute_names("#first_at", "first_at")
             .expression_attribute_names("#updated_at", "updated_at")
             .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#open", "open")
             .expression_attribute_values(":state", text("done"))
             .expression_attribute_values(":event_id", text(event_id))
             .expression_attribute_values(":now", number(now))
@@ -155,7 +189,18 @@ impl DynamoDbEffects {
             .set_key(Some(item_key(key)))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#updated_at", "updated_at")
+    }
+
+    /// An update of a row that is still under this claim.
+    fn fenced_update(&self, key: &EffectKey, claim: &Claim) -> UpdateItemFluentBuilder {
+        self.update(key)
+            .condition_expression(STILL_CLAIMED)
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#attempt", "attempt")
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_values(":claimed", text("claimed"))
+            .expression_attribute_values(":owner", text(&claim.owner))
+            .expression_attribute_values(":attempt", number(claim.attempt.into()))
     }
 }
 
@@ -178,13 +223,16 @@ impl EffectStore for DynamoDbEffects {
         let written = update
             .update_expression(
                 "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
-                 #lease_until = :lease_until, #event_id = :event_id, #updated_at = :now \
+                 #lease_until = :lease_until, #event_id = :event_id, \
+                 #first_at = if_not_exists(#first_at, :now), #updated_at = :now \
                  REMOVE #reason, #expires_at",
             )
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#attempt", "attempt")
             .expression_attribute_names("#lease_until", "lease_until")
             .expression_attribute_names("#event_id", "event_id")
+            .expression_attribute_names("#first_at", "first_at")
+            .expression_attribute_names("#updated_at", "updated_at")
             .expression_attribute_names("#reason", "reason")
             .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":claimed", text("claimed"))
@@ -229,29 +277,27 @@ impl EffectStore for DynamoDbEffects {
         settlement: &Settlement,
         now: i64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        let mut update = self
-            .update(key)
-            .condition_expression("#state = :claimed AND #owner = :owner AND #attempt = :attempt")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_names("#attempt", "attempt")
-            .expression_attribute_names("#lease_until", "lease_until")
-            .expression_attribute_values(":claimed", text("claimed"))
-            .expression_attribute_values(":owner", text(&claim.owner))
-            .expression_attribute_values(":attempt", number(claim.attempt.into()))
-            .expression_attribute_values(":state", text(settlement.state_name()))
-            .expression_attribute_values(":now", number(now));
         let (name, value) = match settlement {
             Settlement::Done { reference } => ("reference", reference),
             Settlement::Retry { reason } | Settlement::Parked { reason } | Settlement::Unknown { reason } => {
                 ("reason", reason)
             }
         };
-        update = update
-            .update_expression(
-                "SET #state = :state, #updated_at = :now, #detail = :detail REMOVE #lease_until",
-            )
+        let set = "SET #state = :state, #updated_at = :now, #detail = :detail";
+        let update = self
+            .fenced_update(key, claim)
+            .expression_attribute_names("#updated_at", "updated_at")
+            .expression_attribute_names("#lease_until", "lease_until")
             .expression_attribute_names("#detail", name)
+            .expression_attribute_values(":state", text(settlement.state_name()))
+            .expression_attribute_values(":now", number(now))
             .expression_attribute_values(":detail", text(value));
+        let update = match settlement {
+            Settlement::Done { .. } => update.update_expression(format!("{set} REMOVE #lease_until, #open")),
+            Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Unknown { .. } => update
+                .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
+                .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
+        };
         match update.send().await {
             Ok(_) => Ok(Ok(())),
             Err(error) => {
@@ -273,12 +319,15 @@ impl EffectStore for DynamoDbEffects {
         event_id: &str,
         now: i64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        let set = "SET #state = :state, #reason = :reason, #event_id = :event_id, #updated_at = :now";
+        let set = "SET #state = :state, #reason = :reason, #event_id = :event_id, \
+                   #first_at = if_not_exists(#first_at, :now), #updated_at = :now";
         let update = self
             .update(key)
             .condition_expression("attribute_not_exists(#state) OR #state IN (:retry, :parked, :skipped)")
             .expression_attribute_names("#reason", "reason")
             .expression_attribute_names("#event_id", "event_id")
+            .expression_attribute_names("#first_at", "first_at")
+            .expression_attribute_names("#updated_at", "updated_at")
             .expression_attribute_values(":retry", text("retry"))
             .expression_attribute_values(":parked", text("parked"))
             .expression_attribute_values(":skipped", text("skipped"))
@@ -287,7 +336,13 @@ impl EffectStore for DynamoDbEffects {
             .expression_attribute_values(":event_id", text(event_id))
             .expression_attribute_values(":now", number(now));
         let update = match set_aside {
-            SetAside::Skipped(_) | SetAside::Parked(_) => update.update_expression(set),
+            SetAside::Skipped(_) => update
+                .update_expression(format!("{set} REMOVE #open"))
+                .expression_attribute_names("#open", "open"),
+            SetAside::Parked(_) => update
+                .update_expression(format!("{set}, #open = :open"))
+                .expression_attribute_names("#open", "open")
+                .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
             SetAside::Waiting { moved, expires_at, .. } => update
                 .update_expression(format!(
                     "{set}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at, \
@@ -309,7 +364,30 @@ impl EffectStore for DynamoDbEffects {
         }
     }
 
+    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+        let update = self
+            .fenced_update(key, claim)
+            .update_expression("SET #open = :open")
+            .expression_attribute_values(":open", text(&open_shard(&key.payment_id)));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            // Settled meanwhile: it is in nobody's way any more.
+            Err(error) => refused_row("note_in_the_way", error).map(drop),
+        }
+    }
+
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
+        Ok(self.history(payment_id).await?.effects)
+    }
+}
+
+impl DynamoDbEffects {
+    /// Everything the ledger has of a payment: its effects, and what operators did about them.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer.
+    pub async fn history(&self, payment_id: &PaymentId) -> Result<History, StoreError> {
         let output = self
             .client
             .query()
@@ -320,13 +398,17 @@ impl EffectStore for DynamoDbEffects {
             .send()
             .await
             .map_err(|error| failed("of_payment")(error.into()))?;
-        // A payment has a dozen effects at most, far below a page.
-        output
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| read_row(item).map_err(|error| failed("of_payment")(error.into())))
-            .collect()
+        // A payment has a dozen rows at most, far below a page.
+        let mut history = History::default();
+        for item in output.items.unwrap_or_default() {
+            let unreadable = |error: serde_dynamo::Error| failed("of_payment")(error.into());
+            if OperatorAction::is_one(&item) {
+                history.actions.push(serde_dynamo::from_item(item).map_err(unreadable)?);
+            } else {
+                history.effects.push(read_row(item).map_err(unreadable)?);
+            }
+        }
+        Ok(history)
     }
 }
 
@@ -343,17 +425,17 @@ fn refused_row(
     }
 }
 
-fn item_key(key: &EffectKey) -> Item {
+pub(crate) fn item_key(key: &EffectKey) -> Item {
     HashMap::from([
         ("payment_id".to_owned(), text(key.payment_id.as_str())),
         ("effect".to_owned(), text(key.effect.as_str())),
     ])
 }
 
-fn text(value: &str) -> AttributeValue {
+pub(crate) fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-fn number(value: i64) -> AttributeValue {
+pub(crate) fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }

@@ -2,11 +2,15 @@
 
 mod called_for;
 mod dynamodb;
+mod open;
+mod operator;
 mod protocol;
 mod state;
 
 pub use called_for::CalledFor;
 pub use dynamodb::DynamoDbEffects;
+pub use open::OpenEffects;
+pub use operator::{Change, History, NotRecorded, OperatorAction, Verb};
 pub use protocol::{
     Attempted, Clock, EffectStore, Executor, Performed, Refused, SetAside, StoreError, perform,
 };

@@ -45,7 +45,12 @@ pub trait EffectStore {
         now: i64,
     ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
 
-    /// Every row of a payment.
+    /// Notes that this claim stood in another delivery's way, so that an operator finds it among what is open. No
+    /// change if it has been settled meanwhile.
+    fn note_in_the_way(&self, key: &EffectKey, claim: &Claim)
+    -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Every effect of a payment.
     fn of_payment(
         &self,
         payment_id: &fulfilment::PaymentId,
@@ -177,7 +182,11 @@ pub async fn perform<S: EffectStore, E>(
                 Standing::Ambiguous(expired) => abandon(store, key, expired, now).await,
                 Standing::Settled => Ok(Performed::AlreadySettled(row.state)),
                 // `Free` cannot stand in the way; if the store says so, its row changed in between.
-                Standing::Busy | Standing::Free => Ok(Performed::Busy),
+                Standing::Free => Ok(Performed::Busy),
+                Standing::Busy(claim) => {
+                    store.note_in_the_way(key, claim).await?;
+                    Ok(Performed::Busy)
+                }
             };
         }
     };

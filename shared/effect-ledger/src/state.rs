@@ -17,6 +17,12 @@ impl Effect {
         Self(format!("email#{kind}"))
     }
 
+    /// This mail once more, because an operator asked for it; each time under an id of its own.
+    #[must_use]
+    pub fn resent(&self, resend_id: &str) -> Self {
+        Self(format!("{}#resend#{resend_id}", self.0))
+    }
+
     /// The mail that tells a customer of a session's outcome.
     pub fn email_about(outcome: SessionOutcome) -> Self {
         Self::email(match outcome {
@@ -72,6 +78,13 @@ impl Effect {
     }
 }
 
+impl From<&str> for Effect {
+    /// Takes the name of an effect as the ledger has it.
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -101,6 +114,16 @@ pub struct EffectRow {
     /// When the row goes away by itself, in Unix seconds. Only rows about a payment that nobody knows have one:
     /// most refunds and disputes of an account may be another business's.
     pub expires_at: Option<i64>,
+    /// The event that the state comes from, `evt_…`.
+    pub event_id: Option<String>,
+    /// What the other side calls it, e.g. SES's message id.
+    pub reference: Option<String>,
+    /// When the row was first written, in Unix milliseconds. Rows of before the ledger kept it have none.
+    pub first_at: Option<i64>,
+    /// When the state was last written, in Unix milliseconds.
+    pub updated_at: Option<i64>,
+    /// Whether it is in the index of what needs somebody or something.
+    pub open: bool,
 }
 
 /// The money that a refund or a dispute holds back from its payment, as far as is known.
@@ -115,7 +138,18 @@ pub struct MovedMoney {
 impl EffectRow {
     /// A row that says no more than where its effect stands.
     pub const fn new(effect: Effect, state: EffectState) -> Self {
-        Self { effect, state, last_claim: None, moved: None, expires_at: None }
+        Self {
+            effect,
+            state,
+            last_claim: None,
+            moved: None,
+            expires_at: None,
+            event_id: None,
+            reference: None,
+            first_at: None,
+            updated_at: None,
+            open: false,
+        }
     }
 
     /// What was refunded of a payment, from all its rows, in minor units of `currency`.
@@ -244,7 +278,7 @@ pub enum Standing<'a> {
     /// Nothing left to do.
     Settled,
     /// Somebody is at it.
-    Busy,
+    Busy(&'a Claim),
     /// Somebody's lease ended without an answer, and the policy forbids to act again.
     Ambiguous(&'a Claim),
 }
@@ -257,7 +291,7 @@ impl EffectState {
         match row {
             None | Some(Self::Retry { .. } | Self::Parked { .. }) => Standing::Free,
             Some(Self::Done | Self::Skipped { .. } | Self::Unknown { .. }) => Standing::Settled,
-            Some(Self::Claimed(claim)) if claim.lease_until >= now => Standing::Busy,
+            Some(Self::Claimed(claim)) if claim.lease_until >= now => Standing::Busy(claim),
             Some(Self::Claimed(claim)) => match policy {
                 Policy::AtLeastOnce => Standing::Free,
                 Policy::AtMostOnce => Standing::Ambiguous(claim),

@@ -99,6 +99,31 @@ async fn waits_while_another_holds_the_lease_and_gives_up_what_it_left_behind() 
 }
 
 #[tokio::test]
+async fn an_operator_finds_what_is_open_and_only_that() {
+    let open = |bench: &Bench| bench.store.row(&key()).is_some_and(|row| row.open);
+    for (answer, expected) in [
+        (Attempted::Accepted("id".to_owned()), false),
+        (Attempted::NotDone("throttled"), true),
+        (Attempted::Rejected("refused"), true),
+        (Attempted::Ambiguous("lost"), true),
+    ] {
+        let bench = Bench::new();
+        bench.perform("a", Policy::AtMostOnce, answer).await;
+        assert_eq!(open(&bench), expected, "{}", bench.state());
+    }
+    let bench = Bench::new();
+    bench.claimed("slow");
+    assert!(!open(&bench), "a first claim costs no write of the index");
+    bench.send("b").await;
+    assert!(open(&bench), "but one that stands in the way does");
+
+    let bench = Bench::new();
+    bench.perform("a", Policy::AtMostOnce, Attempted::NotDone("throttled")).await;
+    bench.send("b").await;
+    assert!(!open(&bench), "what is done is closed");
+}
+
+#[tokio::test]
 async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
     let bench = Bench::new();
     bench.claimed("died");

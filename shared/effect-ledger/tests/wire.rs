@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use effect_ledger::{
-    Claim, DynamoDbEffects, Effect, EffectKey, EffectState, EffectStore, Executor, MovedMoney, Policy,
-    Refused, SetAside, Settlement,
+    Change, Claim, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
+    MovedMoney, NotRecorded, OperatorAction, Policy, Refused, SetAside, Settlement, Verb,
 };
 use fulfilment::{Currency, Money, PaymentId};
 use serde_json::{Value, json};
@@ -129,6 +129,111 @@ async fn setting_aside_is_one_conditional_write() {
     assert_requests!(dynamodb.bodies());
 }
 
+#[tokio::test]
+async fn a_claim_in_the_way_is_noted_under_its_own_fence() {
+    let (ledger, dynamodb) = ledger(&[(200, json!({})), refused(row("done", "req/m0", 1))]);
+    for _settled_meanwhile in [false, true] {
+        ledger.note_in_the_way(&key(), &claim()).await.unwrap();
+    }
+    let body = &dynamodb.bodies()[0];
+    assert_eq!(body["UpdateExpression"], "SET #open = :open");
+    assert_eq!(body["ConditionExpression"], "#state = :claimed AND #owner = :owner AND #attempt = :attempt");
+}
+
+#[tokio::test]
+async fn what_is_open_is_asked_of_every_shard_and_page_by_page() {
+    let mut open = row("parked", "another", 1);
+    open["open"] = json!({ "S": "02" });
+    let key = json!({ "payment_id": { "S": "pi_1" } });
+    let first = json!({ "Items": [open], "ScannedCount": 1, "LastEvaluatedKey": key });
+    let rest = std::iter::repeat_n((200, json!({ "Items": [], "ScannedCount": 0 })), 16);
+    let answers: Vec<_> = std::iter::once((200, first)).chain(rest).collect();
+    let (ledger, dynamodb) = ledger(&answers);
+    let found = ledger.open_effects("email#").await.unwrap();
+    assert_eq!((found.pages, found.scanned, found.rows.len()), (17, 1, 1));
+    assert_eq!(found.rows[0].0.payment_id.as_str(), "pi_1");
+    assert!(found.rows[0].1.open);
+    let bodies = dynamodb.bodies();
+    assert!(bodies.iter().all(|body| body["IndexName"] == "open-effects"));
+    let continued = bodies.iter().filter(|body| body["ExclusiveStartKey"] == key).count();
+    assert_eq!(continued, 1, "a page is followed by the next");
+    let mut shards: Vec<_> =
+        bodies.iter().map(|body| body["ExpressionAttributeValues"][":shard"]["S"].to_string()).collect();
+    shards.sort();
+    shards.dedup();
+    assert_eq!(shards.len(), 16);
+}
+
+fn action() -> OperatorAction {
+    OperatorAction {
+        verb: Verb::Resolve,
+        at: 1_795_000_600_123,
+        by: "arn:aws:iam::123456789012:user/ada".to_owned(),
+        because: Some("the customer has it".to_owned()),
+        about: Some(key().effect),
+        before: "unknown".to_owned(),
+        after: "done".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_operators_action_and_its_change_are_one_transaction() {
+    let seen = EffectState::Unknown { reason: "lease_expired".to_owned() };
+    let seen = EffectRow { updated_at: Some(7), ..EffectRow::new(key().effect, seen) };
+    for (change, seen) in [
+        (Change::Done, Some(&seen)),
+        (Change::Free, Some(&seen)),
+        (Change::Nothing, Some(&seen)),
+        (Change::Nothing, None),
+    ] {
+        let (ledger, dynamodb) = ledger(&[(200, json!({}))]);
+        ledger.record(&key(), seen, &action(), change).await.unwrap();
+        let mut bodies = dynamodb.bodies();
+        bodies[0].as_object_mut().unwrap().remove("ClientRequestToken");
+        let seen = if seen.is_some() { "seen" } else { "unseen" };
+        assert_requests!(format!("record_{change:?}_{seen}"), bodies);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_about_an_effect_that_has_changed_meanwhile() {
+    for (code, expected) in [("ConditionalCheckFailed", true), ("ThrottlingError", false)] {
+        let canceled = json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "message": "cancelled",
+            "CancellationReasons": [{ "Code": code }, { "Code": "None" }]
+        });
+        let (ledger, _dynamodb) = ledger(&[(400, canceled)]);
+        let error = ledger.record(&key(), None, &action(), Change::Nothing).await.unwrap_err();
+        assert_eq!(matches!(error, NotRecorded::Changed), expected, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn what_operators_did_is_told_apart_from_effects() {
+    let mut taken = json!({ "payment_id": { "S": "pi_1" }, "state": { "S": "done" },
+        "effect": { "S": "operator#2026-11-18T11:16:40.123Z#resolve" } });
+    for (name, value) in [
+        ("verb", json!({ "S": "resolve" })),
+        ("at", json!({ "N": "1795000600123" })),
+        ("by", json!({ "S": "arn:aws:iam::123456789012:user/ada" })),
+        ("because", json!({ "S": "the customer has it" })),
+        ("about", json!({ "S": "email#thank-you" })),
+        ("before", json!({ "S": "unknown" })),
+        ("after", json!({ "S": "done" })),
+    ] {
+        taken[name] = value;
+    }
+    let items = json!({ "Items": [row("done", "another", 1), taken] });
+    let (ledger, _dynamodb) = ledger(&[(200, items.clone()), (200, items)]);
+    let history = ledger.history(&key().payment_id).await.unwrap();
+    assert_eq!((history.effects.len(), &history.actions[..]), (1, &[action()][..]));
+    assert_eq!(
+        ledger.of_payment(&key().payment_id).await.unwrap(),
+        history.effects,
+        "tasks see effects only"
+    );
+}
+
 fn moved() -> MovedMoney {
     let amount = Money::new(500, Currency::try_from("gbp").expect("a currency"));
     MovedMoney { amount, occurred_at: 1_795_000_600 }
@@ -165,8 +270,8 @@ fn money_that_moved_expires_only_while_its_payment_is_unknown() {
     let endpoint = Endpoint::unreachable();
     let ledger = DynamoDbEffects::new(Client::new(&endpoint.sdk_config()), "effects");
     for (expires_at, expected) in [
-        (Some(9), "#occurred_at = :occurred_at, #expires_at = :expires_at REMOVE #reason"),
-        (None, "#occurred_at = :occurred_at REMOVE #reason, #expires_at"),
+        (Some(9), "#occurred_at = :occurred_at, #expires_at = :expires_at REMOVE #reason, #open"),
+        (None, "#occurred_at = :occurred_at REMOVE #reason, #open, #expires_at"),
     ] {
         let update = ledger.done_moving(&key(), "evt_1", &moved(), expires_at, 9).unwrap();
         assert!(update.update_expression().ends_with(expected), "{}", update.update_expression());

@@ -72,18 +72,19 @@ impl EffectStore for InMemoryEffects {
             return Ok(Err(row.clone()));
         }
         let attempt = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt) + 1;
-        let moved = row.and_then(|row| row.moved);
         let claim = Claim { owner: executor.owner.to_owned(), attempt, lease_until: executor.lease_until };
-        rows.insert(
-            key.clone(),
-            EffectRow {
-                effect: key.effect.clone(),
-                last_claim: Some((claim.owner.clone(), attempt)),
-                state: EffectState::Claimed(claim.clone()),
-                moved,
-                expires_at: None,
-            },
-        );
+        let state = EffectState::Claimed(claim.clone());
+        let row = row.cloned().unwrap_or_else(|| EffectRow::new(key.effect.clone(), EffectState::Done));
+        let row = EffectRow {
+            state,
+            last_claim: Some((claim.owner.clone(), attempt)),
+            expires_at: None,
+            event_id: Some(executor.event_id.to_owned()),
+            first_at: row.first_at.or(Some(now)),
+            updated_at: Some(now),
+            ..row
+        };
+        rows.insert(key.clone(), row);
         Ok(Ok(claim))
     }
 
@@ -92,7 +93,7 @@ impl EffectStore for InMemoryEffects {
         key: &EffectKey,
         claim: &Claim,
         settlement: &Settlement,
-        _now: i64,
+        now: i64,
     ) -> Result<Result<(), Refused>, StoreError> {
         let mut rows = self.0.borrow_mut();
         let Some(row) = rows.get_mut(key) else {
@@ -105,8 +106,13 @@ impl EffectStore for InMemoryEffects {
             let ours = row.state.name() == settlement.state_name();
             return Ok(if ours { Ok(()) } else { Err(Refused) });
         }
+        row.updated_at = Some(now);
+        row.open = !matches!(settlement, Settlement::Done { .. });
         row.state = match settlement.clone() {
-            Settlement::Done { .. } => EffectState::Done,
+            Settlement::Done { reference } => {
+                row.reference = Some(reference);
+                EffectState::Done
+            }
             Settlement::Retry { reason } => EffectState::Retry { reason },
             Settlement::Parked { reason } => EffectState::Parked { reason },
             Settlement::Unknown { reason } => EffectState::Unknown { reason },
@@ -118,8 +124,8 @@ impl EffectStore for InMemoryEffects {
         &self,
         key: &EffectKey,
         set_aside: SetAside<'_>,
-        _event_id: &str,
-        _now: i64,
+        event_id: &str,
+        now: i64,
     ) -> Result<Result<(), Refused>, StoreError> {
         let mut rows = self.0.borrow_mut();
         let row = rows.get(key);
@@ -133,10 +139,16 @@ impl EffectStore for InMemoryEffects {
             return Ok(Err(Refused));
         }
         let row = row.cloned().unwrap_or_else(|| EffectRow::new(key.effect.clone(), EffectState::Done));
+        let row = EffectRow {
+            event_id: Some(event_id.to_owned()),
+            first_at: row.first_at.or(Some(now)),
+            updated_at: Some(now),
+            ..row
+        };
         let reason = set_aside.reason().to_owned();
         let row = match set_aside {
-            SetAside::Skipped(_) => EffectRow { state: EffectState::Skipped { reason }, ..row },
-            SetAside::Parked(_) => EffectRow { state: EffectState::Parked { reason }, ..row },
+            SetAside::Skipped(_) => EffectRow { state: EffectState::Skipped { reason }, open: false, ..row },
+            SetAside::Parked(_) => EffectRow { state: EffectState::Parked { reason }, open: true, ..row },
             SetAside::Waiting { moved, expires_at, .. } => EffectRow {
                 state: EffectState::Retry { reason },
                 moved: Some(moved),
@@ -146,6 +158,15 @@ impl EffectStore for InMemoryEffects {
         };
         rows.insert(key.clone(), row);
         Ok(Ok(()))
+    }
+
+    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+        if let Some(row) = self.0.borrow_mut().get_mut(key)
+            && row.state == EffectState::Claimed(claim.clone())
+        {
+            row.open = true;
+        }
+        Ok(())
     }
 
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {

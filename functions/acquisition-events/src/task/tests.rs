@@ -376,6 +376,10 @@ impl EffectStore for PaidMeanwhile {
         written
     }
 
+    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+        self.0.note_in_the_way(key, claim).await
+    }
+
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
         self.0.of_payment(payment_id).await
     }

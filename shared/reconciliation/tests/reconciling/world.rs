@@ -185,6 +185,10 @@ impl EffectStore for Ledger {
         panic!("reconciliation only reads the ledger")
     }
 
+    async fn note_in_the_way(&self, _: &EffectKey, _: &Claim) -> Result<(), StoreError> {
+        panic!("reconciliation only reads the ledger")
+    }
+
     async fn set_aside(
         &self,
         _: &EffectKey,

@@ -1,0 +1,231 @@
+use std::fmt;
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
+use fulfilment::PaymentId;
+use serde::{Deserialize, Serialize};
+
+use crate::dynamodb::{Item, failed, item_key, number, text};
+use crate::open::open_shard;
+use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError};
+
+/// What operators' rows begin with, beside the effects of their payment.
+const OPERATOR: &str = "operator#";
+
+/// Everything the ledger has of a payment.
+#[derive(Debug, Default)]
+pub struct History {
+    /// What was done, or not.
+    pub effects: Vec<EffectRow>,
+    /// What operators did about it, oldest first.
+    pub actions: Vec<OperatorAction>,
+}
+
+/// What an operator did about an effect: a row of the ledger that is written once and never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorAction {
+    /// What was done.
+    pub verb: Verb,
+    /// When, in Unix milliseconds.
+    pub at: i64,
+    /// Who: the caller's ARN, which for single sign-on ends in the name a person signs in with.
+    pub by: String,
+    /// Why, in the operator's words.
+    pub because: Option<String>,
+    /// The effect it is about; none where the message of a redrive tells of no payment.
+    pub about: Option<Effect>,
+    /// Where the effect stood.
+    pub before: String,
+    /// Where it was put, or what was asked for.
+    pub after: String,
+}
+
+/// What operators can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// A message went from the DLQ back to its queue.
+    Redrive,
+    /// The event was delivered once more.
+    Retry,
+    /// Somebody found out what became of an effect that was unknown.
+    Resolve,
+    /// A mail was asked for once more.
+    Resend,
+    /// An event that never came was put on the bus.
+    Reconcile,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redrive => "redrive",
+            Self::Retry => "retry",
+            Self::Resolve => "resolve",
+            Self::Resend => "resend",
+            Self::Reconcile => "reconcile",
+        })
+    }
+}
+
+/// What an action changes in the row of its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing: what follows happens elsewhere.
+    Nothing,
+    /// It was done after all.
+    Done,
+    /// It was not done, and may be tried again.
+    Free,
+}
+
+/// Why an action was not recorded, and therefore must not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRecorded {
+    /// The row is no longer what the operator saw.
+    #[error("the effect has changed since it was looked at; look again before deciding")]
+    Changed,
+    /// The ledger did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OperatorAction {
+    pub(crate) fn is_one(item: &Item) -> bool {
+        let effect = item.get("effect").and_then(|effect| effect.as_s().ok());
+        effect.is_some_and(|effect| effect.starts_with(OPERATOR))
+    }
+
+    /// The row. It says `done`, so that whoever reads every row of a payment can read this one.
+    fn item(&self, payment_id: &PaymentId) -> Result<Item, StoreError> {
+        let mut item: Item = serde_dynamo::to_item(self).map_err(|error| failed("record")(error.into()))?;
+        let at = DateTime::from_millis(self.at).fmt(DateTimeFormat::DateTime);
+        let at = at.map_err(|error| failed("record")(error.into()))?;
+        let effect = Effect::from(format!("{OPERATOR}{at}#{}", self.verb).as_str());
+        item.extend(item_key(&EffectKey { payment_id: payment_id.clone(), effect }));
+        item.insert("state".to_owned(), text("done"));
+        Ok(item)
+    }
+}
+
+impl DynamoDbEffects {
+    /// Writes down what an operator does about an effect, and changes its row, both or neither. `seen` is the row
+    /// as the operator saw it, none where there was none: if it has changed since, nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRecorded`].
+    pub async fn record(
+        &self,
+        key: &EffectKey,
+        seen: Option<&EffectRow>,
+        action: &OperatorAction,
+        change: Change,
+    ) -> Result<(), NotRecorded> {
+        let built = |error: aws_sdk_dynamodb::error::BuildError| failed("record")(error.into());
+        let (condition, names, values) = as_seen(seen);
+        let target = match change {
+            Change::Nothing => TransactWriteItem::builder().condition_check(
+                ConditionCheck::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(item_key(key)))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(Some(names))
+                    .set_expression_attribute_values((!values.is_empty()).then_some(values))
+                    .build()
+                    .map_err(built)?,
+            ),
+            Change::Done | Change::Free => {
+                let update = Update::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(item_key(key)))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(Some(names))
+                    .set_expression_attribute_values(Some(values))
+                    .expression_attribute_names("#state", "state")
+                    .expression_attribute_names("#updated_at", "updated_at")
+                    .expression_attribute_names(
+                        "#detail",
+                        if change == Change::Done { "reference" } else { "reason" },
+                    )
+                    .expression_attribute_names("#open", "open")
+                    .expression_attribute_names("#lease_until", "lease_until")
+                    .expression_attribute_values(":now", number(action.at))
+                    .expression_attribute_values(":detail", text("operator"));
+                let set = "SET #state = :state, #updated_at = :now, #detail = :detail";
+                let update = if change == Change::Done {
+                    update
+                        .update_expression(format!("{set} REMOVE #open, #lease_until, #reason"))
+                        .expression_attribute_names("#reason", "reason")
+                        .expression_attribute_values(":state", text("done"))
+                } else {
+                    update
+                        .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
+                        .expression_attribute_values(":state", text("retry"))
+                        .expression_attribute_values(":open", text(&open_shard(&key.payment_id)))
+                };
+                TransactWriteItem::builder().update(update.build().map_err(built)?)
+            }
+        };
+        let row = self.put_action(&key.payment_id, action)?;
+        self.write(vec![target.build(), row]).await
+    }
+
+    /// Writes down what an operator does where no effect can be named: a message that tells of none.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRecorded::Store`].
+    pub async fn record_alone(
+        &self,
+        payment_id: &PaymentId,
+        action: &OperatorAction,
+    ) -> Result<(), NotRecorded> {
+        let row = self.put_action(payment_id, action)?;
+        self.write(vec![row]).await
+    }
+
+    fn put_action(
+        &self,
+        payment_id: &PaymentId,
+        action: &OperatorAction,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(action.item(payment_id)?));
+        let put = put.build().map_err(|error| failed("record")(error.into()))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), NotRecorded> {
+        let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let Err(error) = written else {
+            return Ok(());
+        };
+        if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+            error.as_service_error()
+        {
+            let mut reasons = canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+            if reasons.any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code)) {
+                return Err(NotRecorded::Changed);
+            }
+        }
+        Err(failed("record")(error.into()).into())
+    }
+}
+
+type Names = std::collections::HashMap<String, String>;
+
+/// The condition that a row is still what somebody saw. Every transition writes `updated_at`.
+fn as_seen(seen: Option<&EffectRow>) -> (&'static str, Names, Item) {
+    let mut names = Names::from([("#state".to_owned(), "state".to_owned())]);
+    let Some(seen) = seen else {
+        return ("attribute_not_exists(#state)", names, Item::new());
+    };
+    let mut values = Item::from([(":seen".to_owned(), text(seen.state.name()))]);
+    let Some(updated_at) = seen.updated_at else {
+        return ("#state = :seen", names, values);
+    };
+    names.insert("#updated_at".to_owned(), "updated_at".to_owned());
+    values.insert(":seen_at".to_owned(), AttributeValue::N(updated_at.to_string()));
+    ("#state = :seen AND #updated_at = :seen_at", names, values)
+}
