@@ -86,12 +86,11 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
-                let key = EffectKey { payment_id, effect: Effect::email_about(intended) };
+                let key = EffectKey { payment_id, effect: wanted(intended, delivery) };
                 return delivery.park(&self.ledger, &self.clock, &key, TaskFailed::Broken(broken)).await;
             }
         };
-        let key =
-            EffectKey { payment_id: event.payment_id.clone(), effect: Effect::email_about(event.outcome) };
+        let key = EffectKey { payment_id: event.payment_id.clone(), effect: wanted(event.outcome, delivery) };
         let history = self.ledger.of_payment(&key.payment_id).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
         if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
@@ -107,6 +106,15 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
                 FailureClass::Retryable => Err(error),
             },
         }
+    }
+}
+
+/// The mail that a delivery calls for: the outcome's own, or the one more that an operator asks for.
+fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
+    let own = Effect::email_about(outcome);
+    match &delivery.resend {
+        Some(resend) => own.resent(&resend.id),
+        None => own,
     }
 }
 
@@ -149,7 +157,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
         key: &EffectKey,
         delivery: &Delivery,
     ) -> Result<OutgoingMail, TaskFailed> {
-        let to = event.email.as_ref().filter(|email| is_one_address(email.expose()));
+        let elsewhere = delivery.resend.as_ref().and_then(|resend| resend.to.as_ref());
+        let to = elsewhere.or(event.email.as_ref()).filter(|email| is_one_address(email.expose()));
         let to = to.ok_or(TaskFailed::NoRecipient)?.clone();
         let context = MailContext {
             occasion: match event.outcome {

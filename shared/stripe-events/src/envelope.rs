@@ -1,6 +1,8 @@
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::{DecodeError, Event};
+use crate::{DecodeError, Event, Personal};
 
 /// An event as it was delivered: through which door, and what.
 #[derive(Debug, Clone)]
@@ -9,9 +11,20 @@ pub struct Delivered {
     pub door: Door,
     /// The event itself.
     pub event: Event,
+    /// What an operator asks for beyond the event; nothing where nobody does.
+    pub resend: Option<Resend>,
 }
 
-/// The three doors to the fulfilment bus, and the absence of one.
+/// An operator asks for a mail once more. The event it is about was dealt with long ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resend {
+    /// Names this request: however often it is delivered, it is one mail.
+    pub id: String,
+    /// Another address than the customer gave.
+    pub to: Option<Personal<String>>,
+}
+
+/// The three doors to the fulfilment bus, the operator's to a task's queue, and the absence of one.
 ///
 /// A door is told by the envelope's `source`. AWS lets nobody but a partner use a source that begins with
 /// `aws.`, so `aws.partner/stripe.com/…` proves where an event came from.
@@ -23,7 +36,9 @@ pub enum Door {
     Webhook,
     /// Our `reconcile` function: a replay.
     Reconcile,
-    /// A bare event, or a source we do not know (an operator's own tools).
+    /// The operator's command line, which puts its wishes into a task's own queue.
+    Operator,
+    /// A bare event, or a source we do not know.
     Other,
 }
 
@@ -34,11 +49,14 @@ impl Door {
     pub const WEBHOOK_SOURCE: &str = "afterlink.webhook";
     /// The source `reconcile` puts on its events.
     pub const RECONCILE_SOURCE: &str = "afterlink.reconcile";
+    /// The source the operator's command line puts on its wishes.
+    pub const OPERATOR_SOURCE: &str = "afterlink.operator";
 
     fn from_source(source: &str) -> Self {
         match source {
             Self::WEBHOOK_SOURCE => Self::Webhook,
             Self::RECONCILE_SOURCE => Self::Reconcile,
+            Self::OPERATOR_SOURCE => Self::Operator,
             _ if source.starts_with(Self::PARTNER_PREFIX) => Self::Partner,
             _ => Self::Other,
         }
@@ -51,18 +69,117 @@ impl Delivered {
     /// The envelope's own `id` and `time` are not read: its id changes with every delivery, and the event has
     /// both itself.
     ///
+    /// Behind the operator's door the detail is no event but a wish, with the event it is about inside
+    /// ([`Delivered::resend_json`]).
+    ///
     /// # Errors
     ///
     /// Every error is permanent: the same bytes will never decode.
     pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
         let mut body: Value = serde_json::from_slice(body).map_err(|error| DecodeError::not_json(&error))?;
-        let (door, event) = match body.get_mut("detail").map(Value::take) {
-            Some(detail) => {
-                let source = body.get("source").and_then(Value::as_str).unwrap_or_default();
-                (Door::from_source(source), detail)
-            }
-            None => (Door::Other, body),
+        let Some(mut detail) = body.get_mut("detail").map(Value::take) else {
+            return Ok(Self { door: Door::Other, event: Event::from_value(body)?, resend: None });
         };
-        Ok(Self { door, event: Event::from_value(event)? })
+        let source = body.get("source").and_then(Value::as_str).unwrap_or_default();
+        let door = Door::from_source(source);
+        if door != Door::Operator {
+            return Ok(Self { door, event: Event::from_value(detail)?, resend: None });
+        }
+        let text = |name: &str| detail.get(name).and_then(Value::as_str).map(str::to_owned);
+        let resend = text("resend_id").filter(|id| !id.is_empty()).ok_or(DecodeError::NotAnEvent)?;
+        let resend = Resend { id: resend, to: text("to").map(Personal::new) };
+        let event = detail.get_mut("event").map(Value::take).ok_or(DecodeError::NotAnEvent)?;
+        Ok(Self { door, event: Event::from_value(event)?, resend: Some(resend) })
+    }
+
+    /// The message body that asks for a mail once more: `event` is Stripe's, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: there is nothing in it that JSON cannot say.
+    pub fn resend_json(event: &RawValue, resend: &Resend) -> Result<String, serde_json::Error> {
+        let detail = ResendDetail { event, resend_id: &resend.id, to: resend.to.as_ref() };
+        envelope_json(Door::OPERATOR_SOURCE, "afterlink.resend", detail)
+    }
+
+    /// The message body that brings an event to a task's queue once more, as the bus would: `event` is Stripe's,
+    /// byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivered::resend_json`].
+    pub fn replay_json(event: &RawValue, event_type: &str) -> Result<String, serde_json::Error> {
+        envelope_json(Door::RECONCILE_SOURCE, event_type, event)
+    }
+}
+
+/// The parts of EventBridge's envelope that anybody reads.
+///
+/// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
+fn envelope_json<D: Serialize>(
+    source: &str,
+    detail_type: &str,
+    detail: D,
+) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Envelope<'a, D> {
+        source: &'a str,
+        detail_type: &'a str,
+        detail: D,
+    }
+    serde_json::to_string(&Envelope { source, detail_type, detail })
+}
+
+#[derive(Serialize)]
+struct ResendDetail<'a> {
+    event: &'a RawValue,
+    resend_id: &'a str,
+    to: Option<&'a Personal<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"object":"event","id":"evt_1","type":"x","created":1,"livemode":false,"data":{"object":{"object":"x"}}}"#;
+
+    #[test]
+    fn a_wish_for_another_mail_names_its_event() {
+        let event: Box<RawValue> = serde_json::from_str(EVENT).unwrap();
+        for to in [None, Some(Personal::new("ada@example.org".to_owned()))] {
+            let resend = Resend { id: "r-1".to_owned(), to };
+            let read =
+                Delivered::from_json(Delivered::resend_json(&event, &resend).unwrap().as_bytes()).unwrap();
+            assert_eq!((read.door, read.event.id(), read.resend), (Door::Operator, "evt_1", Some(resend)));
+        }
+    }
+
+    #[test]
+    fn a_replay_is_the_event_byte_for_byte() {
+        let event: Box<RawValue> = serde_json::from_str(&EVENT.replace(':', " : ")).unwrap();
+        let body = Delivered::replay_json(&event, "x").unwrap();
+        assert!(body.contains(event.get()), "{body}");
+        let read = Delivered::from_json(body.as_bytes()).unwrap();
+        assert_eq!((read.door, read.event.id(), read.resend), (Door::Reconcile, "evt_1", None));
+    }
+
+    #[test]
+    fn only_the_operators_door_leads_to_another_mail() {
+        let wish = r#"{"event":EVENT,"resend_id":"r-1"}"#.replace("EVENT", EVENT);
+        for source in ["aws.partner/stripe.com/ed_1", "afterlink.webhook", "afterlink.reconcile", "else"] {
+            let body = format!(r#"{{"source":"{source}","detail":{wish}}}"#);
+            assert!(
+                matches!(Delivered::from_json(body.as_bytes()), Err(DecodeError::NotAnEvent)),
+                "{source}"
+            );
+        }
+        for detail in [EVENT.to_owned(), wish.replace("r-1", "")] {
+            let body = format!(r#"{{"source":"afterlink.operator","detail":{detail}}}"#);
+            assert!(
+                matches!(Delivered::from_json(body.as_bytes()), Err(DecodeError::NotAnEvent)),
+                "{detail}"
+            );
+        }
     }
 }

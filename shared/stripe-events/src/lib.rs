@@ -11,7 +11,7 @@ mod signature;
 mod wire;
 
 pub use dispute::{Dispute, DisputeStatus};
-pub use envelope::{Delivered, Door};
+pub use envelope::{Delivered, Door, Resend};
 pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};
 pub use personal::Personal;
 pub use refund::{Refund, RefundStatus};

@@ -9,7 +9,7 @@ use effect_ledger::{Clock, Executor};
 use fulfilment::PaymentId;
 use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
-use stripe_events::{DecodeError, Delivered, Door, Event};
+use stripe_events::{DecodeError, Delivered, Door, Event, Resend};
 use tracing::{error, info, warn};
 
 use crate::{Backoff, FailureClass, Queue, Tally, TaskError, cause_chain};
@@ -41,6 +41,8 @@ pub struct Delivery {
     pub door: Door,
     /// The event.
     pub event: Event,
+    /// What an operator asks for beyond it.
+    pub resend: Option<Resend>,
     owner: String,
     lease_until: i64,
     noted: RefCell<BTreeMap<&'static str, u32>>,
@@ -147,6 +149,7 @@ impl Message {
         let delivery = Delivered::from_json(body.as_bytes()).map(|delivered| Delivery {
             door: delivered.door,
             event: delivered.event,
+            resend: delivered.resend,
             owner: format!("{}/{id}", invocation.request_id),
             lease_until: invocation.deadline_ms.saturating_add(LEASE_MARGIN_MS),
             noted: RefCell::default(),

@@ -399,3 +399,41 @@ async fn writes_the_rows_its_events_call_for() {
     let own = |effect: &str| effect.starts_with("email#");
     testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
 }
+
+/// An operator asks for the mail of an event once more.
+async fn resend(task: &TestTask, event: &StripeEvent, id: &str, to: Option<&str>) -> Tally {
+    let wishes = [json!({ "event": event.to_json(), "resend_id": id, "to": to })];
+    testkit::queue::deliver("thank-you-email", task, &task.clock, "afterlink.operator", &wishes).await.0
+}
+
+#[tokio::test]
+async fn an_operators_second_mail_is_an_effect_of_its_own_and_sent_once() {
+    let task = task();
+    let event = StripeEvent::paid();
+    deliver(&task, &[event.to_json()]).await;
+    for _delivered_twice in 0..2 {
+        resend(&task, &event, "r-1", None).await;
+        resend(&task, &event, "r-2", Some("other@example.org")).await;
+    }
+    let recipients: Vec<_> = task.sender.accepted.borrow().iter().map(|(to, _)| to.clone()).collect();
+    assert_eq!(recipients, ["ada@example.org", "ada@example.org", "other@example.org"]);
+    assert_eq!(mails(&task)[0], mails(&task)[1], "the same mail");
+    let states = ["thank-you", "thank-you#resend#r-1", "thank-you#resend#r-2"].map(|kind| state(&task, kind));
+    assert_eq!(states, [Some("done"); 3]);
+}
+
+#[tokio::test]
+async fn a_second_mail_follows_the_rules_of_the_first() {
+    let task = task();
+    refund(&task, "re_1", 1250, "gbp");
+    let tally = resend(&task, &StripeEvent::paid().amount(1250, "gbp"), "r-1", None).await;
+    assert_eq!(tally.skipped, [("refunded", 1)].into());
+    assert_eq!(state(&task, "thank-you#resend#r-1"), Some("skipped"));
+
+    let tally =
+        resend(&self::task(), &StripeEvent::paid(), "r-2", Some("two@example.org, people@example.org")).await;
+    assert_eq!(tally.parked, 1, "one address and nothing else");
+    let tally = resend(&self::task(), &StripeEvent::paid().without_marker(), "r-3", None).await;
+    assert_eq!(tally.skipped, [("another_business", 1)].into());
+    assert!(mails(&task).is_empty());
+}
