@@ -298,6 +298,10 @@ for (const name of STAGE_NAMES) {
         'AcquisitionEventsQueueUrl',
         'AcquisitionEventsDlqUrl',
         'AcquisitionEventsFunctionName',
+        'Livemode',
+        'SupporterNamespace',
+        'MailIdentity',
+        ...(stages[name].partnerEventSource ? ['PartnerEventSource'] : []),
         ...(name === 'local' ? ['AcquisitionBusQueueUrl'] : []),
       ];
       assert.deepEqual(synthesized.outputs('pipeline').sort(), expected.sort());

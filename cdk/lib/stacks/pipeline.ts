@@ -66,6 +66,11 @@ export class PipelineStack extends StageStack {
       });
       new CfnOutput(this, 'AcquisitionBusQueueUrl', { value: tap.queueUrl });
     }
+    // What the operator's command line cannot know otherwise.
+    new CfnOutput(this, 'Livemode', { value: String(stage.livemode) });
+    new CfnOutput(this, 'SupporterNamespace', { value: stage.supporterNamespace });
+    new CfnOutput(this, 'MailIdentity', { value: stage.mail.identity });
+    if (stage.partnerEventSource) new CfnOutput(this, 'PartnerEventSource', { value: stage.partnerEventSource });
     this.addStackDependency(data);
   }
 

@@ -6,6 +6,7 @@ mod analysts;
 mod doors;
 mod dynamodb;
 mod marketers;
+mod operator;
 mod payments;
 #[cfg(target_os = "linux")]
 mod permissions;

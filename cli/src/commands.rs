@@ -1,0 +1,11 @@
+//! One file a command: its arguments, how it finds out or acts, and what it says.
+
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod reconcile;
+pub(crate) mod redrive;
+pub(crate) mod resend;
+pub(crate) mod resolve;
+pub(crate) mod retry;
+pub(crate) mod status;
+pub(crate) mod tasks;

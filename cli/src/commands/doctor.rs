@@ -1,0 +1,407 @@
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use fulfilment::LinkContract;
+use reconciliation::EVENT_TYPES;
+use serde::Serialize;
+use stripe_client::{API_VERSION, ApiKey, EventDestination, PaymentLink, Request, StripeClient};
+use stripe_events::SigningSecret;
+
+use crate::deployment::Deployment;
+use crate::page::{BAD, Cell, GOOD, Page, Report, Verdict, WARN};
+use crate::query_api::QueryApi;
+use crate::queues::depth;
+use crate::stripe;
+use crate::task::Task;
+
+#[derive(Serialize)]
+pub(crate) struct Health {
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    what: String,
+    result: Outcome,
+    /// What was seen.
+    seen: String,
+    /// What to do about it.
+    mend: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Pass,
+    Warn,
+    Fail,
+}
+
+impl Check {
+    fn pass(what: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self { what: what.into(), result: Outcome::Pass, seen: seen.into(), mend: None }
+    }
+
+    fn warn(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), result: Outcome::Warn, seen: seen.into(), mend: Some(mend.into()) }
+    }
+
+    fn fail(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), result: Outcome::Fail, seen: seen.into(), mend: Some(mend.into()) }
+    }
+}
+
+pub(crate) async fn find_out(here: &Deployment) -> Result<Health> {
+    let mut checks = Vec::new();
+    match stripe::client(here, stripe::BUDGET).await {
+        Ok(client) => {
+            checks.push(Check::pass("Stripe key", "readable"));
+            checks.extend(of_destinations(here, &client).await);
+            checks.extend(of_payment_links(here, &client).await);
+        }
+        Err(error) => checks.push(Check::fail(
+            "Stripe key",
+            format!("{error:#}"),
+            "put a restricted key into the secret: docs/DEPLOY.md says which permissions",
+        )),
+    }
+    checks.extend(of_secrets(here).await);
+    checks.extend(of_mail(here).await);
+    for task in Task::ALL {
+        checks.push(of_queues(here, task).await);
+    }
+    checks.push(of_ledger(here).await);
+    if !here.local {
+        checks.push(of_alarms(here).await);
+    }
+    Ok(Health { checks })
+}
+
+async fn of_destinations(here: &Deployment, client: &StripeClient) -> Vec<Check> {
+    const WHAT: &str = "Stripe destination";
+    let found = client.all(Request::event_destinations()).await;
+    let objects = match found {
+        Ok(objects) => objects,
+        Err(error) => {
+            return vec![Check::warn(
+                WHAT,
+                error.to_string(),
+                "give the key the permission to read event destinations, or look in Workbench, Webhooks",
+            )];
+        }
+    };
+    let destinations: Vec<EventDestination> =
+        objects.iter().filter_map(|object| object.read().ok()).collect();
+    let webhook_url = here.optional("WebhookUrl");
+    let partner = here.optional("PartnerEventSource");
+    let ours: Vec<_> = destinations.iter().filter(|it| is_ours(it, webhook_url, partner)).collect();
+    if ours.is_empty() {
+        return vec![Check::fail(
+            WHAT,
+            format!("none of {} leads here", destinations.len()),
+            "make one in Workbench, Webhooks: docs/DEPLOY.md",
+        )];
+    }
+    ours.into_iter().flat_map(of_destination).collect()
+}
+
+/// Whether a destination leads to this stage: by its partner event source, or by the webhook's address.
+fn is_ours(destination: &EventDestination, webhook_url: Option<&str>, partner: Option<&str>) -> bool {
+    let webhook = destination.webhook_endpoint.as_ref().and_then(|webhook| webhook.url.as_deref());
+    let same =
+        |url: &str| webhook_url.is_some_and(|ours| ours.trim_end_matches('/') == url.trim_end_matches('/'));
+    // The source's name ends in the destination's id.
+    webhook.is_some_and(same)
+        || partner.is_some_and(|source| source.ends_with(&format!("/{}", destination.id)))
+}
+
+fn of_destination(destination: &EventDestination) -> Vec<Check> {
+    let what = |part: &str| format!("destination {}: {part}", destination.id);
+    let mut checks = Vec::new();
+    checks.push(match destination.status.as_str() {
+        "enabled" => Check::pass(what("status"), "enabled"),
+        status => Check::fail(
+            what("status"),
+            status,
+            "enable it in Workbench, Webhooks; what was missed, `afterlink reconcile` finds",
+        ),
+    });
+    if let Some(bridge) = &destination.amazon_eventbridge {
+        checks.push(match bridge.aws_event_source_status.as_str() {
+            "active" => Check::pass(what("event source"), "active"),
+            status => Check::fail(
+                what("event source"),
+                status,
+                "associate the partner event source with a bus within 7 days: docs/DEPLOY.md",
+            ),
+        });
+    }
+    checks.push(match destination.event_payload.as_str() {
+        "snapshot" => Check::pass(what("payload"), "snapshot"),
+        style => Check::fail(
+            what("payload"),
+            style,
+            "make a new destination with payload style snapshot: the style cannot be changed",
+        ),
+    });
+    checks.push(match destination.snapshot_api_version.as_deref() {
+        Some(API_VERSION) => Check::pass(what("API version"), API_VERSION),
+        version => Check::warn(
+            what("API version"),
+            version.unwrap_or("the account's default"),
+            format!("this version of Afterlink was tested with {API_VERSION}"),
+        ),
+    });
+    let selected: BTreeSet<_> = destination.enabled_events.iter().map(String::as_str).collect();
+    let lacking = EVENT_TYPES.iter().map(|event_type| event_type.as_str());
+    let lacking: Vec<_> =
+        lacking.filter(|name| !selected.contains("*") && !selected.contains(name)).collect();
+    checks.push(if lacking.is_empty() {
+        Check::pass(what("events"), "all that are acted on")
+    } else {
+        Check::fail(
+            what("events"),
+            format!("without {}", lacking.join(", ")),
+            "select them in Workbench, Webhooks",
+        )
+    });
+    checks
+}
+
+async fn of_payment_links(here: &Deployment, client: &StripeClient) -> Vec<Check> {
+    const WHAT: &str = "Payment Links";
+    let found = client.all(Request::payment_links()).await;
+    let livemode = here.livemode().unwrap_or_default();
+    match found {
+        Ok(objects) => {
+            let links = objects.iter().filter_map(|object| object.read::<PaymentLink>().ok());
+            let links: Vec<_> = links.filter(|link| link.active && link.livemode == livemode).collect();
+            of_links(&links)
+        }
+        Err(error) => {
+            vec![Check::warn(WHAT, error.to_string(), "give the key the permission to read Payment Links")]
+        }
+    }
+}
+
+fn of_links(links: &[PaymentLink]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut sound = 0;
+    for link in links {
+        let what = format!("link {}", link.id);
+        match LinkContract::from_metadata(&link.metadata).transpose() {
+            Some(Ok(contract)) => match contract.unusable_thank_you {
+                None => sound += 1,
+                Some(error) => checks.push(Check::warn(
+                    what,
+                    error.to_string(),
+                    "correct its metadata `thank_you` in Stripe",
+                )),
+            },
+            Some(Err(error)) => checks.push(Check::fail(
+                what,
+                error.to_string(),
+                "correct its metadata in Stripe: docs/PAYMENT-LINKS.md. Every payment over it is parked",
+            )),
+            None => checks.push(Check::warn(
+                what,
+                "active, without our marker",
+                "if it is ours, give it the metadata `fulfilment`; if it is another business's, all is well",
+            )),
+        }
+    }
+    checks.insert(
+        0,
+        Check::pass("Payment Links", format!("{} active, {sound} with a sound contract", links.len())),
+    );
+    checks
+}
+
+async fn of_secrets(here: &Deployment) -> Vec<Check> {
+    const MEND: &str = "put Stripe's value in: docs/DEPLOY.md";
+    let secrets = aws_sdk_secretsmanager::Client::new(&here.sdk);
+    let read = async |output: &str| {
+        let name = here.output(output)?;
+        let secret = secrets.get_secret_value().secret_id(name).send().await;
+        let secret = secret.with_context(|| format!("{name} cannot be read"))?;
+        Ok::<_, anyhow::Error>(secret.secret_string().unwrap_or_default().to_owned())
+    };
+    let livemode = here.livemode().unwrap_or_default();
+    let signing = match read("SigningSecretName").await {
+        Ok(text) if SigningSecret::parse_all(&text).is_empty() => {
+            Check::fail("signing secret", "holds no whsec_…", MEND)
+        }
+        Ok(_) => Check::pass("signing secret", "readable"),
+        Err(error) => Check::fail("signing secret", format!("{error:#}"), MEND),
+    };
+    let key = match read("StripeKeyName").await.map(|text| ApiKey::new(&text)) {
+        Ok(Ok(key)) if key.livemode() != livemode => {
+            Check::fail("Stripe key's mode", "of the other mode", "put in the key of this stage's mode")
+        }
+        Ok(Ok(key)) if !key.restricted() => Check::warn(
+            "Stripe key's mode",
+            "a secret key, which may do everything",
+            "make a restricted key with read permissions",
+        ),
+        Ok(Ok(_)) => Check::pass("Stripe key's mode", "this stage's, and restricted"),
+        Ok(Err(error)) => Check::fail("Stripe key's mode", error.to_string(), MEND),
+        Err(error) => Check::fail("Stripe key's mode", format!("{error:#}"), MEND),
+    };
+    vec![signing, key]
+}
+
+async fn of_mail(here: &Deployment) -> Vec<Check> {
+    let ses = aws_sdk_sesv2::Client::new(&here.sdk);
+    let identity = match here.output("MailIdentity") {
+        Ok(name) => match ses.get_email_identity().email_identity(name).send().await {
+            Ok(found) if found.verified_for_sending_status() => {
+                Check::pass("mail identity", format!("{name} is verified"))
+            }
+            Ok(_) => Check::fail(
+                "mail identity",
+                format!("{name} is not verified"),
+                "publish the DKIM records: docs/DEPLOY.md",
+            ),
+            Err(error) => Check::fail(
+                "mail identity",
+                format!("{:#}", anyhow::Error::from(error)),
+                "deploy the data stack",
+            ),
+        },
+        Err(error) => Check::fail("mail identity", error.to_string(), "deploy the pipeline stack"),
+    };
+    let account = match ses.get_account().send().await {
+        Ok(account) if !account.sending_enabled() => Check::fail(
+            "mail account",
+            "SES has stopped it from sending",
+            "see the account dashboard of SES, and docs/runbooks/mail-reputation.md",
+        ),
+        Ok(account) if !account.production_access_enabled() => {
+            let seen = "in the sandbox: mails reach verified addresses only";
+            if here.livemode().unwrap_or_default() {
+                Check::fail("mail account", seen, "ask SES for production access: docs/DEPLOY.md")
+            } else {
+                Check::warn("mail account", seen, "well enough for a test stage")
+            }
+        }
+        Ok(_) => Check::pass("mail account", "out of the sandbox"),
+        Err(error) => Check::fail(
+            "mail account",
+            format!("{:#}", anyhow::Error::from(error)),
+            "is ses:GetAccount allowed?",
+        ),
+    };
+    vec![identity, account]
+}
+
+async fn of_queues(here: &Deployment, task: Task) -> Check {
+    let what = format!("queues of {}", task.name());
+    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
+    let look = async || {
+        depth(&sqs, here.queue_url(task)?).await?;
+        depth(&sqs, here.dlq_url(task)?).await
+    };
+    match look().await {
+        Ok(dlq) if dlq.waiting + dlq.in_flight > 0 => Check::warn(
+            what,
+            format!("{} messages in the DLQ", dlq.waiting + dlq.in_flight),
+            format!("`afterlink redrive --task {}` shows why", task.name()),
+        ),
+        Ok(_) => Check::pass(what, "there, and the DLQ is empty"),
+        Err(error) => Check::fail(what, format!("{error:#}"), "deploy the pipeline stack"),
+    }
+}
+
+async fn of_ledger(here: &Deployment) -> Check {
+    let look =
+        async || here.ledger()?.open_effects("").await.context("the index open-effects cannot be read");
+    match look().await {
+        Ok(open) => Check::pass("ledger", format!("its index answers in {} pages", open.pages)),
+        Err(error) => Check::fail(
+            "ledger",
+            format!("{error:#}"),
+            "deploy the data stack; a new index takes a few minutes to fill",
+        ),
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
+async fn of_alarms(here: &Deployment) -> Check {
+    let prefix = format!("afterlink-{}-", here.stage);
+    let form = [
+        ("Action", "DescribeAlarms"),
+        ("Version", "2010-08-01"),
+        ("AlarmNamePrefix", &prefix),
+        ("MaxRecords", "100"),
+    ];
+    let answer = async || Ok::<_, anyhow::Error>(QueryApi::of("monitoring", &here.sdk)?.call(&form).await?);
+    match answer().await {
+        Ok(answer) => of_alarm_states(&states_in(&answer)),
+        Err(error) => Check::warn("alarms", format!("{error:#}"), "is cloudwatch:DescribeAlarms allowed?"),
+    }
+}
+
+fn states_in(answer: &str) -> Vec<(String, String)> {
+    let Ok(document) = roxmltree::Document::parse(answer) else {
+        return Vec::new();
+    };
+    let text = |node: roxmltree::Node<'_, '_>, name: &str| {
+        let child = node.children().find(|child| child.tag_name().name() == name)?;
+        child.text().map(str::to_owned)
+    };
+    document
+        .descendants()
+        .filter_map(|node| Some((text(node, "AlarmName")?, text(node, "StateValue")?)))
+        .collect()
+}
+
+fn of_alarm_states(alarms: &[(String, String)]) -> Check {
+    let ringing: Vec<_> =
+        alarms.iter().filter(|(_, state)| state == "ALARM").map(|(name, _)| name.as_str()).collect();
+    if alarms.is_empty() {
+        return Check::fail(
+            "alarms",
+            "none",
+            "deploy the operations stack: without it nobody is told of anything",
+        );
+    }
+    if ringing.is_empty() {
+        return Check::pass("alarms", format!("{} there, none ringing", alarms.len()));
+    }
+    Check::warn(
+        "alarms",
+        format!("ringing: {}", ringing.join(", ")),
+        "docs/runbooks/README.md names a page for each",
+    )
+}
+
+impl Report for Health {
+    fn print(&self, page: &mut Page) {
+        let rows: Vec<_> = self
+            .checks
+            .iter()
+            .map(|check| {
+                let (style, name) = match check.result {
+                    Outcome::Pass => (GOOD, "pass"),
+                    Outcome::Warn => (WARN, "warn"),
+                    Outcome::Fail => (BAD, "FAIL"),
+                };
+                let mend = check.mend.as_ref().map(|mend| format!(" → {mend}")).unwrap_or_default();
+                vec![
+                    Cell::styled(style, name),
+                    Cell::new(&check.what),
+                    Cell::new(format!("{}{mend}", check.seen)),
+                ]
+            })
+            .collect();
+        page.table(&["result", "what", "seen → mend"], &rows);
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::needs_you_if(self.checks.iter().any(|check| check.result == Outcome::Fail))
+    }
+}
+
+#[cfg(test)]
+mod tests;

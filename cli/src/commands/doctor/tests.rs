@@ -1,0 +1,121 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::page::plain;
+
+fn destination(changes: &[(&str, Value)]) -> EventDestination {
+    let types: Vec<_> = EVENT_TYPES.iter().map(|event_type| event_type.as_str()).collect();
+    let mut json = json!({
+        "id": "ed_1", "type": "amazon_eventbridge", "status": "enabled", "event_payload": "snapshot",
+        "snapshot_api_version": API_VERSION, "enabled_events": types,
+        "amazon_eventbridge": { "aws_account_id": "1", "aws_event_source_status": "active" },
+    });
+    for (name, value) in changes {
+        json[*name] = value.clone();
+    }
+    serde_json::from_value(json).unwrap()
+}
+
+/// What is wrong with a destination: the part, and how bad it is.
+fn complaints(changes: &[(&str, Value)]) -> Vec<(String, Outcome)> {
+    let checks = of_destination(&destination(changes)).into_iter();
+    let bad = checks.filter(|check| check.result != Outcome::Pass);
+    bad.map(|check| (check.what.rsplit(": ").next().unwrap().to_owned(), check.result)).collect()
+}
+
+#[test]
+fn a_sound_destination_passes_and_each_fault_is_named() {
+    assert_eq!(complaints(&[]), []);
+    assert_eq!(complaints(&[("enabled_events", json!(["*"]))]), []);
+    for (field, value, part, result) in [
+        ("status", json!("disabled"), "status", Outcome::Fail),
+        (
+            "amazon_eventbridge",
+            json!({ "aws_event_source_status": "pending" }),
+            "event source",
+            Outcome::Fail,
+        ),
+        ("event_payload", json!("thin"), "payload", Outcome::Fail),
+        ("snapshot_api_version", json!("2024-06-20"), "API version", Outcome::Warn),
+        ("snapshot_api_version", json!(null), "API version", Outcome::Warn),
+        ("enabled_events", json!(["checkout.session.completed"]), "events", Outcome::Fail),
+    ] {
+        assert_eq!(complaints(&[(field, value)]), [(part.to_owned(), result)]);
+    }
+}
+
+#[test]
+fn a_destination_is_ours_by_its_event_source_or_its_address() {
+    let bridge = destination(&[]);
+    let webhook =
+        destination(&[("id", json!("we_1")), ("webhook_endpoint", json!({ "url": "https://x.example/" }))]);
+    for (destination, url, partner, expected) in [
+        (&bridge, None, Some("aws.partner/stripe.com/ed_1"), true),
+        (&bridge, None, Some("aws.partner/stripe.com/ed_11"), false),
+        (&bridge, Some("https://x.example"), None, false),
+        (&webhook, Some("https://x.example"), None, true),
+        (&webhook, Some("https://y.example"), None, false),
+        (&webhook, None, None, false),
+    ] {
+        assert_eq!(is_ours(destination, url, partner), expected);
+    }
+}
+
+#[test]
+fn links_are_told_apart_by_their_contract() {
+    let link = |id: &str, metadata: Value| -> PaymentLink {
+        serde_json::from_value(json!({ "id": id, "active": true, "metadata": metadata })).unwrap()
+    };
+    let links = [
+        link("plink_sound", json!({ "fulfilment": "contribution" })),
+        link("plink_broken", json!({ "fulfilment": "donation" })),
+        link("plink_foreign", json!({ "order": "42" })),
+        link("plink_wording", json!({ "fulfilment": "contribution", "thank_you": "gala/2026" })),
+    ];
+    let results: Vec<_> = of_links(&links).iter().map(|check| (check.what.clone(), check.result)).collect();
+    let expected = [
+        ("Payment Links", Outcome::Pass),
+        ("link plink_broken", Outcome::Fail),
+        ("link plink_foreign", Outcome::Warn),
+        ("link plink_wording", Outcome::Warn),
+    ];
+    assert_eq!(results, expected.map(|(what, result)| (what.to_owned(), result)));
+}
+
+#[test]
+fn alarms_must_be_there_and_quiet() {
+    let answer = |states: &[&str]| {
+        let alarms: String = states
+            .iter()
+            .map(|state| {
+                format!(
+                    "<member><AlarmName>afterlink-live-x</AlarmName><StateValue>{state}</StateValue></member>"
+                )
+            })
+            .collect();
+        format!("<R><MetricAlarms>{alarms}</MetricAlarms></R>")
+    };
+    for (states, expected) in [
+        (&[][..], Outcome::Fail),
+        (&["OK", "INSUFFICIENT_DATA"], Outcome::Pass),
+        (&["OK", "ALARM"], Outcome::Warn),
+    ] {
+        assert_eq!(of_alarm_states(&states_in(&answer(states))).result, expected, "{states:?}");
+    }
+}
+
+#[test]
+fn only_a_failed_check_needs_somebody() {
+    let health = |checks| Health { checks };
+    let (pass, warn) = (Check::pass("ledger", "answers"), Check::warn("alarms", "ringing: x", "look"));
+    assert_eq!(health(vec![pass.clone(), warn.clone()]).verdict(), Verdict::Fine);
+    let failed =
+        health(vec![pass, warn, Check::fail("mail identity", "not verified", "publish the records")]);
+    assert_eq!(failed.verdict(), Verdict::NeedsYou);
+    insta::assert_snapshot!(plain(&failed, 0), @r#"
+    result  what           seen → mend
+    pass    ledger         answers
+    warn    alarms         ringing: x → look
+    FAIL    mail identity  not verified → publish the records
+    "#);
+}

@@ -1,0 +1,405 @@
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use clap::Args;
+use effect_ledger::{History, OperatorAction};
+use fulfilment::{
+    Answer, Basis, Contribution, ContributionStatus, Currency, Evidence, Money, PaymentId, SupporterId,
+    SupporterRow,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::commands::tasks::reason;
+use crate::deployment::Deployment;
+use crate::page::{BOLD, Cell, DIM, Page, Report, Time, Verdict};
+use crate::privacy::Privacy;
+use crate::stripe;
+
+/// Tells the whole story of a payment in order, or of every payment of a supporter.
+///
+/// What came in, each effect and where it stands and why, the records, the consents, refunds and disputes, and what
+/// operators did. Reads by keys only, so it takes as long with a hundred thousand payments as with a hundred.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: afterlink --stage live explain ada@example.org")]
+pub(crate) struct Arguments {
+    /// pi_…, cs_…, re_…, dp_…, evt_… or an email address
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Story {
+    payments: Vec<Payment>,
+}
+
+/// One payment.
+#[derive(Serialize)]
+struct Payment {
+    payment_id: String,
+    record: Option<Record>,
+    effects: Vec<EffectLine>,
+    consents: Vec<Consent>,
+    /// Everything that happened, oldest first.
+    timeline: Vec<Moment>,
+}
+
+#[derive(Serialize)]
+struct Record {
+    status: ContributionStatus,
+    amount: Option<String>,
+    shown_amount: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    country: Option<String>,
+    session_id: Option<String>,
+    payment_link_id: Option<String>,
+    supporter_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EffectLine {
+    effect: String,
+    state: &'static str,
+    reason: Option<String>,
+    /// SES's message id, or EventBridge's event id.
+    reference: Option<String>,
+    event_id: Option<String>,
+    attempt: Option<u32>,
+    first_at: Option<Time>,
+    updated_at: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct Consent {
+    consent: String,
+    answer: Answer,
+    basis: Basis,
+    answered_at: Time,
+    wording: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Moment {
+    at: Time,
+    who: &'static str,
+    what: String,
+}
+
+/// What is read of a payment.
+struct Read {
+    history: History,
+    contribution: Option<Contribution>,
+    evidence: Vec<Evidence>,
+}
+
+pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments, privacy: Privacy) -> Result<Story> {
+    let dynamodb = Client::new(&here.sdk);
+    let mut payments = Vec::new();
+    for payment_id in payment_ids(here, &dynamodb, &arguments.id).await? {
+        let read = read(here, &dynamodb, &payment_id).await?;
+        payments.push(tell(&payment_id, read, privacy));
+    }
+    if payments.iter().all(|payment| payment.effects.is_empty() && payment.record.is_none()) {
+        bail!(
+            "nothing is known of {}: no event of it has come. `afterlink reconcile` asks Stripe",
+            arguments.id
+        );
+    }
+    Ok(Story { payments })
+}
+
+async fn payment_ids(here: &Deployment, dynamodb: &Client, id: &str) -> Result<Vec<PaymentId>> {
+    if id.contains('@') {
+        let supporter_id = SupporterId::of_email(&here.supporter_namespace()?, id);
+        let rows: Vec<SupporterRow> =
+            query(dynamodb, here.output("SupportersTableName")?, "supporter_id", supporter_id.as_str())
+                .await?;
+        if rows.is_empty() {
+            bail!("no payment of this address is on record");
+        }
+        return Ok(rows.into_iter().map(|row| row.payment_id).collect());
+    }
+    // A session's own id is the key where there is no payment intent: then Stripe need not be asked.
+    let itself = PaymentId::new(id);
+    if id.starts_with("cs_") && !here.ledger()?.history(&itself).await?.effects.is_empty() {
+        return Ok(vec![itself]);
+    }
+    Ok(vec![stripe::payment_of(here, id).await?])
+}
+
+async fn read(here: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> Result<Read> {
+    let history = here.ledger()?.history(payment_id).await?;
+    let contributions = here.output("ContributionsTableName")?;
+    let contribution: Option<Contribution> =
+        query(dynamodb, contributions, "payment_id", payment_id.as_str()).await?.pop();
+    let supporter = contribution.as_ref().and_then(|contribution| contribution.session.supporter_id.as_ref());
+    let evidence = match supporter {
+        Some(supporter_id) => evidence(here, dynamodb, supporter_id, payment_id).await?,
+        None => Vec::new(),
+    };
+    Ok(Read { history, contribution, evidence })
+}
+
+async fn evidence(
+    here: &Deployment,
+    dynamodb: &Client,
+    supporter_id: &SupporterId,
+    payment_id: &PaymentId,
+) -> Result<Vec<Evidence>> {
+    let table = here.output("ConsentsTableName")?;
+    let records: Vec<serde_json::Value> =
+        query(dynamodb, table, "supporter_id", supporter_id.as_str()).await?;
+    // Beside the evidence stand the states that follow from it.
+    let evidence = records.into_iter().filter_map(|record| serde_json::from_value::<Evidence>(record).ok());
+    Ok(evidence.filter(|evidence| evidence.payment_id == *payment_id).collect())
+}
+
+/// Every row of a partition.
+async fn query<T: DeserializeOwned>(
+    dynamodb: &Client,
+    table: &str,
+    key: &str,
+    value: &str,
+) -> Result<Vec<T>> {
+    let mut rows = Vec::new();
+    let mut start = None;
+    loop {
+        let page = dynamodb
+            .query()
+            .table_name(table)
+            .key_condition_expression("#key = :key")
+            .expression_attribute_names("#key", key)
+            .expression_attribute_values(":key", AttributeValue::S(value.to_owned()))
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .with_context(|| format!("{table} does not answer"))?;
+        for item in page.items.unwrap_or_default() {
+            rows.push(
+                serde_dynamo::from_item(item)
+                    .with_context(|| format!("{table} holds a row that cannot be read"))?,
+            );
+        }
+        start = page.last_evaluated_key.filter(|key| !key.is_empty());
+        if start.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
+    let Read { history, contribution, evidence } = read;
+    let mut timeline = Vec::new();
+    if let Some(contribution) = &contribution {
+        timeline.extend(of_the_money(contribution));
+    }
+    timeline.extend(history.effects.iter().flat_map(|row| {
+        let reason = reason(&row.state).map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let event = row.event_id.as_ref().map(|id| format!(", from {id}")).unwrap_or_default();
+        let now = row.updated_at.map(|at| Moment {
+            at: Time(at),
+            who: "afterlink",
+            what: format!("{} {}{reason}{event}", row.effect, row.state.name()),
+        });
+        let began = row
+            .first_at
+            .filter(|at| Some(*at) != row.updated_at && !settled_at_once(row.first_at, row.updated_at));
+        let began = began.map(|at| Moment {
+            at: Time(at),
+            who: "afterlink",
+            what: format!("{} first tried", row.effect),
+        });
+        [began, now].into_iter().flatten()
+    }));
+    timeline.extend(history.actions.iter().map(of_an_operator));
+    timeline.sort();
+    let effects = history.effects.into_iter().map(|row| EffectLine {
+        effect: row.effect.to_string(),
+        reason: reason(&row.state).map(str::to_owned),
+        state: row.state.name(),
+        reference: row.reference,
+        event_id: row.event_id,
+        attempt: row.last_claim.map(|(_, attempt)| attempt),
+        first_at: row.first_at.map(Time),
+        updated_at: row.updated_at.map(Time),
+    });
+    let consents = evidence.into_iter().map(|evidence| Consent {
+        consent: evidence.consent.to_string(),
+        answer: evidence.answer,
+        basis: evidence.basis,
+        answered_at: Time::of_seconds(evidence.answered_at),
+        wording: evidence.wording,
+    });
+    Payment {
+        payment_id: payment_id.to_string(),
+        effects: effects.collect(),
+        consents: consents.collect(),
+        record: contribution.map(|contribution| record(&contribution, privacy)),
+        timeline,
+    }
+}
+
+/// A claim and its settlement are a moment apart when all goes well: one line, not two.
+fn settled_at_once(first_at: Option<i64>, updated_at: Option<i64>) -> bool {
+    first_at.zip(updated_at).is_none_or(|(first, updated)| updated - first < 2_000)
+}
+
+/// What Stripe told, by when it happened.
+fn of_the_money(contribution: &Contribution) -> Vec<Moment> {
+    let moment = |seconds: Option<i64>, what: String| {
+        seconds.map(|seconds| Moment { at: Time::of_seconds(seconds), who: "stripe", what })
+    };
+    let mut moments = vec![
+        moment(contribution.session.opened_at, "the customer opened the page".to_owned()),
+        moment(contribution.pending_at, "finished, the money is on its way".to_owned()),
+        moment(contribution.paid_at, "paid".to_owned()),
+        moment(contribution.failed_at, "the money will not come".to_owned()),
+    ];
+    for (id, refund) in &contribution.refunds {
+        let amount = Money::new(refund.amount, refund.currency);
+        let at = refund.created_at.unwrap_or(refund.as_of.occurred_at);
+        moments
+            .push(moment(Some(at), format!("{id}: a refund of {} ({:?})", written(&amount), refund.status)));
+    }
+    for (id, dispute) in &contribution.disputes {
+        let amount = Money::new(dispute.amount, dispute.currency);
+        let at = dispute.created_at.unwrap_or(dispute.as_of.occurred_at);
+        moments.push(moment(
+            Some(at),
+            format!("{id}: a dispute over {} ({:?})", written(&amount), dispute.status),
+        ));
+        moments.push(moment(dispute.withdrawn_at, format!("{id}: the disputed money left")));
+        moments.push(moment(dispute.reinstated_at, format!("{id}: the disputed money came back")));
+    }
+    moments.into_iter().flatten().collect()
+}
+
+fn of_an_operator(action: &OperatorAction) -> Moment {
+    let OperatorAction { verb, at, by, because, about, before, after } = action;
+    let about = about.as_ref().map(|effect| format!(" {effect}")).unwrap_or_default();
+    let because = because.as_ref().map(|why| format!(" because: {why}")).unwrap_or_default();
+    let what = format!("{verb}{about}: {before} → {after}, by {by}{because}");
+    Moment { at: Time(*at), who: "operator", what }
+}
+
+fn record(contribution: &Contribution, privacy: Privacy) -> Record {
+    let session = &contribution.session;
+    let money = |minor: Option<i64>, currency: &Option<String>| {
+        let currency = Currency::try_from(currency.as_deref()?).ok()?;
+        Some(written(&Money::new(minor?, currency)))
+    };
+    Record {
+        status: contribution.status(),
+        amount: money(session.amount, &session.currency),
+        shown_amount: money(session.presentment_amount, &session.presentment_currency),
+        email: session.email.as_ref().map(|email| privacy.email(email)),
+        name: session.name.as_ref().map(|name| privacy.name(name)),
+        country: session.country.clone(),
+        session_id: session.session_id.clone(),
+        payment_link_id: session.payment_link_id.clone(),
+        supporter_id: session.supporter_id.as_ref().map(ToString::to_string),
+    }
+}
+
+/// `12.50 GBP`: exact, and the same in every language.
+fn written(money: &Money) -> String {
+    format!("{} {}", money.decimal_text(), money.currency().code())
+}
+
+impl Report for Story {
+    fn print(&self, page: &mut Page) {
+        for payment in &self.payments {
+            payment.print(page);
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let states: BTreeSet<_> =
+            self.payments.iter().flat_map(|payment| &payment.effects).map(|effect| effect.state).collect();
+        Verdict::needs_you_if(states.contains("parked") || states.contains("unknown"))
+    }
+}
+
+impl Payment {
+    fn print(&self, page: &mut Page) {
+        page.heading(&self.payment_id);
+        if let Some(record) = &self.record {
+            record.print(page);
+        } else {
+            page.line("  no record of the payment: its own event has not come, or was not acted on");
+        }
+        page.line("");
+        let moments: Vec<_> = self
+            .timeline
+            .iter()
+            .map(|moment| vec![Cell::styled(DIM, moment.at), Cell::new(moment.who), Cell::new(&moment.what)])
+            .collect();
+        page.table(&["when", "who", "what"], &moments);
+        page.line("");
+        let effects: Vec<_> = self
+            .effects
+            .iter()
+            .map(|effect| {
+                let attempt = effect.attempt.map_or_else(String::new, |attempt| attempt.to_string());
+                let reason = effect.reason.as_deref().or(effect.reference.as_deref()).unwrap_or_default();
+                vec![
+                    Cell::new(&effect.effect),
+                    Cell::state(effect.state),
+                    Cell::new(attempt),
+                    Cell::new(reason),
+                ]
+            })
+            .collect();
+        page.table(&["effect", "state", "tries", "reason or reference"], &effects);
+        if !self.consents.is_empty() {
+            page.line("");
+            let consents: Vec<_> = self
+                .consents
+                .iter()
+                .map(|consent| {
+                    vec![
+                        Cell::new(&consent.consent),
+                        Cell::new(format!("{:?}", consent.answer).to_lowercase()),
+                        Cell::new(match consent.basis {
+                            Basis::Explicit => "said so",
+                            Basis::SoftOptIn => "soft opt-in",
+                        }),
+                        Cell::styled(DIM, consent.answered_at),
+                        Cell::new(&consent.wording),
+                    ]
+                })
+                .collect();
+            page.table(&["consent", "answer", "basis", "when", "wording"], &consents);
+        }
+    }
+}
+
+impl Record {
+    fn print(&self, page: &mut Page) {
+        let shown =
+            self.shown_amount.as_ref().map(|amount| format!(", shown as {amount}")).unwrap_or_default();
+        let amount = self.amount.as_deref().unwrap_or("an unknown amount");
+        let status = serde_json::to_value(self.status).ok();
+        let status = status.as_ref().and_then(|status| status.as_str()).unwrap_or_default();
+        page.line(format_args!("  {BOLD}{status}{BOLD:#}  {amount}{shown}"));
+        let facts = [
+            ("customer", [self.name.as_deref(), self.email.as_deref(), self.country.as_deref()]),
+            ("supporter", [self.supporter_id.as_deref(), None, None]),
+            ("session", [self.session_id.as_deref(), self.payment_link_id.as_deref(), None]),
+        ];
+        for (what, parts) in facts {
+            let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+            if !parts.is_empty() {
+                // What customers typed is shown as text, whatever it holds.
+                let line: String = parts.join("  ").chars().filter(|c| !c.is_control()).collect();
+                page.line(format_args!("  {DIM}{what:<9}{DIM:#} {line}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+use effect_ledger::{Effect, EffectRow, EffectState, Verb};
+use fulfilment::{PaymentEvent, RefundEvent, SessionEvent, SessionOutcome};
+use stripe_events::Event;
+use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
+use uuid::Uuid;
+
+use super::*;
+use crate::page::plain;
+
+const PAID_AT: i64 = 1_795_000_000;
+
+fn read(json: &serde_json::Value) -> Event {
+    Event::from_json(json.to_string().as_bytes()).unwrap()
+}
+
+fn contribution() -> Contribution {
+    let paid = StripeEvent::paid().at(PAID_AT).customer("Ada Lovelace", "ada@example.org").to_json();
+    let paid = PaymentEvent::from(SessionEvent::read(&read(&paid), false).unwrap());
+    let refund = CorrectionEvent::refund("Example", "re_1", "created").at(PAID_AT + 600).to_json();
+    let refund = PaymentEvent::from(RefundEvent::read(&read(&refund), false).unwrap());
+    let namespace = Uuid::from_u128(1);
+    let unknown = Contribution::new(PaymentId::new("pi_Example"));
+    unknown.with_event(&paid, &namespace).with_event(&refund, &namespace)
+}
+
+fn row(effect: Effect, state: EffectState, first: i64, last: i64) -> EffectRow {
+    EffectRow {
+        event_id: Some("evt_Example_completed".to_owned()),
+        first_at: Some((PAID_AT + first) * 1000),
+        updated_at: Some((PAID_AT + last) * 1000),
+        ..EffectRow::new(effect, state)
+    }
+}
+
+fn story(privacy: Privacy) -> Story {
+    let mail = row(Effect::email("thank-you"), EffectState::Done, 1, 300);
+    let mail =
+        EffectRow { last_claim: Some(("req/m1".to_owned(), 2)), reference: Some("ses-1".to_owned()), ..mail };
+    let resolved = OperatorAction {
+        verb: Verb::Resolve,
+        at: (PAID_AT + 200) * 1000,
+        by: "arn:aws:iam::123456789012:user/grace".to_owned(),
+        because: Some("not in her inbox".to_owned()),
+        about: Some(Effect::email("thank-you")),
+        before: "unknown (lease_expired)".to_owned(),
+        after: "retry".to_owned(),
+    };
+    let effects = vec![
+        row(Effect::contribution(SessionOutcome::Paid), EffectState::Done, 1, 1),
+        mail,
+        row(Effect::acquisition(), EffectState::Parked { reason: "entry_refused".to_owned() }, 1, 1),
+    ];
+    let history = History { effects, actions: vec![resolved] };
+    let read = Read { history, contribution: Some(contribution()), evidence: Vec::new() };
+    Story { payments: vec![tell(&PaymentId::new("pi_Example"), read, privacy)] }
+}
+
+#[test]
+fn tells_the_story_in_order_with_reasons() {
+    insta::assert_snapshot!(plain(&story(Privacy::Masked), 0), @r#"
+    pi_Example
+      part_refunded  12.50 GBP
+      customer  A. L.  a***@e***.org  GB
+      supporter 3be627a6-a6a0-5514-8a9d-2baa1ac9f97e
+      session   cs_test_Example  plink_1FixtureContribution
+
+      when                  who        what
+      2026-11-18T11:05:10Z  stripe     the customer opened the page
+      2026-11-18T11:06:40Z  stripe     paid
+      2026-11-18T11:06:41Z  afterlink  acquisition parked (entry_refused), from evt_Example_completed
+      2026-11-18T11:06:41Z  afterlink  contribution#paid done, from evt_Example_completed
+      2026-11-18T11:06:41Z  afterlink  email#thank-you first tried
+      2026-11-18T11:10:00Z  operator   resolve email#thank-you: unknown (lease_expired) → retry, by arn:aws:iam::123456789012:user/grace because: not in her inbox
+      2026-11-18T11:11:40Z  afterlink  email#thank-you done, from evt_Example_completed
+      2026-11-18T11:16:40Z  stripe     re_1: a refund of 5.00 GBP (Succeeded)
+
+      effect             state   tries  reason or reference
+      contribution#paid  done
+      email#thank-you    done    2      ses-1
+      acquisition        parked         entry_refused
+    "#);
+}
+
+#[test]
+fn personal_data_is_shown_to_nobody_who_does_not_ask() {
+    for (privacy, expected) in [(Privacy::Masked, false), (Privacy::Shown, true)] {
+        let json = serde_json::to_string(&story(privacy)).unwrap();
+        for text in [json, plain(&story(privacy), 0)] {
+            for personal in ["ada@example.org", "Lovelace"] {
+                assert_eq!(text.contains(personal), expected, "{personal} in {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_parked_needs_somebody() {
+    let mut story = story(Privacy::Masked);
+    assert_eq!(story.verdict(), Verdict::NeedsYou);
+    story.payments[0].effects.pop();
+    assert_eq!(story.verdict(), Verdict::Fine);
+}

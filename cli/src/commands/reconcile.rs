@@ -1,0 +1,374 @@
+use std::cell::Cell as Shared;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use effect_ledger::{Clock as _, DynamoDbEffects, StoreError, Verb};
+use reconciliation::{
+    DynamoDbJournal, EventBridgeFulfilmentBus, Journal, Missing, Overtaken, Position, Reconciliation,
+    Settings, Tally,
+};
+use serde::Serialize;
+use task_runtime::SystemClock;
+
+use crate::deployment::Deployment;
+use crate::operator::{Acting, Operator};
+use crate::page::{Cell, Page, Report, Time, Verdict, count};
+use crate::stripe;
+
+/// Stripe is asked for so many pages at most in one run.
+const BUDGET: u32 = 5_000;
+
+const LONGEST: Duration = Duration::from_secs(3600);
+
+const LAG_SECONDS: i64 = 120;
+
+/// Compares what Stripe was paid with what was done, as the scheduled function does, and puts what is missing back on
+/// the bus.
+///
+/// The ledger drops what was done, so this is safe to repeat, and beside live traffic. What happened within the last
+/// two minutes is left to live traffic.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: afterlink --stage live reconcile --since 7d --yes")]
+pub(crate) struct Arguments {
+    /// From when: 90m, 24h, 7d, a day (2026-11-18) or a time (2026-11-18T11:00:00Z)
+    #[arg(long, default_value = "24h", value_parser = since)]
+    since: Since,
+    /// How many events are put back at most: live traffic comes first
+    #[arg(long, default_value_t = 10_000)]
+    at_most: u64,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// From when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    SecondsAgo(i64),
+    UnixSeconds(i64),
+}
+
+impl Since {
+    /// In Unix seconds. `now` is in Unix milliseconds.
+    pub(crate) const fn at(self, now: i64) -> i64 {
+        match self {
+            Self::SecondsAgo(seconds) => now.div_euclid(1000).saturating_sub(seconds),
+            Self::UnixSeconds(at) => at,
+        }
+    }
+}
+
+/// Reads `90m`, `24h`, `7d`, a day or a time in RFC 3339 (UTC).
+pub(crate) fn since(text: &str) -> Result<Since, String> {
+    use aws_smithy_types::DateTime;
+    use aws_smithy_types::date_time::Format;
+    let unit = match text.chars().last() {
+        Some('m') => Some(60),
+        Some('h') => Some(3_600),
+        Some('d') => Some(86_400),
+        Some(_) | None => None,
+    };
+    let number = text.get(..text.len().saturating_sub(1)).and_then(|number| number.parse::<u32>().ok());
+    if let (Some(unit), Some(number)) = (unit, number) {
+        return Ok(Since::SecondsAgo(i64::from(number) * unit));
+    }
+    let midnight = if text.len() == "2026-11-18".len() { "T00:00:00Z" } else { "" };
+    let time = DateTime::from_str(&format!("{text}{midnight}"), Format::DateTime);
+    time.map(|time| Since::UnixSeconds(time.secs()))
+        .map_err(|_| "none of 90m, 24h, 7d, 2026-11-18 and 2026-11-18T11:00:00Z".to_owned())
+}
+
+#[derive(Serialize)]
+pub(crate) struct Reconciled {
+    acted: bool,
+    from: Time,
+    to: Time,
+    examined: u64,
+    unreadable: u64,
+    paid: u64,
+    fulfilled: u64,
+    open: u64,
+    unexplained: u64,
+    missing: Vec<Gap>,
+    put_back: u64,
+    complete: bool,
+}
+
+/// An event of which something is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Gap {
+    pub(crate) event_id: String,
+    pub(crate) event_type: String,
+    pub(crate) payment_id: String,
+    pub(crate) effects: Vec<String>,
+    pub(crate) happened_at: Time,
+    pub(crate) put_back_at: Option<Time>,
+}
+
+impl From<Missing> for Gap {
+    fn from(missing: Missing) -> Self {
+        Self {
+            event_id: missing.event_id,
+            event_type: missing.event_type,
+            payment_id: missing.payment_id.to_string(),
+            effects: missing.effects.iter().map(ToString::to_string).collect(),
+            happened_at: Time::of_seconds(missing.happened_at),
+            put_back_at: missing.put_back_at.map(Time::of_seconds),
+        }
+    }
+}
+
+pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Reconciled> {
+    let act = arguments.acting.yes;
+    let from = arguments.since.at(now);
+    let operator = if act { Some(Operator::identify(here, &arguments.acting, now).await?) } else { None };
+    let journal = RecordedJournal { journal: journal(here)?, ledger: here.ledger()?, operator };
+    let report = look_back(here, &journal, from, now, act, arguments.at_most).await?;
+    let Tally { paid, fulfilled, open, unexplained } = report.tally;
+    Ok(Reconciled {
+        acted: act,
+        from: Time::of_seconds(from),
+        to: Time(now - LAG_SECONDS * 1000),
+        examined: report.examined,
+        unreadable: report.unreadable,
+        paid,
+        fulfilled,
+        open,
+        unexplained,
+        missing: report.missing.into_iter().map(Gap::from).collect(),
+        put_back: report.put_back,
+        complete: report.complete,
+    })
+}
+
+/// Looks at what happened since `from` (Unix seconds).
+pub(crate) async fn look_back(
+    here: &Deployment,
+    journal: &impl Journal,
+    from: i64,
+    now: i64,
+    put_back: bool,
+    at_most: u64,
+) -> Result<reconciliation::Report> {
+    let stripe = stripe::client(here, BUDGET).await?;
+    let bus = aws_sdk_eventbridge::Client::new(&here.sdk);
+    let bus = EventBridgeFulfilmentBus::new(bus, here.output("FulfilmentBusName")?.to_owned());
+    let reconciliation = Reconciliation {
+        stripe: &stripe,
+        ledger: &here.ledger()?,
+        journal,
+        bus: &bus,
+        clock: &SystemClock,
+        livemode: here.livemode()?,
+        settings: Settings {
+            lag_seconds: LAG_SECONDS,
+            overlap_seconds: 0,
+            deadline_ms: SystemClock.now_ms() + i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX),
+            put_back_at_most: at_most,
+        },
+    };
+    let progress = Progress::default();
+    let report = reconciliation.look_back(from, now / 1000, put_back, |report| progress.tell(report)).await;
+    progress.clear();
+    report.context("reconciliation broke off; what it had put back is recorded, and running it again is safe")
+}
+
+/// # Errors
+///
+/// When the deployed stacks are of a version without it.
+pub(crate) fn journal(here: &Deployment) -> Result<DynamoDbJournal> {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&here.sdk);
+    Ok(DynamoDbJournal::new(dynamodb, here.output("ReconciliationTableName")?))
+}
+
+/// A line on the terminal that says how far it is; nothing where nobody looks.
+#[derive(Default)]
+struct Progress {
+    told: Shared<bool>,
+}
+
+impl Progress {
+    fn tell(&self, report: &reconciliation::Report) {
+        let mut terminal = std::io::stderr();
+        if terminal.is_terminal() {
+            self.told.set(true);
+            // A terminal that is gone is no reason to stop working.
+            let _gone = write!(
+                terminal,
+                "\r\x1b[2K{} events compared, {} missing something",
+                report.examined,
+                report.missing.len()
+            );
+            let _gone = terminal.flush();
+        }
+    }
+
+    fn clear(&self) {
+        if self.told.get() {
+            let _gone = write!(std::io::stderr(), "\r\x1b[2K");
+        }
+    }
+}
+
+/// The journal, with a note in each payment's ledger of who put its event back.
+struct RecordedJournal {
+    journal: DynamoDbJournal,
+    ledger: DynamoDbEffects,
+    operator: Option<Operator>,
+}
+
+impl Journal for RecordedJournal {
+    async fn position(&self) -> Result<Option<Position>, StoreError> {
+        self.journal.position().await
+    }
+
+    async fn save(&self, position: &Position) -> Result<Result<(), Overtaken>, StoreError> {
+        self.journal.save(position).await
+    }
+
+    async fn missing(&self) -> Result<Vec<Missing>, StoreError> {
+        self.journal.missing().await
+    }
+
+    async fn note(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+        let put_back = self.journal.note(missing, now).await?;
+        if put_back && let Some(operator) = &self.operator {
+            let effects: Vec<_> = missing.effects.iter().map(ToString::to_string).collect();
+            let before = format!("{} never came: missing {}", missing.event_id, effects.join(", "));
+            let action = operator.action(Verb::Reconcile, None, before, "put back on the bus");
+            let recorded = self.ledger.record_alone(&missing.payment_id, &action).await;
+            recorded.map_err(|error| StoreError { operation: "record", source: error.into() })?;
+        }
+        Ok(put_back)
+    }
+
+    async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
+        self.journal.explained(event_id).await
+    }
+}
+
+/// What nothing explains, as a table.
+pub(crate) fn print_gaps(page: &mut Page, gaps: &[Gap]) {
+    let rows: Vec<_> = gaps
+        .iter()
+        .map(|gap| {
+            vec![
+                Cell::new(&gap.payment_id),
+                Cell::new(&gap.event_id),
+                Cell::new(page.ago(gap.happened_at)),
+                Cell::new(gap.effects.join(", ")),
+            ]
+        })
+        .collect();
+    page.table(&["payment", "event", "age", "missing"], &rows);
+}
+
+impl Report for Reconciled {
+    fn print(&self, page: &mut Page) {
+        page.line(format_args!(
+            "From {} to {}: {} compared with the ledger.",
+            self.from,
+            self.to,
+            count(usize::try_from(self.examined).unwrap_or(usize::MAX), "event")
+        ));
+        page.line(format_args!(
+            "Payments paid {}: fulfilled {}, open {}, unexplained {}.",
+            self.paid, self.fulfilled, self.open, self.unexplained
+        ));
+        if self.unreadable > 0 {
+            page.line(format_args!("{} events cannot be read: see the dead-letter queues.", self.unreadable));
+        }
+        if !self.missing.is_empty() {
+            page.line("");
+            print_gaps(page, &self.missing);
+        }
+        page.line(match (self.missing.len(), self.acted) {
+            (0, _) => "\nNothing is missing.".to_owned(),
+            (_, true) => format!(
+                "\n{} put back on the bus. `afterlink status` tells what became of them.",
+                count(usize::try_from(self.put_back).unwrap_or(usize::MAX), "event")
+            ),
+            (missing, false) => format!(
+                "\nA dry run: {} would be put back on the bus. With --yes they are.",
+                count(missing, "event")
+            ),
+        });
+        if !self.complete {
+            page.line(
+                "Not everything was looked at (--at-most, or too many requests): run it again to go on.",
+            );
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::needs_you_if(!self.complete || (!self.acted && !self.missing.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::plain;
+
+    #[test]
+    fn reads_from_when() {
+        for (text, expected) in [
+            ("90m", Since::SecondsAgo(5_400)),
+            ("24h", Since::SecondsAgo(86_400)),
+            ("7d", Since::SecondsAgo(604_800)),
+            ("2026-11-18T11:16:40Z", Since::UnixSeconds(1_795_000_600)),
+            ("2026-11-18", Since::UnixSeconds(1_794_960_000)),
+        ] {
+            assert_eq!(since(text), Ok(expected), "{text}");
+        }
+        for text in ["", "h", "-1h", "yesterday", "2026-11-1x", "5é"] {
+            assert!(since(text).is_err(), "{text}");
+        }
+        assert_eq!(Since::SecondsAgo(60).at(100_000), 40);
+    }
+
+    fn report(acted: bool, missing: Vec<Gap>) -> Reconciled {
+        let put_back = if acted { 1 } else { 0 };
+        Reconciled {
+            acted,
+            from: Time(0),
+            to: Time(3_600_000),
+            examined: 3,
+            unreadable: 0,
+            paid: 3,
+            fulfilled: 2,
+            open: 0,
+            unexplained: 1,
+            missing,
+            put_back,
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn tells_what_is_missing_and_what_was_put_back() {
+        let gap = || Gap {
+            event_id: "evt_1".to_owned(),
+            event_type: "checkout.session.completed".to_owned(),
+            payment_id: "pi_1".to_owned(),
+            effects: vec!["email#thank-you".to_owned(), "acquisition".to_owned()],
+            happened_at: Time(1_800_000),
+            put_back_at: None,
+        };
+        let dry = report(false, vec![gap()]);
+        insta::assert_snapshot!(plain(&dry, 3_600_000), @r#"
+        From 1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z: 3 events compared with the ledger.
+        Payments paid 3: fulfilled 2, open 0, unexplained 1.
+
+          payment  event  age     missing
+          pi_1     evt_1  30 min  email#thank-you, acquisition
+
+        A dry run: 1 event would be put back on the bus. With --yes they are.
+        "#);
+        assert_eq!(dry.verdict(), Verdict::NeedsYou);
+        let mended = report(true, vec![gap()]);
+        insta::assert_snapshot!(plain(&mended, 3_600_000).lines().last().unwrap(), @"1 event put back on the bus. `afterlink status` tells what became of them.");
+        assert_eq!(mended.verdict(), Verdict::Fine);
+    }
+}

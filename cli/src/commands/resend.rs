@@ -1,0 +1,135 @@
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
+use fulfilment::PaymentId;
+use serde::Serialize;
+use stripe_events::{Delivered, Personal, Resend};
+
+use crate::deployment::Deployment;
+use crate::operator::{Acting, Operator};
+use crate::page::{Page, Report, Time, Verdict};
+use crate::privacy::Privacy;
+use crate::queues;
+use crate::stripe::{self, Found, paid_session};
+use crate::task::Task;
+
+/// Sends a customer a mail once more, on purpose: a second mail, recorded as an effect of its own.
+///
+/// Only for payments that are paid and not refunded.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: afterlink --stage live resend pi_3Q9… --template thank-you --to new@example.org --because 'mistyped' --yes"
+)]
+pub(crate) struct Arguments {
+    /// pi_… or, where there is none, cs_…
+    payment: String,
+    /// Which mail
+    #[arg(long, value_enum)]
+    template: Template,
+    /// Another address than the customer gave
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Template {
+    ThankYou,
+}
+
+impl Template {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ThankYou => "thank-you",
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Resent {
+    payment_id: String,
+    effect: String,
+    to: String,
+    acted: bool,
+    before: &'static str,
+}
+
+pub(crate) async fn run(
+    here: &Deployment,
+    arguments: &Arguments,
+    privacy: Privacy,
+    now: i64,
+) -> Result<Resent> {
+    let act = arguments.acting.decided()?;
+    let payment_id = PaymentId::new(&arguments.payment);
+    let ledger = here.ledger()?;
+    let history = ledger.history(&payment_id).await?;
+    let first = Effect::email(arguments.template.name());
+    let seen = history.effects.iter().find(|row| row.effect == first);
+    let seen = seen.with_context(|| {
+        format!("the ledger knows of no {first} of {payment_id}: `afterlink retry {payment_id} {first}` sends the first")
+    })?;
+    if !matches!(seen.state, EffectState::Done | EffectState::Unknown { .. }) {
+        bail!("{first} of {payment_id} is {}: that one first, then another", seen.state.name());
+    }
+    let found = original(here, &payment_id, seen).await?;
+    let session = paid_session(&found.event, here.livemode()?)?;
+    if session.payment_id != payment_id {
+        bail!("the event {} is about {}, not {payment_id}", found.event.id(), session.payment_id);
+    }
+    let refunded = EffectRow::refunded(&history.effects, session.amount.currency());
+    if refunded > 0 && refunded >= session.amount.minor() {
+        bail!("{payment_id} was refunded: thanks for a gift that was given back would read as mockery");
+    }
+    let to = arguments.to.clone().map(Personal::new);
+    let recipient =
+        to.as_ref().or(session.email.as_ref()).context("the customer gave no address: say --to")?;
+    let resend = Resend { id: Time(now).to_string(), to: to.clone() };
+    let effect = first.resent(&resend.id);
+    if act {
+        let operator = Operator::identify(here, &arguments.acting, now).await?;
+        // The address stays out of the ledger, which holds no personal data; that it is another one does not.
+        let after = if to.is_some() { format!("{effect}, to another address") } else { effect.to_string() };
+        let action = operator.action(Verb::Resend, Some(first.clone()), seen.state.name(), after);
+        let key = EffectKey { payment_id: payment_id.clone(), effect: first };
+        ledger.record(&key, Some(seen), &action, Change::Nothing).await?;
+        let body = Delivered::resend_json(&found.json, &resend)?;
+        let sqs = aws_sdk_sqs::Client::new(&here.sdk);
+        queues::send(&sqs, here.queue_url(Task::ThankYouEmail)?, &body).await?;
+    }
+    Ok(Resent {
+        payment_id: payment_id.to_string(),
+        effect: effect.to_string(),
+        to: privacy.email(recipient),
+        acted: act,
+        before: seen.state.name(),
+    })
+}
+
+/// The event that the first mail was about.
+async fn original(here: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -> Result<Found> {
+    let client = stripe::client(here, stripe::BUDGET).await?;
+    if let Some(event_id) = &seen.event_id
+        && let Some(found) = stripe::event(&client, event_id).await?
+    {
+        return Ok(found);
+    }
+    let key = EffectKey { payment_id: payment_id.clone(), effect: seen.effect.clone() };
+    stripe::event_again(&client, &key, here.livemode()?).await
+}
+
+impl Report for Resent {
+    fn print(&self, page: &mut Page) {
+        let Self { payment_id, effect, to, before, .. } = self;
+        page.line(if self.acted {
+            format!("The mail of {payment_id} (the first: {before}) goes once more, to {to}. The ledger has it as {effect}.")
+        } else {
+            format!("A dry run: the mail of {payment_id} (the first: {before}) would go once more, to {to}. With --yes it does.")
+        });
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::Fine
+    }
+}

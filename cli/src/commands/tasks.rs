@@ -1,0 +1,233 @@
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use effect_ledger::{EffectKey, EffectRow, EffectState};
+use serde::Serialize;
+
+use crate::deployment::Deployment;
+use crate::page::{Cell, Page, Report, Time, Verdict, count};
+use crate::task::Task;
+
+/// Lists effects that need somebody or something, oldest first.
+///
+/// Asks a sparse index, so the answer takes as long with a hundred thousand payments as with a hundred. `claimed`
+/// shows claims that followed a failure or stood in another delivery's way; a first claim lives for milliseconds and
+/// is not indexed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: afterlink --stage live tasks --state parked --reason no_recipient")]
+pub(crate) struct Arguments {
+    /// Only effects in this state
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Only effects with this reason
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only effects of this task
+    #[arg(long, value_enum)]
+    task: Option<Task>,
+    /// How many rows the table shows; JSON has all
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    Parked,
+    Unknown,
+    Retry,
+    Claimed,
+}
+
+impl State {
+    fn is(self, state: &EffectState) -> bool {
+        match state {
+            EffectState::Parked { .. } => self == Self::Parked,
+            EffectState::Unknown { .. } => self == Self::Unknown,
+            EffectState::Retry { .. } => self == Self::Retry,
+            EffectState::Claimed(_) => self == Self::Claimed,
+            EffectState::Done | EffectState::Skipped { .. } => false,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct OpenTasks {
+    tasks: Vec<OpenEffect>,
+    /// What it took to find out: pages of the index, and rows read for them.
+    pages: usize,
+    scanned: usize,
+    #[serde(skip)]
+    limit: usize,
+}
+
+/// An effect that is open.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct OpenEffect {
+    pub(crate) payment_id: String,
+    pub(crate) effect: String,
+    pub(crate) task: Option<Task>,
+    pub(crate) state: &'static str,
+    pub(crate) reason: Option<String>,
+    pub(crate) event_id: Option<String>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) first_at: Option<Time>,
+    pub(crate) updated_at: Option<Time>,
+}
+
+impl OpenEffect {
+    pub(crate) fn of((key, row): (EffectKey, EffectRow)) -> Self {
+        Self {
+            payment_id: key.payment_id.to_string(),
+            task: Task::of(&key.effect),
+            effect: key.effect.to_string(),
+            state: row.state.name(),
+            reason: reason(&row.state).map(str::to_owned),
+            event_id: row.event_id,
+            attempt: row.last_claim.map(|(_, attempt)| attempt),
+            first_at: row.first_at.map(Time),
+            updated_at: row.updated_at.map(Time),
+        }
+    }
+
+    /// Whether nothing will happen by itself.
+    pub(crate) fn needs_somebody(&self) -> bool {
+        matches!(self.state, "parked" | "unknown")
+    }
+}
+
+/// Why an effect stands where it stands.
+pub(crate) fn reason(state: &EffectState) -> Option<&str> {
+    match state {
+        EffectState::Skipped { reason }
+        | EffectState::Retry { reason }
+        | EffectState::Parked { reason }
+        | EffectState::Unknown { reason } => Some(reason),
+        EffectState::Done | EffectState::Claimed(_) => None,
+    }
+}
+
+pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments) -> Result<OpenTasks> {
+    let prefix = arguments.task.map_or("", Task::effects);
+    let open = here.ledger()?.open_effects(prefix).await?;
+    let wanted = |row: &EffectRow| {
+        arguments.state.is_none_or(|state| state.is(&row.state))
+            && arguments.reason.as_deref().is_none_or(|wanted| reason(&row.state) == Some(wanted))
+    };
+    let rows = open.rows.into_iter().filter(|(_, row)| wanted(row));
+    let mut tasks: Vec<_> = rows.map(OpenEffect::of).collect();
+    tasks.sort_by(|a, b| (a.updated_at, &a.payment_id).cmp(&(b.updated_at, &b.payment_id)));
+    Ok(OpenTasks { tasks, pages: open.pages, scanned: open.scanned, limit: arguments.limit })
+}
+
+impl Report for OpenTasks {
+    fn print(&self, page: &mut Page) {
+        if self.tasks.is_empty() {
+            page.line("Nothing is open.");
+            return;
+        }
+        let rows: Vec<_> = self
+            .tasks
+            .iter()
+            .take(self.limit)
+            .map(|task| {
+                let since = task.updated_at.map_or_else(String::new, |at| page.ago(at));
+                let attempt = task.attempt.map_or_else(String::new, |attempt| attempt.to_string());
+                vec![
+                    Cell::new(&task.payment_id),
+                    Cell::new(&task.effect),
+                    Cell::state(task.state),
+                    Cell::new(since),
+                    Cell::new(attempt),
+                    Cell::new(task.reason.as_deref().unwrap_or_default()),
+                ]
+            })
+            .collect();
+        page.table(&["payment", "effect", "state", "for", "tries", "reason"], &rows);
+        let more = self.tasks.len().saturating_sub(self.limit);
+        let more =
+            if more > 0 { format!(", of which {more} are not shown (--limit)") } else { String::new() };
+        page.line(format_args!(
+            "\n{}{more}. `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.",
+            count(self.tasks.len(), "open effect")
+        ));
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::needs_you_if(self.tasks.iter().any(OpenEffect::needs_somebody))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use effect_ledger::{Claim, Effect};
+    use fulfilment::PaymentId;
+
+    use super::*;
+    use crate::page::plain;
+
+    fn open(payment: &str, effect: Effect, state: EffectState, updated_at: i64) -> OpenEffect {
+        let last_claim = match &state {
+            EffectState::Claimed(claim) => Some((claim.owner.clone(), claim.attempt)),
+            EffectState::Done
+            | EffectState::Skipped { .. }
+            | EffectState::Retry { .. }
+            | EffectState::Parked { .. }
+            | EffectState::Unknown { .. } => None,
+        };
+        let row =
+            EffectRow { updated_at: Some(updated_at), last_claim, ..EffectRow::new(effect.clone(), state) };
+        OpenEffect::of((EffectKey { payment_id: PaymentId::new(payment), effect }, row))
+    }
+
+    fn report() -> OpenTasks {
+        let claim = Claim { owner: "req/m1".to_owned(), attempt: 3, lease_until: 9 };
+        OpenTasks {
+            tasks: vec![
+                open(
+                    "pi_3A",
+                    Effect::email("thank-you"),
+                    EffectState::Parked { reason: "no_recipient".to_owned() },
+                    0,
+                ),
+                open("cs_test_b1", Effect::acquisition(), EffectState::Claimed(claim), 3_500_000),
+                open(
+                    "pi_3C",
+                    Effect::consents(),
+                    EffectState::Retry { reason: "throttled".to_owned() },
+                    3_590_000,
+                ),
+            ],
+            pages: 16,
+            scanned: 3,
+            limit: 2,
+        }
+    }
+
+    #[test]
+    fn tells_what_is_open() {
+        insta::assert_snapshot!(plain(&report(), 3_600_000), @r#"
+          payment     effect           state    for     tries  reason
+          pi_3A       email#thank-you  parked   60 min         no_recipient
+          cs_test_b1  acquisition      claimed  100 s   3
+
+        3 open effects, of which 1 are not shown (--limit). `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.
+        "#);
+        let nothing = OpenTasks { tasks: Vec::new(), pages: 16, scanned: 0, limit: 50 };
+        insta::assert_snapshot!(plain(&nothing, 0), @"Nothing is open.");
+    }
+
+    #[test]
+    fn programs_get_every_row() {
+        let json = serde_json::to_value(report()).unwrap();
+        assert_eq!(json["tasks"].as_array().unwrap().len(), 3);
+        assert_eq!(json["tasks"][0]["updated_at"], "1970-01-01T00:00:00Z");
+        assert_eq!(json["tasks"][1]["task"], "acquisition-events");
+    }
+
+    #[test]
+    fn only_what_waits_for_somebody_needs_you() {
+        let mut report = report();
+        assert_eq!(report.verdict(), Verdict::NeedsYou);
+        report.tasks.remove(0);
+        assert_eq!(report.verdict(), Verdict::Fine);
+    }
+}

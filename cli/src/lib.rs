@@ -1,0 +1,171 @@
+#![doc = include_str!("../README.md")]
+
+mod commands;
+mod deployment;
+mod operator;
+mod page;
+mod privacy;
+mod query_api;
+mod queues;
+mod stripe;
+mod task;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use effect_ledger::Clock as _;
+use task_runtime::SystemClock;
+
+use crate::commands::{doctor, explain, reconcile, redrive, resend, resolve, retry, status, tasks};
+use crate::deployment::{Deployment, Where};
+use crate::page::{BAD, Page, Report, Verdict};
+use crate::privacy::Privacy;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  fine
+  1  it could not be done, or not be found out
+  2  the command line is wrong
+  3  something needs you: parked or unknown effects, messages in a DLQ, payments that nothing
+     explains, a check that failed
+
+Examples:
+  afterlink --stage live status
+  afterlink --stage live explain pi_3Q9…
+  afterlink --stage live explain ada@example.org --show-personal-data
+  afterlink --stage live tasks --state parked
+  afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes
+  afterlink --local status
+
+What changes something does a dry run unless it is told --yes. Nothing here can send a customer
+a second mail, except `resolve --not-sent` and `resend`, which say so.";
+
+/// What Afterlink did for whom, what it did not, and the mend.
+#[derive(Parser)]
+#[command(name = "afterlink", version, after_long_help = EXIT_CODES, after_help = "More with --help.")]
+struct Cli {
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    look: Look,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Look {
+    /// Writes JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// Writes addresses and names as they are; they are masked otherwise
+    #[arg(long, global = true)]
+    show_personal_data: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tells the whole story of a payment, or of every payment of a supporter
+    Explain(explain::Arguments),
+    /// Lists the effects that need somebody or something
+    Tasks(tasks::Arguments),
+    /// Tells how things are: queues, what is open, what nothing explains
+    Status(status::Arguments),
+    /// Sends messages from a task's dead-letter queue back to its queue
+    Redrive(redrive::Arguments),
+    /// Delivers the event of one effect once more
+    Retry(retry::Arguments),
+    /// Says what became of an effect that is unknown
+    Resolve(resolve::Arguments),
+    /// Sends a customer a mail once more, on purpose
+    Resend(resend::Arguments),
+    /// Compares what Stripe was paid with what was done, and puts what is missing back on the bus
+    Reconcile(reconcile::Arguments),
+    /// Checks Stripe's side and AWS's side, and tells the mend
+    Doctor,
+    /// Writes a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Runs the program: reads the command line, does what it says, prints what came of it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Completions { shell } = cli.command {
+        clap_complete::generate(shell, &mut Cli::command(), "afterlink", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    match run(&cli) {
+        Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::NeedsYou) => ExitCode::from(3),
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(cli: &Cli) -> Result<Verdict> {
+    let here = Deployment::find(&cli.place).await?;
+    let privacy = if cli.look.show_personal_data { Privacy::Shown } else { Privacy::Masked };
+    let now = SystemClock.now_ms();
+    let show = Show { json: cli.look.json, now };
+    match &cli.command {
+        Command::Explain(arguments) => show.report(&explain::find_out(&here, arguments, privacy).await?),
+        Command::Tasks(arguments) => show.report(&tasks::find_out(&here, arguments).await?),
+        Command::Status(arguments) => show.report(&status::find_out(&here, arguments, now).await?),
+        Command::Redrive(arguments) => show.report(&redrive::run(&here, arguments, now).await?),
+        Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
+        Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),
+        Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
+        Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
+        Command::Doctor => show.report(&doctor::find_out(&here).await?),
+        Command::Completions { .. } => Ok(Verdict::Fine),
+    }
+}
+
+/// How reports are shown.
+struct Show {
+    json: bool,
+    now: i64,
+}
+
+impl Show {
+    #[expect(clippy::print_stdout, reason = "printing is what a command line is for")]
+    fn report(&self, report: &impl Report) -> Result<Verdict> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(report).context("the report is not JSON")?);
+        } else {
+            let mut page = Page::new(self.now);
+            report.print(&mut page);
+            anstream::print!("{}", page.text());
+        }
+        Ok(report.verdict())
+    }
+}
+
+fn complain(error: &anyhow::Error) {
+    anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_in_one_line() {
+        for command in Cli::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!((20..100).contains(&about.len()), "{}: {about}", command.get_name());
+        }
+    }
+}

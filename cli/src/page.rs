@@ -1,0 +1,209 @@
+//! What a person sees: lines, tables, times, and colours where a terminal shows them.
+
+use std::fmt::{Display, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde::{Serialize, Serializer};
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const PLAIN: Style = Style::new();
+
+/// What a command found out, in a form for programs (JSON) and one for people.
+pub(crate) trait Report: Serialize {
+    fn print(&self, page: &mut Page);
+
+    /// Whether somebody has to do something.
+    fn verdict(&self) -> Verdict;
+}
+
+/// Becomes the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Fine,
+    NeedsYou,
+}
+
+impl Verdict {
+    pub(crate) const fn needs_you_if(needs: bool) -> Self {
+        if needs { Self::NeedsYou } else { Self::Fine }
+    }
+}
+
+/// A moment, in Unix milliseconds; written as RFC 3339, to the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Time(pub(crate) i64);
+
+impl Time {
+    pub(crate) const fn of_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+}
+
+impl Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = DateTime::from_secs(self.0.div_euclid(1000));
+        f.pad(&seconds.fmt(Format::DateTime).unwrap_or_else(|_| self.0.to_string()))
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A cell of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    pub(crate) fn new(text: impl Display) -> Self {
+        Self::styled(PLAIN, text)
+    }
+
+    pub(crate) fn styled(style: Style, text: impl Display) -> Self {
+        Self { text: printable(&text.to_string()), style }
+    }
+
+    /// Where an effect stands, in the colour of how much it matters.
+    pub(crate) fn state(name: &str) -> Self {
+        let style = match name {
+            "done" => GOOD,
+            "retry" | "claimed" => WARN,
+            "parked" | "unknown" => BAD,
+            _ => DIM,
+        };
+        Self::styled(style, name)
+    }
+}
+
+/// A report as text, with colours in it.
+pub(crate) struct Page {
+    text: String,
+    now: i64,
+}
+
+impl Page {
+    pub(crate) const fn new(now: i64) -> Self {
+        Self { text: String::new(), now }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn line(&mut self, line: impl Display) {
+        // Writing to a string cannot fail.
+        let _infallible = writeln!(self.text, "{line}");
+    }
+
+    pub(crate) fn heading(&mut self, line: impl Display) {
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        self.line(format_args!("{gap}{BOLD}{line}{BOLD:#}"));
+    }
+
+    /// Columns under dim headings, as wide as they need to be.
+    pub(crate) fn table(&mut self, columns: &[&str], rows: &[Vec<Cell>]) {
+        let headings: Vec<_> = columns.iter().map(|name| Cell::styled(DIM, name)).collect();
+        let widths: Vec<_> = (0..columns.len())
+            .map(|column| {
+                let cells = rows.iter().chain([&headings]).filter_map(|row| row.get(column));
+                cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
+            })
+            .collect();
+        for row in [&headings].into_iter().chain(rows) {
+            let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or(0);
+            let mut line = String::new();
+            for (column, (Cell { text, style }, width)) in row.iter().zip(&widths).enumerate().take(last + 1)
+            {
+                if !text.is_empty() {
+                    let _infallible = write!(line, "{style}{text}{style:#}");
+                }
+                if column != last {
+                    let gap = 2 + width.saturating_sub(text.chars().count());
+                    let _infallible = write!(line, "{:gap$}", "");
+                }
+            }
+            self.line(format_args!("  {}", line.trim_end()));
+        }
+    }
+
+    /// How long ago, in one unit: `12 s`, `5 min`, `3 h`, `4 d`.
+    pub(crate) fn ago(&self, time: Time) -> String {
+        duration(self.now.saturating_sub(time.0) / 1000)
+    }
+}
+
+/// `12 s`, `5 min`, `3 h`, `4 d`.
+pub(crate) fn duration(seconds: i64) -> String {
+    match seconds {
+        ..0 => "0 s".to_owned(),
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// `1 message`, `2 messages`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// What others wrote may hold what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A report as a person without a colour terminal reads it.
+#[cfg(test)]
+pub(crate) fn plain(report: &impl Report, now: i64) -> String {
+    let mut page = Page::new(now);
+    report.print(&mut page);
+    anstream::adapter::strip_str(page.text()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_times_and_ages() {
+        assert_eq!(Time(1_795_000_600_999).to_string(), "2026-11-18T11:16:40Z");
+        assert_eq!(serde_json::to_string(&Time::of_seconds(0)).unwrap(), "\"1970-01-01T00:00:00Z\"");
+        for (seconds, expected) in
+            [(-5, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
+        {
+            assert_eq!(duration(seconds), expected);
+        }
+        assert_eq!((count(1, "row"), count(0, "row")), ("1 row".to_owned(), "0 rows".to_owned()));
+    }
+
+    #[test]
+    fn aligns_columns_whatever_their_colours_and_prints_nothing_that_a_terminal_obeys() {
+        let mut page = Page::new(0);
+        let rows = [
+            vec![Cell::state("done"), Cell::new("x")],
+            vec![Cell::state("unknown"), Cell::new("é\u{1b}[2J")],
+            vec![Cell::state("retry"), Cell::new("")],
+        ];
+        page.table(&["state", "what"], &rows);
+        let plain = anstream::adapter::strip_str(page.text()).to_string();
+        insta::assert_snapshot!(plain, @r#"
+        state    what
+        done     x
+        unknown  é[2J
+        retry
+        "#);
+    }
+}

@@ -1,0 +1,172 @@
+//! Messages in dead-letter queues: looked at, sent back.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use fulfilment::PaymentId;
+use serde::Serialize;
+use stripe_events::{Delivered, Event};
+
+use crate::page::Time;
+
+/// How long a message that is looked at stays hidden from others, in seconds. Longer than a batch takes.
+const HIDDEN_SECONDS: i32 = 60;
+
+/// A look gives up after this many messages: a dead-letter queue that holds more needs an engineer.
+const MOST: usize = 10_000;
+
+/// A message of a dead-letter queue.
+#[derive(Debug, Clone)]
+pub(crate) struct DeadLetter {
+    pub(crate) body: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) cause: Option<String>,
+    /// When it was first sent.
+    pub(crate) sent_at: Option<Time>,
+    pub(crate) payment_id: Option<PaymentId>,
+    pub(crate) event_id: Option<String>,
+    id: String,
+    receipt: String,
+}
+
+impl DeadLetter {
+    fn of(message: Message) -> Option<Self> {
+        let text = |name: &str| {
+            let attribute = message.message_attributes.as_ref()?.get(name)?;
+            attribute.string_value.clone()
+        };
+        let sent_at = message.attributes.as_ref().and_then(|attributes| {
+            attributes.get(&MessageSystemAttributeName::SentTimestamp)?.parse().ok().map(Time)
+        });
+        let (reason, cause) =
+            (text("reason").or_else(|| text("ERROR_CODE")), text("cause").or_else(|| text("ERROR_MESSAGE")));
+        let body = message.body?;
+        let delivered = Delivered::from_json(body.as_bytes()).ok();
+        let event = delivered.map(|delivered| delivered.event);
+        let payment_id = match &event {
+            Some(Event::Snapshot(event)) => PaymentId::of_event(event),
+            Some(Event::Thin(_)) | None => None,
+        };
+        let event_id = event.map(|event| event.id().to_owned());
+        let (id, receipt) = (message.message_id?, message.receipt_handle?);
+        Some(Self { body, reason, cause, sent_at, payment_id, event_id, id, receipt })
+    }
+
+    /// The short name people search by.
+    pub(crate) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or("tries used up")
+    }
+}
+
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Depth {
+    pub(crate) waiting: u64,
+    /// Being handled, or waiting for another try.
+    pub(crate) in_flight: u64,
+}
+
+/// # Errors
+///
+/// When the queue does not answer.
+pub(crate) async fn depth(sqs: &Client, queue_url: &str) -> Result<Depth> {
+    use QueueAttributeName::{
+        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,
+        ApproximateNumberOfMessagesNotVisible as NotVisible,
+    };
+    let names = [Waiting, Delayed, NotVisible];
+    let answer = sqs.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(names.into()));
+    let answer = answer.send().await.with_context(|| format!("{} does not answer", name_of(queue_url)))?;
+    let number = |name| {
+        let text = answer.attributes.as_ref().and_then(|attributes| attributes.get(&name));
+        text.and_then(|text| text.parse::<u64>().ok()).unwrap_or_default()
+    };
+    Ok(Depth { waiting: number(Waiting) + number(Delayed), in_flight: number(NotVisible) })
+}
+
+/// Every message of a dead-letter queue that `keep` wants; the others are let go at once. What is kept stays hidden
+/// for a minute, so that two operators do not take the same.
+///
+/// # Errors
+///
+/// When the queue does not answer.
+pub(crate) async fn take(
+    sqs: &Client,
+    dlq_url: &str,
+    keep: impl Fn(&DeadLetter) -> bool,
+) -> Result<Vec<DeadLetter>> {
+    let mut seen = BTreeSet::new();
+    let (mut kept, mut others) = (Vec::new(), Vec::new());
+    while seen.len() < MOST {
+        let batch = receive(sqs, dlq_url).await?;
+        let fresh: Vec<_> = batch.into_iter().filter(|message| seen.insert(message.id.clone())).collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for message in fresh {
+            if keep(&message) { kept.push(message) } else { others.push(message) }
+        }
+    }
+    release(sqs, dlq_url, &others).await;
+    Ok(kept)
+}
+
+async fn receive(sqs: &Client, queue_url: &str) -> Result<Vec<DeadLetter>> {
+    let received = sqs
+        .receive_message()
+        .queue_url(queue_url)
+        .max_number_of_messages(10)
+        .visibility_timeout(HIDDEN_SECONDS)
+        .wait_time_seconds(1)
+        .message_attribute_names("All")
+        .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+        .send()
+        .await
+        .with_context(|| format!("{} does not answer", name_of(queue_url)))?;
+    Ok(received.messages.unwrap_or_default().into_iter().filter_map(DeadLetter::of).collect())
+}
+
+/// Lets go of messages that were only looked at. If that fails they show up again by themselves, a minute later.
+pub(crate) async fn release(sqs: &Client, queue_url: &str, messages: &[DeadLetter]) {
+    for message in messages {
+        let released = sqs
+            .change_message_visibility()
+            .queue_url(queue_url)
+            .receipt_handle(&message.receipt)
+            .visibility_timeout(0);
+        let _comes_back_later = released.send().await;
+    }
+}
+
+/// Sends a message from a dead-letter queue to its queue. Between the two calls it is in both, which harms nobody:
+/// the ledger drops what was done.
+///
+/// # Errors
+///
+/// When a queue does not answer.
+pub(crate) async fn move_back(
+    sqs: &Client,
+    message: &DeadLetter,
+    dlq_url: &str,
+    queue_url: &str,
+) -> Result<()> {
+    send(sqs, queue_url, &message.body).await?;
+    sqs.delete_message().queue_url(dlq_url).receipt_handle(&message.receipt).send().await.with_context(
+        || format!("sent back, but it is still in {} too, which is harmless", name_of(dlq_url)),
+    )?;
+    Ok(())
+}
+
+/// # Errors
+///
+/// When the queue does not answer.
+pub(crate) async fn send(sqs: &Client, queue_url: &str, body: &str) -> Result<()> {
+    let sent = sqs.send_message().queue_url(queue_url).message_body(body).send().await;
+    sent.map(drop).with_context(|| format!("{} does not take the message", name_of(queue_url)))
+}
+
+pub(crate) fn name_of(queue_url: &str) -> &str {
+    queue_url.rsplit('/').next().unwrap_or(queue_url)
+}

@@ -1,0 +1,161 @@
+//! What Stripe knows: the event behind an effect, the payment behind an id.
+
+use anyhow::{Context as _, Result, bail};
+use effect_ledger::{Effect, EffectKey};
+use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
+use reconciliation::made_from;
+use serde_json::value::RawValue;
+use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
+use stripe_events::Event;
+
+use crate::deployment::Deployment;
+
+/// How many requests a command makes at most that looks at single payments.
+pub(crate) const BUDGET: u32 = 200;
+
+/// A client with the restricted key of the stage, that makes so many requests at most.
+///
+/// # Errors
+///
+/// When the key cannot be read or is none.
+pub(crate) async fn client(here: &Deployment, budget: u32) -> Result<StripeClient> {
+    let name = here.output("StripeKeyName")?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&here.sdk);
+    let secret = secrets.get_secret_value().secret_id(name).send().await;
+    let secret = secret.with_context(|| format!("the secret {name} cannot be read"))?;
+    let key = ApiKey::new(secret.secret_string().unwrap_or_default())
+        .with_context(|| format!("the secret {name} holds no key: docs/DEPLOY.md says how to make one"))?;
+    // The local cloud has a Stripe of its own beside it.
+    let base_url = here.optional("stripe_api").filter(|_| here.local).unwrap_or(STRIPE_API);
+    let http = here.sdk.http_client().context("no HTTP client")?;
+    let sleep = here.sdk.sleep_impl().context("no timer")?;
+    Ok(StripeClient::new(base_url, key, http, sleep, budget)?)
+}
+
+/// An event that Stripe made, or that says what one would have said.
+pub(crate) struct Found {
+    /// As it came, byte for byte.
+    pub(crate) json: Box<RawValue>,
+    pub(crate) event: Event,
+}
+
+impl Found {
+    pub(crate) fn of(json: &str) -> Result<Self> {
+        let json: Box<RawValue> = serde_json::from_str(json)?;
+        let event = Event::from_json(json.get().as_bytes())?;
+        Ok(Self { json, event })
+    }
+}
+
+/// The event of that id, if Stripe still has it: it keeps them for 30 days.
+///
+/// # Errors
+///
+/// When Stripe does not answer, or with something nobody can read.
+pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Option<Found>> {
+    match stripe.one(&Request::event(event_id)).await {
+        Ok(object) => Found::of(object.json()).map(Some),
+        Err(StripeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The event of an effect, made again from what Stripe has now: for when it no longer has the event itself.
+///
+/// # Errors
+///
+/// When Stripe has nothing of it, or what it has calls for nothing.
+pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode: bool) -> Result<Found> {
+    let object = match correction_id(&key.effect) {
+        Some(id) if id.starts_with('d') => stripe.one(&Request::dispute(id)).await?,
+        Some(id) => stripe.one(&Request::refund(id)).await?,
+        None => session(stripe, &key.payment_id).await?,
+    };
+    let made = made_from(&object, livemode);
+    let made = made.with_context(|| format!("as {} stands now it calls for nothing", object.id))?;
+    Found::of(&made)
+}
+
+/// The refund or the dispute that an effect is about: a part of its name.
+fn correction_id(effect: &Effect) -> Option<&str> {
+    let is_one = |part: &&str| ["re_", "pyr_", "dp_", "du_"].iter().any(|prefix| part.starts_with(prefix));
+    effect.as_str().split('#').find(is_one)
+}
+
+async fn session(stripe: &StripeClient, payment_id: &PaymentId) -> Result<ApiObject> {
+    let id = payment_id.as_str();
+    if id.starts_with("cs_") {
+        return Ok(stripe.one(&Request::session(id)).await?);
+    }
+    let sessions = stripe.all(Request::sessions().of_payment_intent(id)).await?;
+    sessions.into_iter().next().with_context(|| format!("Stripe knows of no session of {id}"))
+}
+
+/// The payment that an id of Stripe's belongs to: `pi_…`, `cs_…`, `re_…`, `dp_…`, `du_…` or `evt_…`.
+///
+/// # Errors
+///
+/// When it is none of these, or Stripe knows nothing of it.
+pub(crate) async fn payment_of(here: &Deployment, id: &str) -> Result<PaymentId> {
+    let payment_intent = |of: Option<String>| {
+        of.map(PaymentId::new)
+            .with_context(|| format!("{id} belongs to no payment intent, so no Payment Link was paid"))
+    };
+    match id.split('_').next() {
+        Some("pi") => Ok(PaymentId::new(id)),
+        Some("cs") => Ok(PaymentId::of_session(
+            &client(here, BUDGET).await?.one(&Request::session(id)).await?.session()?,
+        )),
+        Some("re" | "pyr") => payment_intent(
+            client(here, BUDGET).await?.one(&Request::refund(id)).await?.refund()?.payment_intent,
+        ),
+        Some("dp" | "du") => payment_intent(
+            client(here, BUDGET).await?.one(&Request::dispute(id)).await?.dispute()?.payment_intent,
+        ),
+        Some("evt") => {
+            let found = event(&client(here, BUDGET).await?, id)
+                .await?
+                .with_context(|| format!("Stripe has no event {id} (any more)"))?;
+            match &found.event {
+                Event::Snapshot(event) => {
+                    PaymentId::of_event(event).with_context(|| format!("{id} is about no payment"))
+                }
+                Event::Thin(_) => bail!("{id} is a thin event, which carries no payment"),
+            }
+        }
+        _ => bail!("{id} is no id of a payment: give pi_…, cs_…, re_…, dp_…, evt_… or an email address"),
+    }
+}
+
+/// A session event, read, that says that the money is there.
+///
+/// # Errors
+///
+/// When it says something else.
+pub(crate) fn paid_session(event: &Event, livemode: bool) -> Result<SessionEvent> {
+    let session = SessionEvent::read(event, livemode).context("the payment's session cannot be acted on")?;
+    if session.outcome != SessionOutcome::Paid {
+        bail!("{} is not paid", session.payment_id);
+    }
+    Ok(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use fulfilment::Movement;
+
+    use super::*;
+
+    #[test]
+    fn a_corrections_name_says_what_it_is_about() {
+        for (effect, expected) in [
+            (Effect::contribution_refund("re_1"), Some("re_1")),
+            (Effect::contribution_dispute("du_1"), Some("du_1")),
+            (Effect::acquisition_correction(&Movement::Refund("pyr_1".to_owned())), Some("pyr_1")),
+            (Effect::acquisition(), None),
+            (Effect::email("thank-you"), None),
+        ] {
+            assert_eq!(correction_id(&effect), expected, "{effect}");
+        }
+    }
+}

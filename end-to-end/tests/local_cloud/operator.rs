@@ -1,0 +1,253 @@
+//! The operator's command line, as a process, on the deployed stack.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use testkit::queue::envelope;
+use testkit::stripe::SessionEvent;
+use xtask::aws::unix_now;
+
+use crate::stack::{Cloud, address, of};
+
+/// Runs `afterlink --local …`; the stack's file comes from the environment of the tests.
+fn afterlink(arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.arg("--local").args(arguments);
+    command.output().unwrap()
+}
+
+/// Beside the folder of the test itself; `cargo xtask test` builds it.
+fn binary() -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(|deps| deps.parent()).unwrap().join("afterlink")
+}
+
+/// What it says, if it does what it is told.
+fn says(arguments: &[&str]) -> String {
+    let output = afterlink(arguments);
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {said}{complained}");
+    said
+}
+
+fn json_of(arguments: &[&str]) -> Value {
+    let said = says(&[arguments, &["--json"]].concat());
+    serde_json::from_str(&said).expect(&said)
+}
+
+/// Why it refuses.
+fn refusal(arguments: &[&str]) -> String {
+    let output = afterlink(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const MAIL: &str = "email#thank-you";
+
+/// Leaves a mail in a state, as history would have.
+fn put_mail(cloud: &Cloud, payment_id: &str, state: &str, reason: &str, event_id: &str) {
+    let item = json!({
+        "payment_id": { "S": payment_id }, "effect": { "S": MAIL }, "state": { "S": state },
+        "reason": { "S": reason }, "event_id": { "S": event_id }, "updated_at": { "N": "1795000000000" },
+        "owner": { "S": "req/m1" }, "attempt": { "N": "1" }, "open": { "S": "00" }
+    });
+    let input = json!({ "TableName": cloud.stack.output("EffectsTableName").unwrap(), "Item": item });
+    cloud.stack.aws.json("dynamodb", "DynamoDB_20120810.PutItem", &input).unwrap();
+}
+
+fn mail_stands(cloud: &Cloud, payment_id: &str) -> String {
+    let rows = cloud.ledger(payment_id);
+    rows.into_iter().find(|row| row.starts_with(&format!("{MAIL} "))).unwrap_or_default()
+}
+
+fn operators_rows(cloud: &Cloud, payment_id: &str) -> Vec<String> {
+    let rows = cloud.ledger(payment_id).into_iter();
+    rows.filter(|row| row.starts_with("operator#"))
+        .map(|row| row.split('#').next_back().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_parked_mail_is_sent_once_mended_and_redriven() {
+    let cloud = Cloud::shared();
+    let event = of(SessionEvent::paid(), "Redriven").to_json();
+    put_mail(&cloud, "pi_Redriven", "parked", "mended_since", "evt_Redriven_completed");
+    let attribute = |value: &str| json!({ "DataType": "String", "StringValue": value });
+    let input = json!({
+        "QueueUrl": cloud.stack.output("ThankYouEmailDlqUrl").unwrap(),
+        "MessageBody": envelope("afterlink.webhook", &event),
+        "MessageAttributes": { "reason": attribute("mended_since"), "cause": attribute("the test says so") }
+    });
+    cloud.stack.aws.json("sqs", "AmazonSQS.SendMessage", &input).unwrap();
+
+    let redrive = ["redrive", "--task", "thank-you-email", "--reason", "mended_since"];
+    assert_eq!(json_of(&redrive)["reasons"]["mended_since"]["messages"], 1, "a dry run counts");
+    assert_eq!(json_of(&redrive)["messages"], 1, "and changes nothing");
+    assert!(cloud.mails_to(&address("Redriven")).is_empty());
+
+    let redriven = json_of(&[&redrive[..], &["--yes", "--because", "the link is mended"]].concat());
+    assert_eq!((&redriven["acted"], &redriven["messages"]), (&json!(true), &json!(1)));
+    cloud.wait_for_effect("pi_Redriven", "email#thank-you done");
+    assert_eq!(cloud.mails_to(&address("Redriven")).len(), 1);
+    assert_eq!(operators_rows(&cloud, "pi_Redriven"), ["redrive done"]);
+    assert_eq!(json_of(&redrive)["messages"], 0);
+}
+
+#[test]
+fn an_unknown_mail_is_resolved_either_way_and_never_sent_twice() {
+    let cloud = Cloud::shared();
+    for (payment, how, mails, expected) in [
+        ("ResolvedSent", "--sent", 0, "email#thank-you done"),
+        ("ResolvedNotSent", "--not-sent", 1, "email#thank-you done"),
+    ] {
+        let payment_id = format!("pi_{payment}");
+        put_mail(&cloud, &payment_id, "unknown", "lease_expired", &format!("evt_{payment}_completed"));
+        cloud.post(&of(SessionEvent::paid(), payment));
+        cloud.wait_for_effect(&payment_id, "contribution#paid done");
+        assert!(refusal(&["retry", &payment_id, MAIL]).contains("resolve"), "a retry never sends it");
+
+        let resolve = ["resolve", &payment_id, MAIL, how];
+        assert_eq!(json_of(&resolve)["acted"], false);
+        assert_eq!(mail_stands(&cloud, &payment_id), "email#thank-you unknown (lease_expired)");
+        let unexplained = [&resolve[..], &["--yes"]].concat();
+        assert!(refusal(&unexplained).contains("--because"));
+        let act = [&resolve[..], &["--yes", "--because", "she says so"]].concat();
+        assert_eq!(json_of(&act)["acted"], true);
+        cloud.wait_for_effect(&payment_id, expected);
+        assert_eq!(cloud.mails_to(&address(payment)).len(), mails, "{how}");
+        assert_eq!(operators_rows(&cloud, &payment_id), ["resolve done"]);
+        assert!(refusal(&act).contains("not unknown"), "a second resolution is refused");
+    }
+}
+
+#[test]
+fn a_retry_delivers_the_event_again_only_when_told() {
+    let cloud = Cloud::shared();
+    let event = of(SessionEvent::paid(), "Retried");
+    put_mail(&cloud, "pi_Retried", "retry", "mail_throttled", "evt_Retried_completed");
+    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    let retry = ["retry", "pi_Retried", MAIL];
+    let dry = json_of(&retry);
+    assert_eq!((&dry["acted"], &dry["source"]), (&json!(false), &json!("stripe_event")));
+    assert_eq!(mail_stands(&cloud, "pi_Retried"), "email#thank-you retry (mail_throttled)");
+    assert!(operators_rows(&cloud, "pi_Retried").is_empty());
+
+    json_of(&[&retry[..], &["--yes"]].concat());
+    cloud.wait_for_effect("pi_Retried", "email#thank-you done");
+    assert_eq!(cloud.mails_to(&address("Retried")).len(), 1);
+    assert_eq!(cloud.contribution("pi_Retried"), None, "delivered to that task's queue only");
+    assert!(refusal(&retry).contains("resend"), "what is done is not retried");
+}
+
+#[test]
+fn a_resend_is_one_more_mail_and_recorded() {
+    let cloud = Cloud::shared();
+    cloud.post(&of(SessionEvent::paid(), "Resent"));
+    cloud.wait_for_effect("pi_Resent", "email#thank-you done");
+    let resend = ["resend", "pi_Resent", "--template", "thank-you", "--to", "elsewhere@example.org"];
+    assert_eq!(json_of(&resend)["to"], "e***@e***.org");
+    let act = [&resend[..], &["--yes", "--because", "mistyped"]].concat();
+    let resent = json_of(&act);
+    cloud.wait_for_effect("pi_Resent", &format!("{} done", resent["effect"].as_str().unwrap()));
+    assert_eq!(cloud.mails_to(&address("Resent")).len(), 1);
+    assert_eq!(cloud.mails_to("elsewhere@example.org").len(), 1);
+    assert_eq!(operators_rows(&cloud, "pi_Resent"), ["resend done"]);
+}
+
+#[test]
+fn explains_a_payment_by_any_of_its_names_and_masks_whose_it_is() {
+    let cloud = Cloud::shared();
+    let event = of(SessionEvent::paid(), "Explained").customer("Ada Lovelace", &address("Explained"));
+    cloud.post(&event.marketing(Some("no")));
+    for effect in ["contribution#paid done", "email#thank-you done", "consents done", "acquisition done"] {
+        cloud.wait_for_effect("pi_Explained", effect);
+    }
+    for name in ["pi_Explained", "cs_test_Explained", "explained@example.org"] {
+        let story = json_of(&["explain", name]);
+        let payment = &story["payments"][0];
+        assert_eq!(payment["payment_id"], "pi_Explained", "{name}");
+        assert_eq!(payment["record"]["email"], "e***@e***.org");
+        assert_eq!(payment["effects"].as_array().unwrap().len(), 4);
+        assert_eq!(payment["consents"][0]["answer"], "no");
+        assert!(!says(&["explain", name]).contains("Lovelace"));
+    }
+    assert!(says(&["explain", "pi_Explained", "--show-personal-data"]).contains("Ada Lovelace"));
+    assert!(refusal(&["explain", "pi_NobodyPaid"]).contains("nothing is known"));
+}
+
+#[test]
+fn an_event_that_never_came_is_seen_mended_and_explained() {
+    // Nobody else's events may be under way: they would be put back too.
+    let cloud = Cloud::alone();
+    let event = of(SessionEvent::paid(), "NeverCame").at(i64::try_from(unix_now()).unwrap() - 600);
+    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    let missing = |report: &Value, list: &str| {
+        let gaps = report.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        gaps.iter().any(|gap| gap["payment_id"] == "pi_NeverCame")
+    };
+    assert!(missing(&json_of(&["status", "--since", "1h"]), "/reconciliation/unexplained"));
+    assert!(missing(&json_of(&["reconcile", "--since", "1h"]), "/missing"));
+    assert!(cloud.ledger("pi_NeverCame").is_empty(), "a dry run");
+    json_of(&["reconcile", "--since", "1h", "--yes", "--because", "the destination was disabled"]);
+    cloud.wait_for_effect("pi_NeverCame", "email#thank-you done");
+    assert!(says(&["explain", "pi_NeverCame"]).contains("never came"));
+    assert_eq!(cloud.mails_to(&address("NeverCame")).len(), 1);
+}
+
+#[test]
+fn says_plainly_what_it_lacks() {
+    let nowhere = afterlink(&["--stack-file", "/nowhere/stack.json", "status"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(text(&nowhere.stderr).contains("cargo xtask local up"));
+    let no_stage = Command::new(binary()).arg("status").env_remove("AFTERLINK_STAGE").output().unwrap();
+    assert!(text(&no_stage.stderr).contains("--stage"));
+    let no_command = afterlink(&["resolve", "pi_1", MAIL]);
+    assert_eq!(no_command.status.code(), Some(2), "neither --sent nor --not-sent");
+}
+
+/// Rows of a long history: done, so in no index.
+fn put_history(cloud: &Cloud, payments: std::ops::Range<u32>) {
+    let table = cloud.stack.output("EffectsTableName").unwrap();
+    for chunk in payments.collect::<Vec<_>>().chunks(25) {
+        let puts: Vec<_> = chunk
+            .iter()
+            .map(|number| {
+                json!({ "PutRequest": { "Item": {
+                    "payment_id": { "S": format!("pi_Past{number}") }, "effect": { "S": MAIL },
+                    "state": { "S": "done" }, "updated_at": { "N": "1795000000000" }
+                } } })
+            })
+            .collect();
+        let input = json!({ "RequestItems": { table: puts } });
+        cloud.stack.aws.json("dynamodb", "DynamoDB_20120810.BatchWriteItem", &input).unwrap();
+    }
+}
+
+/// The evidence is in what is read, not in the time it takes here: that is for a bench on a real table. It is run
+/// with as many rows as `AFTERLINK_HISTORY` says; 100 000 take the local cloud minutes to load.
+#[test]
+fn a_question_reads_what_is_open_however_long_the_history() {
+    #[expect(clippy::disallowed_methods, reason = "how much history is a question of patience")]
+    let rows = std::env::var("AFTERLINK_HISTORY").map_or(1_000, |rows| rows.parse().unwrap());
+    let cloud = Cloud::alone();
+    let asked = || {
+        let report = json_of(&["tasks"]);
+        let open = report["tasks"].as_array().unwrap().len();
+        (open, report["pages"].as_u64().unwrap(), report["scanned"].as_u64().unwrap())
+    };
+    put_mail(&cloud, "pi_OpenForLong", "parked", "no_recipient", "evt_OpenForLong");
+    let (open, pages, scanned) = asked();
+    assert!(open >= 1);
+    assert_eq!(
+        (pages, scanned),
+        (16, u64::try_from(open).unwrap()),
+        "a page a shard, and nothing but what is open"
+    );
+    put_history(&cloud, 0..rows);
+    assert_eq!(asked(), (open, pages, scanned), "the same after {rows} more payments");
+    assert_eq!(json_of(&["explain", "pi_Past7"])["payments"][0]["effects"].as_array().unwrap().len(), 1);
+}
