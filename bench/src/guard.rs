@@ -26,7 +26,7 @@ pub(crate) struct Budget {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FunctionBudget {
-    /// The release build's zip, in bytes, on x86_64.
+    /// The release build's zip, in bytes, on `x86_64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     zip_bytes: Option<u64>,
     /// What is logged for a paid payment, in bytes.

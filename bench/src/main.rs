@@ -66,6 +66,9 @@ struct Arguments {
     /// Only the functions by themselves, without payments on a local cloud
     #[arg(long)]
     alone: bool,
+    /// Only these functions, beside the one that does nothing
+    #[arg(long, value_name = "FUNCTION")]
+    only: Vec<String>,
     /// Instead: US dollars per million contributions, from the calls that are counted
     #[arg(long, conflicts_with_all = ["scale", "guard"])]
     cost: bool,
@@ -95,7 +98,7 @@ fn main() -> Result<()> {
 
 /// Speed, memory, sizes, calls; then payments on a local cloud.
 fn measure(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
-    let place = Place::prepare(checkout, Profile::Release)?;
+    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?;
     let aws = Aws::start(&place.tls, |_| Duration::ZERO)?;
     let bench = place.bench(&aws);
     let effort =
@@ -142,7 +145,7 @@ fn measure(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
 
 /// What follows from the measures: a bill, and how queues behave.
 fn model(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
-    let place = Place::prepare(checkout, Profile::Release)?;
+    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?;
     let aws = Aws::start(&place.tls, typical_reply)?;
     let bench = place.bench(&aws);
     let deployment = Deployment::live(checkout)?;
@@ -230,7 +233,7 @@ fn typical_reply(service: Service) -> Duration {
 /// Counts, and compares with what is committed.
 fn guard(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
     let profile = if arguments.release { Profile::Release } else { Profile::Everyday };
-    let place = Place::prepare(checkout, profile)?;
+    let place = Place::prepare(checkout, profile, &arguments.only)?;
     let aws = Aws::start(&place.tls, |_| Duration::ZERO)?;
     let protocols = place.bench(&aws).protocol(&place.functions)?;
     let sizes = if arguments.release { place.sizes()? } else { BTreeMap::new() };
@@ -262,14 +265,14 @@ struct Place {
 }
 
 impl Place {
-    fn prepare(checkout: &Checkout, profile: Profile) -> Result<Self> {
+    fn prepare(checkout: &Checkout, profile: Profile, only: &[String]) -> Result<Self> {
         let folder = checkout.root().join("target/bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut names = checkout.functions()?;
         for name in names.iter().filter(|name| trigger(name).is_none()) {
             eprintln!("{name} is not measured: bench/src/workload.rs does not say how it is called");
         }
-        names.retain(|name| trigger(name).is_some());
+        names.retain(|name| trigger(name).is_some() && (only.is_empty() || only.contains(name)));
         names.push(FLOOR.to_owned());
         let mut binaries = functions::build(checkout, profile, &names)?;
         let functions = names.into_iter().map(|name| {

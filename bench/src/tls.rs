@@ -13,12 +13,16 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
+const AMAZON_ROOTS: &str = include_str!("../../shared/task-runtime/src/amazon-roots.pem");
+
 /// A server's side of TLS, and the file of roots that makes clients trust it.
 #[derive(Debug)]
 pub(crate) struct Tls {
     pub(crate) server: Arc<ServerConfig>,
     /// For `SSL_CERT_FILE`: the system's roots and ours. All of them, because a function pays for reading them.
-    pub(crate) roots: PathBuf,
+    pub(crate) system_roots: PathBuf,
+    /// For `AWS_CA_BUNDLE`: Amazon's roots and ours.
+    pub(crate) amazon_roots: PathBuf,
 }
 
 impl Tls {
@@ -34,11 +38,17 @@ impl Tls {
         // AWS's endpoints that we call offer no HTTP/2.
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
 
-        let mut roots =
-            SYSTEM_ROOTS.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        roots.push_str(&cert.pem());
-        let path = folder.join("roots.pem");
-        fs::write(&path, roots).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { server: Arc::new(server), roots: path })
+        let system = SYSTEM_ROOTS.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let with_ours = |name: &str, roots: &str| {
+            let path = folder.join(name);
+            fs::write(&path, format!("{roots}\n{}", cert.pem()))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            anyhow::Ok(path)
+        };
+        Ok(Self {
+            server: Arc::new(server),
+            system_roots: with_ours("system-roots.pem", &system)?,
+            amazon_roots: with_ours("amazon-roots.pem", AMAZON_ROOTS)?,
+        })
     }
 }
