@@ -137,6 +137,21 @@ impl Counted<'_> {
         bill
     }
 
+    /// The units of DynamoDB's capacity that each function takes for a paid payment.
+    pub(crate) fn units(&self) -> BTreeMap<String, Units> {
+        let mut all = BTreeMap::new();
+        for (name, protocol) in self.protocols {
+            let mut units = Units::default();
+            for call in protocol.scenarios.get(Scenario::Paid.name()).iter().flat_map(|cost| &cost.calls) {
+                units += of_call(self.cloud, call);
+            }
+            if units != Units::default() {
+                all.insert(name.clone(), units);
+            }
+        }
+        all
+    }
+
     fn of_one(&self, protocol: &Protocol) -> Bill {
         protocol.scenarios.get(Scenario::Paid.name()).map(|cost| self.of(cost, 1.0)).unwrap_or_default()
     }

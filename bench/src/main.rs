@@ -171,11 +171,12 @@ fn model(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let text = format!(
-        "US dollars per million contributions, {}, list prices of {}, counted on {}.\n\n{}\n{}",
+        "US dollars per million contributions, {}, list prices of {}, counted on {}.\n\n{}\n{}\n{}",
         prices.region,
         prices.as_of,
         machine::today(),
         report::bills(&bills),
+        report::units(&counted.units(), &prices),
         report::idle(&idle)
     );
     publish(checkout, arguments, "COST.md", "cost", &text)
@@ -273,8 +274,11 @@ impl Place {
             eprintln!("{name} is not measured: bench/src/workload.rs does not say how it is called");
         }
         names.retain(|name| trigger(name).is_some() && (only.is_empty() || only.contains(name)));
-        names.push(FLOOR.to_owned());
         let mut binaries = functions::build(checkout, profile, &names)?;
+        // By itself: cargo gives packages that it builds together the features that any of them asks for.
+        let floor = FLOOR.to_owned();
+        binaries.extend(functions::build(checkout, profile, std::slice::from_ref(&floor))?);
+        names.push(floor);
         let functions = names.into_iter().map(|name| {
             let binary =
                 binaries.remove(&name).with_context(|| format!("{name} has no binary of its name"))?;

@@ -8,9 +8,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::capacity::Units;
 use crate::cost::{Bill, Idle, SES};
 use crate::measure::{Compared, Protocol, Speed};
 use crate::payments::Load;
+use crate::prices::Prices;
 use crate::sample::Spread;
 use crate::scale::Outcome;
 use crate::workload::{FLOOR, Scenario};
@@ -158,6 +160,17 @@ pub(crate) fn bills(bills: &[(&str, Bill)]) -> String {
         cells.push(format!("**{:.2}**", services.iter().map(|service| of(service)).sum::<f64>()));
         cells.push(format!("{:.2}", of(SES)));
         rows.push(row(&cells));
+    }
+    table(rows)
+}
+
+/// DynamoDB's units for a paid payment.
+pub(crate) fn units(units: &BTreeMap<String, Units>, prices: &Prices) -> String {
+    let mut rows =
+        vec![row(&["DynamoDB, a paid payment", "write units", "read units", "US dollars a million"])];
+    for (name, Units { write, read }) in units {
+        let dollars = write * prices.dynamodb.million_write_units + read * prices.dynamodb.million_read_units;
+        rows.push(row(&[name.clone(), write.to_string(), read.to_string(), format!("{dollars:.2}")]));
     }
     table(rows)
 }
