@@ -1,6 +1,6 @@
 use effect_ledger::{
-    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, MovedMoney, Performed, Policy as Attempts,
-    SetAside, StoreError, perform,
+    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, MovedMoney, Performed,
+    Policy as Attempts, SetAside, StoreError, perform,
 };
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
@@ -33,8 +33,8 @@ pub(crate) enum TaskFailed {
     NotPublished(#[source] NotPublished),
     #[error("the event cannot be published")]
     Refused(#[source] NotPublished),
-    #[error("another delivery is publishing this")]
-    InFlight,
+    #[error(transparent)]
+    InFlight(#[from] Busy),
     #[error("the lease ran out while the event was being published")]
     LeaseLost,
     #[error(transparent)]
@@ -45,7 +45,7 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::BrokenSession(_) | Self::BrokenCorrection(_) | Self::Refused(_) => FailureClass::Permanent,
-            Self::NotPublished(_) | Self::InFlight | Self::LeaseLost | Self::Ledger(_) => {
+            Self::NotPublished(_) | Self::InFlight(_) | Self::LeaseLost | Self::Ledger(_) => {
                 FailureClass::Retryable
             }
         }
@@ -56,7 +56,7 @@ impl TaskError for TaskFailed {
             Self::BrokenSession(broken) => broken.as_str(),
             Self::BrokenCorrection(broken) => broken.as_str(),
             Self::NotPublished(error) | Self::Refused(error) => error.reason(),
-            Self::InFlight => "in_flight",
+            Self::InFlight(_) => "in_flight",
             Self::LeaseLost => "lease_lost",
             Self::Ledger(_) => "ledger_unavailable",
         }
@@ -104,7 +104,13 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
                 let key = EffectKey { payment_id, effect: Effect::acquisition() };
                 return delivery
-                    .park(&self.ledger, &self.clock, &key, TaskFailed::BrokenSession(broken))
+                    .park(
+                        &self.ledger,
+                        &self.clock,
+                        &key,
+                        Attempts::AtLeastOnce,
+                        TaskFailed::BrokenSession(broken),
+                    )
                     .await;
             }
             Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
@@ -141,7 +147,13 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
                 let effect = Effect::acquisition_correction(&movement(correction_id));
                 let key = EffectKey { payment_id, effect };
                 return delivery
-                    .park(&self.ledger, &self.clock, &key, TaskFailed::BrokenCorrection(broken))
+                    .park(
+                        &self.ledger,
+                        &self.clock,
+                        &key,
+                        Attempts::AtLeastOnce,
+                        TaskFailed::BrokenCorrection(broken),
+                    )
                     .await;
             }
         };
@@ -195,7 +207,7 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Performed::AlreadySettled(_) => Ok(Outcome::Skipped("already_done")),
             Performed::NotDone(error) | Performed::Ambiguous(error) => Err(TaskFailed::NotPublished(error)),
             Performed::Rejected(error) => Err(TaskFailed::Refused(error)),
-            Performed::Busy | Performed::Abandoned => Err(TaskFailed::InFlight),
+            Performed::Busy | Performed::Abandoned => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }

@@ -1,4 +1,6 @@
-use effect_ledger::{Clock, Effect, EffectKey, EffectStore, MovedMoney, StoreError};
+use effect_ledger::{
+    Busy, Clock, Effect, EffectKey, EffectStore, MovedMoney, Policy as Attempts, StoreError,
+};
 use fulfilment::{
     AsOf, Contribution, CorrectionBroken, DisputeEvent, NotACorrection, NotReadable, PaymentEvent, Policy,
     RefundEvent, SessionBroken, SessionEvent, SkipReason, SupporterRow,
@@ -35,6 +37,8 @@ pub(crate) enum TaskFailed {
     Records(#[from] RecordsError),
     #[error(transparent)]
     Ledger(#[from] StoreError),
+    #[error(transparent)]
+    InFlight(#[from] Busy),
     #[error("other events of this payment kept changing the record")]
     Contended,
 }
@@ -43,7 +47,9 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::BrokenSession(_) | Self::BrokenCorrection(_) => FailureClass::Permanent,
-            Self::Records(_) | Self::Ledger(_) | Self::Contended => FailureClass::Retryable,
+            Self::Records(_) | Self::Ledger(_) | Self::InFlight(_) | Self::Contended => {
+                FailureClass::Retryable
+            }
         }
     }
 
@@ -53,6 +59,7 @@ impl TaskError for TaskFailed {
             Self::BrokenCorrection(broken) => broken.as_str(),
             Self::Records(_) => "records_unavailable",
             Self::Ledger(_) => "ledger_unavailable",
+            Self::InFlight(_) => "in_flight",
             Self::Contended => "contended",
         }
     }
@@ -66,7 +73,7 @@ impl<R: Records, L: EffectStore, C: Clock> Task for ContributionRecords<R, L, C>
             Ok(event) => self.record(&event, delivery).await,
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(Unreadable::Broken(key, error)) => {
-                delivery.park(&self.ledger, &self.clock, &key, error).await
+                delivery.park(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, error).await
             }
         }
     }
@@ -128,7 +135,8 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
             if before == Some(&after) {
                 // The ledger knows, unless its row has gone.
                 let key = EffectKey { payment_id: event.payment_id().clone(), effect: effect(event) };
-                return Ok(delivery.skip(&self.ledger, &self.clock, &key, "already_recorded").await?);
+                let reason = "already_recorded";
+                return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, reason).await;
             }
             let becomes_paid =
                 after.paid_at.is_some() && before.is_none_or(|record| record.paid_at.is_none());

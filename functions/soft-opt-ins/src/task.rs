@@ -1,4 +1,4 @@
-use effect_ledger::{Clock, Effect, EffectKey, EffectStore, StoreError};
+use effect_ledger::{Busy, Clock, Effect, EffectKey, EffectStore, Policy as Attempts, StoreError};
 use fulfilment::{
     Consents, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
 };
@@ -28,6 +28,8 @@ pub(crate) enum TaskFailed {
     Records(#[from] RecordsError),
     #[error(transparent)]
     Ledger(#[from] StoreError),
+    #[error(transparent)]
+    InFlight(#[from] Busy),
     #[error("other payments of this supporter kept changing their consents")]
     Contended,
 }
@@ -36,7 +38,9 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::Broken(_) => FailureClass::Permanent,
-            Self::Records(_) | Self::Ledger(_) | Self::Contended => FailureClass::Retryable,
+            Self::Records(_) | Self::Ledger(_) | Self::InFlight(_) | Self::Contended => {
+                FailureClass::Retryable
+            }
         }
     }
 
@@ -45,6 +49,7 @@ impl TaskError for TaskFailed {
             Self::Broken(broken) => broken.as_str(),
             Self::Records(_) => "consents_unavailable",
             Self::Ledger(_) => "ledger_unavailable",
+            Self::InFlight(_) => "in_flight",
             Self::Contended => "contended",
         }
     }
@@ -59,7 +64,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended: SessionOutcome::Paid, broken }) => {
                 let error = TaskFailed::Broken(broken);
-                return delivery.park(&self.ledger, &self.clock, &key(payment_id), error).await;
+                let key = key(payment_id);
+                return delivery.park(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, error).await;
             }
             Err(NotReadable::Broken {
                 intended: SessionOutcome::Pending | SessionOutcome::Failed, ..
@@ -84,14 +90,16 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
     async fn record(&self, event: &SessionEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         // The ledger says so too, or the payment would look forgotten.
         let key = key(event.payment_id.clone());
-        let skip = async |reason| delivery.skip(&self.ledger, &self.clock, &key, reason).await;
+        let skip = async |reason| {
+            delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, reason).await
+        };
         let Some(email) = &event.email else {
-            return Ok(skip("no_email").await?);
+            return skip("no_email").await;
         };
         let supporter_id = SupporterId::of_email(&self.supporter_namespace, email.expose());
         let mut consents = Consents::of(event, &self.policy, &supporter_id);
         if consents.is_empty() {
-            return Ok(skip("nothing_to_record").await?);
+            return skip("nothing_to_record").await;
         }
         for _ in 0..TRIES {
             let now = self.clock.now_ms();
@@ -99,7 +107,7 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
             match self.records.save(change).await? {
                 Saved::Written => return Ok(Outcome::Done),
                 // The ledger knows, unless its row has gone.
-                Saved::AlreadyThere => return Ok(skip("already_recorded").await?),
+                Saved::AlreadyThere => return skip("already_recorded").await,
                 Saved::Outranked(records) => consents.states.retain(|state| !records.contains(&state.record)),
                 Saved::Conflict => {}
             }

@@ -1,8 +1,8 @@
 use std::error::Error;
 
 use effect_ledger::{
-    Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts, StoreError,
-    perform,
+    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts,
+    StoreError, perform,
 };
 use fulfilment::{NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome};
 use stripe_events::Personal;
@@ -44,8 +44,8 @@ pub(crate) enum TaskFailed {
     NotSent(#[source] SendError),
     #[error("the mail was rejected")]
     Rejected(#[source] SendError),
-    #[error("another delivery is sending this mail")]
-    InFlight,
+    #[error(transparent)]
+    InFlight(#[from] Busy),
     #[error("the lease ran out while the mail was being sent")]
     LeaseLost,
     #[error(transparent)]
@@ -58,7 +58,7 @@ impl TaskError for TaskFailed {
             Self::Broken(_) | Self::NoRecipient | Self::NotRendered(_) | Self::Rejected(_) => {
                 FailureClass::Permanent
             }
-            Self::NoWording(_) | Self::NotSent(_) | Self::InFlight | Self::LeaseLost | Self::Ledger(_) => {
+            Self::NoWording(_) | Self::NotSent(_) | Self::InFlight(_) | Self::LeaseLost | Self::Ledger(_) => {
                 FailureClass::Retryable
             }
         }
@@ -71,7 +71,7 @@ impl TaskError for TaskFailed {
             Self::NoWording(_) => "templates_unavailable",
             Self::NotRendered(_) => "not_rendered",
             Self::NotSent(error) | Self::Rejected(error) => error.reason(),
-            Self::InFlight => "in_flight",
+            Self::InFlight(_) => "in_flight",
             Self::LeaseLost => "lease_lost",
             Self::Ledger(_) => "ledger_unavailable",
         }
@@ -87,7 +87,9 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
                 let key = EffectKey { payment_id, effect: wanted(intended, delivery) };
-                return delivery.park(&self.ledger, &self.clock, &key, TaskFailed::Broken(broken)).await;
+                return delivery
+                    .park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, TaskFailed::Broken(broken))
+                    .await;
             }
         };
         let key = EffectKey { payment_id: event.payment_id.clone(), effect: wanted(event.outcome, delivery) };
@@ -97,12 +99,14 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> Task for ThankY
             return Ok(Outcome::Skipped(already));
         }
         if let Some(reason) = no_longer_wanted(&event, &history) {
-            return Ok(delivery.skip(&self.ledger, &self.clock, &key, reason).await?);
+            return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, reason).await;
         }
         match self.prepare(&event, &key, delivery).await {
             Ok(mail) => self.send(&mail, delivery).await,
             Err(error) => match error.class() {
-                FailureClass::Permanent => delivery.park(&self.ledger, &self.clock, &key, error).await,
+                FailureClass::Permanent => {
+                    delivery.park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, error).await
+                }
                 FailureClass::Retryable => Err(error),
             },
         }
@@ -230,7 +234,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, C: Clock> ThankYouEmail<L
                 Err(TaskFailed::NotSent(error))
             }
             Performed::Rejected(error) => Err(TaskFailed::Rejected(error)),
-            Performed::Busy => Err(TaskFailed::InFlight),
+            Performed::Busy => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }

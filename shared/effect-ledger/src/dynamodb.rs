@@ -318,7 +318,7 @@ impl EffectStore for DynamoDbEffects {
         set_aside: SetAside<'_>,
         event_id: &str,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<(), EffectRow>, StoreError> {
         let set = "SET #state = :state, #reason = :reason, #event_id = :event_id, \
                    #first_at = if_not_exists(#first_at, :now), #updated_at = :now";
         let update = self
@@ -360,7 +360,10 @@ impl EffectStore for DynamoDbEffects {
         let written = update.send().await;
         match written {
             Ok(_) => Ok(Ok(())),
-            Err(error) => refused_row("set_aside", error).map(|_| Err(Refused)),
+            Err(error) => match refused_row("set_aside", error)? {
+                Some(row) => Ok(Err(row)),
+                None => Err(failed("set_aside")("a refusal came without its row".into())),
+            },
         }
     }
 

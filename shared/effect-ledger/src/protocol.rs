@@ -37,13 +37,15 @@ pub trait EffectStore {
     ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
 
     /// Writes what `set_aside` says where nothing was claimed, unless the effect is claimed or settled.
+    ///
+    /// `Ok(Err(row))` is the row that stood in the way.
     fn set_aside(
         &self,
         key: &EffectKey,
         set_aside: SetAside<'_>,
         event_id: &str,
         now: i64,
-    ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
+    ) -> impl Future<Output = Result<Result<(), EffectRow>, StoreError>>;
 
     /// Notes that this claim stood in another delivery's way, so that an operator finds it among what is open. No
     /// change if it has been settled meanwhile.
@@ -179,7 +181,10 @@ pub async fn perform<S: EffectStore, E>(
         Ok(claim) => claim,
         Err(row) => {
             return match EffectState::standing(Some(&row.state), policy, now) {
-                Standing::Ambiguous(expired) => abandon(store, key, expired, now).await,
+                Standing::Ambiguous(expired) => match settle_abandoned(store, key, expired, now).await? {
+                    Ok(()) => Ok(Performed::Abandoned),
+                    Err(Refused) => Ok(Performed::Busy),
+                },
                 Standing::Settled => Ok(Performed::AlreadySettled(row.state)),
                 // `Free` cannot stand in the way; if the store says so, its row changed in between.
                 Standing::Free => Ok(Performed::Busy),
@@ -223,16 +228,63 @@ pub async fn perform<S: EffectStore, E>(
 /// ever if it is not. Each try has the store's own retries and pauses.
 const SETTLE_TRIES: u32 = 3;
 
+/// How [`put_aside`] ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutAside {
+    /// The ledger says so now.
+    Written,
+    /// It was done, skipped or unknown since earlier.
+    AlreadySettled,
+    /// An earlier executor died at it. The ledger says `unknown` now.
+    Abandoned,
+}
+
+/// Another delivery is at this effect, or died at it and will come again.
+#[derive(Debug, thiserror::Error)]
+#[error("another delivery is at this effect")]
+pub struct Busy;
+
+/// Ends an effect that is not to be acted on, unless that is over already.
+///
+/// Nobody may leave behind a claim that nobody comes back to: an expired one is dealt with as [`perform`] does.
+///
+/// # Errors
+///
+/// When the ledger does not answer, or another delivery is at the effect: then this one has to wait for it.
+pub async fn put_aside<S: EffectStore, E: From<StoreError> + From<Busy>>(
+    store: &S,
+    clock: &impl Clock,
+    key: &EffectKey,
+    policy: Policy,
+    set_aside: SetAside<'_>,
+    event_id: &str,
+) -> Result<PutAside, E> {
+    let now = clock.now_ms();
+    let Err(row) = store.set_aside(key, set_aside, event_id, now).await? else {
+        return Ok(PutAside::Written);
+    };
+    match EffectState::standing(Some(&row.state), policy, now) {
+        Standing::Settled => Ok(PutAside::AlreadySettled),
+        Standing::Ambiguous(expired) => match settle_abandoned(store, key, expired, now).await? {
+            Ok(()) => Ok(PutAside::Abandoned),
+            Err(Refused) => Err(Busy.into()),
+        },
+        Standing::Busy(claim) => {
+            store.note_in_the_way(key, claim).await?;
+            Err(Busy.into())
+        }
+        // A claim that may be taken over: its own message comes back and does so.
+        Standing::Free => Err(Busy.into()),
+    }
+}
+
 /// Makes an expired claim `unknown`, fenced by that claim: whoever settled it meanwhile wins.
-async fn abandon<S: EffectStore, E>(
+async fn settle_abandoned<S: EffectStore>(
     store: &S,
     key: &EffectKey,
     expired: &Claim,
     now: i64,
-) -> Result<Performed<E>, StoreError> {
+) -> Result<Result<(), Refused>, StoreError> {
     let unknown = Settlement::Unknown { reason: "lease_expired".to_owned() };
-    match store.settle(key, expired, &unknown, now).await? {
-        Ok(()) => Ok(Performed::Abandoned),
-        Err(Refused) => Ok(Performed::Busy),
-    }
+    store.settle(key, expired, &unknown, now).await
 }

@@ -81,7 +81,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 enum Answer {
     Claim(Result<Claim, EffectRow>),
     Settle(Result<(), Refused>),
-    SetAside(Result<(), Refused>),
+    SetAside(Result<(), EffectRow>),
     None,
 }
 

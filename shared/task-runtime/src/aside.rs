@@ -1,4 +1,4 @@
-use effect_ledger::{Clock, EffectKey, EffectStore, SetAside, StoreError};
+use effect_ledger::{Busy, Clock, EffectKey, EffectStore, Policy, PutAside, SetAside, StoreError, put_aside};
 
 use crate::{Delivery, Outcome, TaskError};
 
@@ -8,35 +8,42 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// When the ledger does not answer.
-    pub async fn skip(
+    /// When the ledger does not answer, or another delivery is at the effect.
+    pub async fn skip<E: From<StoreError> + From<Busy>>(
         &self,
         ledger: &impl EffectStore,
         clock: &impl Clock,
         key: &EffectKey,
+        policy: Policy,
         reason: &'static str,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Outcome, E> {
         let skipped = SetAside::Skipped(reason);
-        let written = ledger.set_aside(key, skipped, self.event.id(), clock.now_ms()).await?;
-        Ok(Outcome::Skipped(written.map_or("already_done", |()| reason)))
+        Ok(match put_aside::<_, E>(ledger, clock, key, policy, skipped, self.event.id()).await? {
+            PutAside::Written => Outcome::Skipped(reason),
+            PutAside::AlreadySettled => Outcome::Skipped("already_done"),
+            PutAside::Abandoned => Outcome::Unknown("lease_expired"),
+        })
     }
 
     /// Nothing can be done until somebody mends something.
     ///
     /// # Errors
     ///
-    /// `error` itself, unless the effect was done before; or that the ledger does not answer.
-    pub async fn park<E: TaskError + From<StoreError>>(
+    /// `error` itself, unless the effect was settled before; that the ledger does not answer; or that another
+    /// delivery is at the effect.
+    pub async fn park<E: TaskError + From<StoreError> + From<Busy>>(
         &self,
         ledger: &impl EffectStore,
         clock: &impl Clock,
         key: &EffectKey,
+        policy: Policy,
         error: E,
     ) -> Result<Outcome, E> {
         let parked = SetAside::Parked(error.reason());
-        match ledger.set_aside(key, parked, self.event.id(), clock.now_ms()).await? {
-            Ok(()) => Err(error),
-            Err(_already_settled) => Ok(Outcome::Skipped("already_done")),
+        match put_aside::<_, E>(ledger, clock, key, policy, parked, self.event.id()).await? {
+            PutAside::Written => Err(error),
+            PutAside::AlreadySettled => Ok(Outcome::Skipped("already_done")),
+            PutAside::Abandoned => Ok(Outcome::Unknown("lease_expired")),
         }
     }
 }

@@ -126,17 +126,13 @@ impl EffectStore for InMemoryEffects {
         set_aside: SetAside<'_>,
         event_id: &str,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<(), EffectRow>, StoreError> {
         let mut rows = self.0.borrow_mut();
         let row = rows.get(key);
-        let movable = row.is_none_or(|row| {
-            matches!(
-                row.state,
-                EffectState::Retry { .. } | EffectState::Parked { .. } | EffectState::Skipped { .. }
-            )
-        });
-        if !movable {
-            return Ok(Err(Refused));
+        if let Some(row) = row
+            && matches!(row.state, EffectState::Done | EffectState::Unknown { .. } | EffectState::Claimed(_))
+        {
+            return Ok(Err(row.clone()));
         }
         let row = row.cloned().unwrap_or_else(|| EffectRow::new(key.effect.clone(), EffectState::Done));
         let row = EffectRow {

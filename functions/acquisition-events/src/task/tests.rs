@@ -370,7 +370,7 @@ impl EffectStore for PaidMeanwhile {
         set_aside: SetAside<'_>,
         event_id: &str,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<(), EffectRow>, StoreError> {
         let written = self.0.set_aside(key, set_aside, event_id, now).await;
         self.0.put(&acquisition(), EffectState::Done);
         written

@@ -389,17 +389,6 @@ async fn a_refund_after_the_mail_changes_nothing() {
     assert_eq!((tally.skipped, state(&task, "thank-you")), ([("already_done", 1)].into(), Some("done")));
 }
 
-#[tokio::test]
-async fn writes_the_rows_its_events_call_for() {
-    let make = || {
-        let task = task();
-        let ledger = task.ledger.clone();
-        (task, ledger)
-    };
-    let own = |effect: &str| effect.starts_with("email#");
-    testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
-}
-
 /// An operator asks for the mail of an event once more.
 async fn resend(task: &TestTask, event: &StripeEvent, id: &str, to: Option<&str>) -> Tally {
     let wishes = [json!({ "event": event.to_json(), "resend_id": id, "to": to })];
@@ -436,4 +425,15 @@ async fn a_second_mail_follows_the_rules_of_the_first() {
     let tally = resend(&self::task(), &StripeEvent::paid().without_marker(), "r-3", None).await;
     assert_eq!(tally.skipped, [("another_business", 1)].into());
     assert!(mails(&task).is_empty());
+}
+
+#[tokio::test]
+async fn writes_the_rows_its_events_call_for() {
+    let make = || {
+        let task = task();
+        let ledger = task.ledger.clone();
+        (task, ledger)
+    };
+    let own = |effect: &str| effect.starts_with("email#");
+    testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
 }

@@ -195,7 +195,7 @@ impl EffectStore for Ledger {
         _: SetAside<'_>,
         _: &str,
         _: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<(), EffectRow>, StoreError> {
         panic!("reconciliation only reads the ledger")
     }
 }
