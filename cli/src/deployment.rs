@@ -181,7 +181,7 @@ impl Deployment {
     }
 }
 
-/// The outputs in an answer of DescribeStacks.
+/// The outputs in an answer of `DescribeStacks`.
 ///
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html>
 fn outputs_of(answer: &str) -> Result<Vec<(String, String)>> {

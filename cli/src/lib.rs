@@ -148,7 +148,6 @@ impl Show {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "errors go where errors go")]
 fn complain(error: &anyhow::Error) {
     anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
 }

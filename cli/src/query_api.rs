@@ -106,6 +106,7 @@ impl QueryApi {
         let identity = self.credentials.provide_credentials().await.map_err(QueryError::NoCredentials)?;
         let request = self.signed(form, &identity.into());
         let request = request.map_err(|source| QueryError::NoAnswer { service, source })?;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "what is no refusal is no answer")]
         self.post.invoke(request).await.map_err(|error| match error {
             SdkError::ServiceError(refused) => QueryError::Refused { service, answer: refused.into_err() },
             other => QueryError::NoAnswer { service, source: other.into() },

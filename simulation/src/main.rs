@@ -47,6 +47,10 @@ fn main() -> Result<ExitCode> {
     if let Some(case) = &options.replay {
         return replay(case);
     }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long it took is told to a person, and nothing follows from it"
+    )]
     let started = Instant::now();
     let mut failed = false;
     if !options.histories_only {

@@ -5,7 +5,7 @@ use simulation::enumeration::Scenario;
 /// Runs all cases of a scenario; the first that breaks a rule is told step by step.
 fn check(name: &str) {
     let scenarios = Scenario::all();
-    let scenario = scenarios.iter().find(|scenario| scenario.name == name).unwrap();
+    let scenario = scenarios.iter().find(|scenario| scenario.name == name).expect("it is one of them");
     let mut cases = 0;
     scenario.enumerate(|case, report| {
         cases += 1;

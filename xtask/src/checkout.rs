@@ -1,3 +1,5 @@
+//! This clone of the project.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,12 +10,17 @@ use anyhow::{Context as _, Result};
 /// Everything that is started, installed or built for a clone lives inside it, so that two clones on one
 /// machine never meet.
 #[derive(Debug, Clone)]
-pub(crate) struct Checkout {
+pub struct Checkout {
     root: PathBuf,
 }
 
 impl Checkout {
-    pub(crate) fn find() -> Result<Self> {
+    /// The clone that this program was built in.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn find() -> Result<Self> {
         // Cargo sets it for the program it runs. The value of build time is for a binary started by hand.
         let manifest_dir =
             std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -21,7 +28,8 @@ impl Checkout {
         Ok(Self { root })
     }
 
-    pub(crate) fn root(&self) -> &Path {
+    /// Its folder.
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
@@ -57,7 +65,11 @@ impl Checkout {
     }
 
     /// The functions, by the name that is their folder, package, binary and key in the CDK app.
-    pub(crate) fn functions(&self) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    ///
+    /// When their folder cannot be read.
+    pub fn functions(&self) -> Result<Vec<String>> {
         let folder = self.root.join("functions");
         let mut names = Vec::new();
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {

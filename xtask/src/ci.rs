@@ -39,6 +39,10 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     command.env("RUSTDOCFLAGS", "--deny warnings");
     run_shown(&mut command)?;
 
+    heading("Budget");
+    // On the builds that the end-to-end tests take as well: calls and log lines are the same in every profile.
+    check(checkout, &["run", "--quiet", "--package", "bench", "--", "--guard"])?;
+
     test::run(checkout, &test::Selection::all())
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::aws::{Aws, hex, http};
 use crate::checkout::Checkout;
+use crate::functions::Profile;
 use crate::process::{self, Group, command_line};
 use crate::stripe;
 use crate::terminal::Step;
@@ -27,17 +28,28 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     folder: PathBuf,
+    profile: Profile,
 }
 
 impl Site {
     /// The one people work with.
     pub(crate) fn local(checkout: &Checkout) -> Self {
-        Self { folder: checkout.root().join("target/local") }
+        Self { folder: checkout.root().join("target/local"), profile: Profile::Everyday }
     }
 
     /// The one of `cargo xtask test`, which leaves the other alone.
     pub(crate) fn test(checkout: &Checkout) -> Self {
-        Self { folder: checkout.root().join("target/local-test") }
+        Self { folder: checkout.root().join("target/local-test"), profile: Profile::Everyday }
+    }
+
+    /// The one of `cargo xtask bench`.
+    pub(crate) fn bench(checkout: &Checkout) -> Self {
+        Self { folder: checkout.root().join("target/local-bench"), profile: Profile::Release }
+    }
+
+    /// How its functions are built.
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -108,7 +120,7 @@ pub(crate) enum Lifetime {
 
 /// A cloud that is up. Dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Cloud {
+pub struct Cloud {
     site: Site,
     group: Option<Group>,
     pub(crate) pid: u32,

@@ -17,6 +17,11 @@ pub(crate) fn simulate(checkout: &Checkout, arguments: &[OsString]) -> Result<Ex
     run(checkout, &["--package", "simulation"], arguments)
 }
 
+/// Measures what the functions cost, beside a function that does nothing.
+pub(crate) fn bench(checkout: &Checkout, arguments: &[OsString]) -> Result<ExitCode> {
+    run(checkout, &["--package", "bench"], arguments)
+}
+
 /// Builds and runs a program with these arguments, and hands on its exit code.
 fn run(checkout: &Checkout, program: &[&str], arguments: &[OsString]) -> Result<ExitCode> {
     // In the caller's folder: paths among the arguments are relative to it.

@@ -1,4 +1,4 @@
-//! Builds the functions for the local cloud.
+//! Builds the functions as this machine runs them: for the local cloud, and to be measured.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,21 +13,45 @@ use crate::checkout::Checkout;
 use crate::process::Group;
 use crate::tools::Tools;
 
-/// Packs one file, uncompressed: the CDK would compress a folder, for seconds, each time a function changes.
+/// Packs one file. The CDK would compress a folder, for seconds, each time a function changes.
 const PACK: &str = "import sys, zipfile
-with zipfile.ZipFile(sys.argv[2], 'w', zipfile.ZIP_STORED) as package:
+with zipfile.ZipFile(sys.argv[2], 'w', getattr(zipfile, sys.argv[3])) as package:
     package.write(sys.argv[1], 'bootstrap')";
 
-/// Builds every function in the profile of everyday work and lays out `<folder>/<name>/bootstrap.zip`, as the CDK
-/// app expects it.
-pub(crate) fn build(checkout: &Checkout, tools: &Tools, folder: &Path) -> Result<usize> {
-    let names = checkout.functions()?;
+/// How functions are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build; packed as it is.
+    Everyday,
+    /// As it ships; packed small.
+    Release,
+}
+
+/// Builds packages that have a binary of their own name, and hands those back by it.
+///
+/// # Errors
+///
+/// When they do not build.
+pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = cargo(checkout);
     command.args(["build", "--message-format=json-render-diagnostics"]);
-    for name in &names {
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    for name in names {
         command.args(["--package", name]);
     }
-    let binaries = binaries(&mut command)?;
+    binaries(&mut command)
+}
+
+/// Builds every function and lays out `<folder>/<name>/bootstrap.zip`, as the CDK app expects it.
+///
+/// # Errors
+///
+/// When they do not build, or the packages cannot be written.
+pub fn package(checkout: &Checkout, profile: Profile, folder: &Path) -> Result<usize> {
+    let names = checkout.functions()?;
+    let binaries = build(checkout, profile, &names)?;
 
     // What is no longer a function must not be found either.
     if folder.exists() {
@@ -41,25 +65,33 @@ pub(crate) fn build(checkout: &Checkout, tools: &Tools, folder: &Path) -> Result
     for name in &names {
         let binary =
             binaries.get(name).with_context(|| format!("the package {name} has no binary of its name"))?;
-        pack(tools, binary, &folder.join(name))?;
+        pack(profile, binary, &folder.join(name))?;
     }
     Ok(names.len())
 }
 
-fn pack(tools: &Tools, binary: &Path, folder: &Path) -> Result<()> {
+/// Packs a binary as `<folder>/bootstrap.zip`, unless that is newer. Hands back its path.
+///
+/// # Errors
+///
+/// When Python is missing, or the package cannot be written.
+pub fn pack(profile: Profile, binary: &Path, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let package = folder.join("bootstrap.zip");
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     if modified(&package).is_some_and(|packed| modified(binary).is_some_and(|built| built < packed)) {
-        return Ok(());
+        return Ok(package);
     }
-    let mut command = Command::new(tools.python);
-    let packed =
-        command.args(["-c", PACK]).arg(binary).arg(&package).output().context("cannot start Python")?;
+    let mut command = Command::new(Tools::find()?.python);
+    command.args(["-c", PACK]).arg(binary).arg(&package).arg(match profile {
+        Profile::Everyday => "ZIP_STORED",
+        Profile::Release => "ZIP_DEFLATED",
+    });
+    let packed = command.output().context("cannot start Python")?;
     if !packed.status.success() {
         bail!("cannot write {}: {}", package.display(), String::from_utf8_lossy(&packed.stderr).trim());
     }
-    Ok(())
+    Ok(package)
 }
 
 /// Runs a cargo build, whose progress goes to the terminal, and hands back the executables by name.

@@ -9,17 +9,17 @@
 )]
 
 pub mod aws;
-mod checkout;
+pub mod checkout;
 mod ci;
-mod cloud;
+pub mod cloud;
 mod demo;
 mod dependencies;
 mod deploy;
 mod forwarded;
-mod functions;
-mod local;
+pub mod functions;
+pub mod local;
 mod package;
-mod process;
+pub mod process;
 pub mod stack;
 mod stripe;
 mod teeth;
@@ -76,6 +76,13 @@ enum Command {
     /// Plays Stripe's API until it is killed; the local cloud starts it
     #[command(hide = true)]
     StripeApi,
+    /// Measures what the functions cost, beside a function that does nothing
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What to measure; `--help` says more
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Builds the release zips that are deployed to AWS
     Package {
         /// The processor of the functions, as the stages in cdk/lib/stages.ts have it
@@ -153,6 +160,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Local(Local::Send { event }) => local::send(&checkout, &event),
         Command::Mail(Mail::Preview { arguments }) => return forwarded::mail_preview(&checkout, &arguments),
         Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
+        Command::Bench { arguments } => return forwarded::bench(&checkout, &arguments),
         Command::Package { arch } => package::run(&checkout, arch),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -56,7 +56,7 @@ fn prepare(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
             let python = install_python(checkout, tools, Requirements::LocalCloud, &dependencies)?;
             Ok::<_, anyhow::Error>(install_node(checkout, &dependencies)? || python)
         });
-        let built = build_functions(checkout, tools, site);
+        let built = build_functions(checkout, site);
         let live = dependencies.live();
         let installed = installing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         drop(live);
@@ -66,11 +66,20 @@ fn prepare(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
     built
 }
 
-fn build_functions(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
+fn build_functions(checkout: &Checkout, site: &Site) -> Result<()> {
     let step = Step::silent("functions", "");
-    let built = functions::build(checkout, tools, &site.functions())?;
+    let built = functions::package(checkout, site.profile(), &site.functions())?;
     step.done(format_args!("{built} built, as native Lambda binaries"));
     Ok(())
+}
+
+/// Deploys the release builds to a cloud of its own that ends when the first of the two is dropped.
+///
+/// # Errors
+///
+/// When something is missing or does not build or start.
+pub fn for_measuring(checkout: &Checkout) -> Result<(Cloud, Stack)> {
+    bring_up(checkout, &Site::bench(checkout), None, Lifetime::Ours)
 }
 
 pub(crate) fn up(checkout: &Checkout, port: Option<u16>) -> Result<()> {

@@ -35,7 +35,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// From here on Ctrl-C and SIGTERM end all children first.
-pub(crate) fn end_children_with_us() -> Result<()> {
+///
+/// # Errors
+///
+/// When it was called before.
+pub fn end_children_with_us() -> Result<()> {
     ctrlc::set_handler(|| {
         if let Some(listener) = lock(&LISTENER).take()
             && listener.send(()).is_ok()

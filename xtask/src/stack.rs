@@ -378,7 +378,7 @@ fn counts(lines: &[String]) -> Counts {
 }
 
 /// A DynamoDB item without its type letters.
-fn plain_item(item: &Value) -> Value {
+pub fn plain_item(item: &Value) -> Value {
     item.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 

@@ -71,7 +71,7 @@ export class DataStack extends StageStack {
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
     // Sparse: a row has the attribute while its effect needs somebody or something, so that an operator's question
-    // reads what is open and nothing else. docs/adr/0006-open-effects.md
+    // reads what is open and nothing else. docs/adr/0007-open-effects.md
     this.effects.addGlobalSecondaryIndex({
       indexName: OPEN_EFFECTS,
       partitionKey: { name: 'open', type: AttributeType.STRING },

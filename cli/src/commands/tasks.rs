@@ -167,7 +167,11 @@ mod tests {
     fn open(payment: &str, effect: Effect, state: EffectState, updated_at: i64) -> OpenEffect {
         let last_claim = match &state {
             EffectState::Claimed(claim) => Some((claim.owner.clone(), claim.attempt)),
-            _ => None,
+            EffectState::Done
+            | EffectState::Skipped { .. }
+            | EffectState::Retry { .. }
+            | EffectState::Parked { .. }
+            | EffectState::Unknown { .. } => None,
         };
         let row =
             EffectRow { updated_at: Some(updated_at), last_claim, ..EffectRow::new(effect.clone(), state) };

@@ -161,7 +161,8 @@ fn a_resend_is_one_more_mail_and_recorded() {
 #[test]
 fn explains_a_payment_by_any_of_its_names_and_masks_whose_it_is() {
     let cloud = Cloud::shared();
-    cloud.post(&of(SessionEvent::paid(), "Explained").customer("Ada Lovelace", &address("Explained")));
+    let event = of(SessionEvent::paid(), "Explained").customer("Ada Lovelace", &address("Explained"));
+    cloud.post(&event.marketing(Some("no")));
     for effect in ["contribution#paid done", "email#thank-you done", "consents done", "acquisition done"] {
         cloud.wait_for_effect("pi_Explained", effect);
     }
@@ -171,6 +172,7 @@ fn explains_a_payment_by_any_of_its_names_and_masks_whose_it_is() {
         assert_eq!(payment["payment_id"], "pi_Explained", "{name}");
         assert_eq!(payment["record"]["email"], "e***@e***.org");
         assert_eq!(payment["effects"].as_array().unwrap().len(), 4);
+        assert_eq!(payment["consents"][0]["answer"], "no");
         assert!(!says(&["explain", name]).contains("Lovelace"));
     }
     assert!(says(&["explain", "pi_Explained", "--show-personal-data"]).contains("Ada Lovelace"));
@@ -205,4 +207,47 @@ fn says_plainly_what_it_lacks() {
     assert!(text(&no_stage.stderr).contains("--stage"));
     let no_command = afterlink(&["resolve", "pi_1", MAIL]);
     assert_eq!(no_command.status.code(), Some(2), "neither --sent nor --not-sent");
+}
+
+/// Rows of a long history: done, so in no index.
+fn put_history(cloud: &Cloud, payments: std::ops::Range<u32>) {
+    let table = cloud.stack.output("EffectsTableName").unwrap();
+    for chunk in payments.collect::<Vec<_>>().chunks(25) {
+        let puts: Vec<_> = chunk
+            .iter()
+            .map(|number| {
+                json!({ "PutRequest": { "Item": {
+                    "payment_id": { "S": format!("pi_Past{number}") }, "effect": { "S": MAIL },
+                    "state": { "S": "done" }, "updated_at": { "N": "1795000000000" }
+                } } })
+            })
+            .collect();
+        let input = json!({ "RequestItems": { table: puts } });
+        cloud.stack.aws.json("dynamodb", "DynamoDB_20120810.BatchWriteItem", &input).unwrap();
+    }
+}
+
+/// The evidence is in what is read, not in the time it takes here: that is for a bench on a real table. It is run
+/// with as many rows as `AFTERLINK_HISTORY` says; 100 000 take the local cloud minutes to load.
+#[test]
+fn a_question_reads_what_is_open_however_long_the_history() {
+    #[expect(clippy::disallowed_methods, reason = "how much history is a question of patience")]
+    let rows = std::env::var("AFTERLINK_HISTORY").map_or(1_000, |rows| rows.parse().unwrap());
+    let cloud = Cloud::alone();
+    let asked = || {
+        let report = json_of(&["tasks"]);
+        let open = report["tasks"].as_array().unwrap().len();
+        (open, report["pages"].as_u64().unwrap(), report["scanned"].as_u64().unwrap())
+    };
+    put_mail(&cloud, "pi_OpenForLong", "parked", "no_recipient", "evt_OpenForLong");
+    let (open, pages, scanned) = asked();
+    assert!(open >= 1);
+    assert_eq!(
+        (pages, scanned),
+        (16, u64::try_from(open).unwrap()),
+        "a page a shard, and nothing but what is open"
+    );
+    put_history(&cloud, 0..rows);
+    assert_eq!(asked(), (open, pages, scanned), "the same after {rows} more payments");
+    assert_eq!(json_of(&["explain", "pi_Past7"])["payments"][0]["effects"].as_array().unwrap().len(), 1);
 }

@@ -10,7 +10,7 @@ use std::io;
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use task_runtime::{Environment, MetricsContext, SystemClock, init_telemetry, sdk_config, write_counts};
+use task_runtime::{Environment, MetricsContext, SystemClock, aws_sdk_config, init_telemetry, write_counts};
 
 use crate::config::Config;
 use crate::event_bus::EventBridgeBus;
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let mut env = Environment::new(variable);
-    let (config, sdk) = (Config::from_env(&mut env), sdk_config(&mut env));
+    let (config, sdk) = (Config::from_env(&mut env), aws_sdk_config(&mut env));
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
     let secret =
         SecretsManagerSecret::new(aws_sdk_secretsmanager::Client::new(&sdk), config.signing_secret_name);

@@ -72,10 +72,11 @@ pub fn webhook_body(input: &[u8]) {
 ///
 /// # Panics
 ///
-/// When telling a record of the event a second time changes it, or the record does not survive being stored.
+/// When telling a record of the event a second time changes it, the record does not survive being stored, or
+/// another door than the operator's leads to another mail.
 pub fn envelope(input: &[u8]) {
     if let Ok(Delivered { door, event, resend }) = Delivered::from_json(input) {
-        assert_eq!(resend.is_some(), door == Door::Operator);
+        assert_eq!(resend.is_some(), door == Door::Operator, "only an operator asks for another mail");
         whatever_the_tasks_make_of(&event);
     }
 }

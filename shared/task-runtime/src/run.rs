@@ -6,8 +6,8 @@ use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 use crate::{
-    Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch,
-    init_telemetry, sdk_config,
+    Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, aws_sdk_config,
+    handle_batch, init_telemetry,
 };
 
 /// What every task behind a queue is configured with.
@@ -60,7 +60,7 @@ where
     init_telemetry();
     let mut env = Environment::new(variable);
     let (task_config, config, sdk) =
-        (config(&mut env), QueueConfig::from_env(&mut env), sdk_config(&mut env));
+        (config(&mut env), QueueConfig::from_env(&mut env), aws_sdk_config(&mut env));
     let (task_config, config, sdk) = env.finish(|| Some((task_config?, config?, sdk?)))?;
     let task = &task(task_config, &sdk, SystemClock)?;
     let metrics = &MetricsContext { stage: config.stage, task: name };

@@ -57,7 +57,28 @@ fn story(privacy: Privacy) -> Story {
 
 #[test]
 fn tells_the_story_in_order_with_reasons() {
-    insta::assert_snapshot!(plain(&story(Privacy::Masked), 0), @"");
+    insta::assert_snapshot!(plain(&story(Privacy::Masked), 0), @r#"
+    pi_Example
+      part_refunded  12.50 GBP
+      customer  A. L.  a***@e***.org  GB
+      supporter 3be627a6-a6a0-5514-8a9d-2baa1ac9f97e
+      session   cs_test_Example  plink_1FixtureContribution
+
+      when                  who        what
+      2026-11-18T11:05:10Z  stripe     the customer opened the page
+      2026-11-18T11:06:40Z  stripe     paid
+      2026-11-18T11:06:41Z  afterlink  acquisition parked (entry_refused), from evt_Example_completed
+      2026-11-18T11:06:41Z  afterlink  contribution#paid done, from evt_Example_completed
+      2026-11-18T11:06:41Z  afterlink  email#thank-you first tried
+      2026-11-18T11:10:00Z  operator   resolve email#thank-you: unknown (lease_expired) → retry, by arn:aws:iam::123456789012:user/grace because: not in her inbox
+      2026-11-18T11:11:40Z  afterlink  email#thank-you done, from evt_Example_completed
+      2026-11-18T11:16:40Z  stripe     re_1: a refund of 5.00 GBP (Succeeded)
+
+      effect             state   tries  reason or reference
+      contribution#paid  done
+      email#thank-you    done    2      ses-1
+      acquisition        parked         entry_refused
+    "#);
 }
 
 #[test]

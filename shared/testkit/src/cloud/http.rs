@@ -52,16 +52,27 @@ impl Request {
     ///
     /// When it goes to a service that is not here.
     pub fn of(request: &HttpRequest) -> Self {
-        let header = |name| request.headers().get(name).map(str::to_owned);
+        let header = |name: &str| request.headers().get(name).map(str::to_owned);
+        let body = request.body().bytes().expect("a body in memory").to_vec();
+        Self::read(request.method(), request.uri(), header, body)
+    }
+
+    /// What came in over a network. `header` looks a header up by its name in lower case.
+    ///
+    /// # Panics
+    ///
+    /// When it goes to a service that is not here.
+    pub fn read(method: &str, uri: &str, header: impl Fn(&str) -> Option<String>, body: Vec<u8>) -> Self {
         let target = header("x-amz-target");
         let service = service_of(target.as_deref(), header("authorization").as_deref());
         Self {
-            method: request.method().to_owned(),
-            uri: request.uri().to_owned(),
-            service: service
-                .unwrap_or_else(|| panic!("the cloud in memory has no such service: {request:?}")),
+            service: service.unwrap_or_else(|| {
+                panic!("the cloud in memory has no such service: {method} {uri} {target:?}")
+            }),
+            method: method.to_owned(),
+            uri: uri.to_owned(),
             target,
-            body: request.body().bytes().expect("a body in memory").to_vec(),
+            body,
         }
     }
 

@@ -1,0 +1,105 @@
+//! The AWS that the functions call: the one in memory, behind loopback, counting.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use testkit::cloud::{Cloud, QueueDefinition, Redrive, Request, Service};
+
+use crate::http::{self, Reply};
+use crate::tls::Tls;
+
+/// The names of what the account holds, which the functions' environment repeats.
+pub(crate) mod names {
+    pub(crate) const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/task";
+    pub(crate) const DLQ_URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/task-dlq";
+    pub(crate) const FULFILMENT_BUS: &str = "fulfilment";
+    pub(crate) const ACQUISITION_BUS: &str = "acquisition";
+    pub(crate) const TEMPLATES_BUCKET: &str = "templates";
+    pub(crate) const SIGNING_SECRET: &str = "signing-secret";
+    pub(crate) const SIGNING_SECRET_TEXT: &str = "whsec_benchbenchbenchbenchbenchbench";
+}
+
+/// A call that was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// `DynamoDb UpdateItem`
+    pub(crate) kind: String,
+    /// Its body.
+    pub(crate) request: Vec<u8>,
+    /// What it was answered with.
+    pub(crate) response: Vec<u8>,
+}
+
+/// An account in memory, answering HTTP.
+#[derive(Debug)]
+pub(crate) struct Aws {
+    pub(crate) cloud: Cloud,
+    calls: Arc<Mutex<Vec<Call>>>,
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
+}
+
+/// How long a service takes to reply.
+pub(crate) type ReplyDelay = fn(Service) -> Duration;
+
+impl Aws {
+    /// An account as `cdk/` deploys it.
+    pub(crate) fn start(tls: &Tls, delay: ReplyDelay) -> Result<Self> {
+        let cloud = Cloud::with_tables();
+        for (url, dlq_url) in [(names::QUEUE_URL, Some(names::DLQ_URL)), (names::DLQ_URL, None)] {
+            let redrive =
+                dlq_url.map(|dlq_url| Redrive { dlq_url: dlq_url.to_owned(), max_receive_count: 17 });
+            let url = url.to_owned();
+            cloud.create_queue(QueueDefinition { url, visibility_ms: 180_000, redrive });
+        }
+        cloud.create_bus(names::FULFILMENT_BUS);
+        cloud.create_bus(names::ACQUISITION_BUS);
+        cloud.create_bucket(names::TEMPLATES_BUCKET);
+        cloud.put_secret(names::SIGNING_SECRET, names::SIGNING_SECRET_TEXT);
+
+        let calls = Arc::<Mutex<Vec<Call>>>::default();
+        let answer = {
+            let (cloud, calls) = (cloud.clone(), Arc::clone(&calls));
+            move |request| Some(answer(&cloud, &calls, delay, request))
+        };
+        Ok(Self {
+            plain: http::serve(None, answer.clone())?,
+            tls: http::serve(Some(Arc::clone(&tls.server)), answer)?,
+            cloud,
+            calls,
+        })
+    }
+
+    /// The calls since this was last asked.
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *lock(&self.calls))
+    }
+}
+
+fn answer(cloud: &Cloud, calls: &Mutex<Vec<Call>>, delay: ReplyDelay, request: http::Request) -> Reply {
+    let received = Instant::now();
+    let header = |name: &str| request.header(name);
+    let request = Request::read(&request.method, &request.path, header, request.body.clone());
+    let service = request.service;
+    let kind = format!("{:?} {}", request.service, request.operation());
+    let response = cloud.answer(unix_ms(), &request);
+    lock(calls).push(Call { kind, request: request.body, response: response.body.clone() });
+    // What we took ourselves is part of the delay.
+    if let Some(left) = delay(service).checked_sub(received.elapsed()) {
+        thread::sleep(left);
+    }
+    Reply { status: response.status, headers: response.headers, body: response.body }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unix milliseconds.
+pub(crate) fn unix_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,159 @@
+//! A function as Lambda runs it: one process.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::aws::{Aws, names};
+use crate::runtime_api::RuntimeApi;
+use crate::tls::Tls;
+
+/// A running function, ended when this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    api: RuntimeApi,
+    started: Instant,
+    log: PathBuf,
+    polls: bool,
+}
+
+/// Whether a function's calls to AWS go over TLS, as everywhere but here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Plain,
+    Tls,
+}
+
+/// What an invocation took.
+#[derive(Debug)]
+pub(crate) struct Invoked {
+    pub(crate) duration: Duration,
+    pub(crate) answer: Vec<u8>,
+}
+
+impl Process {
+    /// Starts a function in an environment of its own; `folder` is for what it logs.
+    pub(crate) fn start(binary: &Path, wire: Wire, aws: &Aws, tls: &Tls, folder: &Path) -> Result<Self> {
+        let api = RuntimeApi::start()?;
+        let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let log = folder.join(format!("{name}.log"));
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let endpoint = match wire {
+            Wire::Plain => format!("http://{}", aws.plain),
+            Wire::Tls => format!("https://{}", aws.tls),
+        };
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .env("AWS_ENDPOINT_URL", endpoint)
+            .env("SSL_CERT_FILE", &tls.system_roots)
+            .env("AWS_CA_BUNDLE", &tls.amazon_roots)
+            .envs(ENVIRONMENT.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let started = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
+        Ok(Self { child, api, started, log, polls: false })
+    }
+
+    /// Waits until the function asks for an event.
+    fn wait(&mut self) -> Result<Instant> {
+        let polled = self
+            .api
+            .polled()
+            .with_context(|| format!("it logged:\n{}", fs::read_to_string(&self.log).unwrap_or_default()))?;
+        self.polls = true;
+        Ok(polled)
+    }
+
+    /// How long it took from its start until it asked for its first event.
+    pub(crate) fn first_poll(&mut self) -> Result<Duration> {
+        Ok(self.wait()?.duration_since(self.started))
+    }
+
+    /// How long it took from its start until it had handled this event, its first.
+    pub(crate) fn first_event(&mut self, event: Vec<u8>) -> Result<Duration> {
+        let (answered, _) = self.api.invoke(event)?;
+        self.wait()?;
+        Ok(answered.duration_since(self.started))
+    }
+
+    /// Hands it an event, and waits until it asks for the next.
+    pub(crate) fn invoke(&mut self, event: Vec<u8>) -> Result<Invoked> {
+        let handed = Instant::now();
+        let (answered, answer) = self
+            .api
+            .invoke(event)
+            .with_context(|| format!("it logged:\n{}", fs::read_to_string(&self.log).unwrap_or_default()))?;
+        self.wait()?;
+        Ok(Invoked { duration: answered.duration_since(handed), answer })
+    }
+
+    /// The time its threads have spent on a processor, in user and in kernel. `None` where there is no `/proc`.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let spent = tasks.flatten().filter_map(|task| {
+            // The first of three numbers, in nanoseconds. https://docs.kernel.org/scheduler/sched-stats.html
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Some(Duration::from_nanos(spent.sum()))
+    }
+
+    /// The most memory it ever had in use, in bytes. `None` where there is no `/proc`.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> Result<String> {
+        fs::read_to_string(&self.log).with_context(|| format!("cannot read {}", self.log.display()))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has nothing to lose, and Lambda does not ask either.
+        let _gone = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// What the stages' functions are given, all of it to each: a function reads what it needs.
+const ENVIRONMENT: [(&str, &str); 28] = [
+    ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "example"),
+    ("AWS_SESSION_TOKEN", "example"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_LAMBDA_FUNCTION_NAME", "function"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+    ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/function"),
+    ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
+    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+    ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+    ("STAGE", "test"),
+    ("LIVEMODE", "false"),
+    ("QUEUE_URL", names::QUEUE_URL),
+    ("DLQ_URL", names::DLQ_URL),
+    ("RETRY_BASE_SECONDS", "30"),
+    ("RETRY_CAP_SECONDS", "3600"),
+    ("CONTRIBUTIONS_TABLE", "contributions"),
+    ("SUPPORTERS_TABLE", "supporters"),
+    ("CONSENTS_TABLE", "consents"),
+    ("EFFECTS_TABLE", "effects"),
+    ("SUPPORTER_NAMESPACE", "5d0f7c1e-6f0e-4c39-9c55-0c2c6f1f2a10"),
+    ("FULFILMENT_BUS", names::FULFILMENT_BUS),
+    ("ACQUISITION_BUS", names::ACQUISITION_BUS),
+    ("TEMPLATES_BUCKET", names::TEMPLATES_BUCKET),
+    ("SIGNING_SECRET_NAME", names::SIGNING_SECRET),
+    ("SENDER", "Example Project <thanks@example.org>"),
+    ("CONFIGURATION_SET", "mail"),
+];
