@@ -18,6 +18,11 @@ pub(crate) mod names {
     pub(crate) const FULFILMENT_BUS: &str = "fulfilment";
     pub(crate) const ACQUISITION_BUS: &str = "acquisition";
     pub(crate) const TEMPLATES_BUCKET: &str = "templates";
+    pub(crate) const FILES_BUCKET: &str = "files";
+    pub(crate) const TOKEN_KEYS_SECRET: &str = "token-keys";
+    pub(crate) const TOKEN_KEYS_SECRET_TEXT: &str = "benchbenchbenchbenchbenchbenchbenchbench";
+    pub(crate) const STRIPE_KEY_SECRET: &str = "stripe-key";
+    pub(crate) const STRIPE_KEY_SECRET_TEXT: &str = "rk_test_benchbenchbenchbenchbenchbench";
     pub(crate) const SIGNING_SECRET: &str = "signing-secret";
     pub(crate) const SIGNING_SECRET_TEXT: &str = "whsec_benchbenchbenchbenchbenchbench";
 }
@@ -58,7 +63,10 @@ impl Aws {
         cloud.create_bus(names::FULFILMENT_BUS);
         cloud.create_bus(names::ACQUISITION_BUS);
         cloud.create_bucket(names::TEMPLATES_BUCKET);
+        cloud.create_bucket(names::FILES_BUCKET);
         cloud.put_secret(names::SIGNING_SECRET, names::SIGNING_SECRET_TEXT);
+        cloud.put_secret(names::TOKEN_KEYS_SECRET, names::TOKEN_KEYS_SECRET_TEXT);
+        cloud.put_secret(names::STRIPE_KEY_SECRET, names::STRIPE_KEY_SECRET_TEXT);
 
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let answer = {

@@ -127,7 +127,7 @@ impl Drop for Process {
 }
 
 /// What the stages' functions are given, all of it to each: a function reads what it needs.
-const ENVIRONMENT: [(&str, &str); 28] = [
+const ENVIRONMENT: [(&str, &str); 33] = [
     ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "example"),
     ("AWS_SESSION_TOKEN", "example"),
@@ -154,6 +154,11 @@ const ENVIRONMENT: [(&str, &str); 28] = [
     ("ACQUISITION_BUS", names::ACQUISITION_BUS),
     ("TEMPLATES_BUCKET", names::TEMPLATES_BUCKET),
     ("SIGNING_SECRET_NAME", names::SIGNING_SECRET),
+    ("PAGES_URL", "https://shop.example.org"),
+    ("DOWNLOADS_TABLE", "downloads"),
+    ("FILES_BUCKET", names::FILES_BUCKET),
+    ("TOKEN_KEYS_SECRET_NAME", names::TOKEN_KEYS_SECRET),
+    ("STRIPE_KEY_SECRET_NAME", names::STRIPE_KEY_SECRET),
     ("SENDER", "Example Project <thanks@example.org>"),
     ("CONFIGURATION_SET", "mail"),
 ];
