@@ -262,9 +262,9 @@ impl Director for Chance {
         if now_ms >= self.calm_from_ms {
             return None;
         }
-        // Every fifth half hour is a storm.
-        let storm = (now_ms / (HOUR_MS / 2)) % 5 == 0;
-        if self.rng.f64() >= if storm { 0.5 } else { 0.02 } {
+        // Every third half hour is a storm.
+        let storm = (now_ms / (HOUR_MS / 2)) % 3 == 0;
+        if self.rng.f64() >= if storm { 0.5 } else { 0.05 } {
             return None;
         }
         self.faults += 1;
