@@ -25,6 +25,7 @@ use aws_types::SdkConfig;
 use effect_ledger::Clock;
 
 use crate::overrides::{ListedFile, TemplateFiles, TemplatesError};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Template files in an S3 bucket, their paths being the keys.
 pub(crate) struct S3TemplateFiles<C> {
@@ -126,7 +127,7 @@ impl<C: Clock> TemplateFiles for S3TemplateFiles<C> {
             let Some(token) = between(&page, "NextContinuationToken") else {
                 return Ok(files);
             };
-            query = format!("?continuation-token={}&list-type=2", percent_encoded(token));
+            query = format!("?continuation-token={}&list-type=2", utf8_percent_encode(token, &RESERVED));
         }
     }
 
@@ -170,16 +171,8 @@ fn between<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
     Some(rest.split_once(&format!("</{tag}>"))?.0)
 }
 
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
-}
+/// Everything but what RFC 3986 calls unreserved.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether an answer is worth waiting for.
 fn classify(error: &SdkError<Answer, HttpResponse>) -> TemplatesError {
