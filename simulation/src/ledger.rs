@@ -1,12 +1,9 @@
 //! Watches the ledger's rows from outside: whatever the code believes, a row may only change in these ways.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use testkit::cloud::{Request, Service};
 
 use crate::function::EFFECTS_TABLE;
-use crate::wire::InstanceId;
 
 /// The key of a ledger row: payment and effect.
 pub(crate) type RowKey = (String, String);
@@ -28,20 +25,11 @@ pub(crate) struct Transition<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct LedgerWatch {
     broken: Vec<String>,
-    calls: BTreeMap<InstanceId, u32>,
 }
 
 impl LedgerWatch {
     pub(crate) fn broken(&self) -> &[String] {
         &self.broken
-    }
-
-    pub(crate) fn count(&mut self, instance: InstanceId) {
-        *self.calls.entry(instance).or_default() += 1;
-    }
-
-    pub(crate) fn calls_of(&self, instance: InstanceId) -> u32 {
-        self.calls.get(&instance).copied().unwrap_or_default()
     }
 
     pub(crate) fn see(&mut self, transition: &Transition<'_>) {

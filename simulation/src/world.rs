@@ -56,13 +56,13 @@ pub struct World<D> {
     metrics: Vec<u8>,
     logs: Logs,
     calls: u64,
+    calls_of: BTreeMap<InstanceId, u32>,
     tallies: Vec<(TaskName, Tally)>,
 }
 
 struct Instance {
     task: TaskName,
     function: Rc<dyn Function>,
-    calls: u32,
     running: Option<Running>,
 }
 
@@ -119,6 +119,7 @@ impl<D: Director> World<D> {
             metrics: Vec::new(),
             logs: Logs::capture(),
             calls: 0,
+            calls_of: BTreeMap::new(),
             tallies: Vec::new(),
         }
     }
@@ -135,7 +136,7 @@ impl<D: Director> World<D> {
 
     /// How many calls an instance has made.
     pub fn calls_of(&self, instance: InstanceId) -> u32 {
-        self.watch.calls_of(instance)
+        self.calls_of.get(&instance).copied().unwrap_or_default()
     }
 
     /// What happened, a line each step.
@@ -351,7 +352,7 @@ impl<D: Director> World<D> {
         let region = format!("world-{}-{id}", self.number);
         #[expect(clippy::expect_used, reason = "the simulation's own configuration")]
         let function = start(task, region, self.wires.client(id), clock).expect("a function starts");
-        self.instances.insert(id, Instance { task, function, calls: 0, running: None });
+        self.instances.insert(id, Instance { task, function, running: None });
         id
     }
 
@@ -399,12 +400,8 @@ impl<D: Director> World<D> {
 
     fn answer(&mut self, call: Call) {
         let id = call.instance;
-        let Some(instance) = self.instances.get_mut(&id) else {
-            return;
-        };
-        let nth = instance.calls;
-        instance.calls += 1;
-        self.watch.count(id);
+        let nth = self.calls_of(id);
+        self.calls_of.insert(id, nth + 1);
         let fault = self.director.fault(id, nth, self.time.now_ms());
         let what = describe(&call.request);
         let end = fault.map(|fault| format!("  ← {fault}")).unwrap_or_default();

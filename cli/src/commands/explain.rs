@@ -12,7 +12,6 @@ use fulfilment::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::commands::tasks::reason;
 use crate::deployment::Deployment;
 use crate::page::{BOLD, Cell, DIM, Page, Report, Time, Verdict};
 use crate::privacy::Privacy;
@@ -197,16 +196,13 @@ fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
         timeline.extend(of_the_money(contribution));
     }
     timeline.extend(history.effects.iter().flat_map(|row| {
-        let reason = reason(&row.state).map(|reason| format!(" ({reason})")).unwrap_or_default();
         let event = row.event_id.as_ref().map(|id| format!(", from {id}")).unwrap_or_default();
         let now = row.updated_at.map(|at| Moment {
             at: Time(at),
             who: "afterlink",
-            what: format!("{} {}{reason}{event}", row.effect, row.state.name()),
+            what: format!("{} {}{event}", row.effect, row.state),
         });
-        let began = row
-            .first_at
-            .filter(|at| Some(*at) != row.updated_at && !settled_at_once(row.first_at, row.updated_at));
+        let began = row.first_at.filter(|_| !settled_at_once(row.first_at, row.updated_at));
         let began = began.map(|at| Moment {
             at: Time(at),
             who: "afterlink",
@@ -218,7 +214,7 @@ fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
     timeline.sort();
     let effects = history.effects.into_iter().map(|row| EffectLine {
         effect: row.effect.to_string(),
-        reason: reason(&row.state).map(str::to_owned),
+        reason: row.state.reason().map(str::to_owned),
         state: row.state.name(),
         reference: row.reference,
         event_id: row.event_id,

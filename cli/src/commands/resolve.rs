@@ -1,14 +1,12 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use effect_ledger::{Change, Effect, EffectKey, EffectState, Verb};
-use fulfilment::PaymentId;
+use effect_ledger::{Change, EffectState, Verb};
 use serde::Serialize;
 
-use crate::commands::retry::{Event, Source, deliver, find};
+use crate::commands::retry::{Event, Source, deliver, find, look_up};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
-use crate::task::Task;
 
 /// Says what became of an effect that is unknown: a person looked, in SES's logs or with the customer.
 ///
@@ -47,29 +45,25 @@ pub(crate) struct Resolved {
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Resolved> {
     let act = arguments.acting.decided()?;
     let ledger = here.ledger()?;
-    let effect = Effect::from(arguments.effect.as_str());
-    let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
-    let key = EffectKey { payment_id: PaymentId::new(&arguments.payment), effect };
-    let history = ledger.history(&key.payment_id).await?;
-    let seen = history.effects.iter().find(|row| row.effect == key.effect);
+    let (task, key, seen) = look_up(&ledger, &arguments.payment, &arguments.effect).await?;
     let seen =
         seen.with_context(|| format!("the ledger knows of no {} of {}", key.effect, key.payment_id))?;
-    let EffectState::Unknown { reason } = &seen.state else {
+    if !matches!(seen.state, EffectState::Unknown { .. }) {
         bail!(
             "{} of {} is not unknown but {}: there is nothing to resolve",
             key.effect,
             key.payment_id,
             seen.state.name()
         );
-    };
+    }
     // Found before anything is written: what cannot be delivered must not be set free.
-    let event = if arguments.sent { None } else { Some(find(here, task, &key, Some(seen)).await?) };
+    let event = if arguments.sent { None } else { Some(find(here, task, &key, Some(&seen)).await?) };
     let (change, after) = if arguments.sent { (Change::Done, "done") } else { (Change::Free, "retry") };
     if act {
         let operator = Operator::identify(here, &arguments.acting, now).await?;
-        let before = format!("unknown ({reason})");
+        let before = seen.state.to_string();
         let action = operator.action(Verb::Resolve, Some(key.effect.clone()), before, after);
-        ledger.record(&key, Some(seen), &action, change).await?;
+        ledger.record(&key, Some(&seen), &action, change).await?;
         if let Some(event) = &event {
             deliver(here, task, event).await?;
         }

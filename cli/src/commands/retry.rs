@@ -2,12 +2,11 @@ use std::fmt;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
+use effect_ledger::{Change, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, Verb};
 use fulfilment::PaymentId;
 use serde::Serialize;
 use stripe_events::Delivered;
 
-use crate::commands::tasks::reason;
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
@@ -86,22 +85,13 @@ impl Event {
 
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Retried> {
     let ledger = here.ledger()?;
-    let effect = Effect::from(arguments.effect.as_str());
-    let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
-    let key = EffectKey { payment_id: PaymentId::new(&arguments.payment), effect };
-    let history = ledger.history(&key.payment_id).await?;
-    let seen = history.effects.iter().find(|row| row.effect == key.effect);
+    let (task, key, seen) = look_up(&ledger, &arguments.payment, &arguments.effect).await?;
+    let seen = seen.as_ref();
     if let Some(row) = seen {
         refuse_what_is_settled(&key, row, now)?;
     }
     let event = find(here, task, &key, seen).await?;
-    let before = seen.map_or_else(
-        || "nothing".to_owned(),
-        |row| {
-            let reason = reason(&row.state).map(|reason| format!(" ({reason})"));
-            format!("{}{}", row.state.name(), reason.unwrap_or_default())
-        },
-    );
+    let before = seen.map_or_else(|| "nothing".to_owned(), |row| row.state.to_string());
     if arguments.acting.yes {
         let operator = Operator::identify(here, &arguments.acting, now).await?;
         let after = format!("delivered again, {}", event.source());
@@ -118,6 +108,20 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
         before,
         source: event.source(),
     })
+}
+
+/// What an operator names by payment and effect: whose it is, its key, and its row if there is one.
+pub(crate) async fn look_up(
+    ledger: &DynamoDbEffects,
+    payment: &str,
+    effect: &str,
+) -> Result<(Task, EffectKey, Option<EffectRow>)> {
+    let effect = Effect::from(effect);
+    let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
+    let key = EffectKey { payment_id: PaymentId::new(payment), effect };
+    let history = ledger.history(&key.payment_id).await?;
+    let seen = history.effects.into_iter().find(|row| row.effect == key.effect);
+    Ok((task, key, seen))
 }
 
 /// Another delivery would change nothing about these, and saying that it was made would mislead.

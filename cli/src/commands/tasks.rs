@@ -80,7 +80,7 @@ impl OpenEffect {
             task: Task::of(&key.effect),
             effect: key.effect.to_string(),
             state: row.state.name(),
-            reason: reason(&row.state).map(str::to_owned),
+            reason: row.state.reason().map(str::to_owned),
             event_id: row.event_id,
             attempt: row.last_claim.map(|(_, attempt)| attempt),
             first_at: row.first_at.map(Time),
@@ -94,23 +94,12 @@ impl OpenEffect {
     }
 }
 
-/// Why an effect stands where it stands.
-pub(crate) fn reason(state: &EffectState) -> Option<&str> {
-    match state {
-        EffectState::Skipped { reason }
-        | EffectState::Retry { reason }
-        | EffectState::Parked { reason }
-        | EffectState::Unknown { reason } => Some(reason),
-        EffectState::Done | EffectState::Claimed(_) => None,
-    }
-}
-
 pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments) -> Result<OpenTasks> {
     let prefix = arguments.task.map_or("", Task::effects);
     let open = here.ledger()?.open_effects(prefix).await?;
     let wanted = |row: &EffectRow| {
         arguments.state.is_none_or(|state| state.is(&row.state))
-            && arguments.reason.as_deref().is_none_or(|wanted| reason(&row.state) == Some(wanted))
+            && arguments.reason.as_deref().is_none_or(|wanted| row.state.reason() == Some(wanted))
     };
     let rows = open.rows.into_iter().filter(|(_, row)| wanted(row));
     let mut tasks: Vec<_> = rows.map(OpenEffect::of).collect();

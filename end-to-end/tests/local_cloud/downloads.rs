@@ -36,10 +36,10 @@ pub(crate) fn upload(cloud: &Cloud, key: &str, text: &str) {
     cloud.stack.aws.put_object(cloud.stack.output("FilesBucketName").unwrap(), key, text).unwrap();
 }
 
-/// A purchase of now: the policy's time counts from it.
+/// A purchase of three days ago: the policy's time is not over, and reconciliation does not look that far back.
 pub(crate) fn purchase(event: SessionEvent, payment: &str, metadata: Value) -> SessionEvent {
-    let now = i64::try_from(unix_now()).unwrap();
-    of(event, payment).at(now - 60).session("created", json!(now - 150)).metadata(metadata)
+    let bought = i64::try_from(unix_now()).unwrap() - 3 * 86_400;
+    of(event, payment).at(bought).session("created", json!(bought - 90)).metadata(metadata)
 }
 
 fn thanks(cloud: &Cloud, payment: &str) -> Answer {
@@ -185,16 +185,16 @@ fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_noth
         let (_, rest) = answer.body.split_once("<h1>").unwrap();
         rest.split_once("</h1>").unwrap().0.to_owned()
     };
-    happen(&purchase(SessionEvent::paid(), "Early", download()));
-    let page = thanks(&cloud, "Early");
+    happen(&purchase(SessionEvent::paid(), "BackEarly", download()));
+    let page = thanks(&cloud, "BackEarly");
     assert_eq!(heading(&page), "Thank you");
     let action =
         page.body.split("action=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#x2f;", "/");
     let url = format!("{}/{action}", cloud.stack.pages_url().unwrap());
     assert_eq!(ask("GET", &ask("POST", &url, "file=1").location, "").body, "early");
 
-    happen(&purchase(SessionEvent::unpaid(), "EarlyDebit", download()).locale("de"));
-    assert_eq!(heading(&thanks(&cloud, "EarlyDebit")), "Ihre Zahlung ist unterwegs");
+    happen(&purchase(SessionEvent::unpaid(), "BackEarlyDebit", download()).locale("de"));
+    assert_eq!(heading(&thanks(&cloud, "BackEarlyDebit")), "Ihre Zahlung ist unterwegs");
     happen(&purchase(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" })));
     for session in ["Stranger", "NeverWas"] {
         let page = thanks(&cloud, session);

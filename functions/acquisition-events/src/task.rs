@@ -103,15 +103,7 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
                 let key = EffectKey { payment_id, effect: Effect::acquisition() };
-                return delivery
-                    .park(
-                        &self.ledger,
-                        &self.clock,
-                        &key,
-                        Attempts::AtLeastOnce,
-                        TaskFailed::BrokenSession(broken),
-                    )
-                    .await;
+                return self.park(&key, TaskFailed::BrokenSession(broken), delivery).await;
             }
             Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
         };
@@ -146,15 +138,7 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
                 }
                 let effect = Effect::acquisition_correction(&movement(correction_id));
                 let key = EffectKey { payment_id, effect };
-                return delivery
-                    .park(
-                        &self.ledger,
-                        &self.clock,
-                        &key,
-                        Attempts::AtLeastOnce,
-                        TaskFailed::BrokenCorrection(broken),
-                    )
-                    .await;
+                return self.park(&key, TaskFailed::BrokenCorrection(broken), delivery).await;
             }
         };
         let Some(first) = corrections.first() else {
@@ -210,6 +194,15 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Performed::Busy | Performed::Abandoned => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
+    }
+
+    async fn park(
+        &self,
+        key: &EffectKey,
+        error: TaskFailed,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await
     }
 
     /// Whether the payment's acquisition is published, or on its way. A parked one is neither: a correction of

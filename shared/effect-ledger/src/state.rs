@@ -203,6 +203,27 @@ impl EffectState {
             Self::Unknown { .. } => "unknown",
         }
     }
+
+    /// Why it stands there, if there is a reason to tell.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Skipped { reason }
+            | Self::Retry { reason }
+            | Self::Parked { reason }
+            | Self::Unknown { reason } => Some(reason),
+            Self::Done | Self::Claimed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for EffectState {
+    /// `done`, `parked (no_recipient)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason() {
+            Some(reason) => write!(f, "{} ({reason})", self.name()),
+            None => f.write_str(self.name()),
+        }
+    }
 }
 
 /// A granted claim: the right to act once, until the lease ends.

@@ -17,6 +17,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use effect_ledger::Clock;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// The objects of one S3 bucket.
 #[derive(Debug)]
@@ -248,18 +249,15 @@ fn between<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
 
 /// A key as a path: every byte that is not plain is written as `%XX`, and slashes stay.
 fn path_of(key: &str) -> String {
-    key.split('/').map(percent_encoded).collect::<Vec<_>>().join("/")
+    const RESERVED_IN_A_PATH: AsciiSet = RESERVED.remove(b'/');
+    utf8_percent_encode(key, &RESERVED_IN_A_PATH).to_string()
 }
 
-pub(crate) fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
+/// Everything but what RFC 3986 calls unreserved.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(crate) fn percent_encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, &RESERVED)
 }
 
 /// Whether an answer is worth waiting for.

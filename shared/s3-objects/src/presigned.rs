@@ -27,8 +27,9 @@ impl<C: Clock> S3Objects<C> {
         file_name: &str,
         lifetime: Duration,
     ) -> Result<String, BoxError> {
-        let disposition = percent_encoded(&attachment(file_name));
-        let path = format!("{}?response-content-disposition={disposition}", self.path(key));
+        let disposition = attachment(file_name);
+        let path =
+            format!("{}?response-content-disposition={}", self.path(key), percent_encoded(&disposition));
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
