@@ -45,7 +45,10 @@ pub enum StripeError {
         reason: String,
     },
     /// A request that Stripe does not accept. Ours to mend.
-    #[error("Stripe does not accept the request for {path} ({status} {code})")]
+    #[error(
+        "Stripe does not accept the request for {path} ({status} {code}{})",
+        .param.as_ref().map(|param| format!(", {param}")).unwrap_or_default()
+    )]
     Refused {
         /// What was asked for.
         path: String,
@@ -53,6 +56,8 @@ pub enum StripeError {
         status: u16,
         /// Stripe's error code or type.
         code: String,
+        /// The parameter it is about, when Stripe says so: `line_items[0][price]`.
+        param: Option<String>,
     },
     /// An answer in another shape than Stripe documents.
     #[error("Stripe's answer to {path} cannot be read")]
@@ -106,6 +111,8 @@ struct WireErrorBody {
     kind: Option<String>,
     #[serde(default)]
     message: Option<String>,
+    #[serde(default)]
+    param: Option<String>,
 }
 
 /// What an answer means that is neither a success nor worth another attempt.
@@ -120,7 +127,8 @@ pub(crate) fn classify(path: &str, status: u16, body: &[u8]) -> StripeError {
         404 => StripeError::NotFound { path },
         _ => {
             let code = error.code.or(error.kind).filter(|code| is_code(code));
-            StripeError::Refused { path, status, code: code.unwrap_or_else(|| "no code".to_owned()) }
+            let param = error.param.filter(|param| is_param(param));
+            StripeError::Refused { path, status, code: code.unwrap_or_else(|| "no code".to_owned()), param }
         }
     }
 }
@@ -134,6 +142,11 @@ fn missing_permission(message: &str) -> Option<String> {
 
 fn is_code(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn is_param(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_[]".contains(&byte);
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -170,6 +183,18 @@ mod tests {
             "Invalid email: ada@example.org",
             "Stripe does not accept the request for /v1/events (400 parameter_invalid)",
         );
+    }
+
+    #[test]
+    fn names_the_parameter_that_is_refused_and_nothing_else() {
+        let check = |param: &str, expected: &str| {
+            let body = serde_json::json!({ "error": { "code": "amount_too_small", "param": param } });
+            let error = classify("/v1/prices", 400, body.to_string().as_bytes());
+            let expected = format!("Stripe does not accept the request for /v1/prices (400 {expected})");
+            assert_eq!(error.to_string(), expected);
+        };
+        check("line_items[0][price]", "amount_too_small, line_items[0][price]");
+        check("ada@example.org", "amount_too_small");
     }
 
     #[test]
