@@ -108,6 +108,11 @@ impl StripeApi {
         self.lock().faults.extend(faults);
     }
 
+    /// The next requests are answered after all.
+    pub fn forget_faults(&self) {
+        self.lock().faults.clear();
+    }
+
     /// Takes a permission from the key, e.g. `rak_event_read`: everything is refused for want of it.
     pub fn withhold(&self, permission: Option<&'static str>) {
         self.lock().lacks = permission;

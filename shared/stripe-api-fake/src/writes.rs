@@ -6,7 +6,7 @@ use crate::account::{Account, Refusal, invalid};
 use crate::query::Query;
 
 /// What may be said of each kind, with `[]` for any index and `[*]` for any key.
-const PRODUCT: &[&str] = &["name", "description", "active", "images[]", "metadata[*]"];
+const PRODUCT: &[&str] = &["name", "description", "active", "images[]", "metadata[*]", "default_price"];
 const PRICE: &[&str] = &["lookup_key", "transfer_lookup_key", "metadata[*]", "nickname"];
 const NEW_PRICE: &[&str] = &["product", "currency", "unit_amount"];
 const LINK: &[&str] = &[
@@ -48,7 +48,11 @@ impl Account {
             ("payment_links", id) => self.changed("/v1/payment_links", id, form, &[LINK, &["active"]])?,
             ("files", "") => self.new_file(form, now)?,
             _ => {
-                return Err(Refusal::of(404, "resource_missing", format!("Unrecognized request URL: {path}")));
+                return Err(Refusal::of(
+                    404,
+                    "resource_missing",
+                    format!("Unrecognized request URL: {path}"),
+                ));
             }
         };
         Ok(object.to_string())
@@ -94,6 +98,10 @@ impl Account {
         let holds = self.find("/v1/prices", id).map(|price| price["lookup_key"].clone());
         if holds.is_some_and(|key| form.one("lookup_key").is_none_or(|wanted| key != wanted)) {
             self.take_lookup_key(form)?;
+        }
+        let default = self.all("/v1/products").iter().any(|product| product["default_price"] == id);
+        if default && form.one("active") == Some("false") {
+            return Err(Refusal::about("price_is_default", "active"));
         }
         self.changed("/v1/prices", id, form, &[PRICE, &["active"]])
     }

@@ -97,7 +97,7 @@ impl StripeClient {
     ///
     /// # Errors
     ///
-    /// See [`StripeError`]. An answer that was stored with the idempotency key is not asked for again.
+    /// See [`StripeError`].
     pub async fn write(&self, write: &Write) -> Result<ApiObject, StripeError> {
         let call = Call {
             method: "POST",
@@ -160,11 +160,13 @@ impl StripeClient {
             self.spend()?;
             attempts += 1;
             let answer = self.attempt(server, call).await;
-            let stored = answer.as_ref().is_ok_and(|answer| answer.replayed);
             let (failure, wanted_pause) = match answer {
                 Ok(answer) if answer.is_success() => return Ok(answer.body),
                 Ok(answer) if !answer.may_pass() => {
                     return Err(classify(call.path, answer.status, &answer.body));
+                }
+                Ok(answer) if answer.replayed => {
+                    return Err(StripeError::Kept { path: path(), status: answer.status });
                 }
                 Ok(Answer { status: 429, retry_after, .. }) => {
                     (StripeError::RateLimited { path: path(), attempts }, retry_after)
@@ -177,7 +179,7 @@ impl StripeClient {
                     (StripeError::Unavailable { path: path(), attempts, reason: reason.to_owned() }, None)
                 }
             };
-            if attempts == ATTEMPTS || stored {
+            if attempts == ATTEMPTS {
                 return Err(failure);
             }
             self.sleep.sleep(pause(attempts, wanted_pause)).await;

@@ -44,6 +44,15 @@ pub enum StripeError {
         /// The last one's status, or what happened to the connection.
         reason: String,
     },
+    /// The same request failed before, and Stripe keeps its failure with the idempotency key for a day. Another key
+    /// makes it a new request: whoever takes one first looks whether it was done.
+    #[error("Stripe failed at {path} before and keeps that answer ({status})")]
+    Kept {
+        /// What was asked for.
+        path: String,
+        /// HTTP status.
+        status: u16,
+    },
     /// A request that Stripe does not accept. Ours to mend.
     #[error(
         "Stripe does not accept the request for {path} ({status} {code}{})",
@@ -78,6 +87,7 @@ impl StripeError {
             Self::NotFound { .. } => "stripe_not_found",
             Self::RateLimited { .. } => "stripe_rate_limited",
             Self::Unavailable { .. } => "stripe_unavailable",
+            Self::Kept { .. } => "stripe_failure_kept",
             Self::Refused { .. } => "stripe_refused",
             Self::Unreadable { .. } => "stripe_unreadable",
             Self::BudgetSpent => "stripe_budget_spent",
@@ -90,6 +100,7 @@ impl StripeError {
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::BudgetSpent => true,
             Self::KeyRefused { .. }
             | Self::NotFound { .. }
+            | Self::Kept { .. }
             | Self::Refused { .. }
             | Self::Unreadable { .. } => false,
         }
