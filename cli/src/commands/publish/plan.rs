@@ -110,9 +110,9 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
         let transfer = ("transfer_lookup_key".to_owned(), "true".to_owned());
         return Some(Step::ChangePrice { id: price.id.clone(), form: [changes, vec![transfer]].concat() });
     }
-    let archived = |other: &&Object| other.id != price.id && other.is("active", "true");
+    let outgoing = |other: &&Object| other.id != price.id && other.is("active", "true");
     // Stripe archives no default price, and the dashboard makes them so.
-    if seen.prices.iter().filter(archived).any(|old| sold.is("default_price", &old.id)) {
+    if seen.prices.iter().filter(outgoing).any(|old| sold.is("default_price", &old.id)) {
         return Some(Step::ChangeProduct(vec![("default_price".to_owned(), price.id.clone())]));
     }
 
@@ -128,7 +128,7 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
     if let Some(link) = outdated {
         return Some(Step::Deactivate { id: link.id.clone(), url: link.url().to_owned() });
     }
-    seen.prices.iter().find(archived).map(|price| Step::Archive { id: price.id.clone() })
+    seen.prices.iter().find(outgoing).map(|price| Step::Archive { id: price.id.clone() })
 }
 
 /// The link that sells the product now.
