@@ -1,3 +1,4 @@
+use download_claims::BoughtFile;
 use effect_ledger::{Effect, EffectRow, EffectState, Verb};
 use fulfilment::{PaymentEvent, RefundEvent, SessionEvent, SessionOutcome};
 use stripe_events::Event;
@@ -51,7 +52,10 @@ fn story(privacy: Privacy) -> Story {
         row(Effect::acquisition(), EffectState::Parked { reason: "entry_refused".to_owned() }, 1, 1),
     ];
     let history = History { effects, actions: vec![resolved] };
-    let read = Read { history, contribution: Some(contribution()), evidence: Vec::new() };
+    let guide = BoughtFile { key: "guide.pdf".to_owned(), quantity: 1, product: None };
+    let downloads = Downloads { files: vec![guide], fetches: 2, last_fetched_at: Some(PAID_AT + 400) };
+    let (contribution, downloads) = (Some(contribution()), Some(downloads));
+    let read = Read { history, contribution, evidence: Vec::new(), downloads };
     Story { payments: vec![tell(&PaymentId::new("pi_Example"), read, privacy)] }
 }
 
