@@ -18,7 +18,9 @@ use clap_complete::Shell;
 use effect_ledger::Clock as _;
 use task_runtime::SystemClock;
 
-use crate::commands::{doctor, explain, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks};
+use crate::commands::{
+    doctor, explain, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks,
+};
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
 use crate::privacy::Privacy;

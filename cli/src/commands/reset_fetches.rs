@@ -13,9 +13,7 @@ use crate::page::{Page, Report, Time, Verdict};
 ///
 /// Who asks for that has a bad line, or has given the link away.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: afterlink --stage live reset-fetches pi_3Q9… --because 'a bad line' --yes"
-)]
+#[command(after_help = "Example: afterlink --stage live reset-fetches pi_3Q9… --because 'a bad line' --yes")]
 pub(crate) struct Arguments {
     /// pi_… or, where there is none, cs_…
     payment: String,

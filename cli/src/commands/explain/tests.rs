@@ -67,6 +67,7 @@ fn tells_the_story_in_order_with_reasons() {
       customer  A. L.  a***@e***.org  GB
       supporter 3be627a6-a6a0-5514-8a9d-2baa1ac9f97e
       session   cs_test_Example  plink_1FixtureContribution
+      files     guide.pdf  fetched 2 times, last at 2026-11-18T11:13:20Z
 
       when                  who        what
       2026-11-18T11:05:10Z  stripe     the customer opened the page
