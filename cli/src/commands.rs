@@ -6,6 +6,7 @@ pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod redrive;
 pub(crate) mod resend;
+pub(crate) mod reset_fetches;
 pub(crate) mod resolve;
 pub(crate) mod retry;
 pub(crate) mod status;

@@ -18,7 +18,9 @@ use clap_complete::Shell;
 use effect_ledger::Clock as _;
 use task_runtime::SystemClock;
 
-use crate::commands::{doctor, explain, publish, reconcile, redrive, resend, resolve, retry, status, tasks};
+use crate::commands::{
+    doctor, explain, publish, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks,
+};
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
 use crate::privacy::Privacy;
@@ -82,6 +84,8 @@ enum Command {
     Resolve(resolve::Arguments),
     /// Sends a customer a mail once more, on purpose
     Resend(resend::Arguments),
+    /// Lets a customer fetch files again who has fetched them too often
+    ResetFetches(reset_fetches::Arguments),
     /// Compares what Stripe was paid with what was done, and puts what is missing back on the bus
     Reconcile(reconcile::Arguments),
     /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
@@ -126,6 +130,7 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
         Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),
         Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
+        Command::ResetFetches(arguments) => show.report(&reset_fetches::run(&here, arguments, now).await?),
         Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
         Command::Publish(arguments) => show.report(&publish::run(&here, arguments).await?),
         Command::Doctor => show.report(&doctor::find_out(&here).await?),
