@@ -103,6 +103,11 @@ impl StripeApi {
         self.lock().answered.clear();
     }
 
+    /// What is sold by a link, or was bought in a session.
+    pub fn line_items(&self, id: &str) -> Vec<Value> {
+        self.lock().account.line_items.get(id).cloned().unwrap_or_default()
+    }
+
     /// What becomes of the next requests, in their order; `None` is answered.
     pub fn fail(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         self.lock().faults.extend(faults);

@@ -133,6 +133,17 @@ impl Case {
         objects
     }
 
+    /// Whether some link is on, and its price is.
+    fn can_be_bought(&self) -> bool {
+        let prices = self.active("/v1/prices");
+        let sells = |link: &Value| {
+            let id = link["id"].as_str().unwrap();
+            let price = &self.stripe.line_items(id)[0]["price"]["id"];
+            prices.iter().any(|active| active["id"] == *price)
+        };
+        self.active("/v1/payment_links").iter().any(sells)
+    }
+
     /// One product, one price and one link are sold; their amount and the link's address.
     fn sold(&self) -> (i64, String) {
         let (products, prices, links) =
@@ -293,6 +304,7 @@ async fn ends_well_wherever_it_is_interrupted(before: Option<&str>, text: &str, 
                 let interrupted = case.publish(text).await;
                 let reached = case.stripe.requests().len() - begun > request;
                 case.stripe.forget_faults();
+                assert!(before.is_none() || case.can_be_bought(), "{how} at request {request}");
                 if later {
                     case.stripe.forget_idempotency_keys();
                 }
