@@ -54,7 +54,8 @@ pub(crate) fn of_call(cloud: &Cloud, call: &Call) -> Units {
     }
 }
 
-/// The tables' secondary indexes, each by what an item must have to be in it. They hold keys only: one unit an entry.
+/// The tables' secondary indexes, each by what an item must have to be in it. An entry is a begun kilobyte: the one
+/// holds keys only, and what is open is small.
 const INDEXES: [(&str, &str); 2] = [("contributions", "session_id"), ("effects", "open")];
 
 /// Units of one write.
