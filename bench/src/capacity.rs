@@ -32,15 +32,17 @@ pub(crate) fn of_call(cloud: &Cloud, call: &Call) -> Units {
         return Units::default();
     };
     match call.kind.as_str() {
-        "DynamoDb UpdateItem" => Units { write: write_units(cloud, &request), read: 0.0 },
-        "DynamoDb PutItem" => {
-            Units { write: kilobytes(item_size(&plain_item(&request["Item"])), 1), read: 0.0 }
+        "DynamoDb UpdateItem" | "DynamoDb PutItem" => {
+            let Write { table, indexes } = write_units(cloud, &request);
+            Units { write: table + indexes, read: 0.0 }
         }
         "DynamoDb TransactWriteItems" => {
             let writes = request["TransactItems"].as_array().into_iter().flatten();
-            let write = writes.filter_map(Value::as_object).flat_map(|item| item.values());
-            // In a transaction everything is written twice: once to prepare, once to commit.
-            Units { write: 2.0 * write.map(|write| write_units(cloud, write)).sum::<f64>(), read: 0.0 }
+            let writes = writes.filter_map(Value::as_object).flat_map(|item| item.values());
+            // In a transaction everything is written twice, once to prepare, once to commit; indexes follow it.
+            let units =
+                writes.map(|write| write_units(cloud, write)).map(|write| 2.0 * write.table + write.indexes);
+            Units { write: units.sum(), read: 0.0 }
         }
         "DynamoDb Query" | "DynamoDb GetItem" => {
             let items = response["Items"].as_array().into_iter().flatten().chain(response.get("Item"));
@@ -52,17 +54,36 @@ pub(crate) fn of_call(cloud: &Cloud, call: &Call) -> Units {
     }
 }
 
+/// The tables' secondary indexes, each by what an item must have to be in it. An entry is a begun kilobyte: the one
+/// holds keys only, and what is open is small.
+const INDEXES: [(&str, &str); 2] = [("contributions", "session_id"), ("effects", "open")];
+
+/// Units of one write.
+struct Write {
+    table: f64,
+    /// As if the item were new to them: an entry that stays as it is costs nothing.
+    indexes: f64,
+}
+
 /// A put, an update or a delete.
-fn write_units(cloud: &Cloud, write: &Value) -> f64 {
-    if write["Item"].is_object() {
-        return kilobytes(item_size(&plain_item(&write["Item"])), 1);
-    }
-    let key = plain_item(&write["Key"]);
-    let is_of_key = |row: &&Value| {
-        key.as_object().into_iter().flatten().all(|(name, value)| row[name.as_str()] == *value)
+fn write_units(cloud: &Cloud, write: &Value) -> Write {
+    let table = write["TableName"].as_str().unwrap_or_default();
+    let row = if write["Item"].is_object() {
+        Some(plain_item(&write["Item"]))
+    } else {
+        let key = plain_item(&write["Key"]);
+        let is_of_key = |row: &Value| {
+            key.as_object().into_iter().flatten().all(|(name, value)| row[name.as_str()] == *value)
+        };
+        cloud.rows(table).into_iter().find(is_of_key)
     };
-    let rows = cloud.rows(write["TableName"].as_str().unwrap_or_default());
-    kilobytes(rows.iter().find(is_of_key).map_or(0, item_size), 1)
+    let is_in = |(of, attribute): &&(&str, &str)| {
+        *of == table && row.as_ref().is_some_and(|row| !row[*attribute].is_null())
+    };
+    Write {
+        table: kilobytes(row.as_ref().map_or(0, item_size), 1),
+        indexes: INDEXES.iter().filter(is_in).map(|_| 1.0).sum(),
+    }
 }
 
 /// How many times `unit` KB, begun ones included; at least one.
@@ -118,6 +139,20 @@ mod tests {
         let put = json!({ "TableName": "effects", "Item": { "payment_id": { "S": "pi_2" } } });
         let transaction = json!({ "TransactItems": [{ "Update": update }, { "Put": put }] });
         check("DynamoDb TransactWriteItems", &transaction, &json!({}), 6.0, 0.0);
+    }
+
+    #[test]
+    fn an_entry_in_an_index_is_a_unit_more_in_a_transaction_or_not() {
+        let item = json!({ "payment_id": { "S": "pi_2" }, "session_id": { "S": "cs_2" } });
+        let put = json!({ "TableName": "contributions", "Item": item });
+        check("DynamoDb PutItem", &put, &json!({}), 2.0, 0.0);
+        check(
+            "DynamoDb TransactWriteItems",
+            &json!({ "TransactItems": [{ "Put": put }] }),
+            &json!({}),
+            3.0,
+            0.0,
+        );
     }
 
     #[test]

@@ -156,6 +156,24 @@ impl Counted<'_> {
         protocol.scenarios.get(Scenario::Paid.name()).map(|cost| self.of(cost, 1.0)).unwrap_or_default()
     }
 
+    /// What a million of everything else costs, in US dollars: function, what, how much.
+    pub(crate) fn others(&self) -> Vec<(String, &'static str, f64)> {
+        let mut others = Vec::new();
+        for (name, protocol) in self.protocols {
+            for scenario in Scenario::OF_OTHERS {
+                let Some(cost) = protocol.scenarios.get(scenario.name()) else {
+                    continue;
+                };
+                let (seconds, invocations) = self.lambda(name, Batch::One, self.deployment.memory_mb);
+                let lambda = invocations * self.prices.lambda.million_requests
+                    + seconds * self.deployment.memory_mb / 1024.0 * self.prices.lambda.million_gb_seconds;
+                let calls: f64 = self.of(cost, 1.0).into_values().sum();
+                others.push((name.clone(), scenario.name(), calls + lambda));
+            }
+        }
+        others
+    }
+
     /// What calls and log lines for `events` events cost, for a million events.
     fn of(&self, cost: &Cost, events: f64) -> Bill {
         let prices = self.prices;
@@ -170,7 +188,8 @@ impl Counted<'_> {
                 "EventBridge PutEvents" => add("EventBridge", chunks * prices.event_bridge.million_events),
                 "Ses SendEmail" => add(SES, prices.ses.million_mails),
                 "S3 ListObjectsV2" => add("S3", prices.s3.million_lists),
-                "S3 GetObject" => add("S3", prices.s3.million_gets),
+                // Looking at an object costs as much as reading it.
+                "S3 GetObject" | "S3 HeadObject" => add("S3", prices.s3.million_gets),
                 "SecretsManager GetSecretValue" => {
                     add("Secrets Manager", prices.secrets_manager.million_calls);
                 }

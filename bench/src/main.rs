@@ -172,12 +172,13 @@ fn model(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let text = format!(
-        "US dollars per million contributions, {}, list prices of {}, counted on {}.\n\n{}\n{}\n{}",
+        "US dollars per million contributions, {}, list prices of {}, counted on {}.\n\n{}\n{}\n{}\n{}",
         prices.region,
         prices.as_of,
         machine::today(),
         report::bills(&bills),
         report::units(&counted.units(), &prices),
+        report::others(&counted.others()),
         report::idle(&idle)
     );
     publish(checkout, arguments, "COST.md", "cost", &text)

@@ -180,6 +180,15 @@ pub(crate) fn units(units: &BTreeMap<String, Units>, prices: &Prices) -> String 
     table(rows)
 }
 
+/// US dollars for a million of what no event tells of.
+pub(crate) fn others(others: &[(String, &'static str, f64)]) -> String {
+    let mut rows = vec![row(&["function", "a million times", "US dollars"])];
+    rows.extend(
+        others.iter().map(|(name, what, dollars)| row(&[name.as_str(), what, &format!("{dollars:.2}")])),
+    );
+    table(rows)
+}
+
 /// US dollars a month without a payment.
 pub(crate) fn idle(idle: &Idle) -> String {
     let dollars = |what: &str, dollars: f64| row(&[what.to_owned(), format!("{dollars:.2}")]);

@@ -54,6 +54,11 @@ export interface Stage {
   readonly silenceHours?: number;
   /** How long a message waits after its first and its later failures. */
   readonly retry: { readonly base: Duration; readonly cap: Duration };
+  /**
+   * A claim, a mail and its settlement fit into 30 seconds with all their timeouts at their
+   * worst (9 + 8 + 9), and 1.5 more to answer for the batch. Warm, a batch of ten takes a
+   * hundredth of it.
+   */
   readonly functionTimeout: Duration;
   readonly architecture: Architecture;
   /**

@@ -66,8 +66,10 @@ export class RustFunction extends Construct {
       architecture: stage.architecture,
       handler: 'bootstrap',
       code: props.code,
-      // Rust needs a tenth of it, but memory buys CPU: with 128 MB a warm call pays for TLS
-      // and JSON with a fourteenth of a core.
+      // A tenth of it is used (docs/PERFORMANCE.md, peak memory), but memory buys CPU: 256 MB
+      // are a seventh of a core. Start-up is the one time that is felt; half the memory makes it
+      // twice as long, twice as much saves milliseconds that nobody waits for, and the bill
+      // hardly changes either way (docs/COST.md has 128 MB beside it).
       memorySize: 256,
       timeout: props.timeout ?? stage.functionTimeout,
       role: role.withoutPolicyUpdates(),

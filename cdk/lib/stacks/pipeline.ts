@@ -24,6 +24,13 @@ import { StageStack } from './stage-stack.ts';
 /** The folder of the files bucket that holds what is sold. */
 const FILES_FOLDER = 'files/';
 
+/**
+ * How many copies of a task that writes tables may run at once: some 700 to 1500 payments a
+ * second (docs/SCALING.md), and a rush stays away from the 4000 write units at which DynamoDB
+ * starts a table.
+ */
+const TABLE_CONCURRENCY = 10;
+
 export interface PipelineProps {
   readonly stage: Stage;
   readonly data: DataStack;
@@ -179,7 +186,8 @@ export class PipelineStack extends StageStack {
       atMostOnce: true,
       bus: this.fulfilmentBus,
       pattern: sessionOutcome(stage),
-      // SES starts accounts at 14 mails a second.
+      // Enough for ten times the 14 mails a second at which SES starts accounts, so that a
+      // raised rate is used without a deployment (docs/SCALING.md).
       maxConcurrency: 5,
       environment: {
         EFFECTS_TABLE: data.effects.tableName,
@@ -245,7 +253,7 @@ export class PipelineStack extends StageStack {
       atMostOnce: false,
       bus: this.fulfilmentBus,
       pattern: paymentHistory(stage),
-      maxConcurrency: 10,
+      maxConcurrency: TABLE_CONCURRENCY,
       environment: {
         CONTRIBUTIONS_TABLE: data.contributions.tableName,
         SUPPORTERS_TABLE: data.supporters.tableName,
@@ -274,7 +282,7 @@ export class PipelineStack extends StageStack {
       atMostOnce: false,
       bus: this.fulfilmentBus,
       pattern: sessionPaid(stage),
-      maxConcurrency: 10,
+      maxConcurrency: TABLE_CONCURRENCY,
       environment: {
         CONSENTS_TABLE: data.consents.tableName,
         EFFECTS_TABLE: data.effects.tableName,
@@ -302,7 +310,7 @@ export class PipelineStack extends StageStack {
       atMostOnce: false,
       bus: this.fulfilmentBus,
       pattern: moneyMoved(stage),
-      maxConcurrency: 10,
+      maxConcurrency: TABLE_CONCURRENCY,
       environment: {
         EFFECTS_TABLE: data.effects.tableName,
         ACQUISITION_BUS: this.acquisitionBus.eventBusName,

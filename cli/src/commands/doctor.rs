@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use download_claims::TokenKeys;
 use fulfilment::LinkContract;
 use reconciliation::EVENT_TYPES;
 use serde::Serialize;
@@ -248,7 +249,14 @@ async fn of_secrets(here: &Deployment) -> Vec<Check> {
         Ok(Err(error)) => Check::fail("Stripe key's mode", error.to_string(), MEND),
         Err(error) => Check::fail("Stripe key's mode", format!("{error:#}"), MEND),
     };
-    vec![signing, key]
+    const MEND_LINKS: &str =
+        "put a random line into the secret: docs/DEPLOY.md. Links that a lost key signed are dead";
+    let links = match read("TokenKeysName").await.map(|text| TokenKeys::parse(&text)) {
+        Ok(Ok(_)) => Check::pass("keys of download links", "readable"),
+        Ok(Err(error)) => Check::fail("keys of download links", error.to_string(), MEND_LINKS),
+        Err(error) => Check::fail("keys of download links", format!("{error:#}"), MEND_LINKS),
+    };
+    vec![signing, key, links]
 }
 
 async fn of_mail(here: &Deployment) -> Vec<Check> {
