@@ -43,8 +43,8 @@ Examples:
   afterlink --local status
 
 What changes something does a dry run unless it is told --yes; `publish` does what it is for, unless
-it is told --dry-run. Nothing here can send a customer
-a second mail, except `resolve --not-sent` and `resend`, which say so.";
+it is told --dry-run. Nothing here can send a customer a second mail, except `resolve --not-sent` and
+`resend`, which say so.";
 
 /// What Afterlink did for whom, what it did not, and the mend.
 #[derive(Parser)]

@@ -24,19 +24,20 @@ use crate::deployment::Deployment;
 use crate::page::{BOLD, Cell, DIM, Page, Report, Verdict};
 use crate::stripe::client_with;
 
-/// Sells what a product file describes: uploads its files, and makes or updates its product, its price and its Payment
-/// Link in Stripe. Prints the link.
-///
-/// Publishing is what this command is for, so it acts unless it is told --dry-run. It is safe to repeat, also after it
-/// was interrupted: what is as it shall be is left alone. A price that changed becomes a new price with a new link, and
-/// the old link is switched off: Stripe changes neither the amount of a price nor the price of a link.
-///
-/// The key comes from the environment variable `STRIPE_API_KEY`: a restricted key of the stage's mode that may write
-/// Products, Prices, Payment Links and Files. docs/PAYMENT-LINKS.md describes the product file.
+const HELP: &str = "\
+Publishing is what this command is for, so it acts unless it is told --dry-run. It is safe to repeat,
+also after it was interrupted: what is as it shall be is left alone.
+
+A price that changed becomes a new price with a new link, and the old link is switched off: Stripe
+changes neither the amount of a price nor the price of a link.
+
+The key comes from the environment variable STRIPE_API_KEY: a restricted key of the stage's mode that
+may write Products, Prices, Payment Links and Files. docs/PAYMENT-LINKS.md describes the product file.
+
+Example: afterlink --stage live publish guide.toml --dry-run";
+
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: STRIPE_API_KEY=rk_live_… afterlink --stage live publish guide.toml --dry-run"
-)]
+#[command(after_help = HELP)]
 pub(crate) struct Arguments {
     /// The product file
     #[arg(value_name = "PRODUCT.TOML")]
