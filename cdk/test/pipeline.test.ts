@@ -334,6 +334,7 @@ for (const name of STAGE_NAMES) {
         'Livemode',
         'SupporterNamespace',
         'MailIdentity',
+        'PagesUrl',
         ...(stages[name].partnerEventSource ? ['PartnerEventSource'] : []),
         ...(name === 'local' ? ['AcquisitionBusQueueUrl'] : []),
       ];

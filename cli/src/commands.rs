@@ -2,6 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod redrive;
 pub(crate) mod resend;

@@ -19,7 +19,7 @@ use effect_ledger::Clock as _;
 use task_runtime::SystemClock;
 
 use crate::commands::{
-    doctor, explain, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks,
+    doctor, explain, publish, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks,
 };
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
@@ -39,10 +39,12 @@ Examples:
   afterlink --stage live explain ada@example.org --show-personal-data
   afterlink --stage live tasks --state parked
   afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes
+  afterlink --stage live publish guide.toml --dry-run
   afterlink --local status
 
-What changes something does a dry run unless it is told --yes. Nothing here can send a customer
-a second mail, except `resolve --not-sent` and `resend`, which say so.";
+What changes something does a dry run unless it is told --yes; `publish` does what it is for, unless
+it is told --dry-run. Nothing here can send a customer a second mail, except `resolve --not-sent` and
+`resend`, which say so.";
 
 /// What Afterlink did for whom, what it did not, and the mend.
 #[derive(Parser)]
@@ -86,6 +88,8 @@ enum Command {
     ResetFetches(reset_fetches::Arguments),
     /// Compares what Stripe was paid with what was done, and puts what is missing back on the bus
     Reconcile(reconcile::Arguments),
+    /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
+    Publish(publish::Arguments),
     /// Checks Stripe's side and AWS's side, and tells the mend
     Doctor,
     /// Writes a completion script for a shell
@@ -128,6 +132,7 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
         Command::ResetFetches(arguments) => show.report(&reset_fetches::run(&here, arguments, now).await?),
         Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
+        Command::Publish(arguments) => show.report(&publish::run(&here, arguments).await?),
         Command::Doctor => show.report(&doctor::find_out(&here).await?),
         Command::Completions { .. } => Ok(Verdict::Fine),
     }

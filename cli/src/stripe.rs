@@ -25,6 +25,15 @@ pub(crate) async fn client(here: &Deployment, budget: u32) -> Result<StripeClien
     let secret = secret.with_context(|| format!("the secret {name} cannot be read"))?;
     let key = ApiKey::new(secret.secret_string().unwrap_or_default())
         .with_context(|| format!("the secret {name} holds no key: docs/DEPLOY.md says how to make one"))?;
+    client_with(here, key, budget)
+}
+
+/// A client with another key than the stage's own, which only reads.
+///
+/// # Errors
+///
+/// When the key may not be sent to where this stage's Stripe is.
+pub(crate) fn client_with(here: &Deployment, key: ApiKey, budget: u32) -> Result<StripeClient> {
     // The local cloud has a Stripe of its own beside it.
     let base_url = here.optional("stripe_api").filter(|_| here.local).unwrap_or(STRIPE_API);
     let http = here.sdk.http_client().context("no HTTP client")?;

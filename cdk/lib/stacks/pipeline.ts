@@ -85,6 +85,7 @@ export class PipelineStack extends StageStack {
     new CfnOutput(this, 'Livemode', { value: String(stage.livemode) });
     new CfnOutput(this, 'SupporterNamespace', { value: stage.supporterNamespace });
     new CfnOutput(this, 'MailIdentity', { value: stage.mail.identity });
+    new CfnOutput(this, 'PagesUrl', { value: pages.url });
     if (stage.partnerEventSource) new CfnOutput(this, 'PartnerEventSource', { value: stage.partnerEventSource });
     this.addStackDependency(data);
   }

@@ -40,6 +40,13 @@ fn link(cloud: &Cloud, payment: &str) -> String {
     cloud.stack.reachable(address).unwrap()
 }
 
+/// The first file of a payment, by the link in its mail: the file, and how it names itself.
+pub(crate) fn fetch(cloud: &Cloud, payment: &str) -> (String, String) {
+    let file = ask("GET", &ask("POST", &link(cloud, payment), "file=1").location, "");
+    assert_eq!(file.status, 200, "{}", file.body);
+    (file.body, file.disposition)
+}
+
 #[test]
 fn a_download_is_mailed_and_fetched_until_the_money_goes_back() {
     let cloud = Cloud::shared();

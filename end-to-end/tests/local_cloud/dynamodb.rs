@@ -391,6 +391,7 @@ fn dynamodb_in_memory_answers_as_the_local_cloud_does() {
         let request = Request {
             method: "POST".to_owned(),
             uri: "/".to_owned(),
+            checksum_sha256: None,
             target: Some(target),
             service: Service::DynamoDb,
             body: input.to_string().into_bytes(),

@@ -14,6 +14,7 @@ mod payments;
 mod permissions;
 #[cfg(target_os = "linux")]
 mod processes;
+mod publishing;
 mod queues;
 mod reconciliation;
 mod rules;

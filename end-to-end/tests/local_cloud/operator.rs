@@ -9,11 +9,15 @@ use xtask::aws::unix_now;
 
 use crate::stack::{Cloud, address, of};
 
-/// Runs `afterlink --local …`; the stack's file comes from the environment of the tests.
-fn afterlink(arguments: &[&str]) -> Output {
+/// `afterlink --local`; the stack's file comes from the environment of the tests.
+pub(crate) fn afterlink() -> Command {
     let mut command = Command::new(binary());
-    command.arg("--local").args(arguments);
-    command.output().unwrap()
+    command.arg("--local");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    afterlink().args(arguments).output().unwrap()
 }
 
 /// Beside the folder of the test itself; `cargo xtask test` builds it.
@@ -24,7 +28,7 @@ fn binary() -> std::path::PathBuf {
 
 /// What it says, if it does what it is told.
 pub(crate) fn says(arguments: &[&str]) -> String {
-    let output = afterlink(arguments);
+    let output = run(arguments);
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {said}{complained}");
     said
@@ -37,12 +41,12 @@ pub(crate) fn json_of(arguments: &[&str]) -> Value {
 
 /// Why it refuses.
 fn refusal(arguments: &[&str]) -> String {
-    let output = afterlink(arguments);
+    let output = run(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
     text(&output.stderr)
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -200,12 +204,12 @@ fn an_event_that_never_came_is_seen_mended_and_explained() {
 
 #[test]
 fn says_plainly_what_it_lacks() {
-    let nowhere = afterlink(&["--stack-file", "/nowhere/stack.json", "status"]);
+    let nowhere = run(&["--stack-file", "/nowhere/stack.json", "status"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(text(&nowhere.stderr).contains("cargo xtask local up"));
     let no_stage = Command::new(binary()).arg("status").env_remove("AFTERLINK_STAGE").output().unwrap();
     assert!(text(&no_stage.stderr).contains("--stage"));
-    let no_command = afterlink(&["resolve", "pi_1", MAIL]);
+    let no_command = run(&["resolve", "pi_1", MAIL]);
     assert_eq!(no_command.status.code(), Some(2), "neither --sent nor --not-sent");
 }
 

@@ -2,5 +2,7 @@
 
 mod objects;
 mod presigned;
+mod upload;
 
 pub use objects::{ListedObject, ObjectsError, S3Objects};
+pub use upload::{LARGEST_UPLOAD, Sha256Sum, StoredObject};

@@ -1,4 +1,3 @@
-use std::iter;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -56,16 +55,18 @@ pub enum ObjectsError {
 
 /// An answer that is an object, or a page of a listing.
 #[derive(Debug)]
-struct Found {
+pub(crate) struct Found {
     /// In bytes, also when only the head was asked for.
-    size: i64,
+    pub(crate) size: i64,
+    /// The SHA-256 that it was uploaded with, in base64, when that was asked for and there is one.
+    pub(crate) sha256: Option<String>,
     body: Vec<u8>,
 }
 
 /// An answer that is none.
 #[derive(Debug, thiserror::Error)]
 #[error("{status} {code}")]
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     code: String,
 }
@@ -77,18 +78,32 @@ impl<C: Clock> S3Objects<C> {
     ///
     /// When the configuration lacks what every client needs.
     pub fn new(sdk: &SdkConfig, bucket: &str, clock: C) -> Result<Self, BoxError> {
-        let region = sdk.region().ok_or("no region")?.to_string();
-        let (origin, root) = match sdk.endpoint_url() {
-            // A host name per bucket needs DNS, which a cloud on loopback lacks.
-            Some(url) => (url.trim_end_matches('/').to_owned(), format!("/{bucket}/")),
-            None => (format!("https://{bucket}.s3.{region}.amazonaws.com"), "/".to_owned()),
-        };
         // Short, because a customer waits for the page or the mail, and the rest of the function's time has other uses.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_millis(1500))
             .operation_timeout(Duration::from_secs(3))
             .build();
+        Self::with_timeouts(sdk, bucket, clock, timeouts)
+    }
+
+    /// As [`S3Objects::new`], for whoever has other things to do than a function: uploads take their time.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration lacks what every client needs.
+    pub fn with_timeouts(
+        sdk: &SdkConfig,
+        bucket: &str,
+        clock: C,
+        timeouts: TimeoutConfig,
+    ) -> Result<Self, BoxError> {
+        let region = sdk.region().ok_or("no region")?.to_string();
+        let (origin, root) = match sdk.endpoint_url() {
+            // A host name per bucket needs DNS, which a cloud on loopback lacks.
+            Some(url) => (url.trim_end_matches('/').to_owned(), format!("/{bucket}/")),
+            None => (format!("https://{bucket}.s3.{region}.amazonaws.com"), "/".to_owned()),
+        };
         let call = Operation::builder()
             .service_name("s3")
             .operation_name("Call")
@@ -150,8 +165,17 @@ impl<C: Clock> S3Objects<C> {
     ///
     /// When the bucket does not answer.
     pub async fn size(&self, key: &str) -> Result<Option<i64>, ObjectsError> {
-        match self.call("HEAD", &path_of(key)).await {
-            Ok(found) => Ok(Some(found.size)),
+        Ok(self.head(key, &[]).await?.map(|found| found.size))
+    }
+
+    /// What S3 says of an object without its bytes.
+    pub(crate) async fn head(
+        &self,
+        key: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<Option<Found>, ObjectsError> {
+        match self.send("HEAD", &path_of(key), headers, None).await {
+            Ok(found) => Ok(Some(found)),
             Err(error)
                 if error.as_service_error().is_some_and(|answer| [403, 404].contains(&answer.status)) =>
             {
@@ -167,21 +191,45 @@ impl<C: Clock> S3Objects<C> {
     }
 
     async fn call(&self, method: &'static str, path: &str) -> Result<Found, SdkError<Answer, HttpResponse>> {
-        let request = self.signed(method, &format!("{}{path}", self.root)).await;
+        self.send(method, path, &[], None).await
+    }
+
+    /// As [`S3Objects::call`], with headers, and with a body whose SHA-256 is known in hex.
+    pub(crate) async fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: Option<(SdkBody, String)>,
+    ) -> Result<Found, SdkError<Answer, HttpResponse>> {
+        let request = self.signed(method, &format!("{}{path}", self.root), headers, body).await;
         self.call.invoke(request.map_err(SdkError::construction_failure)?).await
     }
 
     /// A request, signed. <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
-    async fn signed(&self, method: &'static str, path: &str) -> Result<HttpRequest, BoxError> {
+    async fn signed(
+        &self,
+        method: &'static str,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: Option<(SdkBody, String)>,
+    ) -> Result<HttpRequest, BoxError> {
         // S3 takes paths as they are and wants the body's hash, unlike most services.
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let instructions = self.sign(method, path, settings, SignableBody::empty()).await?;
-        let mut request = HttpRequest::new(SdkBody::empty());
+        let (body, hash) = match body {
+            Some((body, sha256)) => (body, SignableBody::Precomputed(sha256)),
+            None => (SdkBody::empty(), SignableBody::empty()),
+        };
+        let instructions = self.sign(method, path, settings, hash, headers).await?;
+        let mut request = HttpRequest::new(body);
         request.set_method(method)?;
         request.set_uri(path)?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.clone());
+        }
         for header in instructions.into_parts().0 {
             request.headers_mut().insert(header.name(), header.value().to_owned());
         }
@@ -194,6 +242,7 @@ impl<C: Clock> S3Objects<C> {
         path: &str,
         settings: SigningSettings,
         body: SignableBody<'static>,
+        headers: &[(&'static str, String)],
     ) -> Result<SigningInstructions, BoxError> {
         let identity = self.credentials.provide_credentials().await?.into();
         let now_ms = u64::try_from(self.clock.now_ms())?;
@@ -206,7 +255,8 @@ impl<C: Clock> S3Objects<C> {
             .build()?
             .into();
         let uri = format!("{}{path}", self.origin);
-        let unsigned = SignableRequest::new(method, uri, iter::empty(), body)?;
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let unsigned = SignableRequest::new(method, uri, headers, body)?;
         Ok(sign(unsigned, &params)?.into_parts().0)
     }
 
@@ -221,7 +271,8 @@ fn read_answer(response: &HttpResponse) -> Result<Found, OrchestratorError<Answe
     if response.status().is_success() {
         let size = response.headers().get("content-length").and_then(|length| length.parse().ok());
         let size = size.or_else(|| i64::try_from(body.len()).ok()).unwrap_or_default();
-        return Ok(Found { size, body: body.to_vec() });
+        let sha256 = response.headers().get("x-amz-checksum-sha256").map(str::to_owned);
+        return Ok(Found { size, sha256, body: body.to_vec() });
     }
     let code = between(&String::from_utf8_lossy(body), "Code").unwrap_or("no code").to_owned();
     Err(OrchestratorError::operation(Answer { status: response.status().as_u16(), code }))
@@ -248,7 +299,7 @@ fn between<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
 }
 
 /// A key as a path: every byte that is not plain is written as `%XX`, and slashes stay.
-fn path_of(key: &str) -> String {
+pub(crate) fn path_of(key: &str) -> String {
     const RESERVED_IN_A_PATH: AsciiSet = RESERVED.remove(b'/');
     utf8_percent_encode(key, &RESERVED_IN_A_PATH).to_string()
 }
@@ -261,7 +312,7 @@ pub(crate) fn percent_encoded(text: &str) -> PercentEncode<'_> {
 }
 
 /// Whether an answer is worth waiting for.
-fn classify(error: &SdkError<Answer, HttpResponse>) -> ObjectsError {
+pub(crate) fn classify(error: &SdkError<Answer, HttpResponse>) -> ObjectsError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not a service's answer may be one next time")]
     match error {
         SdkError::ServiceError(answer) => {

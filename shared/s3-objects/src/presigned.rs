@@ -35,7 +35,7 @@ impl<C: Clock> S3Objects<C> {
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(lifetime);
-        let signed = self.sign("GET", &path, settings, SignableBody::UnsignedPayload).await?;
+        let signed = self.sign("GET", &path, settings, SignableBody::UnsignedPayload, &[]).await?;
         let mut address = format!("{}{path}", self.origin());
         for (name, value) in signed.into_parts().1 {
             // Writing to a string cannot fail.

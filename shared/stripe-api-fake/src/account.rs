@@ -32,23 +32,38 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) message: String,
+    /// What it is about.
+    pub(crate) param: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) const fn of(status: u16, code: &'static str, message: String) -> Self {
+        Self { status, code, message, param: None }
+    }
+
+    /// A parameter is wrong.
+    pub(crate) fn about(code: &'static str, param: &str) -> Self {
+        Self { param: Some(param.to_owned()), ..Self::of(400, code, format!("Invalid {param}")) }
+    }
 }
 
 /// Stripe keeps events for 30 days. <https://docs.stripe.com/api/events>
 const EVENTS_KEPT_SECONDS: i64 = 30 * 86_400;
 
 /// Where each kind of object is.
-const LISTS: [(&str, &str); 6] = [
+const LISTS: [(&str, &str); 8] = [
     ("event", "/v1/events"),
     ("checkout.session", "/v1/checkout/sessions"),
     ("refund", "/v1/refunds"),
     ("dispute", "/v1/disputes"),
     ("payment_link", "/v1/payment_links"),
+    ("product", "/v1/products"),
+    ("price", "/v1/prices"),
     ("v2.core.event_destination", "/v2/core/event_destinations"),
 ];
 
 /// Filters that compare with a field of the same name.
-const FIELDS: [&str; 3] = ["status", "payment_intent", "payment_link"];
+const FIELDS: [&str; 4] = ["status", "payment_intent", "payment_link", "product"];
 
 /// Filters of any list.
 const FILTERS: [&str; 13] = [
@@ -104,6 +119,31 @@ impl Account {
         list.insert(place, entry);
     }
 
+    /// An object that is there.
+    pub(crate) fn find(&self, list: &str, id: &str) -> Option<&Value> {
+        self.lists.get(list)?.iter().find(|entry| entry.id == id).map(|entry| &entry.json)
+    }
+
+    /// Every object of a list, newest first.
+    pub(crate) fn all(&self, list: &str) -> Vec<Value> {
+        let entries = self.lists.get(list).map(Vec::as_slice).unwrap_or_default();
+        entries.iter().map(|entry| entry.json.clone()).collect()
+    }
+
+    /// Changes an object, which keeps its place in the list.
+    pub(crate) fn replace(&mut self, list: &'static str, json: Value) {
+        let entries = self.lists.entry(list).or_default();
+        if let Some(entry) = entries.iter_mut().find(|entry| json["id"] == entry.id) {
+            entry.text = json.to_string();
+            entry.json = json;
+        }
+    }
+
+    pub(crate) fn new_id(&mut self, kind: &str) -> String {
+        self.recorded += 1;
+        format!("{kind}_fake{}", self.recorded)
+    }
+
     /// The answer to a GET: JSON, or a refusal.
     pub(crate) fn get(
         &self,
@@ -125,11 +165,8 @@ impl Account {
             .find(|(_, known)| *known == list)
             .and_then(|(_, path)| self.lists.get(path)?.iter().find(|entry| entry.id == id))
             .filter(|entry| list != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS);
-        let entry = found.ok_or_else(|| Refusal {
-            status: 404,
-            code: "resource_missing",
-            message: format!("No such object: '{id}'"),
-        })?;
+        let entry =
+            found.ok_or_else(|| Refusal::of(404, "resource_missing", format!("No such object: '{id}'")))?;
         let expanded = query.all("expand[]").any(|field| field == "line_items");
         Ok(self.text_of(entry, expanded))
     }
@@ -187,7 +224,9 @@ impl Account {
             return entry.text.clone();
         }
         let mut json = entry.json.clone();
-        let path = format!("/v1/checkout/sessions/{}/line_items", entry.id);
+        let kind = entry.json["object"].as_str().unwrap_or_default();
+        let list = LISTS.iter().find(|(known, _)| *known == kind).map_or("", |(_, list)| list);
+        let path = format!("{list}/{}/line_items", entry.id);
         json["line_items"] = list_of(&path, &self.line_items_of(&entry.id), false);
         json.to_string()
     }
@@ -229,6 +268,6 @@ fn list_of(path: &str, data: &[Value], has_more: bool) -> Value {
     json!({ "object": "list", "url": path, "has_more": has_more, "data": data })
 }
 
-fn invalid(message: String) -> Refusal {
-    Refusal { status: 400, code: "parameter_invalid", message }
+pub(crate) const fn invalid(message: String) -> Refusal {
+    Refusal::of(400, "parameter_invalid", message)
 }

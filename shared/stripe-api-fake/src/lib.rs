@@ -4,8 +4,9 @@
 mod account;
 mod query;
 mod server;
+mod writes;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -27,8 +28,13 @@ pub struct StripeApi {
 pub enum Fault {
     /// This status, with an error as Stripe writes it.
     Status(u16),
-    /// The connection breaks before the answer.
+    /// The connection breaks before anything is done.
     Reset,
+    /// It is done, and the connection breaks before the answer.
+    LostReply,
+    /// This status, after which nothing is done, and which Stripe keeps with the idempotency key: whoever asks again
+    /// with the same key gets it again. <https://docs.stripe.com/api/idempotent_requests>
+    Kept(u16),
     /// No answer ever comes.
     Silence,
 }
@@ -42,6 +48,8 @@ struct State {
     lacks: Option<&'static str>,
     /// `GET /v1/events?limit=1`, in their order.
     requests: Vec<String>,
+    /// What a POST with an idempotency key was, and how it was answered.
+    answered: BTreeMap<String, server::Answered>,
 }
 
 impl StripeApi {
@@ -90,14 +98,34 @@ impl StripeApi {
         self.lock().account.line_items.insert(session_id.to_owned(), items.to_vec());
     }
 
+    /// A day goes by: Stripe forgets the idempotency keys.
+    pub fn forget_idempotency_keys(&self) {
+        self.lock().answered.clear();
+    }
+
+    /// What is sold by a link, or was bought in a session.
+    pub fn line_items(&self, id: &str) -> Vec<Value> {
+        self.lock().account.line_items.get(id).cloned().unwrap_or_default()
+    }
+
     /// What becomes of the next requests, in their order; `None` is answered.
     pub fn fail(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         self.lock().faults.extend(faults);
     }
 
+    /// The next requests are answered after all.
+    pub fn forget_faults(&self) {
+        self.lock().faults.clear();
+    }
+
     /// Takes a permission from the key, e.g. `rak_event_read`: everything is refused for want of it.
     pub fn withhold(&self, permission: Option<&'static str>) {
         self.lock().lacks = permission;
+    }
+
+    /// Every object of a kind, newest first, by its path: `/v1/payment_links`.
+    pub fn objects(&self, list: &str) -> Vec<Value> {
+        self.lock().account.all(list)
     }
 
     /// What was asked for: `GET /v1/events?limit=1`.

@@ -14,12 +14,25 @@ struct Request {
     method: String,
     target: String,
     authorization: String,
-    body: String,
+    content_type: String,
+    idempotency_key: String,
+    body: Vec<u8>,
+}
+
+/// A POST with an idempotency key, and its answer.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    path: String,
+    body: Vec<u8>,
+    status: u16,
+    answer: String,
 }
 
 /// What is done about a request.
 enum Reply {
     Answer(u16, String),
+    /// What the same request was answered before.
+    Again(u16, String),
     Reset,
     Silence,
 }
@@ -48,10 +61,12 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>, now: impl Fn() -> i64)
     let _ = connection.set_nodelay(true);
     let mut received = Vec::new();
     while let Some(request) = read_request(&mut connection, &mut received) {
-        match reply(state, &request, now()) {
-            Reply::Answer(status, body) => {
+        let reply = reply(state, &request, now());
+        let again = if matches!(reply, Reply::Again(..)) { "idempotent-replayed: true\r\n" } else { "" };
+        match reply {
+            Reply::Answer(status, body) | Reply::Again(status, body) => {
                 let head = format!(
-                    "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{again}content-length: {}\r\n\r\n",
                     body.len()
                 );
                 if connection.write_all((head + &body).as_bytes()).is_err() {
@@ -72,47 +87,96 @@ fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
     let mut state = lock(state);
     match (request.method.as_str(), request.target.as_str()) {
         ("POST", "/fake/events") => {
-            state.account.record(&request.body, 0, i64::MIN);
+            state.account.record(&text(&request.body), 0, i64::MIN);
             return Reply::Answer(200, "{}".to_owned());
         }
         ("POST", "/fake/line_items") => {
-            let told: (String, Vec<serde_json::Value>) = serde_json::from_str(&request.body).unwrap();
+            let told: (String, Vec<serde_json::Value>) = serde_json::from_slice(&request.body).unwrap();
             state.account.line_items.insert(told.0, told.1);
             return Reply::Answer(200, "{}".to_owned());
         }
         ("POST", "/fake/faults") => {
-            let statuses: Vec<u16> = serde_json::from_str(&request.body).unwrap();
+            let statuses: Vec<u16> = serde_json::from_slice(&request.body).unwrap();
             state.faults.extend(statuses.into_iter().map(|status| Some(Fault::Status(status))));
             return Reply::Answer(200, "{}".to_owned());
         }
         _ => {}
     }
     state.requests.push(format!("{} {}", request.method, request.target));
-    match state.faults.pop_front().flatten() {
-        Some(Fault::Status(status)) => return Reply::Answer(status, error("api_error", "Scripted")),
+    let fault = state.faults.pop_front().flatten();
+    match fault {
+        Some(Fault::Status(status)) => return Reply::Answer(status, scripted()),
         Some(Fault::Reset) => return Reply::Reset,
         Some(Fault::Silence) => return Reply::Silence,
-        None => {}
+        Some(Fault::LostReply | Fault::Kept(_)) | None => {}
     }
     if let Err(refusal) = authorize(&request.authorization, state.lacks) {
         return refused(&refusal);
     }
-    if request.method != "GET" {
-        return Reply::Answer(405, error("invalid_request_error", "This fake is only read"));
-    }
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    match state.account.get(path, &Query::read(query), state.requests.len(), now) {
-        Ok(body) => Reply::Answer(200, body),
-        Err(refusal) => refused(&refusal),
+    let reply = match request.method.as_str() {
+        "GET" => {
+            let requests = state.requests.len();
+            match state.account.get(path, &Query::read(query), requests, now) {
+                Ok(body) => Reply::Answer(200, body),
+                Err(refusal) => refused(&refusal),
+            }
+        }
+        "POST" => write(&mut state, request, path, fault, now),
+        _ => Reply::Answer(405, error(&Refusal::of(405, "method_not_allowed", String::new()))),
+    };
+    if fault == Some(Fault::LostReply) { Reply::Reset } else { reply }
+}
+
+/// A POST: once for each idempotency key. What was refused before it was begun is not kept with its key.
+///
+/// <https://docs.stripe.com/api/idempotent_requests>
+fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>, now: i64) -> Reply {
+    let key = request.idempotency_key.clone();
+    if let Some(before) = state.answered.get(&key) {
+        if before.path != path || before.body != request.body {
+            let message = "Keys for idempotent requests can only be used with the same parameters".to_owned();
+            return Reply::Answer(400, error_of_type("idempotency_error", &Refusal::of(400, "", message)));
+        }
+        return Reply::Again(before.status, before.answer.clone());
     }
+    let (status, answer) = if let Some(Fault::Kept(status)) = fault {
+        (status, scripted())
+    } else {
+        let form = Query::of_form(&request.content_type, &request.body);
+        match state.account.post(path, &form, now) {
+            Ok(answer) => (200, answer),
+            Err(refusal) => return refused(&refusal),
+        }
+    };
+    if !key.is_empty() {
+        let (path, body) = (path.to_owned(), request.body.clone());
+        state.answered.insert(key, Answered { path, body, status, answer: answer.clone() });
+    }
+    Reply::Answer(status, answer)
 }
 
 fn refused(refusal: &Refusal) -> Reply {
-    Reply::Answer(refusal.status, error(refusal.code, &refusal.message))
+    Reply::Answer(refusal.status, error(refusal))
 }
 
-fn error(code: &str, message: &str) -> String {
-    json!({ "error": { "type": "invalid_request_error", "code": code, "message": message } }).to_string()
+fn scripted() -> String {
+    error(&Refusal::of(0, "api_error", "Scripted".to_owned()))
+}
+
+fn error(refusal: &Refusal) -> String {
+    error_of_type("invalid_request_error", refusal)
+}
+
+/// <https://docs.stripe.com/api/errors>
+fn error_of_type(kind: &str, refusal: &Refusal) -> String {
+    let Refusal { code, message, param, .. } = refusal;
+    let code = Some(code).filter(|code| !code.is_empty());
+    json!({ "error": { "type": kind, "code": code, "message": message, "param": param } }).to_string()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// <https://docs.stripe.com/api/authentication>: the key as Bearer, or as the user of Basic.
@@ -122,14 +186,14 @@ fn authorize(header: &str, lacks: Option<&str>) -> Result<(), Refusal> {
     let known = header.strip_prefix("Bearer ") == Some(KEY) || header.strip_prefix("Basic ") == Some(BASIC);
     if !known {
         let message = "Invalid API Key provided".to_owned();
-        return Err(Refusal { status: 401, code: "api_key_invalid", message });
+        return Err(Refusal::of(401, "api_key_invalid", message));
     }
     lacks.map_or(Ok(()), |permission| {
         let message = format!(
             "The provided key 'rk_test_****fake' does not have the required permissions for this endpoint. \
              Having the '{permission}' permission would allow this request to continue."
         );
-        Err(Refusal { status: 403, code: "permission_denied", message })
+        Err(Refusal::of(403, "permission_denied", message))
     })
 }
 
@@ -150,7 +214,9 @@ fn read_request(connection: &mut TcpStream, received: &mut Vec<u8>) -> Option<Re
                     method: head.method?.to_owned(),
                     target: head.path?.to_owned(),
                     authorization: header("authorization"),
-                    body: String::from_utf8_lossy(&received[length..body_end]).into_owned(),
+                    content_type: header("content-type"),
+                    idempotency_key: header("idempotency-key"),
+                    body: received[length..body_end].to_vec(),
                 };
                 received.drain(..body_end);
                 return Some(request);

@@ -11,20 +11,25 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::error::classify;
-use crate::{ApiKey, ApiObject, Page, Request, StripeError};
+use crate::{ApiKey, ApiObject, Page, Request, StripeError, Write};
 
 /// Where Stripe's API is.
 pub const STRIPE_API: &str = "https://api.stripe.com";
+
+/// Where Stripe takes files. <https://docs.stripe.com/file-upload>
+const STRIPE_FILES: &str = "https://files.stripe.com";
 
 /// The version of the API that answers are written in. Events keep the version they were made in.
 ///
 /// <https://docs.stripe.com/api/versioning>
 pub const API_VERSION: &str = "2026-10-28.endive";
 
-/// Reads Stripe's API.
+/// Asks Stripe's API, and writes to it where the key may.
 #[derive(Debug)]
 pub struct StripeClient {
-    get: Operation<HttpRequest, Answer, Infallible>,
+    api: Server,
+    base_url: String,
+    http: SharedHttpClient,
     sleep: SharedAsyncSleep,
     key: ApiKey,
     requests_left: AtomicU32,
@@ -70,25 +75,9 @@ impl StripeClient {
         if !base_url.starts_with("https://") && !on_loopback(base_url) {
             return Err(NotAClient::InTheClear);
         }
-        // A page of a hundred sessions takes Stripe a second or two on a bad day.
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .operation_attempt_timeout(Duration::from_secs(15))
-            .build();
-        // Retries are this client's own, because each counts against the budget.
-        let get = Operation::builder()
-            .service_name("stripe")
-            .operation_name("Get")
-            .http_client(http)
-            .sleep_impl(sleep.clone())
-            .endpoint_url(base_url)
-            .no_auth()
-            .no_retry()
-            .timeout_config(timeouts)
-            .serializer(Ok)
-            .deserializer(|response| Ok(read_answer(response)))
-            .build();
-        Ok(Self { get, sleep, key, requests_left: AtomicU32::new(budget) })
+        let api = operation(base_url, http.clone(), sleep.clone());
+        let requests_left = AtomicU32::new(budget);
+        Ok(Self { api, base_url: base_url.to_owned(), http, sleep, key, requests_left })
     }
 
     /// One object.
@@ -97,10 +86,33 @@ impl StripeClient {
     ///
     /// See [`StripeError`].
     pub async fn one(&self, request: &Request) -> Result<ApiObject, StripeError> {
-        let body = self.get(request).await?;
-        let json = serde_json::from_slice(&body).ok();
-        json.and_then(ApiObject::new)
-            .ok_or_else(|| StripeError::Unreadable { path: request.path().to_owned() })
+        read_object(request.path(), &self.get(request).await?)
+    }
+
+    /// Makes or changes something, and hands back what it is now.
+    ///
+    /// A write whose answer is lost is tried again like a question: each says how things shall be, and one that makes
+    /// something new carries an idempotency key or an id of its own.
+    /// <https://docs.stripe.com/api/idempotent_requests>
+    ///
+    /// # Errors
+    ///
+    /// See [`StripeError`].
+    pub async fn write(&self, write: &Write) -> Result<ApiObject, StripeError> {
+        let call = Call {
+            method: "POST",
+            path: write.path(),
+            target: write.path().to_owned(),
+            body: Some(write.body()),
+            idempotency_key: write.idempotency_key(),
+        };
+        let body = if write.is_upload() && self.base_url == STRIPE_API {
+            let files = operation(STRIPE_FILES, self.http.clone(), self.sleep.clone());
+            self.call(&files, &call).await?
+        } else {
+            self.call(&self.api, &call).await?
+        };
+        read_object(write.path(), &body)
     }
 
     /// One page of a list.
@@ -136,16 +148,25 @@ impl StripeClient {
     }
 
     async fn get(&self, request: &Request) -> Result<Vec<u8>, StripeError> {
-        let path = || request.path().to_owned();
+        let target = request.target();
+        let call = Call { method: "GET", path: request.path(), target, body: None, idempotency_key: None };
+        self.call(&self.api, &call).await
+    }
+
+    async fn call(&self, server: &Server, call: &Call<'_>) -> Result<Vec<u8>, StripeError> {
+        let path = || call.path.to_owned();
         let mut attempts = 0;
         loop {
             self.spend()?;
             attempts += 1;
-            let answer = self.attempt(request).await;
+            let answer = self.attempt(server, call).await;
             let (failure, wanted_pause) = match answer {
                 Ok(answer) if answer.is_success() => return Ok(answer.body),
                 Ok(answer) if !answer.may_pass() => {
-                    return Err(classify(request.path(), answer.status, &answer.body));
+                    return Err(classify(call.path, answer.status, &answer.body));
+                }
+                Ok(answer) if answer.replayed => {
+                    return Err(StripeError::Kept { path: path(), status: answer.status });
                 }
                 Ok(Answer { status: 429, retry_after, .. }) => {
                     (StripeError::RateLimited { path: path(), attempts }, retry_after)
@@ -174,26 +195,79 @@ impl StripeClient {
     }
 
     /// The error says in short words what happened to the connection.
-    async fn attempt(&self, request: &Request) -> Result<Answer, &'static str> {
-        let mut http = HttpRequest::new(SdkBody::empty());
-        http.set_uri(request.target()).map_err(|_| "the request cannot be written")?;
+    async fn attempt(&self, server: &Server, call: &Call<'_>) -> Result<Answer, &'static str> {
+        let cannot_be_written = "the request cannot be written";
+        let (content_type, body) = match &call.body {
+            Some((content_type, body)) => (Some(content_type.clone()), SdkBody::from(body.clone())),
+            None => (None, SdkBody::empty()),
+        };
+        let mut http = HttpRequest::new(body);
+        http.set_method(call.method).map_err(|_| cannot_be_written)?;
+        http.set_uri(call.target.as_str()).map_err(|_| cannot_be_written)?;
         let headers = http.headers_mut();
+        if let Some(content_type) = content_type {
+            headers.insert("content-type", content_type);
+        }
+        if let Some(key) = call.idempotency_key {
+            headers.insert("idempotency-key", key.to_owned());
+        }
         headers.insert("authorization", self.key.authorization());
         headers.insert("stripe-version", API_VERSION);
         headers.insert("accept", "application/json");
         headers.insert("user-agent", "afterlink");
         #[expect(clippy::wildcard_enum_match_arm, reason = "what is no answer may be one next time")]
-        self.get.invoke(http).await.map_err(|error| match error {
+        server.invoke(http).await.map_err(|error| match error {
             SdkError::TimeoutError(_) => "timeout",
             _ => "no answer",
         })
     }
 }
 
+/// A host of Stripe's.
+type Server = Operation<HttpRequest, Answer, Infallible>;
+
+fn operation(base_url: &str, http: SharedHttpClient, sleep: SharedAsyncSleep) -> Server {
+    // A page of a hundred sessions takes Stripe a second or two on a bad day.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(15))
+        .build();
+    // Retries are this client's own, because each counts against the budget.
+    Operation::builder()
+        .service_name("stripe")
+        .operation_name("Call")
+        .http_client(http)
+        .sleep_impl(sleep)
+        .endpoint_url(base_url)
+        .no_auth()
+        .no_retry()
+        .timeout_config(timeouts)
+        .serializer(Ok)
+        .deserializer(|response| Ok(read_answer(response)))
+        .build()
+}
+
+fn read_object(path: &str, body: &[u8]) -> Result<ApiObject, StripeError> {
+    let json = serde_json::from_slice(body).ok();
+    json.and_then(ApiObject::new).ok_or_else(|| StripeError::Unreadable { path: path.to_owned() })
+}
+
+/// What goes over the wire.
+struct Call<'a> {
+    method: &'static str,
+    path: &'a str,
+    target: String,
+    /// Its type, and the bytes.
+    body: Option<(String, Vec<u8>)>,
+    idempotency_key: Option<&'a str>,
+}
+
 /// What came back, whatever it is.
 #[derive(Debug)]
 struct Answer {
     status: u16,
+    /// Whether it is what the first request with this idempotency key was answered, also if that was a failure.
+    replayed: bool,
     /// Stripe knows better than a status whether another attempt makes sense.
     should_retry: Option<bool>,
     retry_after: Option<Duration>,
@@ -214,6 +288,7 @@ fn read_answer(response: &HttpResponse) -> Answer {
     let header = |name| response.headers().get(name);
     Answer {
         status: response.status().as_u16(),
+        replayed: header("idempotent-replayed") == Some("true"),
         should_retry: header("stripe-should-retry").and_then(|value| value.parse().ok()),
         retry_after: header("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
         body: response.body().bytes().unwrap_or_default().to_vec(),

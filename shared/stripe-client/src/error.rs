@@ -44,8 +44,20 @@ pub enum StripeError {
         /// The last one's status, or what happened to the connection.
         reason: String,
     },
+    /// The same request failed before, and Stripe keeps its failure with the idempotency key for a day. Another key
+    /// makes it a new request: whoever takes one first looks whether it was done.
+    #[error("Stripe failed at {path} before and keeps that answer ({status})")]
+    Kept {
+        /// What was asked for.
+        path: String,
+        /// HTTP status.
+        status: u16,
+    },
     /// A request that Stripe does not accept. Ours to mend.
-    #[error("Stripe does not accept the request for {path} ({status} {code})")]
+    #[error(
+        "Stripe does not accept the request for {path} ({status} {code}{})",
+        .param.as_ref().map(|param| format!(", {param}")).unwrap_or_default()
+    )]
     Refused {
         /// What was asked for.
         path: String,
@@ -53,6 +65,8 @@ pub enum StripeError {
         status: u16,
         /// Stripe's error code or type.
         code: String,
+        /// The parameter it is about, when Stripe says so: `line_items[0][price]`.
+        param: Option<String>,
     },
     /// An answer in another shape than Stripe documents.
     #[error("Stripe's answer to {path} cannot be read")]
@@ -73,6 +87,7 @@ impl StripeError {
             Self::NotFound { .. } => "stripe_not_found",
             Self::RateLimited { .. } => "stripe_rate_limited",
             Self::Unavailable { .. } => "stripe_unavailable",
+            Self::Kept { .. } => "stripe_failure_kept",
             Self::Refused { .. } => "stripe_refused",
             Self::Unreadable { .. } => "stripe_unreadable",
             Self::BudgetSpent => "stripe_budget_spent",
@@ -85,6 +100,7 @@ impl StripeError {
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::BudgetSpent => true,
             Self::KeyRefused { .. }
             | Self::NotFound { .. }
+            | Self::Kept { .. }
             | Self::Refused { .. }
             | Self::Unreadable { .. } => false,
         }
@@ -106,6 +122,8 @@ struct WireErrorBody {
     kind: Option<String>,
     #[serde(default)]
     message: Option<String>,
+    #[serde(default)]
+    param: Option<String>,
 }
 
 /// What an answer means that is neither a success nor worth another attempt.
@@ -120,7 +138,8 @@ pub(crate) fn classify(path: &str, status: u16, body: &[u8]) -> StripeError {
         404 => StripeError::NotFound { path },
         _ => {
             let code = error.code.or(error.kind).filter(|code| is_code(code));
-            StripeError::Refused { path, status, code: code.unwrap_or_else(|| "no code".to_owned()) }
+            let param = error.param.filter(|param| is_param(param));
+            StripeError::Refused { path, status, code: code.unwrap_or_else(|| "no code".to_owned()), param }
         }
     }
 }
@@ -134,6 +153,11 @@ fn missing_permission(message: &str) -> Option<String> {
 
 fn is_code(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn is_param(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_[]".contains(&byte);
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -170,6 +194,18 @@ mod tests {
             "Invalid email: ada@example.org",
             "Stripe does not accept the request for /v1/events (400 parameter_invalid)",
         );
+    }
+
+    #[test]
+    fn names_the_parameter_that_is_refused_and_nothing_else() {
+        let check = |param: &str, expected: &str| {
+            let body = serde_json::json!({ "error": { "code": "amount_too_small", "param": param } });
+            let error = classify("/v1/prices", 400, body.to_string().as_bytes());
+            let expected = format!("Stripe does not accept the request for /v1/prices (400 {expected})");
+            assert_eq!(error.to_string(), expected);
+        };
+        check("line_items[0][price]", "amount_too_small, line_items[0][price]");
+        check("ada@example.org", "amount_too_small");
     }
 
     #[test]

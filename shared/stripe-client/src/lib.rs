@@ -5,6 +5,7 @@ mod error;
 mod key;
 mod object;
 mod request;
+mod write;
 
 pub use client::{API_VERSION, NotAClient, STRIPE_API, StripeClient};
 pub use error::StripeError;
@@ -13,3 +14,4 @@ pub use object::{
     AmazonEventBridge, ApiObject, EventDestination, LineItem, NotReadable, Page, PaymentLink, WebhookEndpoint,
 };
 pub use request::Request;
+pub use write::Write;

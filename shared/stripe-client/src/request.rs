@@ -88,6 +88,16 @@ impl Request {
         Self::one("/v1/payment_links", id)
     }
 
+    /// One product, by its id. <https://docs.stripe.com/api/products/retrieve>
+    pub fn product(id: &str) -> Self {
+        Self::one("/v1/products", id)
+    }
+
+    /// The prices of a product, active or not. <https://docs.stripe.com/api/prices/list>
+    pub fn prices_of(product_id: &str) -> Self {
+        Self::list("/v1/prices").with("product", product_id)
+    }
+
     /// Only what was created between two times, both included, in Unix seconds.
     #[must_use]
     pub fn created(self, from: i64, to: i64) -> Self {
@@ -175,7 +185,7 @@ impl Request {
 /// Everything but what RFC 3986 calls unreserved.
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-fn encoded(text: &str) -> PercentEncode<'_> {
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, &RESERVED)
 }
 

@@ -89,7 +89,10 @@ impl Cloud {
             Service::Sqs => state.sqs.answer(now_ms, operation, body),
             Service::Ses => state.ses.answer(now_ms, operation, body),
             Service::EventBridge => state.event_bridge.answer(now_ms, operation, body),
-            Service::S3 => state.s3.answer(s3::operation(&request.method, &request.uri)),
+            Service::S3 => {
+                let operation = s3::operation(&request.method, &request.uri);
+                state.s3.answer(operation, body, request.checksum_sha256.as_deref())
+            }
             Service::SecretsManager => state.secrets_manager.answer(operation, body),
         }
     }
@@ -223,10 +226,20 @@ impl Cloud {
         self.state().s3.buckets.entry(bucket.to_owned()).or_default();
     }
 
-    /// Puts an object into a bucket, which is created if need be.
+    /// An object's bytes, if it is there.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        self.state().s3.buckets.get(bucket)?.get(key).map(|object| object.body.clone())
+    }
+
+    /// Puts an object into a bucket, which is created if need be. No checksum comes with it.
     pub fn put_object(&self, bucket: &str, key: &str, body: &[u8]) {
         let mut state = self.state();
-        state.s3.buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), body.to_vec());
+        state
+            .s3
+            .buckets
+            .entry(bucket.to_owned())
+            .or_default()
+            .insert(key.to_owned(), s3::Object { body: body.to_vec(), sha256: None });
     }
 
     /// Puts a secret there.

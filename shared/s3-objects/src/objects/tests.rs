@@ -7,6 +7,8 @@ use testkit::clock::ManualClock;
 use testkit::cloud::{self, Cloud};
 use testkit::silence::{SilentAws, Waited};
 
+use crate::{Sha256Sum, StoredObject};
+
 use super::*;
 
 fn files(s3: &Endpoint) -> S3Objects<SystemClock> {
@@ -153,7 +155,7 @@ async fn signs_as_other_clients_do() {
             "69a5378ace819bbb877ae9e9b1b880ce636b22f3d6d471555963e00541aa6e64",
         ),
     ] {
-        let request = files.signed("GET", path).await.unwrap();
+        let request = files.signed("GET", path, &[], None).await.unwrap();
         let (_, signature) =
             request.headers().get("authorization").unwrap().split_once("Signature=").unwrap();
         assert_eq!(signature, expected, "{path}");
@@ -189,4 +191,25 @@ async fn a_bucket_of_many_pages_is_listed_to_its_end() {
     assert_eq!((listed.len(), listed[2000].key.as_str(), listed[0].size), (2001, "t2000/en.txt", 5));
     assert_eq!(files.read("t2000/en.txt").await.unwrap(), Some(b"Hello".to_vec()));
     assert_eq!(files.read("none/en.txt").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn puts_what_it_can_tell_from_something_else_of_the_same_size() {
+    let cloud = Cloud::new();
+    cloud.put_object("templates", "by/hand.pdf", b"1234");
+    let files = files_with(&cloud::sdk_config(&cloud, ManualClock::default()));
+    let stored = |size, sha256| Some(StoredObject { size, sha256 });
+    assert_eq!(files.stored("nothing").await, Ok(None));
+    assert_eq!(files.stored("by/hand.pdf").await, Ok(stored(4, None)));
+    // The SHA-256 of "abc", from FIPS 180-4's examples.
+    let sum = hex::decode("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad").unwrap();
+    let sum = Sha256Sum(sum.try_into().unwrap());
+    for key in ["by/hand.pdf", "Führer 100%.pdf"] {
+        files.put(key, SdkBody::from("abc"), 3, sum).await.unwrap();
+        assert_eq!(files.stored(key).await, Ok(stored(3, Some(sum))));
+        assert_eq!(files.read(key).await, Ok(Some(b"abc".to_vec())));
+    }
+    let refusal = files.put("other.pdf", SdkBody::from("abd"), 3, sum).await.unwrap_err();
+    assert_eq!(refusal, ObjectsError::Refused("BadDigest".to_owned()));
+    assert_eq!(files.stored("other.pdf").await, Ok(None));
 }

@@ -122,6 +122,93 @@ fn other_processes_tell_it_what_happened() {
     assert_eq!(ids(&api, "/v1/events").0, ["posted"]);
 }
 
+fn post(api: &StripeApi, target: &str, key: &str, form: &str) -> (u16, Value) {
+    let form = form.replace('[', "%5B").replace(']', "%5D");
+    let head = format!("POST {target} HTTP/1.1\nauthorization: Bearer {KEY}\nidempotency-key: {key}\n");
+    ask(api, &format!("{head}content-length: {}\n\n{form}", form.len()))
+}
+
+/// A product, a price and a link; the link's id.
+fn sold(api: &StripeApi) -> String {
+    for (target, form) in [
+        ("/v1/products", "id=guide&name=The guide&metadata[a]=1"),
+        ("/v1/prices", "product=guide&currency=gbp&unit_amount=1250&lookup_key=guide"),
+    ] {
+        let (status, object) = post(api, target, "", form);
+        assert_eq!(status, 200, "{object}");
+    }
+    let price = api.objects("/v1/prices")[0]["id"].as_str().unwrap().to_owned();
+    let form =
+        format!("line_items[0][price]={price}&line_items[0][quantity]=1&metadata[fulfilment]=download");
+    post(api, "/v1/payment_links", "", &form).1["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn makes_and_changes_what_is_sold() {
+    let api = StripeApi::start(|| 100);
+    let link = format!("/v1/payment_links/{}", sold(&api));
+    let (_, changed) = post(&api, &link, "", "active=false&metadata[campaign]=x&metadata[fulfilment]=");
+    assert_eq!((&changed["active"], &changed["metadata"]), (&json!(false), &json!({ "campaign": "x" })));
+    let (_, listed) = get(&api, "/v1/payment_links?expand[]=data.line_items");
+    let item = &listed["data"][0]["line_items"]["data"][0];
+    assert_eq!((&item["price"]["product"], &item["amount_total"]), (&json!("guide"), &json!(1250)));
+    let (_, redirected) =
+        post(&api, &link, "", "after_completion[type]=redirect&after_completion[redirect][url]=x");
+    assert_eq!(redirected["after_completion"], json!({ "type": "redirect", "redirect": { "url": "x" } }));
+}
+
+#[test]
+fn refuses_what_stripe_refuses() {
+    let api = StripeApi::start(|| 100);
+    let link = format!("/v1/payment_links/{}", sold(&api));
+    let price = api.objects("/v1/prices")[0]["id"].as_str().unwrap().to_owned();
+    let of_price = format!("/v1/prices/{price}");
+    let another = format!("line_items[0][price]={price}");
+    let long = format!("metadata[a]={}", "x".repeat(501));
+    for (target, form, code) in [
+        ("/v1/products", "id=guide&name=Another", "resource_already_exists"),
+        ("/v1/products", "id=nameless", "parameter_missing"),
+        ("/v1/products/guide", "colour=red", "parameter_unknown"),
+        ("/v1/products/guide", &long, "parameter_invalid"),
+        ("/v1/products/nobody", "name=x", "resource_missing"),
+        (&of_price, "unit_amount=1", "parameter_unknown"),
+        ("/v1/prices", "product=guide&currency=gbp&unit_amount=1.5", "parameter_invalid_integer"),
+        ("/v1/prices", "product=nobody&currency=gbp&unit_amount=1", "resource_missing"),
+        (
+            "/v1/prices",
+            "product=guide&currency=gbp&unit_amount=1&lookup_key=guide",
+            "resource_already_exists",
+        ),
+        (&link, &another, "parameter_unknown"),
+        ("/v1/refunds", "charge=ch_1", "resource_missing"),
+    ] {
+        let (status, refused) = post(&api, target, "", form);
+        assert!(status >= 400 && refused["error"]["code"] == code, "{target} {form}: {refused}");
+    }
+    assert_eq!(post(&api, &of_price, "", "active=false").0, 200);
+    let (_, refused) = post(&api, "/v1/payment_links", "", &format!("{another}&line_items[0][quantity]=1"));
+    assert_eq!(refused["error"]["code"], "price_inactive");
+}
+
+#[test]
+fn does_once_what_carries_the_same_key() {
+    let api = StripeApi::start(|| 100);
+    api.fail([Some(Fault::LostReply)]);
+    let form = "name=The guide";
+    let refused = std::panic::catch_unwind(|| post(&api, "/v1/products", "k1", form));
+    assert!(refused.is_err(), "the connection breaks");
+    let (_, first) = post(&api, "/v1/products", "k1", form);
+    assert_eq!(api.objects("/v1/products"), [first]);
+    let (status, mismatch) = post(&api, "/v1/products", "k1", "name=Another");
+    assert_eq!((status, &mismatch["error"]["type"]), (400, &json!("idempotency_error")));
+
+    api.fail([Some(Fault::Kept(500))]);
+    let statuses: Vec<_> = (0..2).map(|_| post(&api, "/v1/products", "k2", form).0).collect();
+    assert_eq!(statuses, [500, 500], "a failure is kept with its key");
+    api.forget_idempotency_keys();
+    assert_eq!(post(&api, "/v1/products", "k2", form).0, 200);
+}
+
 #[test]
 fn line_items_come_when_they_are_asked_for() {
     let api = StripeApi::start(|| 100);

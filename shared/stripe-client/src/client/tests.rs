@@ -156,3 +156,19 @@ proptest! {
         prop_assert!(wanted.is_some() || pause <= FIRST_PAUSE * 2_u32.saturating_pow(attempts - 1));
     }
 }
+
+#[tokio::test]
+async fn a_write_is_a_post_and_is_tried_again_like_a_question() {
+    let product = r#"{"id":"guide","created":7}"#;
+    let stripe = Endpoint::start([Reply::Close, answer(503, "{}"), answer(200, product)]);
+    let write = Write::new_product().with("id", "guide").with("name", "The guide");
+    let made = client(&stripe, &Time::default(), 9).write(&write).await.unwrap();
+    assert_eq!(made.id, "guide");
+    assert_eq!(stripe.lines(), vec!["POST /v1/products"; 3]);
+
+    let taken = r#"{"error":{"code":"resource_already_exists","param":"id"}}"#;
+    let stripe = Endpoint::start([answer(400, taken)]);
+    let refused = client(&stripe, &Time::default(), 9).write(&write).await.unwrap_err();
+    assert!(matches!(&refused, StripeError::Refused { code, .. } if code == "resource_already_exists"));
+    assert_eq!(stripe.count(), 1);
+}

@@ -1,11 +1,15 @@
 //! Requests and responses, and the SDK's way to them.
 
+use std::sync::Arc;
+
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use serde::Serialize;
@@ -22,6 +26,8 @@ pub struct Request {
     pub uri: String,
     /// `X-Amz-Target`, where the service is called that way.
     pub target: Option<String>,
+    /// `x-amz-checksum-sha256`, which S3 compares with the body.
+    pub checksum_sha256: Option<String>,
     /// Which service it goes to.
     pub service: Service,
     /// The body.
@@ -72,6 +78,7 @@ impl Request {
             method: method.to_owned(),
             uri: uri.to_owned(),
             target,
+            checksum_sha256: header("x-amz-checksum-sha256"),
             body,
         }
     }
@@ -152,13 +159,13 @@ pub fn sdk_config(cloud: &Cloud, clock: impl Clock + Send + Sync + 'static) -> S
     let config = task_runtime::sdk_config(&mut Environment::new(variables)).unwrap();
     let answer =
         move |cloud: &Cloud, request: &HttpRequest| cloud.answer(clock.now_ms(), &Request::of(request));
-    let connector = SharedHttpConnector::new(Connector { cloud: cloud.clone(), answer });
+    let connector = SharedHttpConnector::new(Connector { cloud: cloud.clone(), answer: Arc::new(answer) });
     config.into_builder().http_client(Client(connector)).build()
 }
 
 struct Connector<A> {
     cloud: Cloud,
-    answer: A,
+    answer: Arc<A>,
 }
 
 impl<A> std::fmt::Debug for Connector<A> {
@@ -167,9 +174,21 @@ impl<A> std::fmt::Debug for Connector<A> {
     }
 }
 
-impl<A: Fn(&Cloud, &HttpRequest) -> Response + Send + Sync> HttpConnector for Connector<A> {
+impl<A: Fn(&Cloud, &HttpRequest) -> Response + Send + Sync + 'static> HttpConnector for Connector<A> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(Ok((self.answer)(&self.cloud, &request).into()))
+        if request.body().bytes().is_some() {
+            return HttpConnectorFuture::ready(Ok((self.answer)(&self.cloud, &request).into()));
+        }
+        // An upload comes as a stream.
+        let (cloud, answer) = (self.cloud.clone(), Arc::clone(&self.answer));
+        HttpConnectorFuture::new(async move {
+            let mut request = request;
+            let body = std::mem::replace(request.body_mut(), SdkBody::taken());
+            let body = ByteStream::new(body).collect().await;
+            let body = body.map_err(|error| ConnectorError::user(error.into()))?;
+            *request.body_mut() = SdkBody::from(body.into_bytes());
+            Ok(answer(&cloud, &request).into())
+        })
     }
 }
 

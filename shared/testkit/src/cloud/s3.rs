@@ -1,4 +1,4 @@
-//! S3: buckets that are read.
+//! S3: objects that are read, and put whole.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,13 +7,23 @@ use std::ops::Bound;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
 
 use super::Response;
 
 /// Objects by bucket and key.
 #[derive(Debug, Default)]
 pub(super) struct S3 {
-    pub(super) buckets: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    pub(super) buckets: BTreeMap<String, Objects>,
+}
+
+type Objects = BTreeMap<String, Object>;
+
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) body: Vec<u8>,
+    /// The SHA-256 that came with it, in base64.
+    pub(super) sha256: Option<String>,
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
@@ -29,44 +39,61 @@ pub(super) fn operation<'u>(method: &str, uri: &'u str) -> (&'static str, &'u st
     match (method, key) {
         ("GET", "") if query.split('&').any(|part| part == "list-type=2") => ("ListObjectsV2", bucket, query),
         ("GET", key) if !key.is_empty() && query.is_empty() => ("GetObject", bucket, key),
+        ("PUT", key) if !key.is_empty() && query.is_empty() => ("PutObject", bucket, key),
         ("HEAD", key) if !key.is_empty() && query.is_empty() => ("HeadObject", bucket, key),
         _ => panic!("the cloud in memory does not know S3's {method} {uri}"),
     }
 }
 
 impl S3 {
-    pub(super) fn answer(&self, (operation, bucket, rest): (&str, &str, &str)) -> Response {
-        let Some(objects) = self.buckets.get(bucket) else {
+    /// `sha256` is the checksum that came with the request.
+    pub(super) fn answer(
+        &mut self,
+        (operation, bucket, rest): (&str, &str, &str),
+        body: &[u8],
+        sha256: Option<&str>,
+    ) -> Response {
+        let Some(objects) = self.buckets.get_mut(bucket) else {
             return refused(404, "NoSuchBucket", "The specified bucket does not exist");
         };
         match operation {
             "ListObjectsV2" => list(objects, rest),
             "HeadObject" => head(objects, &decoded(rest)),
+            "PutObject" => put(objects, decoded(rest), body, sha256),
             _ => get(objects, &decoded(rest)),
         }
     }
 }
 
-fn get(objects: &BTreeMap<String, Vec<u8>>, key: &str) -> Response {
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+fn put(objects: &mut Objects, key: String, body: &[u8], sha256: Option<&str>) -> Response {
+    if sha256.is_some_and(|sum| sum != BASE64_STANDARD.encode(Sha256::digest(body))) {
+        return refused(400, "BadDigest", "The SHA256 you specified did not match the calculated checksum.");
+    }
+    objects.insert(key, Object { body: body.to_vec(), sha256: sha256.map(str::to_owned) });
+    Response { status: 200, headers: vec![("etag", format!("\"{}\"", etag(body)))], body: Vec::new() }
+}
+
+fn get(objects: &Objects, key: &str) -> Response {
     match objects.get(key) {
-        Some(body) => Response {
-            status: 200,
-            headers: vec![("etag", format!("\"{}\"", etag(body)))],
-            body: body.clone(),
-        },
+        Some(Object { body, sha256 }) => {
+            let mut headers = vec![("etag", format!("\"{}\"", etag(body)))];
+            headers.extend(sha256.iter().map(|sum| ("x-amz-checksum-sha256", sum.clone())));
+            Response { status: 200, headers, body: body.clone() }
+        }
         None => refused(404, "NoSuchKey", "The specified key does not exist."),
     }
 }
 
 /// As [`get`], without a body: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
-fn head(objects: &BTreeMap<String, Vec<u8>>, key: &str) -> Response {
+fn head(objects: &Objects, key: &str) -> Response {
     let mut response = get(objects, key);
     response.headers.push(("content-length", response.body.len().to_string()));
     response.body.clear();
     response
 }
 
-fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> Response {
+fn list(objects: &Objects, query: &str) -> Response {
     let (mut prefix, mut after) = (String::new(), None);
     for part in query.split('&') {
         match part.split_once('=') {
@@ -88,7 +115,7 @@ fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> Response {
     let mut rest = rest.filter(|(key, _)| key.starts_with(&prefix)).peekable();
     let mut entries = String::new();
     let mut last = "";
-    for (key, body) in rest.by_ref().take(PAGE) {
+    for (key, Object { body, .. }) in rest.by_ref().take(PAGE) {
         last = key;
         // Writing to a string cannot fail.
         let _infallible = write!(

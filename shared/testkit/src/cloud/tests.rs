@@ -14,6 +14,7 @@ fn call(cloud: &Cloud, now_ms: i64, target: &str, input: &Value) -> (u16, Value)
         other => panic!("{other}"),
     };
     let request = Request {
+        checksum_sha256: None,
         method: "POST".to_owned(),
         uri: "/".to_owned(),
         target: Some(target.to_owned()),
@@ -28,7 +29,14 @@ fn rest(cloud: &Cloud, now_ms: i64, service: Service, method: &str, uri: &str, i
     let body = input.to_string().into_bytes();
     cloud.answer(
         now_ms,
-        &Request { method: method.to_owned(), uri: uri.to_owned(), target: None, service, body },
+        &Request {
+            method: method.to_owned(),
+            uri: uri.to_owned(),
+            target: None,
+            checksum_sha256: None,
+            service,
+            body,
+        },
     )
 }
 

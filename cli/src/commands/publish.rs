@@ -1,0 +1,333 @@
+mod object;
+mod plan;
+mod price;
+mod product;
+mod upload;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use download_claims::FOLDER;
+use effect_ledger::Clock;
+use s3_objects::S3Objects;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use stripe_client::{ApiKey, ApiObject, Request, StripeClient, StripeError, Write};
+use task_runtime::SystemClock;
+
+use self::object::{Form, Object, inactive};
+use self::plan::{Made, Place, Seen, Step, current_link, next_step};
+use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
+use crate::deployment::Deployment;
+use crate::page::{BOLD, Cell, DIM, Page, Report, Verdict};
+use crate::stripe::client_with;
+
+const HELP: &str = "\
+Publishing is what this command is for, so it acts unless it is told --dry-run. It is safe to repeat,
+also after it was interrupted: what is as it shall be is left alone.
+
+A price that changed becomes a new price with a new link, and the old link is switched off: Stripe
+changes neither the amount of a price nor the price of a link.
+
+The key comes from the environment variable STRIPE_API_KEY: a restricted key of the stage's mode that
+may write Products, Prices, Payment Links and Files. docs/PAYMENT-LINKS.md describes the product file.
+
+Example: afterlink --stage live publish guide.toml --dry-run";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Arguments {
+    /// The product file
+    #[arg(value_name = "PRODUCT.TOML")]
+    product: PathBuf,
+    /// Shows what would be done, and changes nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What was done, or would be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Published {
+    id: String,
+    acted: bool,
+    steps: Vec<Told>,
+    /// The Payment Link; none when it would be a new one.
+    url: Option<String>,
+}
+
+/// A step, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Told {
+    step: &'static str,
+    what: String,
+}
+
+/// Requests of Stripe: an account may have thousands of links, a hundred to a page.
+const BUDGET: u32 = 500;
+
+/// Other idempotency keys than the first, for what Stripe keeps a failure of.
+const OTHER_KEYS: u32 = 3;
+
+pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Published> {
+    let product = Product::read(&arguments.product)?;
+    let stripe = client_with(here, key(here.livemode()?, environment())?, BUDGET)?;
+    let bucket = here.output("FilesBucketName")?;
+    let files = S3Objects::with_timeouts(&here.sdk, bucket, SystemClock, upload::timeouts());
+    let files = files.map_err(anyhow::Error::from_boxed).context("S3 cannot be asked")?;
+    let pages_url = here.output("PagesUrl")?.trim_end_matches('/').to_owned();
+    let place = Place { stage: here.stage.clone(), pages_url };
+    let shop = Shop { product: &product, place: &place, stripe: &stripe, files: &files };
+    if arguments.dry_run {
+        return rehearse(&shop).await;
+    }
+    publish(&shop, |told| {
+        // Whoever waits for an upload wants to know. The report comes at the end, and on another stream.
+        anstream::eprintln!("{DIM}{} {}{DIM:#}", told.step, told.what);
+    })
+    .await
+}
+
+/// A product, where it is sold, and by whose help.
+struct Shop<'a, C> {
+    product: &'a Product,
+    place: &'a Place,
+    stripe: &'a StripeClient,
+    files: &'a S3Objects<C>,
+}
+
+/// Takes every step that is left.
+async fn publish<C: Clock>(shop: &Shop<'_, C>, mut tell: impl FnMut(&Told)) -> Result<Published> {
+    let Shop { product, place, .. } = shop;
+    let mut seen = look(shop).await?;
+    let (mut steps, mut other_key) = (Vec::new(), 0);
+    while let Some(step) = next_step(product, place, &seen) {
+        let told = told(&step, product, &seen);
+        tell(&told);
+        match take(shop, &step, other_key).await {
+            Ok(made) => {
+                seen.apply(&step, product, made);
+                steps.push(told);
+            }
+            // It may have been done, by this run or another. Whether it was is seen, and only what was not is done anew.
+            Err(error) if other_key < OTHER_KEYS && is_kept(&error) => {
+                other_key += 1;
+                let image = seen.image.take();
+                seen = Seen { image, ..look(shop).await? };
+            }
+            Err(error) => {
+                return Err(error.context(format!(
+                    "{}: {} of the steps before it were taken; run it again to go on",
+                    told.what,
+                    steps.len()
+                )));
+            }
+        }
+    }
+    Ok(published(product, &seen, steps, true))
+}
+
+/// Takes every step on paper.
+async fn rehearse<C: Clock>(shop: &Shop<'_, C>) -> Result<Published> {
+    let Shop { product, place, .. } = shop;
+    let mut seen = look(shop).await?;
+    let mut steps = Vec::new();
+    while let Some(step) = next_step(product, place, &seen) {
+        steps.push(told(&step, product, &seen));
+        let on_paper =
+            Made { id: "new".to_owned(), url: (step == Step::UploadImage).then(|| "new".to_owned()) };
+        seen.apply(&step, product, on_paper);
+    }
+    Ok(published(product, &seen, steps, false))
+}
+
+fn published(product: &Product, seen: &Seen, steps: Vec<Told>, acted: bool) -> Published {
+    let url = current_link(product, seen).map(|link| link.url().to_owned());
+    Published { id: product.id.clone(), acted, steps, url: url.filter(|url| !url.is_empty()) }
+}
+
+/// A failure that Stripe keeps with its key, a key that was used for something else, or an id that is taken.
+fn is_kept(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(StripeError::Kept { .. }) => true,
+        Some(StripeError::Refused { code, .. }) => {
+            code == "idempotency_error" || code == "resource_already_exists"
+        }
+        Some(
+            StripeError::KeyRefused { .. }
+            | StripeError::NotFound { .. }
+            | StripeError::RateLimited { .. }
+            | StripeError::Unavailable { .. }
+            | StripeError::Unreadable { .. }
+            | StripeError::BudgetSpent,
+        )
+        | None => false,
+    }
+}
+
+async fn look<C: Clock>(shop: &Shop<'_, C>) -> Result<Seen> {
+    let Shop { product, place, stripe, files } = shop;
+    let mut seen = Seen::default();
+    for LocalFile { key, .. } in &product.files {
+        let stored = files.stored(&format!("{FOLDER}{key}")).await;
+        let stored = stored.with_context(|| format!("the bucket does not tell of {FOLDER}{key}"))?;
+        seen.files.extend(stored.map(|stored| (key.clone(), stored)));
+    }
+    let product_id = place.product_id(product);
+    seen.product = match stripe.one(&Request::product(&product_id)).await {
+        Ok(object) => read(&object)?,
+        Err(StripeError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if seen.product.is_none() {
+        return Ok(seen);
+    }
+    let ours = |object: &Object| {
+        object.is(&format!("metadata[{PUBLISHED_AS}]"), &product.id) && object.is("product", &product_id)
+    };
+    let read_ours = |objects: Vec<ApiObject>| -> Result<Vec<Object>> {
+        let read: Vec<_> = objects.iter().map(read).collect::<Result<_>>()?;
+        Ok(read.into_iter().flatten().filter(ours).collect())
+    };
+    seen.prices = read_ours(stripe.all(Request::prices_of(&product_id)).await?)?;
+    seen.links = read_ours(stripe.all(Request::payment_links().expand("data.line_items")).await?)?;
+    Ok(seen)
+}
+
+fn read(object: &ApiObject) -> Result<Option<Object>> {
+    let json: Value = object.read()?;
+    Ok(Object::read(&object.id, &json))
+}
+
+/// Does it. What makes something new is done once for each key, which follows from what is said.
+async fn take<C: Clock>(shop: &Shop<'_, C>, step: &Step, other_key: u32) -> Result<Made> {
+    let Shop { product, stripe, files, .. } = shop;
+    let once = |write: Write| {
+        let (_, body) = write.body();
+        let said = Sha256::new().chain_update(write.path()).chain_update([0]).chain_update(body).finalize();
+        write.once(format!("afterlink-{}-{other_key}", hex::encode(said)))
+    };
+    let write = match step {
+        Step::Upload { file, .. } => {
+            let file = product.files.get(*file).context("no such file")?;
+            let key = format!("{FOLDER}{}", file.key);
+            let body = upload::body(file).await?;
+            files.put(&key, body, file.size, file.sha256).await?;
+            return Ok(Made::default());
+        }
+        Step::UploadImage => {
+            let Some(Image::File { name, content_type, bytes, .. }) = &product.image else {
+                bail!("there is no image to upload");
+            };
+            let file = Write::new_file(name, content_type, bytes.clone());
+            // Of the purposes whose files can be shown to customers, the only one for pictures that never expires.
+            once(file.with("purpose", "business_logo").with("file_link_data[create]", "true"))
+        }
+        // Its id makes it unique.
+        Step::CreateProduct(form) => with(Write::new_product(), form),
+        Step::ChangeProduct(form) => with(Write::product(&shop.place.product_id(product)), form),
+        Step::CreatePrice(form) => once(with(Write::new_price(), form)),
+        Step::ChangePrice { id, form } => with(Write::price(id), form),
+        Step::CreateLink(form) => once(with(Write::new_payment_link(), form)),
+        Step::ChangeLink { id, form } => with(Write::payment_link(id), form),
+        Step::Deactivate { id, .. } => with(Write::payment_link(id), &inactive()),
+        Step::Archive { id } => with(Write::price(id), &inactive()),
+    };
+    let object = stripe.write(&write).await?;
+    let json: Value = object.read()?;
+    let uploaded = matches!(step, Step::UploadImage);
+    let url = if uploaded { &json["links"]["data"][0]["url"] } else { &json["url"] };
+    Ok(Made { id: object.id, url: url.as_str().map(str::to_owned) })
+}
+
+fn with(write: Write, form: &Form) -> Write {
+    form.iter().fold(write, |write, (name, value)| write.with(name, value))
+}
+
+/// A step in words, of what it is about to change.
+fn told(step: &Step, product: &Product, seen: &Seen) -> Told {
+    let price = || format!("{} {}", product.price.decimal_text(), product.price.currency().code());
+    let said = |form: &Form| {
+        let names = form.iter().map(|(name, value)| match value.as_str() {
+            "" => format!("without {name}"),
+            _ => format!("{name} = {value}"),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (step, what) = match step {
+        Step::Upload { file, replaces } => {
+            let Some(LocalFile { path, key, size, .. }) = product.files.get(*file) else {
+                return Told { step: "upload", what: String::new() };
+            };
+            let replaced =
+                if *replaces { ", in place of what is there: also for whoever bought it" } else { "" };
+            let what = format!("{} ({}) as {FOLDER}{key}{replaced}", path.display(), upload::shown(*size));
+            ("upload", what)
+        }
+        Step::UploadImage => ("upload", "the image, to Stripe".to_owned()),
+        Step::CreateProduct(_) => ("create", format!("the product {:?}", product.name)),
+        Step::ChangeProduct(form) => ("change", format!("the product: {}", said(form))),
+        Step::CreatePrice(_) if seen.prices.is_empty() => ("create", format!("the price {}", price())),
+        Step::CreatePrice(_) => {
+            ("create", format!("the price {}, because Stripe changes no amounts", price()))
+        }
+        Step::ChangePrice { form, .. } => ("change", format!("the price {}: {}", price(), said(form))),
+        Step::CreateLink(_) if seen.links.is_empty() => ("create", "the Payment Link".to_owned()),
+        Step::CreateLink(_) => {
+            ("create", format!("a NEW Payment Link for {}, because a link keeps its price", price()))
+        }
+        Step::ChangeLink { form, .. } => ("change", format!("the Payment Link: {}", said(form))),
+        Step::Deactivate { url, .. } => (
+            "switch off",
+            format!("the link {url}, which sells at another price: wherever it stands, put the new one"),
+        ),
+        Step::Archive { id } => ("archive", format!("the price {id}, which is no longer asked")),
+    };
+    Told { step, what }
+}
+
+/// The key that may write. The stage's own may not, and shall not.
+fn key(livemode: bool, text: Option<String>) -> Result<ApiKey> {
+    const HOW: &str = "docs/PAYMENT-LINKS.md says how to make one";
+    let text = text.with_context(|| {
+        format!("set the environment variable STRIPE_API_KEY to a restricted key that may write: {HOW}")
+    })?;
+    let key = ApiKey::new(&text).with_context(|| format!("STRIPE_API_KEY holds no key: {HOW}"))?;
+    if key.livemode() != livemode {
+        let mode = |live| if live { "live mode" } else { "test mode" };
+        bail!("STRIPE_API_KEY is a key of {}, and this stage is of {}", mode(key.livemode()), mode(livemode));
+    }
+    Ok(key)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a secret is no argument: other processes can read those")]
+fn environment() -> Option<String> {
+    std::env::var("STRIPE_API_KEY").ok()
+}
+
+impl Report for Published {
+    fn print(&self, page: &mut Page) {
+        let Self { id, acted, steps, url } = self;
+        page.heading(match (steps.is_empty(), acted) {
+            (true, _) => format!("{id} is published, and nothing has changed"),
+            (false, true) => format!("{id} is published"),
+            (false, false) => format!("A dry run: {id} would be published by"),
+        });
+        if !steps.is_empty() {
+            let row = |told: &Told| vec![Cell::new(told.step), Cell::new(&told.what)];
+            page.table(&["step", "what"], &steps.iter().map(row).collect::<Vec<_>>());
+        }
+        page.line(match url {
+            Some(url) => format!("\n{BOLD}{url}{BOLD:#}"),
+            None => "\nThe link is a new one. Without --dry-run it is made.".to_owned(),
+        });
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::Fine
+    }
+}
+
+#[cfg(test)]
+mod tests;

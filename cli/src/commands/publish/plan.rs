@@ -1,0 +1,277 @@
+//! What Stripe and the bucket have, what they shall have, and the next step from one to the other.
+//!
+//! A dry run takes the same steps as a real one, over what it has seen, and only does not send them.
+
+use std::collections::BTreeMap;
+
+use s3_objects::StoredObject;
+
+use super::object::{Form, Object, active, form, inactive};
+use super::product::{Checkout, Image, LocalFile, PUBLISHED_AS, Product};
+
+/// Everything that a product file decides about, as it is.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Seen {
+    /// By key; what is not there is not in it.
+    pub(crate) files: BTreeMap<String, StoredObject>,
+    /// Where Stripe keeps the image that was uploaded just now.
+    pub(crate) image: Option<String>,
+    pub(crate) product: Option<Object>,
+    /// Of the product, those we made, newest first, active or not.
+    pub(crate) prices: Vec<Object>,
+    /// Of the product, those we made, newest first, active or not.
+    pub(crate) links: Vec<Object>,
+}
+
+/// Where the product is sold.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) stage: String,
+    /// Without a slash at its end.
+    pub(crate) pages_url: String,
+}
+
+/// One thing to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// By its place in the product's list.
+    Upload {
+        file: usize,
+        replaces: bool,
+    },
+    UploadImage,
+    CreateProduct(Form),
+    ChangeProduct(Form),
+    CreatePrice(Form),
+    ChangePrice {
+        id: String,
+        form: Form,
+    },
+    CreateLink(Form),
+    ChangeLink {
+        id: String,
+        form: Form,
+    },
+    /// Of a link that sells at another price.
+    Deactivate {
+        id: String,
+        url: String,
+    },
+    /// Of a price that is no longer asked.
+    Archive {
+        id: String,
+    },
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) id: String,
+    /// Where a link or an image is.
+    pub(crate) url: Option<String>,
+}
+
+impl Place {
+    /// Stripe lets ids of products be chosen, so a product cannot be made twice. The stage is part of it, because
+    /// several may share the test mode of an account.
+    pub(crate) fn product_id(&self, product: &Product) -> String {
+        format!("afterlink-{}-{}", self.stage, product.id)
+    }
+}
+
+/// The first thing in which what is differs from what shall be; `None` when it does not.
+///
+/// Nothing that customers use goes away before what takes its place is there.
+pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option<Step> {
+    for (file, local) in product.files.iter().enumerate() {
+        let stored = seen.files.get(&local.key);
+        if !stored.is_some_and(|stored| is_same(stored, local)) {
+            return Some(Step::Upload { file, replaces: stored.is_some() });
+        }
+    }
+    let Some(sold) = &seen.product else {
+        return Some(match image_form(product, seen, None) {
+            Some(image) => Step::CreateProduct([new_product(product, place), image].concat()),
+            None => Step::UploadImage,
+        });
+    };
+    let Some(image) = image_form(product, seen, Some(sold)) else { return Some(Step::UploadImage) };
+    let changes = sold.lacks(&[product_form(product), image].concat());
+    if !changes.is_empty() {
+        return Some(Step::ChangeProduct(changes));
+    }
+
+    let Some(price) = asked_price(product, seen) else {
+        return Some(Step::CreatePrice(new_price(product, place)));
+    };
+    let changes = price.lacks(&price_form(product, place));
+    if !changes.is_empty() {
+        // Stripe takes the key from the price that has it.
+        let transfer = ("transfer_lookup_key".to_owned(), "true".to_owned());
+        return Some(Step::ChangePrice { id: price.id.clone(), form: [changes, vec![transfer]].concat() });
+    }
+    let outgoing = |other: &&Object| other.id != price.id && other.is("active", "true");
+    // Stripe archives no default price, and the dashboard makes them so.
+    if seen.prices.iter().filter(outgoing).any(|old| sold.is("default_price", &old.id)) {
+        return Some(Step::ChangeProduct(vec![("default_price".to_owned(), price.id.clone())]));
+    }
+
+    let Some(link) = choose(seen.links.iter().filter(|link| link.sells(&price.id))) else {
+        return Some(Step::CreateLink(new_link(product, place, &price.id)));
+    };
+    let changes = link.lacks(&[link_form(product, place), active()].concat());
+    let changes = [changes, unwanted(link, product)].concat();
+    if !changes.is_empty() {
+        return Some(Step::ChangeLink { id: link.id.clone(), form: changes });
+    }
+    let outdated = seen.links.iter().find(|link| link.is("active", "true") && !link.sells(&price.id));
+    if let Some(link) = outdated {
+        return Some(Step::Deactivate { id: link.id.clone(), url: link.url().to_owned() });
+    }
+    seen.prices.iter().find(outgoing).map(|price| Step::Archive { id: price.id.clone() })
+}
+
+/// The link that sells the product now.
+pub(crate) fn current_link<'a>(product: &Product, seen: &'a Seen) -> Option<&'a Object> {
+    let price = asked_price(product, seen)?;
+    choose(seen.links.iter().filter(|link| link.sells(&price.id)))
+}
+
+fn asked_price<'a>(product: &Product, seen: &'a Seen) -> Option<&'a Object> {
+    let (currency, amount) = (product.price.currency(), product.price.minor().to_string());
+    let asked = |price: &&Object| price.is("currency", currency.as_str()) && price.is("unit_amount", &amount);
+    choose(seen.prices.iter().filter(asked))
+}
+
+/// The active one, if there is one, and of several the oldest.
+fn choose<'a>(newest_first: impl Iterator<Item = &'a Object>) -> Option<&'a Object> {
+    let all: Vec<_> = newest_first.collect();
+    all.iter().rev().find(|object| object.is("active", "true")).or(all.last()).copied()
+}
+
+impl Seen {
+    /// What is there after a step was taken.
+    pub(crate) fn apply(&mut self, step: &Step, product: &Product, made: Made) {
+        let Made { id, url } = made;
+        match step {
+            Step::Upload { file, .. } => {
+                if let Some(LocalFile { key, size, sha256, .. }) = product.files.get(*file) {
+                    let size = i64::try_from(*size).unwrap_or(i64::MAX);
+                    self.files.insert(key.clone(), StoredObject { size, sha256: Some(*sha256) });
+                }
+            }
+            Step::UploadImage => self.image = url,
+            Step::CreateProduct(form) => self.product = Some(Object::made(id, url, form)),
+            Step::ChangeProduct(form) => self.product.iter_mut().for_each(|object| object.set(form)),
+            Step::CreatePrice(form) => self.prices.insert(0, Object::made(id, url, form)),
+            Step::ChangePrice { id, form } => change(&mut self.prices, id, form),
+            Step::CreateLink(form) => self.links.insert(0, Object::made(id, url, form)),
+            Step::ChangeLink { id, form } => change(&mut self.links, id, form),
+            Step::Deactivate { id, .. } => change(&mut self.links, id, &inactive()),
+            Step::Archive { id } => change(&mut self.prices, id, &inactive()),
+        }
+    }
+}
+
+fn change(objects: &mut [Object], id: &str, form: &Form) {
+    objects.iter_mut().filter(|object| object.id == id).for_each(|object| object.set(form));
+}
+
+/// The keys of the link contract that are to go. Other keys are other people's.
+fn unwanted(link: &Object, product: &Product) -> Form {
+    let gone = CONTRACT_KEYS.iter().filter(|key| !product.metadata.contains_key(*key));
+    let gone = gone.map(|key| format!("metadata[{key}]")).filter(|name| !link.field(name).is_empty());
+    gone.map(|name| (name, String::new())).collect()
+}
+
+/// The keys of the link contract that a product file can set.
+const CONTRACT_KEYS: [&str; 8] =
+    ["thank_you", "files", "campaign", "source", "component", "component_type", "labels", "ab_test"];
+
+fn is_same(stored: &StoredObject, local: &LocalFile) -> bool {
+    stored.sha256 == Some(local.sha256) && i64::try_from(local.size) == Ok(stored.size)
+}
+
+fn new_product(product: &Product, place: &Place) -> Form {
+    // Without `active`: everything new is.
+    let mut said = product_form(product);
+    said.retain(|(name, _)| name != "active");
+    [form([("id", place.product_id(product).as_str())]), said].concat()
+}
+
+fn product_form(product: &Product) -> Form {
+    let mut said = form([("name", product.name.as_str()), ("active", "true")]);
+    said.extend(product.description.iter().map(|text| ("description".to_owned(), text.clone())));
+    said
+}
+
+/// Which image a product shall have; `None` when it has to be uploaded first.
+fn image_form(product: &Product, seen: &Seen, sold: Option<&Object>) -> Option<Form> {
+    const IMAGE: &str = "images[0]";
+    // Stripe does not tell what is behind the address it gives a file.
+    const CONTENT: &str = "metadata[image_sha256]";
+    match &product.image {
+        None => Some(Form::new()),
+        Some(Image::Address(address)) => Some(form([(IMAGE, address.as_str())])),
+        Some(Image::File { sha256, .. }) => {
+            let kept = sold.filter(|sold| sold.is(CONTENT, sha256)).map(|sold| sold.field(IMAGE));
+            let kept = kept.filter(|address| !address.is_empty());
+            let address = kept.or(seen.image.as_deref())?;
+            Some(form([(IMAGE, address), (CONTENT, sha256)]))
+        }
+    }
+}
+
+fn new_price(product: &Product, place: &Place) -> Form {
+    let amount = product.price.minor().to_string();
+    let id = place.product_id(product);
+    form([
+        ("product", id.as_str()),
+        ("currency", product.price.currency().as_str()),
+        ("unit_amount", &amount),
+        ("lookup_key", &id),
+        ("transfer_lookup_key", "true"),
+        (&format!("metadata[{PUBLISHED_AS}]"), &product.id),
+    ])
+}
+
+fn price_form(product: &Product, place: &Place) -> Form {
+    form([("active", "true"), ("lookup_key", place.product_id(product).as_str())])
+}
+
+fn new_link(product: &Product, place: &Place, price_id: &str) -> Form {
+    let item = form([("line_items[0][price]", price_id), ("line_items[0][quantity]", "1")]);
+    [item, link_form(product, place)].concat()
+}
+
+/// Everything that a link can be told, also later.
+fn link_form(product: &Product, place: &Place) -> Form {
+    let thanks = format!("{}/thanks?session_id={{CHECKOUT_SESSION_ID}}", place.pages_url);
+    let mut said =
+        form([("after_completion[type]", "redirect"), ("after_completion[redirect][url]", thanks.as_str())]);
+    said.extend(product.metadata.iter().map(|(key, value)| (format!("metadata[{key}]"), value.clone())));
+    let Checkout { promotion_codes, billing_address, automatic_tax, promotions_box, marketing } =
+        &product.checkout;
+    let mut say = |name: &str, value: Option<&str>| {
+        said.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    };
+    let chosen = |choice: &Option<bool>, on, off| choice.map(|choice| if choice { on } else { off });
+    say("allow_promotion_codes", chosen(promotion_codes, "true", "false"));
+    say("automatic_tax[enabled]", chosen(automatic_tax, "true", "false"));
+    say("billing_address_collection", chosen(billing_address, "required", "auto"));
+    say("consent_collection[promotions]", chosen(promotions_box, "auto", "none"));
+    if let Some(marketing) = marketing {
+        // Answers that policy.toml knows, under the key that it knows.
+        let options = [("0", &marketing.yes, "yes"), ("1", &marketing.no, "no")];
+        say("custom_fields[0][key]", Some("marketing"));
+        say("custom_fields[0][type]", Some("dropdown"));
+        say("custom_fields[0][optional]", Some("true"));
+        say("custom_fields[0][label][type]", Some("custom"));
+        say("custom_fields[0][label][custom]", Some(&marketing.question.0));
+        for (i, label, value) in options {
+            say(&format!("custom_fields[0][dropdown][options][{i}][label]"), Some(&label.0));
+            say(&format!("custom_fields[0][dropdown][options][{i}][value]"), Some(value));
+        }
+    }
+    said
+}

@@ -1,0 +1,334 @@
+//! A product file: what a marketer says is sold, checked before anything is changed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use fulfilment::{FulfilmentKind, LinkContract, Money, TemplateName, file_keys};
+use s3_objects::{LARGEST_UPLOAD, Sha256Sum};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::price::Price;
+
+/// What is to be sold.
+#[derive(Debug)]
+pub(crate) struct Product {
+    /// Ours, and the same for ever: by it the product is found again.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) image: Option<Image>,
+    pub(crate) price: Money,
+    pub(crate) files: Vec<LocalFile>,
+    /// The link's, as the link contract wants it.
+    pub(crate) metadata: BTreeMap<&'static str, String>,
+    pub(crate) checkout: Checkout,
+}
+
+/// A file on this machine, and where it shall be.
+#[derive(Debug)]
+pub(crate) struct LocalFile {
+    pub(crate) path: PathBuf,
+    /// Inside the folder of the bucket.
+    pub(crate) key: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256Sum,
+}
+
+/// What customers see beside the product's name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// Somewhere on the web.
+    Address(String),
+    /// To be kept by Stripe.
+    File { name: String, content_type: &'static str, bytes: Vec<u8>, sha256: String },
+}
+
+/// How the payment page shall be. What is left out stays as it is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Checkout {
+    pub(crate) promotion_codes: Option<bool>,
+    pub(crate) billing_address: Option<bool>,
+    pub(crate) automatic_tax: Option<bool>,
+    pub(crate) promotions_box: Option<bool>,
+    pub(crate) marketing: Option<Marketing>,
+}
+
+/// A question of one's own: may we write to you?
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Marketing {
+    pub(crate) question: Line,
+    #[serde(default = "yes")]
+    pub(crate) yes: Line,
+    #[serde(default = "no")]
+    pub(crate) no: Line,
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: Slug,
+    name: Line,
+    description: Option<Line>,
+    image: Option<Line>,
+    fulfilment: FulfilmentKind,
+    thank_you: Option<TemplateName>,
+    price: Price,
+    #[serde(default)]
+    files: Vec<Entry>,
+    #[serde(default)]
+    link: Link,
+    #[serde(default)]
+    checkout: Checkout,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    path: Line,
+    key: Option<Line>,
+}
+
+/// What analysts read: the keys of the link contract, by their own names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    campaign: Option<Line>,
+    source: Option<Line>,
+    component: Option<Line>,
+    component_type: Option<Line>,
+    #[serde(default)]
+    labels: Vec<Line>,
+    ab_test: Option<Line>,
+}
+
+/// A text that says something, on one line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Line(pub(crate) String);
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Slug(String);
+
+/// The metadata key of a Payment Link, and of a price, that says which product file it was made of.
+pub(crate) const PUBLISHED_AS: &str = "published_as";
+
+/// <https://docs.stripe.com/api/metadata>
+const LONGEST_METADATA: usize = 500;
+
+/// What Stripe takes as a logo, which is what a product's image is uploaded as.
+/// <https://docs.stripe.com/file-upload#uploading-a-file>
+const LARGEST_IMAGE: usize = 512 * 1024;
+
+impl Product {
+    /// Reads a product file, and the files that it names.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong, if anything is.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        Self::parse(&text, folder).with_context(|| format!("{} says what cannot be", file.display()))
+    }
+
+    /// `folder` is where the paths in the text begin.
+    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self> {
+        let written: Written = toml::from_str(text)?;
+        let mut problems = Vec::new();
+        let mut or_problem = |result: Result<(), String>| problems.extend(result.err());
+        let id = written.id.0;
+        let mut files: Vec<LocalFile> = Vec::new();
+        for Entry { path, key } in written.files {
+            match local_file(&id, folder, &path.0, key) {
+                Ok(file) if files.iter().any(|other| other.key == file.key) => {
+                    or_problem(Err(format!("two files have the key {}; give one another `key`", file.key)));
+                }
+                Ok(file) => files.push(file),
+                Err(problem) => or_problem(Err(problem)),
+            }
+        }
+        let named = files.iter().map(|file| file.key.as_str()).collect::<Vec<_>>().join(",");
+        let image = written.image.map(|image| local_image(folder, &image.0)).transpose();
+        let image = image.unwrap_or_else(|problem| {
+            or_problem(Err(problem));
+            None
+        });
+        let Link { campaign, source, component, component_type, labels, ab_test } = written.link;
+        if labels.iter().any(|label| label.0.contains(',')) {
+            or_problem(Err("a label cannot have a comma in it: labels are told apart by commas".to_owned()));
+        }
+        let labels = labels.into_iter().map(|label| label.0).collect::<Vec<_>>().join(",");
+        let text = |line: Option<Line>| line.map(|line| line.0).unwrap_or_default();
+        let mut metadata: BTreeMap<_, _> = [
+            (LinkContract::MARKER, written.fulfilment.to_string()),
+            ("thank_you", written.thank_you.map(String::from).unwrap_or_default()),
+            ("files", named),
+            ("campaign", text(campaign)),
+            ("source", text(source)),
+            ("component", text(component)),
+            ("component_type", text(component_type)),
+            ("labels", labels),
+            ("ab_test", text(ab_test)),
+            (PUBLISHED_AS, id.clone()),
+        ]
+        .into();
+        metadata.retain(|_, value| !value.is_empty());
+        for (key, value) in &metadata {
+            if value.chars().count() > LONGEST_METADATA {
+                let shorten = if *key == "files" { "; give the files shorter keys" } else { "" };
+                or_problem(Err(format!(
+                    "`{key}` is longer than Stripe's {LONGEST_METADATA} characters{shorten}"
+                )));
+            }
+        }
+        or_problem(check_files(written.fulfilment, &files));
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+        Ok(Self {
+            id,
+            name: written.name.0,
+            description: written.description.map(|text| text.0),
+            image,
+            price: written.price.0,
+            files,
+            metadata,
+            checkout: written.checkout,
+        })
+    }
+}
+
+/// A download hands files out, and nothing else does.
+fn check_files(kind: FulfilmentKind, files: &[LocalFile]) -> Result<(), String> {
+    match kind {
+        FulfilmentKind::Download if files.is_empty() => {
+            Err("a download needs at least one table [[files]]".to_owned())
+        }
+        FulfilmentKind::Contribution | FulfilmentKind::Membership if !files.is_empty() => {
+            Err(format!("a {kind} hands out no files: only a download does"))
+        }
+        FulfilmentKind::Download | FulfilmentKind::Contribution | FulfilmentKind::Membership => Ok(()),
+    }
+}
+
+fn local_file(id: &str, folder: &Path, path: &str, key: Option<Line>) -> Result<LocalFile, String> {
+    let path = folder.join(path);
+    let shown = path.display();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let key = key.map_or_else(|| format!("{id}/{name}"), |key| key.0);
+    check_key(&key)?;
+    let (size, sha256) = digest(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    match size {
+        0 => Err(format!("{shown} is empty")),
+        size if size > LARGEST_UPLOAD => Err(format!(
+            "{shown} is larger than 5 GiB, the most that is uploaded at once: put it into the bucket by other \
+             means, and name it with `files` on a link of your own"
+        )),
+        size => Ok(LocalFile { path, key, size, sha256 }),
+    }
+}
+
+/// A key must stay in the folder, and come out of the link's metadata as it went in.
+fn check_key(key: &str) -> Result<(), String> {
+    let inside = key.split('/').all(|part| !["", ".", ".."].contains(&part)) && !key.contains('\\');
+    if !inside {
+        return Err(format!("the key {key} leads out of the bucket's folder: write it as guide/guide.pdf"));
+    }
+    let metadata = BTreeMap::from([("files".to_owned(), key.to_owned())]);
+    if file_keys(&metadata) != [key] {
+        return Err(format!(
+            "the key {key} cannot be named on a link: no commas, no spaces around it, and without `files/`"
+        ));
+    }
+    Ok(())
+}
+
+/// The size and the SHA-256 of a file, whatever its size.
+fn digest(path: &Path) -> std::io::Result<(u64, Sha256Sum)> {
+    let mut file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    let (mut size, mut sha256) = (0, Sha256::new());
+    let mut buffer = vec![0; 1024 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((size, Sha256Sum(sha256.finalize().into()))),
+            read => {
+                size += read as u64;
+                sha256.update(&buffer[..read]);
+            }
+        }
+    }
+}
+
+fn local_image(folder: &Path, image: &str) -> Result<Image, String> {
+    if image.starts_with("https://") {
+        return Ok(Image::Address(image.to_owned()));
+    }
+    let path = folder.join(image);
+    let shown = path.display();
+    let bytes = std::fs::read(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let content_type = match bytes.as_slice() {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+        [b'G', b'I', b'F', b'8', ..] => "image/gif",
+        _ => return Err(format!("{shown} is no PNG, JPEG or GIF, which Stripe takes")),
+    };
+    if bytes.len() > LARGEST_IMAGE {
+        return Err(format!(
+            "{shown} is larger than 512 KiB, the most Stripe takes: make it smaller, or give its `https://` address"
+        ));
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("image").to_owned();
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    Ok(Image::File { name, content_type, bytes, sha256 })
+}
+
+impl TryFrom<String> for Line {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("it is empty; leave it out instead");
+        }
+        if text.chars().any(char::is_control) {
+            return Err("it must be one line, without control characters");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Slug {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if text.is_empty() || text.len() > 60 || !text.bytes().all(plain) {
+            return Err("an id is lower-case letters, digits and hyphens, at most 60");
+        }
+        Ok(Self(text))
+    }
+}
+
+fn yes() -> Line {
+    Line("Yes".to_owned())
+}
+
+fn no() -> Line {
+    Line("No".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,414 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use fulfilment::{Attribution, FulfilmentKind, LinkContract};
+use testkit::clock::ManualClock;
+use testkit::cloud::{Cloud, sdk_config};
+use testkit::stripe_api::{Fault, KEY, StripeApi};
+
+use super::*;
+use crate::page::plain;
+
+/// Time in which pauses pass at once, and time-outs never.
+#[derive(Debug)]
+struct NoPause;
+
+impl AsyncSleep for NoPause {
+    fn sleep(&self, duration: std::time::Duration) -> Sleep {
+        match duration.as_secs() {
+            3 | 15 => Sleep::new(std::future::pending()),
+            _ => Sleep::new(std::future::ready(())),
+        }
+    }
+}
+
+const GUIDE: &str = r#"
+id = "guide"
+name = "The guide"
+description = "Forty walks"
+image = "cover.png"
+fulfilment = "download"
+thank_you = "walkers"
+
+[price]
+amount = 1250
+currency = "gbp"
+
+[[files]]
+path = "guide.pdf"
+
+[[files]]
+path = "guide.mp3"
+key = "audio/guide.mp3"
+
+[link]
+campaign = "guide-launch"
+labels = ["guide", "walks"]
+
+[checkout]
+promotion_codes = true
+marketing = { question = "May we write to you?" }
+"#;
+
+/// A folder of a test's own, for as long as it lasts.
+pub(super) struct Folder(std::path::PathBuf);
+
+impl Folder {
+    pub(super) fn with(files: &[(&str, &[u8])]) -> Self {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("afterlink-publish-{process}-{number}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, bytes) in files {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+        Self(folder)
+    }
+}
+
+impl std::ops::Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind in the temporary folder harms nobody.
+        let _left = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A Stripe account, a bucket, and a folder with what is to be sold.
+struct Case {
+    stripe: StripeApi,
+    cloud: Cloud,
+    folder: Folder,
+}
+
+impl Case {
+    fn new() -> Self {
+        let files: [(&str, &[u8]); 3] =
+            [("cover.png", b"\x89PNG of a cover"), ("guide.pdf", b"the guide"), ("guide.mp3", b"la la")];
+        let folder = Folder::with(&files);
+        let cloud = Cloud::new();
+        cloud.create_bucket("goods");
+        Self { stripe: StripeApi::start(|| 1_795_000_000), cloud, folder }
+    }
+
+    async fn publish(&self, text: &str) -> Result<Published> {
+        self.with(text, async |shop| publish(&shop, |_| {}).await).await
+    }
+
+    async fn rehearse(&self, text: &str) -> Result<Published> {
+        self.with(text, async |shop| rehearse(&shop).await).await
+    }
+
+    async fn with(
+        &self,
+        text: &str,
+        act: impl AsyncFnOnce(Shop<'_, ManualClock>) -> Result<Published>,
+    ) -> Result<Published> {
+        let sdk = sdk_config(&self.cloud, ManualClock::default());
+        let network = testkit::aws::Endpoint::unreachable().sdk_config();
+        let (http, sleep) = (network.http_client().unwrap(), SharedAsyncSleep::new(NoPause));
+        let key = ApiKey::new(KEY).unwrap();
+        let stripe = StripeClient::new(self.stripe.url(), key, http, sleep, BUDGET).unwrap();
+        let files = S3Objects::new(&sdk, "goods", ManualClock::default()).unwrap();
+        let product = Product::parse(text, &self.folder)?;
+        let place = Place { stage: "test".to_owned(), pages_url: "https://shop.example".to_owned() };
+        act(Shop { product: &product, place: &place, stripe: &stripe, files: &files }).await
+    }
+
+    fn posts(&self) -> usize {
+        self.stripe.requests().iter().filter(|line| line.starts_with("POST")).count()
+    }
+
+    fn active(&self, list: &str) -> Vec<Value> {
+        let mut objects = self.stripe.objects(list);
+        objects.retain(|object| object["active"] == true);
+        objects
+    }
+
+    /// Whether some link is on, and its price is.
+    fn can_be_bought(&self) -> bool {
+        let prices = self.active("/v1/prices");
+        let sells = |link: &Value| {
+            let id = link["id"].as_str().unwrap();
+            let price = &self.stripe.line_items(id)[0]["price"]["id"];
+            prices.iter().any(|active| active["id"] == *price)
+        };
+        self.active("/v1/payment_links").iter().any(sells)
+    }
+
+    /// One product, one price and one link are sold; their amount and the link's address.
+    fn sold(&self) -> (i64, String) {
+        let (products, prices, links) =
+            (self.active("/v1/products"), self.active("/v1/prices"), self.active("/v1/payment_links"));
+        assert_eq!((products.len(), prices.len(), links.len()), (1, 1, 1), "{prices:?} {links:?}");
+        assert_eq!(prices[0]["lookup_key"], products[0]["id"]);
+        (prices[0]["unit_amount"].as_i64().unwrap(), links[0]["url"].as_str().unwrap().to_owned())
+    }
+}
+
+#[tokio::test]
+async fn publishes_a_link_that_keeps_the_contract_and_does_nothing_the_second_time() {
+    let case = Case::new();
+    let first = case.publish(GUIDE).await.unwrap();
+    assert_eq!(case.sold(), (1250, first.url.clone().unwrap()));
+    assert_eq!(case.cloud.object("goods", "files/guide/guide.pdf").unwrap(), b"the guide");
+    assert_eq!(case.cloud.object("goods", "files/audio/guide.mp3").unwrap(), b"la la");
+    let product = &case.active("/v1/products")[0];
+    assert_eq!((&product["name"], &product["description"]), (&"The guide".into(), &"Forty walks".into()));
+    let image = product["images"][0].as_str().unwrap();
+    assert!(image.starts_with("https://files.stripe.com/links/"), "{image}");
+
+    let link = &case.active("/v1/payment_links")[0];
+    let metadata = serde_json::from_value(link["metadata"].clone()).unwrap();
+    let contract = LinkContract::from_metadata(&metadata).unwrap().unwrap();
+    assert_eq!(contract.kind, FulfilmentKind::Download);
+    assert_eq!(contract.thank_you.unwrap().as_str(), "walkers");
+    assert_eq!(contract.files, ["guide/guide.pdf", "audio/guide.mp3"]);
+    let attribution = Attribution::read(&metadata, None);
+    assert_eq!(attribution.campaign_codes, ["guide-launch"]);
+    assert_eq!(attribution.labels, ["guide", "walks"]);
+    assert_eq!(link["after_completion"]["type"], "redirect");
+    let thanks = &link["after_completion"]["redirect"]["url"];
+    assert_eq!(thanks, "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}");
+    assert_eq!(link["allow_promotion_codes"], true);
+
+    let posts = case.posts();
+    let second = case.publish(GUIDE).await.unwrap();
+    assert_eq!((second.steps, second.url), (Vec::new(), first.url));
+    assert_eq!(case.posts(), posts);
+}
+
+#[test]
+fn the_question_is_one_that_the_policy_knows() {
+    let policy = fulfilment::Policy::compiled_in().unwrap();
+    let question = |answer: &str| fulfilment::Question {
+        asked_in: fulfilment::AskedIn::CustomField("marketing".to_owned()),
+        words: None,
+        answer: Some(stripe_events::Personal::new(answer.to_owned())),
+    };
+    assert!(policy.marketing.asks(&question("yes")));
+    assert_eq!(policy.marketing.understand(&question("yes")), Some(fulfilment::Answer::Yes));
+    assert_eq!(policy.marketing.understand(&question("no")), Some(fulfilment::Answer::No));
+}
+
+#[tokio::test]
+async fn another_price_is_a_new_price_and_a_new_link_and_the_way_back_is_the_old_ones() {
+    let case = Case::new();
+    let cheap = case.publish(GUIDE).await.unwrap();
+    let dear = GUIDE.replace("1250", "1500");
+    let rehearsed = case.rehearse(&dear).await.unwrap();
+    let link = cheap.url.clone().unwrap();
+    let old = case.active("/v1/prices")[0]["id"].as_str().unwrap().to_owned();
+    let said = plain(&rehearsed, 0).replace(&link, "<the old link>").replace(&old, "<the old price>");
+    insta::assert_snapshot!(said, @r"
+    A dry run: guide would be published by
+      step        what
+      create      the price 15.00 GBP, because Stripe changes no amounts
+      create      a NEW Payment Link for 15.00 GBP, because a link keeps its price
+      switch off  the link <the old link>, which sells at another price: wherever it stands, put the new one
+      archive     the price <the old price>, which is no longer asked
+
+    The link is a new one. Without --dry-run it is made.
+    ");
+    let changed = case.publish(&dear).await.unwrap();
+    assert_eq!(changed.steps, rehearsed.steps, "what was foretold");
+    assert_eq!(case.sold(), (1500, changed.url.clone().unwrap()));
+    assert_ne!(changed.url, cheap.url);
+
+    let back = case.publish(GUIDE).await.unwrap();
+    assert_eq!(case.sold(), (1250, back.url.clone().unwrap()));
+    assert_eq!(back.url, cheap.url);
+    assert_eq!(case.stripe.objects("/v1/payment_links").len(), 2);
+    assert!(case.publish(GUIDE).await.unwrap().steps.is_empty());
+}
+
+#[tokio::test]
+async fn changes_only_what_differs_and_leaves_alone_what_it_is_not_told_of() {
+    let case = Case::new();
+    let link = case.publish(GUIDE).await.unwrap().url;
+    let posts = case.posts();
+    std::fs::write(case.folder.join("guide.pdf"), "the second edition").unwrap();
+    let text = GUIDE
+        .replace("campaign = \"guide-launch\"", "source = \"poster\"")
+        .replace("Forty walks", "Fifty walks")
+        .replace("promotion_codes = true", "");
+    let told = plain(&case.publish(&text).await.unwrap(), 0);
+    let told =
+        told.replace(&case.folder.display().to_string(), "…").replace(link.as_deref().unwrap(), "<link>");
+    insta::assert_snapshot!(told, @r"
+    guide is published
+      step    what
+      upload  …/guide.pdf (18 B) as files/guide/guide.pdf, in place of what is there: also for whoever bought it
+      change  the product: description = Fifty walks
+      change  the Payment Link: metadata[source] = poster, without metadata[campaign]
+
+    <link>
+    ");
+    assert_eq!(case.posts(), posts + 2);
+    assert_eq!(case.cloud.object("goods", "files/guide/guide.pdf").unwrap(), b"the second edition");
+    let changed = &case.active("/v1/payment_links")[0];
+    assert_eq!(changed["url"].as_str(), link.as_deref());
+    assert_eq!(changed["metadata"]["campaign"], Value::Null);
+    assert_eq!(changed["metadata"]["source"], "poster");
+    assert_eq!(changed["allow_promotion_codes"], true);
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let case = Case::new();
+    let rehearsed = case.rehearse(GUIDE).await.unwrap();
+    let said = plain(&rehearsed, 0).replace(&case.folder.display().to_string(), "…");
+    insta::assert_snapshot!(said, @r#"
+    A dry run: guide would be published by
+      step    what
+      upload  …/guide.pdf (9 B) as files/guide/guide.pdf
+      upload  …/guide.mp3 (5 B) as files/audio/guide.mp3
+      upload  the image, to Stripe
+      create  the product "The guide"
+      create  the price 12.50 GBP
+      create  the Payment Link
+
+    The link is a new one. Without --dry-run it is made.
+    "#);
+    assert_eq!(case.posts(), 0);
+    assert_eq!(case.cloud.object("goods", "files/guide/guide.pdf"), None);
+    let told: Vec<_> = case.publish(GUIDE).await.unwrap().steps;
+    assert_eq!(told, rehearsed.steps);
+}
+
+/// Ends a run at each of its requests in turn, by each way of failing, and runs again: at once, or after Stripe has
+/// forgotten the idempotency keys.
+async fn ends_well_wherever_it_is_interrupted(before: Option<&str>, text: &str, links: usize) {
+    let refused = vec![Some(Fault::Status(400))];
+    // The client tries four times.
+    let lost = vec![Some(Fault::LostReply); 4];
+    let lost_once = vec![Some(Fault::LostReply)];
+    let kept = vec![Some(Fault::Kept(500))];
+    for (how, fault) in [("refused", refused), ("lost", lost), ("lost once", lost_once), ("kept", kept)] {
+        for later in [false, true] {
+            for request in 0.. {
+                let case = Case::new();
+                if let Some(before) = before {
+                    case.publish(before).await.unwrap();
+                }
+                let begun = case.stripe.requests().len();
+                case.stripe.fail(vec![None; request].into_iter().chain(fault.clone()));
+                let interrupted = case.publish(text).await;
+                let reached = case.stripe.requests().len() - begun > request;
+                case.stripe.forget_faults();
+                assert!(before.is_none() || case.can_be_bought(), "{how} at request {request}");
+                if later {
+                    case.stripe.forget_idempotency_keys();
+                }
+                let what = format!("{how} at request {request}, later: {later}");
+                // One more attempt brings a reply, and another key gets past a failure that is kept.
+                let ends = ["refused", "lost"].contains(&how);
+                assert_eq!(interrupted.is_err(), reached && ends, "{what}");
+                let done = case.publish(text).await.expect(&what);
+                let (amount, link) = case.sold();
+                assert_eq!(Some(link), done.url, "{what}");
+                assert!(text.contains(&amount.to_string()), "{what}");
+                assert_eq!(case.stripe.objects("/v1/payment_links").len(), links, "{what}");
+                assert_eq!(case.stripe.objects("/v1/prices").len(), links, "{what}");
+                assert!(case.publish(text).await.unwrap().steps.is_empty(), "{what}");
+                if !reached {
+                    assert!(request > 3, "the runs were interrupted");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_first_run_may_end_anywhere() {
+    ends_well_wherever_it_is_interrupted(None, GUIDE, 1).await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_price_may_end_anywhere() {
+    let dear = GUIDE.replace("1250", "1500");
+    ends_well_wherever_it_is_interrupted(Some(GUIDE), &dear, 2).await;
+}
+
+#[tokio::test]
+async fn leaves_what_others_made_and_turns_on_what_was_turned_off() {
+    let case = Case::new();
+    let ours = case.publish(GUIDE).await.unwrap().url;
+    // A marketer's own link and price of the same product, without our word for it.
+    let mut link = case.active("/v1/payment_links")[0].clone();
+    (link["id"], link["url"]) = ("plink_own".into(), "https://buy.stripe.com/own".into());
+    link["metadata"].as_object_mut().unwrap().remove("published_as");
+    case.stripe.put(&link);
+    let mut price = case.active("/v1/prices")[0].clone();
+    (price["id"], price["metadata"], price["lookup_key"]) =
+        ("price_own".into(), serde_json::json!({}), Value::Null);
+    case.stripe.put(&price);
+    assert!(case.publish(GUIDE).await.unwrap().steps.is_empty());
+
+    let mut off =
+        case.active("/v1/payment_links").into_iter().find(|link| link["id"] != "plink_own").unwrap();
+    off["active"] = false.into();
+    case.stripe.put(&off);
+    let mut default = case.active("/v1/products")[0].clone();
+    default["default_price"] = case.active("/v1/prices").last().unwrap()["id"].clone();
+    case.stripe.put(&default);
+    assert_eq!(case.publish(GUIDE).await.unwrap().url, ours);
+    assert_eq!(case.active("/v1/payment_links").len(), 2);
+
+    // The dashboard's default price is in nobody's way either.
+    let changed = case.publish(&GUIDE.replace("1250", "1500")).await.unwrap();
+    assert_ne!(changed.url, ours);
+    let active = case.active("/v1/payment_links");
+    assert!(active.iter().any(|link| link["id"] == "plink_own") && active.len() == 2, "{active:?}");
+    assert!(case.active("/v1/prices").iter().any(|price| price["id"] == "price_own"));
+}
+
+#[tokio::test]
+async fn says_what_the_key_lacks_and_how_far_it_came() {
+    let case = Case::new();
+    case.stripe.withhold(Some("rak_product_read"));
+    let error = case.publish(GUIDE).await.unwrap_err();
+    assert!(format!("{error:#}").contains("rak_product_read"), "{error:#}");
+    case.stripe.withhold(None);
+    case.stripe.fail([None, None, Some(Fault::Status(403))]);
+    let error = format!("{:#}", case.publish(GUIDE).await.unwrap_err());
+    assert!(error.contains("run it again to go on"), "{error}");
+}
+
+#[test]
+fn takes_a_key_of_the_stages_mode_only() {
+    let check = |livemode, text: Option<&str>, expected: &str| {
+        let said = key(livemode, text.map(str::to_owned))
+            .map_or_else(|error| error.to_string(), |_| "taken".to_owned());
+        assert!(said.contains(expected), "{said}");
+    };
+    check(true, Some("rk_live_1"), "taken");
+    check(false, Some("rk_test_1"), "taken");
+    check(true, Some("rk_test_1"), "is a key of test mode, and this stage is of live mode");
+    check(false, Some("sk_live_1"), "is a key of live mode, and this stage is of test mode");
+    check(false, Some("whsec_1"), "STRIPE_API_KEY holds no key");
+    check(false, None, "set the environment variable STRIPE_API_KEY");
+}
+
+/// The example of the marketers' handbook.
+#[test]
+fn the_handbooks_example_can_be_published() {
+    let case = Case::new();
+    let handbook = include_str!("../../../../docs/PAYMENT-LINKS.md");
+    let (_, example) = handbook.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    for file in ["cover.png", "guide.pdf", "guide.mp3"] {
+        assert!(case.folder.join(file).exists());
+    }
+    let product = Product::parse(example, &case.folder).unwrap();
+    assert_eq!((product.files.len(), product.price.minor()), (2, 1250));
+}

@@ -1,0 +1,278 @@
+//! What is made and changed: products, prices, Payment Links and files, by the rules Stripe gives for them.
+
+use serde_json::{Map, Value, json};
+
+use crate::account::{Account, Refusal, invalid};
+use crate::query::Query;
+
+/// What may be said of each kind, with `[]` for any index and `[*]` for any key.
+const PRODUCT: &[&str] = &["name", "description", "active", "images[]", "metadata[*]", "default_price"];
+const PRICE: &[&str] = &["lookup_key", "transfer_lookup_key", "metadata[*]", "nickname"];
+const NEW_PRICE: &[&str] = &["product", "currency", "unit_amount"];
+const LINK: &[&str] = &[
+    "metadata[*]",
+    "after_completion[type]",
+    "after_completion[redirect][url]",
+    "allow_promotion_codes",
+    "automatic_tax[enabled]",
+    "billing_address_collection",
+    "consent_collection[promotions]",
+    "custom_fields[][key]",
+    "custom_fields[][type]",
+    "custom_fields[][optional]",
+    "custom_fields[][label][type]",
+    "custom_fields[][label][custom]",
+    "custom_fields[][dropdown][options][][label]",
+    "custom_fields[][dropdown][options][][value]",
+];
+const NEW_LINK: &[&str] = &["line_items[][price]", "line_items[][quantity]"];
+const FILE: &[&str] = &["purpose", "file", "file_link_data[create]"];
+
+/// <https://docs.stripe.com/api/metadata>
+const METADATA_VALUE_CHARACTERS: usize = 500;
+
+impl Account {
+    /// The answer to a POST: JSON, or a refusal. <https://docs.stripe.com/api/products>,
+    /// <https://docs.stripe.com/api/prices>, <https://docs.stripe.com/api/payment-link>
+    pub(crate) fn post(&mut self, path: &str, form: &Query, now: i64) -> Result<String, Refusal> {
+        let (list, id) = path.strip_prefix("/v1/").unwrap_or_default().split_once('/').unwrap_or_else(|| {
+            // Without an id it is something new.
+            (path.strip_prefix("/v1/").unwrap_or_default(), "")
+        });
+        let object = match (list, id) {
+            ("products", "") => self.new_product(form, now)?,
+            ("products", id) => self.changed("/v1/products", id, form, &[PRODUCT])?,
+            ("prices", "") => self.new_price(form, now)?,
+            ("prices", id) => self.changed_price(id, form)?,
+            ("payment_links", "") => self.new_link(form)?,
+            ("payment_links", id) => self.changed("/v1/payment_links", id, form, &[LINK, &["active"]])?,
+            ("files", "") => self.new_file(form, now)?,
+            _ => {
+                return Err(Refusal::of(
+                    404,
+                    "resource_missing",
+                    format!("Unrecognized request URL: {path}"),
+                ));
+            }
+        };
+        Ok(object.to_string())
+    }
+
+    fn new_product(&mut self, form: &Query, now: i64) -> Result<Value, Refusal> {
+        known(form, &[PRODUCT, &["id"]])?;
+        let name = required(form, "name")?;
+        let id = form.one("id").map_or_else(|| self.new_id("prod"), str::to_owned);
+        if self.find("/v1/products", &id).is_some() {
+            return Err(Refusal::of(400, "resource_already_exists", format!("Product already exists: {id}")));
+        }
+        let mut object = json!({ "id": id, "object": "product", "created": now, "active": true, "name": name,
+            "description": null, "images": [], "metadata": {}, "livemode": false });
+        change(&mut object, form)?;
+        self.put(object.clone());
+        Ok(object)
+    }
+
+    fn new_price(&mut self, form: &Query, now: i64) -> Result<Value, Refusal> {
+        known(form, &[PRICE, NEW_PRICE])?;
+        let product = required(form, "product")?;
+        if self.find("/v1/products", &product).is_none() {
+            return Err(missing("product", &product));
+        }
+        let amount = form.number("unit_amount").filter(|amount| *amount >= 0);
+        let amount = amount.ok_or_else(|| Refusal::about("parameter_invalid_integer", "unit_amount"))?;
+        let currency = required(form, "currency")?;
+        if currency.len() != 3 || currency != currency.to_lowercase() {
+            return Err(Refusal::about("parameter_invalid", "currency"));
+        }
+        let mut object = json!({ "id": self.new_id("price"), "object": "price", "created": now, "active": true,
+            "product": product, "currency": currency, "unit_amount": amount, "type": "one_time",
+            "lookup_key": null, "metadata": {}, "livemode": false });
+        self.take_lookup_key(form)?;
+        change(&mut object, form)?;
+        self.put(object.clone());
+        Ok(object)
+    }
+
+    fn changed_price(&mut self, id: &str, form: &Query) -> Result<Value, Refusal> {
+        known(form, &[PRICE, &["active"]])?;
+        let holds = self.find("/v1/prices", id).map(|price| price["lookup_key"].clone());
+        if holds.is_some_and(|key| form.one("lookup_key").is_none_or(|wanted| key != wanted)) {
+            self.take_lookup_key(form)?;
+        }
+        let default = self.all("/v1/products").iter().any(|product| product["default_price"] == id);
+        if default && form.one("active") == Some("false") {
+            return Err(Refusal::about("price_is_default", "active"));
+        }
+        self.changed("/v1/prices", id, form, &[PRICE, &["active"]])
+    }
+
+    /// A lookup key belongs to one price; another may take it over when it says so.
+    fn take_lookup_key(&mut self, form: &Query) -> Result<(), Refusal> {
+        let Some(key) = form.one("lookup_key") else { return Ok(()) };
+        let holder = self.all("/v1/prices").into_iter().find(|price| price["lookup_key"] == key);
+        let Some(mut holder) = holder else { return Ok(()) };
+        if form.one("transfer_lookup_key") != Some("true") {
+            return Err(Refusal::about("resource_already_exists", "lookup_key"));
+        }
+        holder["lookup_key"] = Value::Null;
+        self.replace("/v1/prices", holder);
+        Ok(())
+    }
+
+    fn new_link(&mut self, form: &Query) -> Result<Value, Refusal> {
+        known(form, &[LINK, NEW_LINK])?;
+        let price_id = required(form, "line_items[0][price]")?;
+        let price = self.find("/v1/prices", &price_id).cloned();
+        let price = price.ok_or_else(|| missing("price", &price_id))?;
+        if price["active"] != true {
+            return Err(Refusal::about("price_inactive", "line_items[0][price]"));
+        }
+        let quantity = form.number("line_items[0][quantity]").filter(|quantity| *quantity > 0);
+        let quantity =
+            quantity.ok_or_else(|| Refusal::about("parameter_missing", "line_items[0][quantity]"))?;
+        let id = self.new_id("plink");
+        let mut object = json!({ "id": id, "object": "payment_link", "active": true,
+            "url": format!("https://buy.stripe.com/{id}"), "currency": price["currency"], "metadata": {},
+            "after_completion": { "type": "hosted_confirmation" }, "allow_promotion_codes": false,
+            "automatic_tax": { "enabled": false }, "billing_address_collection": "auto",
+            "consent_collection": null, "custom_fields": [], "livemode": false });
+        change(&mut object, form)?;
+        let product = price["product"].as_str().and_then(|id| self.find("/v1/products", id)).cloned();
+        let item = json!({ "id": self.new_id("li"), "object": "item", "quantity": quantity, "price": price,
+            "description": product.map(|product| product["name"].clone()), "currency": price["currency"],
+            "amount_total": price["unit_amount"].as_i64().unwrap_or_default() * quantity });
+        self.line_items.insert(id, vec![item]);
+        self.put(object.clone());
+        Ok(object)
+    }
+
+    /// <https://docs.stripe.com/file-upload>
+    fn new_file(&mut self, form: &Query, now: i64) -> Result<Value, Refusal> {
+        known(form, &[FILE])?;
+        let bytes = form.one("file").map(str::len).unwrap_or_default();
+        let purpose = required(form, "purpose")?;
+        if bytes == 0 {
+            return Err(Refusal::about("parameter_missing", "file"));
+        }
+        if purpose != "business_logo" || bytes > 512 * 1024 {
+            return Err(Refusal::about("parameter_invalid", "purpose"));
+        }
+        let id = self.new_id("file");
+        let links = if form.one("file_link_data[create]") == Some("true") {
+            vec![json!({ "id": self.new_id("link"), "object": "file_link", "file": id, "expired": false,
+                "url": format!("https://files.stripe.com/links/{id}") })]
+        } else {
+            Vec::new()
+        };
+        Ok(json!({ "id": id, "object": "file", "created": now, "purpose": purpose, "size": bytes,
+            "links": { "object": "list", "has_more": false, "data": links } }))
+    }
+
+    fn changed(
+        &mut self,
+        list: &'static str,
+        id: &str,
+        form: &Query,
+        may: &[&[&str]],
+    ) -> Result<Value, Refusal> {
+        known(form, may)?;
+        let object = self.find(list, id).cloned();
+        let mut object =
+            object.ok_or_else(|| Refusal::of(404, "resource_missing", format!("No such: '{id}'")))?;
+        change(&mut object, form)?;
+        self.replace(list, object.clone());
+        Ok(object)
+    }
+}
+
+/// Every name must be one of what may be said. Names are compared without their indices.
+fn known(form: &Query, may: &[&[&str]]) -> Result<(), Refusal> {
+    for name in form.names() {
+        let metadata = name.starts_with("metadata[");
+        let parts = name.split('[').enumerate().map(|(i, part)| match part.strip_suffix(']') {
+            Some(index) if i > 0 && index.bytes().all(|byte| byte.is_ascii_digit()) => "[]".to_owned(),
+            Some(_) if metadata => "[*]".to_owned(),
+            Some(key) => format!("[{key}]"),
+            None => part.to_owned(),
+        });
+        let pattern: String = parts.collect();
+        if !may.iter().any(|names| names.contains(&pattern.as_str())) {
+            return Err(Refusal { param: Some(name.to_owned()), ..invalid_as("parameter_unknown", name) });
+        }
+    }
+    Ok(())
+}
+
+/// Sets what a form says. Metadata is merged, and an empty value takes a key away; lists are set as a whole.
+fn change(object: &mut Value, form: &Query) -> Result<(), Refusal> {
+    if form.names().any(|name| name.starts_with("custom_fields[")) {
+        object["custom_fields"] = json!([]);
+    }
+    if form.names().any(|name| name.starts_with("images[")) {
+        object["images"] = json!([]);
+    }
+    for (name, value) in form.pairs() {
+        if ["id", "product", "transfer_lookup_key"].contains(&name) || name.starts_with("line_items[") {
+            continue;
+        }
+        if let Some(key) = name.strip_prefix("metadata[").and_then(|key| key.strip_suffix(']')) {
+            if key.len() > 40 || value.chars().count() > METADATA_VALUE_CHARACTERS {
+                return Err(Refusal::about("parameter_invalid", name));
+            }
+            let metadata = object["metadata"].as_object_mut().unwrap();
+            match value {
+                "" => metadata.remove(key),
+                _ => metadata.insert(key.to_owned(), value.into()),
+            };
+            continue;
+        }
+        *place(object, name) = match value {
+            "true" => true.into(),
+            "false" => false.into(),
+            "" => Value::Null,
+            _ if name == "unit_amount" => value.parse::<i64>().unwrap().into(),
+            _ => value.into(),
+        };
+    }
+    Ok(())
+}
+
+/// Where `a[b][0][c]` is, made if it is not there.
+fn place<'a>(object: &'a mut Value, name: &str) -> &'a mut Value {
+    let mut at = object;
+    for part in name.split('[').map(|part| part.trim_end_matches(']')) {
+        at = match part.parse::<usize>() {
+            Ok(index) => {
+                if !at.is_array() {
+                    *at = json!([]);
+                }
+                let list = at.as_array_mut().unwrap();
+                list.resize(list.len().max(index + 1), Value::Null);
+                &mut list[index]
+            }
+            Err(_) => {
+                if !at.is_object() {
+                    *at = Value::Object(Map::new());
+                }
+                &mut at[part]
+            }
+        };
+    }
+    at
+}
+
+fn required(form: &Query, name: &str) -> Result<String, Refusal> {
+    let value = form.one(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    value.ok_or_else(|| Refusal::about("parameter_missing", name))
+}
+
+fn missing(kind: &str, id: &str) -> Refusal {
+    Refusal {
+        param: Some(kind.to_owned()),
+        ..Refusal::of(400, "resource_missing", format!("No such {kind}: '{id}'"))
+    }
+}
+
+fn invalid_as(code: &'static str, name: &str) -> Refusal {
+    Refusal { code, ..invalid(format!("Received unknown parameter: {name}")) }
+}
