@@ -149,6 +149,11 @@ impl<D: Director> World<D> {
         self.watch.broken()
     }
 
+    /// Each time somebody set out to thank for a payment: the payment, and what the ledger had as refunded.
+    pub fn thanked(&self) -> &[(String, i64)] {
+        self.watch.thanked()
+    }
+
     /// Everything the functions wrote as metrics.
     pub fn metrics(&self) -> String {
         String::from_utf8_lossy(&self.metrics).into_owned()
@@ -450,7 +455,8 @@ impl<D: Director> World<D> {
         let request_id = running.map(|running| running.request_id.as_str());
         for (row, before) in rows.iter().zip(before) {
             let after = self.cloud.row(EFFECTS_TABLE, &[&row.0, &row.1]);
-            self.watch.see(&Transition { row, before, after, now_ms, request_id });
+            let rows = || self.cloud.rows(EFFECTS_TABLE);
+            self.watch.see(&Transition { row, before, after, now_ms, request_id }, rows);
         }
         answer
     }
