@@ -192,8 +192,8 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         .await?;
         match performed {
             Performed::Done { news } => Ok(Published { outcome: Outcome::Done, news }),
-            Performed::AlreadySettled(row) => {
-                Ok(Published { outcome: Outcome::Skipped("already_done"), news: row.news })
+            Performed::AlreadySettled { news, .. } => {
+                Ok(Published { outcome: Outcome::Skipped("already_done"), news })
             }
             Performed::NotDone(error) | Performed::Ambiguous(error) => Err(TaskFailed::NotPublished(error)),
             Performed::Rejected(error) => Err(TaskFailed::Refused(error)),

@@ -384,8 +384,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         }
         match performed {
             Performed::Done { .. } => Ok(Outcome::Done),
-            Performed::AlreadySettled(row) => {
-                Ok(Outcome::Skipped(already_settled(&row.state).unwrap_or("already_done")))
+            Performed::AlreadySettled { state, .. } => {
+                Ok(Outcome::Skipped(already_settled(&state).unwrap_or("already_done")))
             }
             Performed::Ambiguous(error) => Ok(Outcome::Unknown(error.reason())),
             Performed::Abandoned => Ok(Outcome::Unknown("lease_expired")),

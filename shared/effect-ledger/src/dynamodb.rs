@@ -335,7 +335,7 @@ impl EffectStore for DynamoDbEffects {
             }
             Standing::Free if policy == Policy::AtMostOnce => Err(NotGranted::News(news)),
             Standing::Free | Standing::Settled | Standing::Busy(_) | Standing::Ambiguous(_) => {
-                Err(NotGranted::InTheWay(row))
+                Err(NotGranted::InTheWay(Box::new(row)))
             }
         })
     }

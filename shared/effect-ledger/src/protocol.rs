@@ -87,7 +87,7 @@ pub struct Executor<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotGranted {
     /// This row stands in the way.
-    InTheWay(EffectRow),
+    InTheWay(Box<EffectRow>),
     /// There is news that the executor does not know: so much of it. The payment's other rows tell what it is.
     News(u32),
 }
@@ -167,7 +167,12 @@ pub enum Performed<E> {
         news: u32,
     },
     /// There was nothing left to do: done, skipped or unknown since earlier.
-    AlreadySettled(EffectRow),
+    AlreadySettled {
+        /// Where it stands.
+        state: EffectState,
+        /// How often news of the payment was left.
+        news: u32,
+    },
     /// Nothing was done: there is so much news of the payment, which the executor does not know.
     News(u32),
     /// Another executor is at it.
@@ -212,7 +217,7 @@ pub async fn perform<S: EffectStore, E>(
                     Ok(()) => Ok(Performed::Abandoned),
                     Err(Refused) => Ok(Performed::Busy),
                 },
-                Standing::Settled => Ok(Performed::AlreadySettled(row)),
+                Standing::Settled => Ok(Performed::AlreadySettled { state: row.state, news: row.news }),
                 // `Free` cannot stand in the way; if the store says so, its row changed in between.
                 Standing::Free => Ok(Performed::Busy),
                 Standing::Busy(claim) => {

@@ -192,7 +192,7 @@ fn check_claim(
     {
         assert_eq!(granted.as_ref(), Ok(claim));
     } else {
-        assert_eq!(granted.as_ref().err(), row.cloned().map(NotGranted::InTheWay).as_ref());
+        assert_eq!(granted.as_ref().err(), row.cloned().map(Box::new).map(NotGranted::InTheWay).as_ref());
     }
 }
 

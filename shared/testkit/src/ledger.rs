@@ -111,7 +111,7 @@ impl EffectStore for InMemoryEffects {
             {
                 return Ok(Ok(claim.clone()));
             }
-            return Ok(Err(NotGranted::InTheWay(row.clone())));
+            return Ok(Err(NotGranted::InTheWay(Box::new(row.clone()))));
         }
         let news = row.map(|row| row.news).or_else(|| rows.news.get(key).map(|(news, _)| *news));
         let news = news.unwrap_or_default();
