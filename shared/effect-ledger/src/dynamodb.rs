@@ -1,11 +1,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use fulfilment::{Currency, Money, PaymentId};
 use serde::Deserialize;
 
@@ -15,16 +14,11 @@ use crate::{
     OperatorAction, Policy, Refused, SetAside, Settlement, Standing, StoreError,
 };
 
-/// The first completion's time and event stay.
-const SET_DONE: &str = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
-                        #first_at = if_not_exists(#first_at, :now), \
-                        #updated_at = if_not_exists(#updated_at, :now)";
-
 /// Nobody is at the effect, and it is not over.
-const FREE: &str = "attribute_not_exists(#state) OR #state IN (:retry, :parked)";
+pub(crate) const FREE: &str = "attribute_not_exists(#state) OR #state IN (:retry, :parked)";
 
 /// News is counted: whoever knows some of it can tell whether there is more.
-const COUNT_NEWS: &str = "#news = if_not_exists(#news, :zero) + :one";
+pub(crate) const COUNT_NEWS: &str = "#news = if_not_exists(#news, :zero) + :one";
 
 /// A claim that is still this owner's and attempt's: the fence.
 const STILL_CLAIMED: &str = "#state = :claimed AND #owner = :owner AND #attempt = :attempt";
@@ -137,106 +131,6 @@ impl DynamoDbEffects {
     /// The ledger in a table.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
-    }
-
-    /// The write that marks an effect done, for the transaction that is the effect.
-    ///
-    /// Unconditional: the transaction's own condition decides. The first completion's time and event stay.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice: the SDK's builder reports fields that are all set here.
-    pub fn done(&self, key: &EffectKey, event_id: &str, now: i64) -> Result<Update, BuildError> {
-        self.done_update(key, event_id, now)
-            .update_expression(format!("{SET_DONE} REMOVE #reason, #open"))
-            .build()
-    }
-
-    /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
-    /// no expiry lifts an earlier one.
-    ///
-    /// # Errors
-    ///
-    /// As [`DynamoDbEffects::done`].
-    pub fn done_moving(
-        &self,
-        key: &EffectKey,
-        event_id: &str,
-        moved: &MovedMoney,
-        expires_at: Option<i64>,
-        now: i64,
-    ) -> Result<Update, BuildError> {
-        let done =
-            format!("{SET_DONE}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
-        let update = self
-            .done_update(key, event_id, now)
-            .expression_attribute_names("#amount", "amount")
-            .expression_attribute_names("#currency", "currency")
-            .expression_attribute_names("#occurred_at", "occurred_at")
-            .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":amount", number(moved.amount.minor()))
-            .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
-            .expression_attribute_values(":occurred_at", number(moved.occurred_at));
-        match expires_at {
-            Some(expires_at) => update
-                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason, #open"))
-                .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("{done} REMOVE #reason, #open, #expires_at")),
-        }
-        .build()
-    }
-
-    /// The same write of a done effect, on condition that the effect is not settled yet. If it is, the transaction is
-    /// refused at this place, which tells a duplicate that the ledger knows.
-    pub fn unless_settled(done: Update) -> Update {
-        let mut update = done;
-        update.condition_expression = Some(FREE.to_owned());
-        let values = update.expression_attribute_values.get_or_insert_default();
-        values.extend([(":retry".to_owned(), text("retry")), (":parked".to_owned(), text("parked"))]);
-        update
-    }
-
-    /// The write that leaves news of a payment on the row of an effect, for the transaction that is the news
-    /// ([`EffectStore::leave_news`]).
-    ///
-    /// `expires_at` (Unix seconds) is for news of a payment that is probably another business's. It is refused if
-    /// somebody has begun the effect: then the payment is ours, and its row must stay.
-    ///
-    /// # Errors
-    ///
-    /// As [`DynamoDbEffects::done`].
-    pub fn news(&self, key: &EffectKey, expires_at: Option<i64>) -> Result<Update, BuildError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(item_key(key)))
-            .expression_attribute_names("#news", "news")
-            .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":one", number(1));
-        match expires_at {
-            Some(expires_at) => update
-                .update_expression(format!("SET {COUNT_NEWS}, #expires_at = :expires_at"))
-                .condition_expression("attribute_not_exists(#state)")
-                .expression_attribute_names("#state", "state")
-                .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("SET {COUNT_NEWS} REMOVE #expires_at")),
-        }
-        .build()
-    }
-
-    fn done_update(&self, key: &EffectKey, event_id: &str, now: i64) -> UpdateBuilder {
-        Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(item_key(key)))
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#event_id", "event_id")
-            .expression_attribute_names("#first_at", "first_at")
-            .expression_attribute_names("#updated_at", "updated_at")
-            .expression_attribute_names("#reason", "reason")
-            .expression_attribute_names("#open", "open")
-            .expression_attribute_values(":state", text("done"))
-            .expression_attribute_values(":event_id", text(event_id))
-            .expression_attribute_values(":now", number(now))
     }
 
     fn update(&self, key: &EffectKey) -> UpdateItemFluentBuilder {

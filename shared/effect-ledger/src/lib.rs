@@ -6,6 +6,7 @@ mod open;
 mod operator;
 mod protocol;
 mod state;
+mod transaction;
 
 pub use called_for::CalledFor;
 pub use dynamodb::DynamoDbEffects;
