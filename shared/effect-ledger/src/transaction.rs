@@ -71,7 +71,7 @@ impl DynamoDbEffects {
     }
 
     /// The write that leaves news of a payment on the row of an effect, for the transaction that is the news
-    /// ([`EffectStore::leave_news`]).
+    /// ([`EffectStore::leave_news`](crate::EffectStore::leave_news)).
     ///
     /// `expires_at` (Unix seconds) is for news of a payment that is probably another business's. It is refused if
     /// somebody has begun the effect: then the payment is ours, and its row must stay.
