@@ -17,7 +17,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) before: Option<Value>,
     pub(crate) after: Option<Value>,
     pub(crate) now_ms: i64,
-    /// The invocation that wrote, if it still runs.
+    /// The invocation that wrote. It may be over, if its call took effect late.
     pub(crate) request_id: Option<&'a str>,
 }
 
