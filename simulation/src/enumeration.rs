@@ -1,5 +1,6 @@
 //! Every fault at every call, and every pair of them across two instances that work at the same time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,21 +13,22 @@ use crate::invariants::{Told, violations};
 use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::world::World;
 
-/// A situation in which one task is told several things at the same time.
+/// A situation in which a task, or two that know of each other, are told several things at the same time.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// Short, without spaces.
     pub name: &'static str,
-    /// The task.
-    pub task: TaskName,
     payments: Vec<Payment>,
-    /// What it knows already.
-    before: Vec<Message>,
-    /// What it is told at the same time, each in an instance of its own.
-    at_once: Vec<Message>,
-    /// What it is told when that is over.
-    after: Vec<Message>,
+    /// What they know already.
+    before: Vec<Telling>,
+    /// What they are told at the same time, each in an instance of its own.
+    at_once: Vec<Telling>,
+    /// What they are told when that is over.
+    after: Vec<Telling>,
 }
+
+/// A task is told of an event.
+type Telling = (TaskName, Message);
 
 /// One run of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,7 @@ impl Scenario {
         let failed = Payment { fate: Fate::PendingThenFailed, ..paid.clone() };
         let refund = |amount, fails| vec![Refund { number: 1, amount, fails }];
         let refunded = Payment { refunds: refund(500, false), ..paid.clone() };
+        let given_back = Payment { refunds: refund(paid.amount, false), ..paid.clone() };
         let bounced = Payment { refunds: refund(500, true), ..paid.clone() };
         let disputed = Payment { dispute: Some(Dispute::Won), ..paid.clone() };
         let broken = Payment { link: Link::Broken, ..paid.clone() };
@@ -76,8 +79,18 @@ impl Scenario {
             let events = payment.events();
             let (before, at_once) = events.split_at(first);
             let (at_once, after) = at_once.split_at(2.min(at_once.len()));
-            Self { after: messages(after), ..Self::new(name, task, &[payment], before, at_once) }
+            Self { after: tellings(task, after), ..Self::new(name, task, &[payment], before, at_once) }
         };
+        let thanked = |name, [before, at_once, after]: [&[(TaskName, usize)]; 3]| {
+            let events = given_back.events();
+            let tell = |told: &[(TaskName, usize)]| {
+                told.iter().map(|(task, event)| (*task, Message::of(&events[*event]))).collect()
+            };
+            let payments = vec![given_back.clone()];
+            Self { name, payments, before: tell(before), at_once: tell(at_once), after: tell(after) }
+        };
+        // Places among the events of that payment.
+        let (paid_for, refunded_of, updated) = (0, 1, 2);
         let twins = |name, task, payment: &Payment| {
             let event = payment.events().swap_remove(0);
             Self::new(name, task, &[payment], &[], &[event.clone(), twin(&event)])
@@ -88,6 +101,30 @@ impl Scenario {
             in_order("mail-delayed", ThankYouEmail, &delayed, 0),
             in_order("mail-failed", ThankYouEmail, &failed, 0),
             twice("mail-broken", ThankYouEmail, &broken),
+            thanked(
+                "mail-given-back",
+                [
+                    &[(ContributionRecords, paid_for)],
+                    &[(ThankYouEmail, paid_for), (ContributionRecords, refunded_of)],
+                    &[(ThankYouEmail, paid_for), (ContributionRecords, updated)],
+                ],
+            ),
+            thanked(
+                "mail-given-back-early",
+                [
+                    &[(ContributionRecords, refunded_of)],
+                    &[(ThankYouEmail, paid_for), (ContributionRecords, paid_for)],
+                    &[(ThankYouEmail, paid_for)],
+                ],
+            ),
+            thanked(
+                "mail-given-back-unknown",
+                [
+                    &[],
+                    &[(ThankYouEmail, paid_for), (ContributionRecords, refunded_of)],
+                    &[(ContributionRecords, paid_for), (ThankYouEmail, paid_for)],
+                ],
+            ),
             twice("records-twice", ContributionRecords, &paid),
             in_order("records-delayed", ContributionRecords, &delayed, 0),
             in_order("records-refund", ContributionRecords, &refunded, 0),
@@ -102,6 +139,8 @@ impl Scenario {
             ),
             twice("acquisition-twice", AcquisitionEvents, &paid),
             in_order("acquisition-refund", AcquisitionEvents, &refunded, 0),
+            // No later event makes good what the two at once forget.
+            Self::new("acquisition-corrected", AcquisitionEvents, &[&refunded], &[], &refunded.events()[..2]),
             in_order("acquisition-bounced", AcquisitionEvents, &bounced, 1),
             in_order("acquisition-dispute", AcquisitionEvents, &disputed, 1),
         ]
@@ -114,40 +153,46 @@ impl Scenario {
         before: &[Value],
         at_once: &[Value],
     ) -> Self {
-        let payments = payments.iter().map(|payment| (*payment).clone()).collect();
-        Self { name, task, payments, before: messages(before), at_once: messages(at_once), after: Vec::new() }
+        Self {
+            name,
+            payments: payments.iter().map(|payment| (*payment).clone()).collect(),
+            before: tellings(task, before),
+            at_once: tellings(task, at_once),
+            after: Vec::new(),
+        }
     }
 
     /// Runs it once, with these faults in this order of calls.
     pub fn run(&self, case: &Case) -> Report {
         fastrand::seed(0);
         let mut world = World::new(Scripted::new(Vec::new(), 0));
-        for event in &self.before {
-            world.send(self.task, &event.body);
-        }
+        let tell = |world: &mut World<Scripted>, tellings: &[Telling]| {
+            tellings.iter().for_each(|(task, event)| world.send(*task, &event.body));
+        };
+        tell(&mut world, &self.before);
         world.run(None);
         world.scale_in();
         let first = world.next_instance();
         let injections = case.injections.iter();
         let injections = injections.map(|i| Injection { instance: first + i.instance, ..*i }).collect();
         world.director = Scripted::new(injections, case.order);
-        for event in &self.at_once {
-            world.send(self.task, &event.body);
-        }
+        tell(&mut world, &self.at_once);
         world.run(None);
         let calls_of = [first, first + 1].map(|instance| world.calls_of(instance));
-        for event in &self.after {
-            world.send(self.task, &event.body);
-        }
+        tell(&mut world, &self.after);
         world.director = Scripted::new(Vec::new(), 0);
         world.run(None);
-        world.redrive(self.task);
+        let (tasks, events): (BTreeSet<_>, _) =
+            [&self.before[..], &self.at_once, &self.after].concat().into_iter().unzip();
+        for task in &tasks {
+            world.redrive(*task);
+        }
         world.run(None);
         let told = Told {
             payments: self.payments.clone(),
-            events: [&self.before[..], &self.at_once, &self.after].concat(),
+            events,
             poison: Vec::new(),
-            tasks: vec![self.task],
+            tasks: tasks.into_iter().collect(),
             may_be_unknown: !case.injections.is_empty(),
         };
         Report {
@@ -204,9 +249,9 @@ impl Scenario {
     }
 }
 
-/// The messages about events.
-fn messages(events: &[Value]) -> Vec<Message> {
-    events.iter().map(Message::of).collect()
+/// A task is told of these.
+fn tellings(task: TaskName, events: &[Value]) -> Vec<Telling> {
+    events.iter().map(|event| (task, Message::of(event))).collect()
 }
 
 /// Without faults, every order of this many calls of two instances.

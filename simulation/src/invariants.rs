@@ -42,6 +42,7 @@ pub fn violations<D: Director>(world: &World<D>, told: &Told) -> Vec<String> {
     let ledger = Ledger::read(world);
     queues(world, told, &mut found);
     no_claim_is_left(&ledger, &mut found);
+    nothing_of_strangers_stays(told, &ledger, &mut found);
     personal_data(world, &mut found);
     if told.tasks.contains(&TaskName::ThankYouEmail) {
         mails(world, told, &ledger, &mut found);
@@ -133,6 +134,16 @@ fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
     }
 }
 
+/// What is another business's goes away by itself.
+fn nothing_of_strangers_stays(told: &Told, ledger: &Ledger, found: &mut Found) {
+    for payment in told.payments.iter().filter(|payment| payment.link == Link::Strangers) {
+        let id = payment.payment_id();
+        for (effect, row) in ledger.effects_of(&id) {
+            found.unless(row["expires_at"].is_i64(), || format!("{effect} of {id} stays: {row}"));
+        }
+    }
+}
+
 /// Personal data is where it belongs and nowhere else.
 fn personal_data<D: Director>(world: &World<D>, found: &mut Found) {
     let marker = PERSONAL.to_lowercase();
@@ -192,6 +203,11 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
             };
             found.unless(expected, || format!("not as it should end: {}", told_so()));
         }
+    }
+    for (id, refunded) in world.thanked() {
+        let payment = told.payments.iter().find(|payment| payment.payment_id() == *id);
+        let given_back = payment.is_some_and(|payment| *refunded > 0 && *refunded >= payment.amount);
+        found.unless(!given_back, || format!("{id} is thanked for although the ledger has it as refunded"));
     }
     found.unless(accepted.is_empty(), || format!("mails nobody is to have: {:?}", accepted.keys()));
 }

@@ -17,7 +17,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) before: Option<Value>,
     pub(crate) after: Option<Value>,
     pub(crate) now_ms: i64,
-    /// The invocation that wrote, if it still runs.
+    /// The invocation that wrote. It may be over, if its call took effect late.
     pub(crate) request_id: Option<&'a str>,
 }
 
@@ -25,6 +25,7 @@ pub(crate) struct Transition<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct LedgerWatch {
     broken: Vec<String>,
+    thanked: Vec<(String, i64)>,
 }
 
 impl LedgerWatch {
@@ -32,9 +33,22 @@ impl LedgerWatch {
         &self.broken
     }
 
-    pub(crate) fn see(&mut self, transition: &Transition<'_>) {
+    /// Each time somebody set out to thank for a payment: the payment, and what the ledger had as refunded.
+    pub(crate) fn thanked(&self) -> &[(String, i64)] {
+        &self.thanked
+    }
+
+    /// `rows` is the ledger as it is after the write.
+    pub(crate) fn see(&mut self, transition: &Transition<'_>, rows: impl FnOnce() -> Vec<Value>) {
         if transition.before == transition.after {
             return;
+        }
+        let claimed = |row: &Option<Value>| row.as_ref().is_some_and(|row| state(row) == "claimed");
+        if transition.row.1 == "email#thank-you" && claimed(&transition.after) && !claimed(&transition.before)
+        {
+            let payment_id = transition.row.0.clone();
+            let refunded = refunded(&rows(), &payment_id);
+            self.thanked.push((payment_id, refunded));
         }
         if let Err(rule) = allowed(transition) {
             let Transition { row, before, after, .. } = transition;
@@ -48,12 +62,24 @@ fn allowed(transition: &Transition<'_>) -> Result<(), &'static str> {
     let Some(after) = &transition.after else {
         return Err("rows are never deleted by a task");
     };
+    let is_outside = |effect: &str| effect.starts_with("email#") || effect == "acquisition";
+    if is_outside(&transition.row.1) && !state(after).is_empty() && !after["expires_at"].is_null() {
+        return Err("what was begun for a payment of ours expires");
+    }
     let Some(before) = &transition.before else {
         return Ok(());
     };
+    if before["news"].as_u64() > after["news"].as_u64() {
+        return Err("news is forgotten");
+    }
+    if !state(before).is_empty() && without_news(before) == without_news(after) {
+        return Ok(());
+    }
     let lease_over =
         before["lease_until"].as_i64().is_some_and(|until| until < transition.now_ms + LARGEST_SKEW_MS);
     match (state(before), state(after)) {
+        // News was left, and nobody has begun or somebody begins now.
+        ("", _) => Ok(()),
         ("done", "done") | ("skipped", "skipped" | "parked" | "retry" | "done") | ("retry" | "parked", _) => {
             Ok(())
         }
@@ -72,6 +98,23 @@ fn allowed(transition: &Transition<'_>) -> Result<(), &'static str> {
         ("claimed", _) => Err("somebody who does not hold the claim ended it"),
         _ => Err("a state nobody knows"),
     }
+}
+
+fn without_news(row: &Value) -> Value {
+    let mut row = row.clone();
+    if let Some(row) = row.as_object_mut() {
+        row.remove("news");
+    }
+    row
+}
+
+/// What the ledger has as refunded of a payment, in minor units.
+fn refunded(rows: &[Value], payment_id: &str) -> i64 {
+    let refunds = rows.iter().filter(|row| {
+        let effect = row["effect"].as_str().unwrap_or_default();
+        row["payment_id"] == payment_id && effect.starts_with("contribution#refund#") && state(row) == "done"
+    });
+    refunds.filter_map(|row| row["amount"].as_i64()).sum()
 }
 
 fn state(row: &Value) -> &str {

@@ -50,7 +50,8 @@ pub struct World<D> {
     instances: BTreeMap<InstanceId, Instance>,
     started: InstanceId,
     invocations: u64,
-    late: Vec<(i64, InstanceId, Request)>,
+    /// When, by which invocation of which instance, and what.
+    late: Vec<Late>,
     watch: LedgerWatch,
     script: Vec<String>,
     metrics: Vec<u8>,
@@ -74,6 +75,8 @@ struct Running {
     /// Message ids and receipt handles.
     messages: Vec<(String, String)>,
 }
+
+type Late = (i64, InstanceId, Option<String>, Request);
 
 struct Woken(AtomicBool);
 
@@ -147,6 +150,11 @@ impl<D: Director> World<D> {
     /// What the ledger's rows went through, where that was against the rules.
     pub fn broken_rules(&self) -> &[String] {
         self.watch.broken()
+    }
+
+    /// Each time somebody set out to thank for a payment: the payment, and what the ledger had as refunded.
+    pub fn thanked(&self) -> &[(String, i64)] {
+        self.watch.thanked()
     }
 
     /// Everything the functions wrote as metrics.
@@ -270,10 +278,10 @@ impl<D: Director> World<D> {
         let (due, later) =
             std::mem::take(&mut self.late).into_iter().partition(|(at_ms, ..)| *at_ms <= now_ms);
         self.late = later;
-        let due: Vec<(i64, InstanceId, Request)> = due;
-        for (_, instance, request) in due {
+        let due: Vec<Late> = due;
+        for (_, instance, maker, request) in due {
             self.tell(format!("instance {instance}: {} takes effect late", describe(&request)));
-            self.execute(instance, &request);
+            self.execute(maker.as_deref(), &request);
         }
         let over: Vec<_> = self
             .instances
@@ -400,6 +408,8 @@ impl<D: Director> World<D> {
 
     fn answer(&mut self, call: Call) {
         let id = call.instance;
+        let maker = self.instances.get(&id).and_then(|instance| instance.running.as_ref());
+        let maker = maker.map(|running| running.request_id.clone());
         let nth = self.calls_of(id);
         self.calls_of.insert(id, nth + 1);
         let fault = self.director.fault(id, nth, self.time.now_ms());
@@ -409,12 +419,12 @@ impl<D: Director> World<D> {
         let reset = || Err(ConnectorError::io("the connection was reset".into()));
         match fault {
             None => {
-                let answer = self.execute(id, &call.request);
+                let answer = self.execute(maker.as_deref(), &call.request);
                 call.answer(Ok(answer.into()));
             }
             Some(Fault::Fail) => call.answer(reset()),
             Some(Fault::LoseReply) => {
-                self.execute(id, &call.request);
+                self.execute(maker.as_deref(), &call.request);
                 call.answer(reset());
             }
             Some(Fault::Throttle) => {
@@ -429,28 +439,27 @@ impl<D: Director> World<D> {
             }
             // The slot stays with its maker, who gives up some time.
             Some(Fault::Hang) => {}
-            Some(Fault::Late) => self.late.push((self.time.now_ms() + LATE_MS, id, call.request)),
+            Some(Fault::Late) => self.late.push((self.time.now_ms() + LATE_MS, id, maker, call.request)),
             Some(Fault::CrashBefore) => self.kill(id, "before its call"),
             Some(Fault::CrashAfter) => {
-                self.execute(id, &call.request);
+                self.execute(maker.as_deref(), &call.request);
                 self.kill(id, "after its call");
             }
         }
     }
 
-    /// The request reaches AWS.
-    fn execute(&mut self, id: InstanceId, request: &Request) -> Response {
+    /// The request of an invocation, which may be over by now, reaches AWS.
+    fn execute(&mut self, request_id: Option<&str>, request: &Request) -> Response {
         self.calls += 1;
         let now_ms = self.time.now_ms();
         let rows = crate::ledger::rows_touched(request);
         let before: Vec<_> =
             rows.iter().map(|row| self.cloud.row(EFFECTS_TABLE, &[&row.0, &row.1])).collect();
         let answer = self.cloud.answer(now_ms, request);
-        let running = self.instances.get(&id).and_then(|instance| instance.running.as_ref());
-        let request_id = running.map(|running| running.request_id.as_str());
         for (row, before) in rows.iter().zip(before) {
             let after = self.cloud.row(EFFECTS_TABLE, &[&row.0, &row.1]);
-            self.watch.see(&Transition { row, before, after, now_ms, request_id });
+            let rows = || self.cloud.rows(EFFECTS_TABLE);
+            self.watch.see(&Transition { row, before, after, now_ms, request_id }, rows);
         }
         answer
     }

@@ -38,6 +38,9 @@ scenarios! {
     mail_delayed: "mail-delayed",
     mail_failed: "mail-failed",
     mail_broken: "mail-broken",
+    mail_given_back: "mail-given-back",
+    mail_given_back_early: "mail-given-back-early",
+    mail_given_back_unknown: "mail-given-back-unknown",
     records_twice: "records-twice",
     records_delayed: "records-delayed",
     records_refund: "records-refund",
@@ -46,6 +49,7 @@ scenarios! {
     consents_contradict: "consents-contradict",
     acquisition_twice: "acquisition-twice",
     acquisition_refund: "acquisition-refund",
+    acquisition_corrected: "acquisition-corrected",
     acquisition_bounced: "acquisition-bounced",
     acquisition_dispute: "acquisition-dispute",
 }

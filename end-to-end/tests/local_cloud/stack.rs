@@ -64,11 +64,12 @@ impl Cloud {
         self.rows_of("SupportersTableName", payment_id)
     }
 
-    /// The ledger of a payment, as `effect state` or `effect state (reason)`.
+    /// What was begun for a payment, as `effect state` or `effect state (reason)`.
     pub(crate) fn ledger(&self, payment_id: &str) -> Vec<String> {
         let mut rows: Vec<_> = self
             .rows_of("EffectsTableName", payment_id)
             .iter()
+            .filter(|row| !row["state"].is_null())
             .map(|row| {
                 let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
                 let reason = text("reason");

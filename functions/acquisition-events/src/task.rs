@@ -111,18 +111,20 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         let acquisition =
             AcquisitionEvent::of_session(&event, &self.policy, &self.supporter_namespace, circumstances);
         let key = EffectKey { payment_id: event.payment_id, effect: Effect::acquisition() };
-        let outcome = self.publish(&key, &acquisition, delivery).await?;
-        // Also when it was published before: whoever did may have failed at these.
-        for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
-            self.publish_correction(&correction, delivery).await?;
+        let Published { outcome, news } = self.publish(&key, &acquisition, delivery).await?;
+        if news > 0 {
+            // Also when it was published before: whoever did may have failed at these.
+            for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
+                self.publish_correction(&correction, delivery).await?;
+            }
         }
         Ok(outcome)
     }
 
     /// Publishes what a refund or a dispute corrects, or leaves it in the ledger for its payment to find.
     ///
-    /// Whoever claims an acquisition looks for corrections that wait after its row is there, and a correction
-    /// looks for that row once more after it began to wait. So one of the two finds the other.
+    /// A correction that waits leaves news of itself on the acquisition's row, and whoever publishes the acquisition
+    /// hears of it when it settles that row. Both are writes of one row, and the later of the two finds the other.
     async fn correct(
         &self,
         read: Result<Vec<AcquisitionCorrection>, NotACorrection>,
@@ -148,7 +150,9 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             for correction in &corrections {
                 self.wait(correction, delivery).await?;
             }
-            if !self.is_published(&first.payment_id).await? {
+            let key = EffectKey { payment_id: first.payment_id.clone(), effect: Effect::acquisition() };
+            let acquisition = self.ledger.leave_news(&key, self.nobody_waits_after()).await?;
+            if !acquisition.as_ref().is_some_and(is_on_its_way) {
                 return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
             }
         }
@@ -167,7 +171,7 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         let event = AcquisitionEvent::of_correction(correction, self.circumstances(delivery));
-        self.publish(&key(correction), &event, delivery).await
+        Ok(self.publish(&key(correction), &event, delivery).await?.outcome)
     }
 
     async fn publish(
@@ -175,7 +179,7 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         key: &EffectKey,
         event: &AcquisitionEvent,
         delivery: &Delivery,
-    ) -> Result<Outcome, TaskFailed> {
+    ) -> Result<Published, TaskFailed> {
         let performed = perform(
             &self.ledger,
             &self.clock,
@@ -187,11 +191,14 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         )
         .await?;
         match performed {
-            Performed::Done => Ok(Outcome::Done),
-            Performed::AlreadySettled(_) => Ok(Outcome::Skipped("already_done")),
+            Performed::Done { news } => Ok(Published { outcome: Outcome::Done, news }),
+            Performed::AlreadySettled { news, .. } => {
+                Ok(Published { outcome: Outcome::Skipped("already_done"), news })
+            }
             Performed::NotDone(error) | Performed::Ambiguous(error) => Err(TaskFailed::NotPublished(error)),
             Performed::Rejected(error) => Err(TaskFailed::Refused(error)),
-            Performed::Busy | Performed::Abandoned => Err(TaskFailed::InFlight(Busy)),
+            // What may be done twice is not kept waiting by news.
+            Performed::Busy | Performed::Abandoned | Performed::News(_) => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }
@@ -205,33 +212,49 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await
     }
 
-    /// Whether the payment's acquisition is published, or on its way. A parked one is neither: a correction of
-    /// what nobody has heard of would make sums wrong.
     async fn is_published(&self, payment_id: &PaymentId) -> Result<bool, StoreError> {
         let rows = self.ledger.of_payment(payment_id).await?;
-        Ok(rows.iter().filter(|row| row.effect == Effect::acquisition()).any(|row| match row.state {
-            EffectState::Done
-            | EffectState::Claimed(_)
-            | EffectState::Retry { .. }
-            | EffectState::Unknown { .. } => true,
-            EffectState::Parked { .. } | EffectState::Skipped { .. } => false,
-        }))
+        Ok(rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state)))
     }
 
     async fn wait(&self, correction: &AcquisitionCorrection, delivery: &Delivery) -> Result<(), StoreError> {
-        let now = self.clock.now_ms();
         let waiting = SetAside::Waiting {
             reason: PAYMENT_UNKNOWN,
             moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
-            expires_at: now / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS,
+            expires_at: self.nobody_waits_after(),
         };
+        let (event_id, now) = (delivery.event.id(), self.clock.now_ms());
         // Refused when it is published already, which is as good.
-        self.ledger.set_aside(&key(correction), waiting, delivery.event.id(), now).await?.ok();
+        self.ledger.set_aside(&key(correction), waiting, event_id, now).await?.ok();
         Ok(())
+    }
+
+    /// Until when a correction that comes now waits for its payment, in Unix seconds.
+    fn nobody_waits_after(&self) -> i64 {
+        self.clock.now_ms() / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS
     }
 
     fn circumstances(&self, delivery: &Delivery) -> Circumstances {
         Circumstances { livemode: self.livemode, replayed: delivery.door == Door::Reconcile }
+    }
+}
+
+/// How a publication went.
+struct Published {
+    outcome: Outcome,
+    /// How often a correction left word that it waits, if this is the acquisition.
+    news: u32,
+}
+
+/// Whether an acquisition is published, or on its way. A parked one is neither: a correction of what nobody has heard
+/// of would make sums wrong.
+const fn is_on_its_way(acquisition: &EffectState) -> bool {
+    match acquisition {
+        EffectState::Done
+        | EffectState::Claimed(_)
+        | EffectState::Retry { .. }
+        | EffectState::Unknown { .. } => true,
+        EffectState::Parked { .. } | EffectState::Skipped { .. } => false,
     }
 }
 

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -11,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::records::{Change, Note, Records, RecordsError, Revision, Saved, Stored};
+use crate::records::{Change, Found, News, Note, Records, RecordsError, Revision, Saved, Stored};
 
 /// The records in DynamoDB.
 pub(crate) struct DynamoDbRecords {
@@ -59,13 +57,23 @@ impl DynamoDbRecords {
                 .condition_expression("revision = :revision")
                 .expression_attribute_values(":revision", AttributeValue::S(revision.clone())),
         };
-        // The contribution comes first: its reason is looked for in the first place.
+        // What can be refused comes first, in the order in which `found` looks for it.
         let mut items = vec![TransactWriteItem::builder().put(contribution.build()?).build()];
+        if let Some(News { key, expires_at }) = change.news {
+            let news = self.effects.news(&key, expires_at)?;
+            items.push(TransactWriteItem::builder().update(news).build());
+        }
+        let mut unless_settled = change.unless_noted;
         for Note { effect, event_id, moved, expires_at } in change.notes {
             let key = EffectKey { payment_id: payment_id.clone(), effect };
             let done = match moved {
                 None => self.effects.done(&key, &event_id, change.now)?,
                 Some(moved) => self.effects.done_moving(&key, &event_id, &moved, expires_at, change.now)?,
+            };
+            let done = if std::mem::take(&mut unless_settled) {
+                DynamoDbEffects::unless_settled(done)
+            } else {
+                done
             };
             items.push(TransactWriteItem::builder().update(done).build());
         }
@@ -90,6 +98,7 @@ impl DynamoDbRecords {
 
 impl Records for DynamoDbRecords {
     async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+        let has_news = change.news.is_some();
         let items = self.transaction(change).map_err(RecordsError)?;
         let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let Err(error) = written else {
@@ -99,11 +108,12 @@ impl Records for DynamoDbRecords {
             error.as_service_error()
         {
             let reasons = canceled.cancellation_reasons();
-            if let Some(current) = outdated(reasons) {
-                return current.map(Saved::Outdated).map_err(RecordsError);
+            let refused = |code| reasons.iter().any(|reason| reason.code() == Some(code));
+            if refused(UNMET) {
+                return found(reasons, has_news).map(Saved::Refused).map_err(RecordsError);
             }
-            if reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) {
-                return Ok(Saved::Outdated(None));
+            if refused("TransactionConflict") {
+                return Ok(Saved::Refused(Found::default()));
             }
         }
         Err(RecordsError(error.into()))
@@ -112,17 +122,21 @@ impl Records for DynamoDbRecords {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The record whose condition failed; `None` when the transaction failed for something else.
-fn outdated(reasons: &[CancellationReason]) -> Option<Result<Option<Box<Stored>>, BoxError>> {
-    let reason = reasons.first().filter(|reason| reason.code() == Some("ConditionalCheckFailed"))?;
-    let item: HashMap<_, _> = match reason.item() {
-        Some(item) if !item.is_empty() => item.clone(),
-        // The record was there and is gone: it expired this very moment. The next try finds none.
-        _ => return Some(Ok(None)),
-    };
-    let row = serde_dynamo::from_item::<_, StoredContribution>(item);
-    let stored = row.map(|row| Stored { contribution: row.contribution, revision: Revision(row.revision) });
-    Some(stored.map(Box::new).map(Some).map_err(Into::into))
+/// The code of a condition that did not hold.
+const UNMET: &str = "ConditionalCheckFailed";
+
+/// What conditions that did not hold tell: the contribution's, the news' if there is any, and that of the event's own
+/// effect. DynamoDB need not tell of more than one.
+fn found(reasons: &[CancellationReason], has_news: bool) -> Result<Found, BoxError> {
+    let unmet = |place: usize| reasons.get(place).filter(|reason| reason.code() == Some(UNMET));
+    // Without an item, the record was there and expired this very moment.
+    let item = unmet(0).and_then(|reason| reason.item()).filter(|item| !item.is_empty());
+    let record = item.map(|item| serde_dynamo::from_item::<_, StoredContribution>(item.clone()));
+    let record = record
+        .transpose()?
+        .map(|row| Box::new(Stored { contribution: row.contribution, revision: Revision(row.revision) }));
+    let noted = unmet(1 + usize::from(has_news)).is_some();
+    Ok(Found { record, noted, is_ours: has_news && unmet(1).is_some() })
 }
 
 fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error> {

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use effect_ledger::{Effect, MovedMoney};
+use effect_ledger::{Effect, EffectKey, MovedMoney};
 use fulfilment::{Contribution, SupporterId, SupporterRow};
 
 /// Which version of a record: changes whenever the record does.
@@ -11,8 +11,8 @@ pub(crate) struct Revision(pub(crate) String);
 
 /// Where the records are kept.
 pub(crate) trait Records {
-    /// Writes contribution, supporter row and ledger row together, if the contribution is still the one the
-    /// change was made from.
+    /// Writes contribution, supporter row and ledger rows together, if the contribution is still the one the
+    /// change was made from and the change's other conditions hold.
     fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
 }
 
@@ -32,6 +32,10 @@ pub(crate) struct Change<'a> {
     /// What the ledger notes as done: the event's own effect, and with a payment that has become known those
     /// that were waiting for it.
     pub(crate) notes: Vec<Note>,
+    /// Whether nothing may be written if the ledger has settled the event's own effect, the first of the notes.
+    pub(crate) unless_noted: bool,
+    /// Word for the thanks that money went back.
+    pub(crate) news: Option<News>,
     /// Unix milliseconds, for the ledger.
     pub(crate) now: i64,
 }
@@ -48,13 +52,33 @@ pub(crate) struct Note {
     pub(crate) expires_at: Option<i64>,
 }
 
+/// Word on an effect's row that whoever acts on it has to look at the payment's other rows first.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) key: EffectKey,
+    /// When the word may be deleted, in Unix seconds: only while nobody knows the payment, and only if nobody has
+    /// begun the effect. Then nothing is written.
+    pub(crate) expires_at: Option<i64>,
+}
+
 /// How a save ended.
 #[derive(Debug)]
 pub(crate) enum Saved {
     /// All of it is written.
     Written,
-    /// None of it is: this is the record now, if that is known.
-    Outdated(Option<Box<Stored>>),
+    /// None of it is.
+    Refused(Found),
+}
+
+/// What a refused save found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The record as it is now, if it is not the one the change was made from and is known.
+    pub(crate) record: Option<Box<Stored>>,
+    /// The ledger has settled the event's own effect.
+    pub(crate) noted: bool,
+    /// Somebody has begun the effect that the news is for: the payment is ours.
+    pub(crate) is_ours: bool,
 }
 
 /// A record and its version.

@@ -3,13 +3,13 @@ use effect_ledger::{
 };
 use fulfilment::{
     AsOf, Contribution, CorrectionBroken, DisputeEvent, NotACorrection, NotReadable, PaymentEvent, Policy,
-    RefundEvent, SessionBroken, SessionEvent, SkipReason, SupporterRow,
+    RefundEvent, SessionBroken, SessionEvent, SessionOutcome, SkipReason, SupporterRow,
 };
 use stripe_events::{Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use uuid::Uuid;
 
-use crate::records::{Change, Note, Records, RecordsError, Saved, Stored};
+use crate::records::{Change, Found, News, Note, Records, RecordsError, Saved};
 
 /// Keeps the contribution and supporter records.
 pub(crate) struct ContributionRecords<R, L, C> {
@@ -122,18 +122,21 @@ fn read(event: &Event, livemode: bool) -> Result<PaymentEvent, Unreadable> {
 impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
     /// Folds the event into the record and writes what follows, in one transaction.
     ///
-    /// The first try assumes that there is no record yet, which is so for most events; the failed condition
-    /// brings the record that is there. A record the event does not change has seen it before.
+    /// The first try assumes that there is no record yet and that the ledger does not know the event, which is so
+    /// for most; the failed conditions tell what is there. A record the event does not change has seen it before.
     async fn record(&self, event: &PaymentEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let mut stored: Option<Box<Stored>> = None;
+        let mut found = Found::default();
         for _ in 0..TRIES {
-            let before = stored.as_ref().map(|stored| &stored.contribution);
+            let before = found.record.as_ref().map(|stored| &stored.contribution);
             let after = before
                 .cloned()
                 .unwrap_or_else(|| Contribution::new(event.payment_id().clone()))
                 .with_event(event, &self.supporter_namespace);
             if before == Some(&after) {
-                // The ledger knows, unless its row has gone.
+                if found.noted {
+                    return Ok(Outcome::Skipped("already_done"));
+                }
+                // The ledger's row has gone.
                 let key = EffectKey { payment_id: event.payment_id().clone(), effect: effect(event) };
                 let reason = "already_recorded";
                 return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, reason).await;
@@ -145,11 +148,13 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
             let now = self.clock.now_ms();
             let expires_at = after.expires_at(&self.policy, now / 1000);
             let change = Change {
-                revision: stored.as_ref().map(|stored| &stored.revision),
+                revision: found.record.as_ref().map(|stored| &stored.revision),
+                unless_noted: before.is_none() && !found.noted,
                 left_supporter: supporter_before
                     .filter(|id| supporter.as_ref().is_none_or(|row| row.supporter_id != *id)),
                 supporter,
                 expires_at,
+                news: news(event, before, &after, (!found.is_ours).then_some(expires_at)),
                 notes: notes(event, before, &after, expires_at),
                 contribution: after,
                 now,
@@ -161,7 +166,13 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
                     }
                     return Ok(Outcome::Done);
                 }
-                Saved::Outdated(current) => stored = current,
+                Saved::Refused(now) => {
+                    found = Found {
+                        record: now.record.or(found.record),
+                        noted: now.noted || found.noted,
+                        is_ours: now.is_ours || found.is_ours,
+                    };
+                }
             }
         }
         Err(TaskFailed::Contended)
@@ -175,6 +186,30 @@ fn effect(event: &PaymentEvent) -> Effect {
         PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
         PaymentEvent::Dispute(event) => Effect::contribution_dispute(&event.dispute_id),
     }
+}
+
+/// Word for the thanks, which nobody wants for a gift that was given back. A payment that has become known takes the
+/// expiry off the word that had been waiting for it.
+fn news(
+    event: &PaymentEvent,
+    before: Option<&Contribution>,
+    after: &Contribution,
+    expires_at: Option<i64>,
+) -> Option<News> {
+    let tells_of_refunds = match event {
+        PaymentEvent::Refund(_) => true,
+        PaymentEvent::Dispute(_) => false,
+        PaymentEvent::Session(_) => {
+            before.is_some_and(|before| !before.is_known() && !before.refunds.is_empty())
+        }
+    };
+    tells_of_refunds.then(|| News {
+        key: EffectKey {
+            payment_id: event.payment_id().clone(),
+            effect: Effect::email_about(SessionOutcome::Paid),
+        },
+        expires_at: expires_at.filter(|_| !after.is_known()),
+    })
 }
 
 /// What the ledger is told of the event, and of the refunds and disputes that had been waiting for it.

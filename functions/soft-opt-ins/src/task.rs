@@ -101,13 +101,16 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
         if consents.is_empty() {
             return skip("nothing_to_record").await;
         }
+        let mut unless_noted = true;
         for _ in 0..TRIES {
-            let now = self.clock.now_ms();
-            let change = Change { consents: &consents, key: &key, event_id: &event.event_id, now };
+            let (event_id, now) = (&event.event_id, self.clock.now_ms());
+            let change = Change { consents: &consents, key: &key, unless_noted, event_id, now };
             match self.records.save(change).await? {
                 Saved::Written => return Ok(Outcome::Done),
-                // The ledger knows, unless its row has gone.
-                Saved::AlreadyThere => return skip("already_recorded").await,
+                Saved::AlreadyThere { noted: true } => return Ok(Outcome::Skipped("already_done")),
+                // The ledger's row has gone.
+                Saved::AlreadyThere { noted: false } => return skip("already_recorded").await,
+                Saved::Noted => unless_noted = false,
                 Saved::Outranked(records) => consents.states.retain(|state| !records.contains(&state.record)),
                 Saved::Conflict => {}
             }

@@ -1,15 +1,13 @@
-use std::error::Error;
-
 use customer_locale::LocaleRequest;
 use effect_ledger::{
-    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Performed, Policy as Attempts,
-    SetAside, StoreError, perform, put_aside,
+    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Performed,
+    Policy as Attempts, SetAside, StoreError, perform, put_aside,
 };
 use fulfilment::{
     FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
 };
 use s3_objects::ObjectsError;
-use stripe_events::Personal;
+use stripe_events::{Personal, Resend};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
 
@@ -118,6 +116,10 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             }
         };
         let key = EffectKey { payment_id: event.payment_id.clone(), effect: wanted(event.outcome, delivery) };
+        if is_claimed_unseen(&event, delivery) {
+            let about = About::Session(event.outcome);
+            return self.prepare_and_send(&event, about, None, &key, delivery).await;
+        }
         let history = self.ledger.of_payment(&key.payment_id).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
         if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
@@ -137,6 +139,17 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             .await?;
         missing.map_or(Ok(outcome), Err)
     }
+}
+
+/// Whether the mail is claimed without a look at the payment's other rows.
+///
+/// Whoever records that money went back leaves word on the thank-you's own row, and the claim is refused until that is
+/// looked at. The others look first: pending and failed mails for what overtook them, one mail more for what became of
+/// the first. A purchase of files does because finding them out costs more, which a duplicate need not.
+fn is_claimed_unseen(event: &SessionEvent, delivery: &Delivery) -> bool {
+    event.outcome == SessionOutcome::Paid
+        && event.link.kind != FulfilmentKind::Download
+        && delivery.resend.is_none()
 }
 
 /// The mail that says that files are there which an earlier one promised.
@@ -166,6 +179,13 @@ fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
         Some(resend) => own.resent(&resend.id),
         None => own,
     }
+}
+
+/// A mail that is ready to go.
+struct Prepared {
+    mail: OutgoingMail,
+    /// Why its own wording was not used, where it was not. It is told with the mail, and a duplicate sends none.
+    passed_over: Vec<String>,
 }
 
 /// What a mail is about.
@@ -269,8 +289,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         key: &EffectKey,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        match self.prepare(event, about, download, key, delivery).await {
-            Ok(mail) => self.send(&mail, delivery).await,
+        match self.prepare(event, about, download, key, delivery.resend.as_ref()).await {
+            Ok(prepared) => self.send(&prepared, event, delivery).await,
             Err(error) => match error.class() {
                 FailureClass::Permanent => {
                     delivery.park(&self.ledger, &self.clock, key, Attempts::AtMostOnce, error).await
@@ -287,9 +307,9 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         about: About,
         download: Option<&Download>,
         key: &EffectKey,
-        delivery: &Delivery,
-    ) -> Result<OutgoingMail, TaskFailed> {
-        let elsewhere = delivery.resend.as_ref().and_then(|resend| resend.to.as_ref());
+        resend: Option<&Resend>,
+    ) -> Result<Prepared, TaskFailed> {
+        let elsewhere = resend.and_then(|resend| resend.to.as_ref());
         let to = elsewhere.or(event.email.as_ref()).filter(|email| is_one_address(email.expose()));
         let to = to.ok_or(TaskFailed::NoRecipient)?.clone();
         let context = MailContext {
@@ -310,51 +330,61 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             paid_on: event.occurred_at,
             reference: event.payment_id.as_str(),
         };
-        let broken = |error: &dyn Error| {
-            warn!(payment.id = key.payment_id.as_str(), "wording passed over: {}", cause_chain(error));
-        };
+        let mut passed_over = Vec::new();
         if let (About::Session(SessionOutcome::Paid), Some(error)) = (about, &event.link.unusable_thank_you) {
-            broken(error);
-            delivery.note(BROKEN_WORDING);
+            passed_over.push(cause_chain(error));
         }
         let own = match self.overrides.wordings(&context.templates()).await {
             Ok(own) => own,
             Err(error @ ObjectsError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
             Err(error @ ObjectsError::Refused(_)) => {
-                broken(&error);
-                delivery.note(BROKEN_WORDING);
+                passed_over.push(cause_chain(&error));
                 None
             }
         };
         let rendered = render(own.as_deref(), &context).map_err(TaskFailed::NotRendered)?;
-        if !rendered.passed_over.is_empty() {
-            rendered.passed_over.iter().for_each(|error| broken(error));
-            delivery.note(BROKEN_WORDING);
-        }
-        Ok(OutgoingMail {
+        passed_over.extend(rendered.passed_over.iter().map(|error| cause_chain(error)));
+        let mail = OutgoingMail {
             key: key.clone(),
             to,
             reply_to: self.policy.organisation.contact.clone(),
             subject: Personal::new(rendered.subject),
             html: Personal::new(rendered.html),
             text: Personal::new(rendered.text),
-        })
+        };
+        Ok(Prepared { mail, passed_over })
     }
 
-    async fn send(&self, mail: &OutgoingMail, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let performed = perform(
-            &self.ledger,
-            &self.clock,
-            &mail.key,
-            Attempts::AtMostOnce,
-            delivery.executor(),
-            async || self.sender.send(mail).await,
-            SendError::reason,
-        )
-        .await?;
+    async fn send(
+        &self,
+        Prepared { mail, passed_over }: &Prepared,
+        event: &SessionEvent,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let policy = Attempts::AtMostOnce;
+        let send = async |executor| {
+            let act = async || {
+                for cause in passed_over {
+                    warn!(payment.id = mail.key.payment_id.as_str(), "wording passed over: {cause}");
+                }
+                if !passed_over.is_empty() {
+                    delivery.note(BROKEN_WORDING);
+                }
+                self.sender.send(mail).await
+            };
+            perform(&self.ledger, &self.clock, &mail.key, policy, executor, act, SendError::reason).await
+        };
+        let mut performed = send(delivery.executor()).await?;
+        if let Performed::News(knows) = performed {
+            let history = self.ledger.of_payment(&mail.key.payment_id).await?;
+            if let Some(reason) = no_longer_wanted(event, &history) {
+                return delivery.skip(&self.ledger, &self.clock, &mail.key, policy, reason).await;
+            }
+            performed = send(Executor { knows, ..delivery.executor() }).await?;
+        }
         match performed {
-            Performed::Done => Ok(Outcome::Done),
-            Performed::AlreadySettled(state) => {
+            Performed::Done { .. } => Ok(Outcome::Done),
+            Performed::AlreadySettled { state, .. } => {
                 Ok(Outcome::Skipped(already_settled(&state).unwrap_or("already_done")))
             }
             Performed::Ambiguous(error) => Ok(Outcome::Unknown(error.reason())),
@@ -366,7 +396,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
                 Err(TaskFailed::NotSent(error))
             }
             Performed::Rejected(error) => Err(TaskFailed::Rejected(error)),
-            Performed::Busy => Err(TaskFailed::InFlight(Busy)),
+            // Also when there is more news already: the next delivery looks again.
+            Performed::Busy | Performed::News(_) => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }

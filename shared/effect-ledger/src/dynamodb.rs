@@ -1,24 +1,24 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use fulfilment::{Currency, Money, PaymentId};
 use serde::Deserialize;
 
 use crate::open::open_shard;
 use crate::{
-    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, History, MovedMoney,
-    OperatorAction, Policy, Refused, SetAside, Settlement, StoreError,
+    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, History, MovedMoney, NotGranted,
+    OperatorAction, Policy, Refused, SetAside, Settlement, Standing, StoreError,
 };
 
-/// The first completion's time and event stay.
-const SET_DONE: &str = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
-                        #first_at = if_not_exists(#first_at, :now), \
-                        #updated_at = if_not_exists(#updated_at, :now)";
+/// Nobody is at the effect, and it is not over.
+pub(crate) const FREE: &str = "attribute_not_exists(#state) OR #state IN (:retry, :parked)";
+
+/// News is counted: whoever knows some of it can tell whether there is more.
+pub(crate) const COUNT_NEWS: &str = "#news = if_not_exists(#news, :zero) + :one";
 
 /// A claim that is still this owner's and attempt's: the fence.
 const STILL_CLAIMED: &str = "#state = :claimed AND #owner = :owner AND #attempt = :attempt";
@@ -36,7 +36,9 @@ pub struct DynamoDbEffects {
 #[derive(Deserialize)]
 struct StoredRow {
     effect: Effect,
-    state: String,
+    /// None where news waits for somebody to begin.
+    #[serde(default)]
+    state: Option<String>,
     #[serde(default)]
     reason: Option<String>,
     #[serde(default)]
@@ -66,13 +68,17 @@ struct StoredRow {
     /// The shard of the index; there while the effect needs somebody or something.
     #[serde(default)]
     open: Option<String>,
+    #[serde(default)]
+    news: u32,
 }
 
 impl StoredRow {
-    fn into_row(self) -> EffectRow {
+    /// The row, if anybody has begun the effect.
+    fn into_row(self) -> Option<EffectRow> {
+        let state = self.state?;
         let reason = self.reason.unwrap_or_default();
         let last_claim = self.owner.zip(self.attempt);
-        let state = match (self.state.as_str(), &last_claim, self.lease_until) {
+        let state = match (state.as_str(), &last_claim, self.lease_until) {
             ("done", _, _) => EffectState::Done,
             ("skipped", _, _) => EffectState::Skipped { reason },
             ("retry", _, _) => EffectState::Retry { reason },
@@ -89,7 +95,7 @@ impl StoredRow {
             }
             _ => None,
         };
-        EffectRow {
+        Some(EffectRow {
             effect: self.effect,
             state,
             last_claim,
@@ -100,11 +106,18 @@ impl StoredRow {
             first_at: self.first_at,
             updated_at: self.updated_at,
             open: self.open.is_some(),
-        }
+            news: self.news,
+        })
     }
 }
 
-pub(crate) fn read_row(item: Item) -> Result<EffectRow, serde_dynamo::Error> {
+fn news_in(item: &Item) -> u32 {
+    let news = item.get("news").and_then(|news| news.as_n().ok());
+    news.and_then(|news| news.parse().ok()).unwrap_or_default()
+}
+
+/// Reads a row; none if nobody has begun its effect.
+pub(crate) fn read_row(item: Item) -> Result<Option<EffectRow>, serde_dynamo::Error> {
     serde_dynamo::from_item::<_, StoredRow>(item).map(StoredRow::into_row)
 }
 
@@ -118,68 +131,6 @@ impl DynamoDbEffects {
     /// The ledger in a table.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
-    }
-
-    /// The write that marks an effect done, for the transaction that is the effect.
-    ///
-    /// Unconditional: the transaction's own condition decides. The first completion's time and event stay.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice: the SDK's builder reports fields that are all set here.
-    pub fn done(&self, key: &EffectKey, event_id: &str, now: i64) -> Result<Update, BuildError> {
-        self.done_update(key, event_id, now)
-            .update_expression(format!("{SET_DONE} REMOVE #reason, #open"))
-            .build()
-    }
-
-    /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
-    /// no expiry lifts an earlier one.
-    ///
-    /// # Errors
-    ///
-    /// As [`DynamoDbEffects::done`].
-    pub fn done_moving(
-        &self,
-        key: &EffectKey,
-        event_id: &str,
-        moved: &MovedMoney,
-        expires_at: Option<i64>,
-        now: i64,
-    ) -> Result<Update, BuildError> {
-        let done =
-            format!("{SET_DONE}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
-        let update = self
-            .done_update(key, event_id, now)
-            .expression_attribute_names("#amount", "amount")
-            .expression_attribute_names("#currency", "currency")
-            .expression_attribute_names("#occurred_at", "occurred_at")
-            .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":amount", number(moved.amount.minor()))
-            .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
-            .expression_attribute_values(":occurred_at", number(moved.occurred_at));
-        match expires_at {
-            Some(expires_at) => update
-                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason, #open"))
-                .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("{done} REMOVE #reason, #open, #expires_at")),
-        }
-        .build()
-    }
-
-    fn done_update(&self, key: &EffectKey, event_id: &str, now: i64) -> UpdateBuilder {
-        Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(item_key(key)))
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#event_id", "event_id")
-            .expression_attribute_names("#first_at", "first_at")
-            .expression_attribute_names("#updated_at", "updated_at")
-            .expression_attribute_names("#reason", "reason")
-            .expression_attribute_names("#open", "open")
-            .expression_attribute_values(":state", text("done"))
-            .expression_attribute_values(":event_id", text(event_id))
-            .expression_attribute_values(":now", number(now))
     }
 
     fn update(&self, key: &EffectKey) -> UpdateItemFluentBuilder {
@@ -211,15 +162,22 @@ impl EffectStore for DynamoDbEffects {
         policy: Policy,
         executor: &Executor<'_>,
         now: i64,
-    ) -> Result<Result<Claim, EffectRow>, StoreError> {
-        let free = "attribute_not_exists(#state) OR #state IN (:retry, :parked)";
-        let mut update = self.update(key);
-        if policy == Policy::AtLeastOnce {
-            update =
-                update.condition_expression(format!("{free} OR (#state = :claimed AND #lease_until < :now)"));
-        } else {
-            update = update.condition_expression(free);
-        }
+    ) -> Result<Result<Claim, NotGranted>, StoreError> {
+        let update = self.update(key);
+        let update = match policy {
+            Policy::AtLeastOnce => {
+                update.condition_expression(format!("{FREE} OR (#state = :claimed AND #lease_until < :now)"))
+            }
+            Policy::AtMostOnce => {
+                let update = update.expression_attribute_names("#news", "news");
+                match executor.knows {
+                    0 => update.condition_expression(format!("({FREE}) AND attribute_not_exists(#news)")),
+                    knows => update
+                        .condition_expression(format!("({FREE}) AND #news = :knows"))
+                        .expression_attribute_values(":knows", number(knows.into())),
+                }
+            }
+        };
         let written = update
             .update_expression(
                 "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
@@ -251,23 +209,29 @@ impl EffectStore for DynamoDbEffects {
             Ok(output) => {
                 let row = output.attributes.unwrap_or_default();
                 let row = read_row(row).map_err(|error| failed("claim")(error.into()))?;
-                let EffectState::Claimed(claim) = row.state else {
+                let Some(EffectState::Claimed(claim)) = row.map(|row| row.state) else {
                     return Err(failed("claim")("wrote a claim, read something else".into()));
                 };
                 return Ok(Ok(claim));
             }
-            Err(error) => refused_row("claim", error)?,
+            Err(error) => refused_item("claim", error)?,
         };
-        let Some(row) = in_the_way else {
-            return Err(failed("claim")("a refused claim came without its row".into()));
+        let news = news_in(&in_the_way);
+        // Without an item, what the executor had looked at has expired meanwhile.
+        let row = if in_the_way.is_empty() { Ok(None) } else { read_row(in_the_way) };
+        let Some(row) = row.map_err(|error| failed("claim")(error.into()))? else {
+            return Ok(Err(NotGranted::News(news)));
         };
-        if let EffectState::Claimed(claim) = &row.state
-            && claim.owner == executor.owner
-        {
+        Ok(match EffectState::standing(Some(&row.state), policy, now) {
             // Our own claim: the SDK's first try was written and its reply lost.
-            return Ok(Ok(claim.clone()));
-        }
-        Ok(Err(row))
+            Standing::Busy(claim) | Standing::Ambiguous(claim) if claim.owner == executor.owner => {
+                Ok(claim.clone())
+            }
+            Standing::Free if policy == Policy::AtMostOnce => Err(NotGranted::News(news)),
+            Standing::Free | Standing::Settled | Standing::Busy(_) | Standing::Ambiguous(_) => {
+                Err(NotGranted::InTheWay(Box::new(row)))
+            }
+        })
     }
 
     async fn settle(
@@ -276,7 +240,7 @@ impl EffectStore for DynamoDbEffects {
         claim: &Claim,
         settlement: &Settlement,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<u32, Refused>, StoreError> {
         let (name, value) = match settlement {
             Settlement::Done { reference } => ("reference", reference),
             Settlement::Retry { reason } | Settlement::Parked { reason } | Settlement::Unknown { reason } => {
@@ -298,16 +262,16 @@ impl EffectStore for DynamoDbEffects {
                 .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
                 .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
         };
-        match update.send().await {
-            Ok(_) => Ok(Ok(())),
+        match update.return_values(ReturnValue::AllNew).send().await {
+            Ok(output) => Ok(Ok(output.attributes.as_ref().map_or(0, news_in))),
             Err(error) => {
                 let row = refused_row("settle", error)?;
                 // Our own settlement: the SDK's first try was written and its reply lost.
-                let ours = row.is_some_and(|row| {
+                let ours = row.filter(|row| {
                     row.state.name() == settlement.state_name()
                         && row.last_claim == Some((claim.owner.clone(), claim.attempt))
                 });
-                Ok(if ours { Ok(()) } else { Err(Refused) })
+                Ok(ours.map(|row| row.news).ok_or(Refused))
             }
         }
     }
@@ -337,10 +301,12 @@ impl EffectStore for DynamoDbEffects {
             .expression_attribute_values(":now", number(now));
         let update = match set_aside {
             SetAside::Skipped(_) => update
-                .update_expression(format!("{set} REMOVE #open"))
+                .update_expression(format!("{set} REMOVE #open, #expires_at"))
+                .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open"),
             SetAside::Parked(_) => update
-                .update_expression(format!("{set}, #open = :open"))
+                .update_expression(format!("{set}, #open = :open REMOVE #expires_at"))
+                .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open")
                 .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
             SetAside::Waiting { moved, expires_at, .. } => update
@@ -379,6 +345,33 @@ impl EffectStore for DynamoDbEffects {
         }
     }
 
+    async fn leave_news(&self, key: &EffectKey, expires_at: i64) -> Result<Option<EffectState>, StoreError> {
+        let update = || {
+            self.update(key)
+                .expression_attribute_names("#news", "news")
+                .expression_attribute_values(":zero", number(0))
+                .expression_attribute_values(":one", number(1))
+        };
+        let not_begun = update()
+            .condition_expression("attribute_not_exists(#state)")
+            .update_expression(format!("SET {COUNT_NEWS}, #expires_at = :expires_at"))
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":expires_at", number(expires_at));
+        match not_begun.send().await {
+            Ok(_) => return Ok(None),
+            Err(error) => refused_item("leave_news", error).map(drop)?,
+        }
+        // The payment is ours, and the row has to stay.
+        let begun = update()
+            .condition_expression("attribute_exists(#state)")
+            .update_expression(format!("SET {COUNT_NEWS}"))
+            .return_values(ReturnValue::AllNew);
+        let written = begun.send().await.map_err(|error| failed("leave_news")(error.into()))?;
+        let row = read_row(written.attributes.unwrap_or_default());
+        let row = row.map_err(|error| failed("leave_news")(error.into()))?;
+        Ok(row.map(|row| row.state))
+    }
+
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
         Ok(self.history(payment_id).await?.effects)
     }
@@ -408,21 +401,29 @@ impl DynamoDbEffects {
             if OperatorAction::is_one(&item) {
                 history.actions.push(serde_dynamo::from_item(item).map_err(unreadable)?);
             } else {
-                history.effects.push(read_row(item).map_err(unreadable)?);
+                history.effects.extend(read_row(item).map_err(unreadable)?);
             }
         }
         Ok(history)
     }
 }
 
-/// The row behind a failed condition; any other failure is the ledger not answering.
+/// The row behind a failed condition, none where nobody has begun; any other failure is the ledger not answering.
 fn refused_row(
     operation: &'static str,
     error: SdkError<UpdateItemError>,
 ) -> Result<Option<EffectRow>, StoreError> {
+    match refused_item(operation, error)? {
+        item if item.is_empty() => Ok(None),
+        item => read_row(item).map_err(|error| failed(operation)(error.into())),
+    }
+}
+
+/// The item behind a failed condition, empty where there is none.
+fn refused_item(operation: &'static str, error: SdkError<UpdateItemError>) -> Result<Item, StoreError> {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-            refused.item.clone().map(read_row).transpose().map_err(|error| failed(operation)(error.into()))
+            Ok(refused.item.clone().unwrap_or_default())
         }
         _ => Err(failed(operation)(error.into())),
     }

@@ -72,7 +72,8 @@ impl DynamoDbEffects {
                 let payment_id = item.get("payment_id").and_then(|id: &AttributeValue| id.as_s().ok());
                 let payment_id = PaymentId::new(payment_id.cloned().unwrap_or_default());
                 let row = read_row(item).map_err(|error| failed("open_effects")(error.into()))?;
-                open.rows.push((EffectKey { payment_id, effect: row.effect.clone() }, row));
+                let keyed = |row: EffectRow| (EffectKey { payment_id, effect: row.effect.clone() }, row);
+                open.rows.extend(row.map(keyed));
             }
             start = page.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {

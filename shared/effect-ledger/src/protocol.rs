@@ -13,19 +13,18 @@ pub trait Clock {
 
 /// Conditional writes on the ledger's rows. Each either happens whole or not at all.
 pub trait EffectStore {
-    /// Claims the effect if it is [`Standing::Free`] at `now`.
+    /// Claims the effect if it is [`Standing::Free`] at `now` and, to act at most once, the executor knows all news.
     ///
-    /// `Ok(Err(row))` is the row that stood in the way. A claim that is already this very executor's (the store's
-    /// own retry after a lost reply) counts as granted.
+    /// A claim that is already this very executor's (the store's own retry after a lost reply) counts as granted.
     fn claim(
         &self,
         key: &EffectKey,
         policy: Policy,
         executor: &Executor<'_>,
         now: i64,
-    ) -> impl Future<Output = Result<Result<Claim, EffectRow>, StoreError>>;
+    ) -> impl Future<Output = Result<Result<Claim, NotGranted>, StoreError>>;
 
-    /// Ends a claim, if it is still that owner's and attempt's.
+    /// Ends a claim, if it is still that owner's and attempt's, and says how often news was left on the row.
     ///
     /// A claim that already ended this way (again a lost reply) counts as written.
     fn settle(
@@ -34,7 +33,7 @@ pub trait EffectStore {
         claim: &Claim,
         settlement: &Settlement,
         now: i64,
-    ) -> impl Future<Output = Result<Result<(), Refused>, StoreError>>;
+    ) -> impl Future<Output = Result<Result<u32, Refused>, StoreError>>;
 
     /// Writes what `set_aside` says where nothing was claimed, unless the effect is claimed or settled.
     ///
@@ -52,7 +51,18 @@ pub trait EffectStore {
     fn note_in_the_way(&self, key: &EffectKey, claim: &Claim)
     -> impl Future<Output = Result<(), StoreError>>;
 
-    /// Every effect of a payment.
+    /// Leaves word on the effect's row that there is news of its payment, and says where the effect stands.
+    ///
+    /// Both are one write of one row, as claims and settlements are, so either its executor hears of the news or
+    /// whoever left it sees the executor. While nobody has begun the effect, the word goes away at `expires_at` (Unix
+    /// seconds): the payment is probably another business's.
+    fn leave_news(
+        &self,
+        key: &EffectKey,
+        expires_at: i64,
+    ) -> impl Future<Output = Result<Option<EffectState>, StoreError>>;
+
+    /// Every effect of a payment that somebody has begun.
     fn of_payment(
         &self,
         payment_id: &fulfilment::PaymentId,
@@ -69,6 +79,17 @@ pub struct Executor<'a> {
     pub lease_until: i64,
     /// `evt_…`, for the operator.
     pub event_id: &'a str,
+    /// How much of the news on the effect's row it has looked at: 0 for somebody who has not looked.
+    pub knows: u32,
+}
+
+/// Why a claim is not granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotGranted {
+    /// This row stands in the way.
+    InTheWay(Box<EffectRow>),
+    /// There is news that the executor does not know: so much of it. The payment's other rows tell what it is.
+    News(u32),
 }
 
 /// What is written where nothing is claimed.
@@ -141,9 +162,19 @@ pub enum Attempted<E> {
 #[derive(Debug)]
 pub enum Performed<E> {
     /// Done now.
-    Done,
+    Done {
+        /// How often news of the payment was left meanwhile and before.
+        news: u32,
+    },
     /// There was nothing left to do: done, skipped or unknown since earlier.
-    AlreadySettled(EffectState),
+    AlreadySettled {
+        /// Where it stands.
+        state: EffectState,
+        /// How often news of the payment was left.
+        news: u32,
+    },
+    /// Nothing was done: there is so much news of the payment, which the executor does not know.
+    News(u32),
     /// Another executor is at it.
     Busy,
     /// Proven not done, or not known to be by the policy that acts again. The ledger says `retry`.
@@ -179,13 +210,14 @@ pub async fn perform<S: EffectStore, E>(
     let now = clock.now_ms();
     let claim = match store.claim(key, policy, &executor, now).await? {
         Ok(claim) => claim,
-        Err(row) => {
+        Err(NotGranted::News(news)) => return Ok(Performed::News(news)),
+        Err(NotGranted::InTheWay(row)) => {
             return match EffectState::standing(Some(&row.state), policy, now) {
                 Standing::Ambiguous(expired) => match settle_abandoned(store, key, expired, now).await? {
                     Ok(()) => Ok(Performed::Abandoned),
                     Err(Refused) => Ok(Performed::Busy),
                 },
-                Standing::Settled => Ok(Performed::AlreadySettled(row.state)),
+                Standing::Settled => Ok(Performed::AlreadySettled { state: row.state, news: row.news }),
                 // `Free` cannot stand in the way; if the store says so, its row changed in between.
                 Standing::Free => Ok(Performed::Busy),
                 Standing::Busy(claim) => {
@@ -196,7 +228,7 @@ pub async fn perform<S: EffectStore, E>(
         }
     };
     let (settlement, performed) = match act().await {
-        Attempted::Accepted(reference) => (Settlement::Done { reference }, Performed::Done),
+        Attempted::Accepted(reference) => (Settlement::Done { reference }, Performed::Done { news: 0 }),
         Attempted::NotDone(error) => {
             (Settlement::Retry { reason: reason(&error).to_owned() }, Performed::NotDone(error))
         }
@@ -215,11 +247,13 @@ pub async fn perform<S: EffectStore, E>(
     let mut settled = store.settle(key, &claim, &settlement, clock.now_ms()).await;
     for _ in 1..SETTLE_TRIES {
         if settled.is_err() {
+            clock.sleep(SETTLE_PAUSE).await;
             settled = store.settle(key, &claim, &settlement, clock.now_ms()).await;
         }
     }
     match settled? {
-        Ok(()) => Ok(performed),
+        Ok(news) if matches!(performed, Performed::Done { .. }) => Ok(Performed::Done { news }),
+        Ok(_) => Ok(performed),
         Err(Refused) => Ok(Performed::LeaseLost),
     }
 }
@@ -227,6 +261,10 @@ pub async fn perform<S: EffectStore, E>(
 /// How often what came of a call is written down, if the ledger does not answer: what is known now is unknown for
 /// ever if it is not. Each try has the store's own retries and pauses.
 const SETTLE_TRIES: u32 = 3;
+
+/// Longer than a transaction that leaves news on the row keeps it to itself: what meets one is refused at once, and
+/// the store does not try again.
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// How [`put_aside`] ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,5 +324,5 @@ async fn settle_abandoned<S: EffectStore>(
     now: i64,
 ) -> Result<Result<(), Refused>, StoreError> {
     let unknown = Settlement::Unknown { reason: "lease_expired".to_owned() };
-    store.settle(key, expired, &unknown, now).await
+    Ok(store.settle(key, expired, &unknown, now).await?.map(drop))
 }

@@ -124,6 +124,9 @@ pub struct EffectRow {
     pub updated_at: Option<i64>,
     /// Whether it is in the index of what needs somebody or something.
     pub open: bool,
+    /// How often news of the payment was left here for whoever acts on the effect
+    /// ([`EffectStore::leave_news`](crate::EffectStore::leave_news)).
+    pub news: u32,
 }
 
 /// The money that a refund or a dispute holds back from its payment, as far as is known.
@@ -149,6 +152,7 @@ impl EffectRow {
             first_at: None,
             updated_at: None,
             open: false,
+            news: 0,
         }
     }
 
@@ -240,9 +244,11 @@ pub struct Claim {
 /// What an expired claim means for an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Never act twice: an expired claim becomes `unknown`.
+    /// Never act twice: an expired claim becomes `unknown`. What was done cannot be taken back, so all news of the
+    /// payment must be known before.
     AtMostOnce,
-    /// Act again: the effect carries a deterministic id by which receivers drop repeats.
+    /// Act again: the effect carries a deterministic id by which receivers drop repeats. What news there is can be
+    /// told afterwards.
     AtLeastOnce,
 }
 
@@ -307,7 +313,8 @@ pub enum Standing<'a> {
 impl EffectState {
     /// What a row's state means to somebody who wants to claim at `now` (Unix milliseconds).
     ///
-    /// The model of the store's write condition: [`Standing::Free`] exactly where the condition holds.
+    /// The model of the store's write condition: [`Standing::Free`] exactly where the condition holds, but for news
+    /// that somebody who acts at most once does not know.
     pub fn standing(row: Option<&Self>, policy: Policy, now: i64) -> Standing<'_> {
         match row {
             None | Some(Self::Retry { .. } | Self::Parked { .. }) => Standing::Free,

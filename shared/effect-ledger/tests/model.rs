@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use effect_ledger::{
     Claim, Clock, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
-    MovedMoney, Policy, Refused, SetAside, Settlement, Standing,
+    MovedMoney, NotGranted, Policy, Refused, SetAside, Settlement, Standing,
 };
 use fulfilment::{Currency, Money, PaymentId};
 use proptest::prelude::*;
@@ -24,6 +25,7 @@ enum Step {
         owner: &'static str,
         policy: Policy,
         lease_ms: i64,
+        knows: u32,
     },
     /// Ends a claim that was granted some time ago, by its place among them.
     Settle {
@@ -33,6 +35,15 @@ enum Step {
     SetAside {
         key: usize,
         set_aside: SetAside<'static>,
+    },
+    LeaveNews {
+        key: usize,
+        expires_at: i64,
+    },
+    /// Leaves news in a transaction.
+    PutNews {
+        key: usize,
+        expires_at: Option<i64>,
     },
     Wait(i64),
 }
@@ -67,10 +78,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let owner = prop_oneof![Just("a"), Just("b")];
     let policy = prop_oneof![Just(Policy::AtMostOnce), Just(Policy::AtLeastOnce)];
     let step = prop_oneof![
-        4 => (0..3_usize, owner, policy, 0..3_i64)
-            .prop_map(|(key, owner, policy, lease_ms)| Step::Claim { key, owner, policy, lease_ms }),
+        4 => (0..3_usize, owner, policy, 0..3_i64, prop_oneof![2 => Just(0), 1 => 1..3_u32])
+            .prop_map(|(key, owner, policy, lease_ms, knows)| Step::Claim { key, owner, policy, lease_ms, knows }),
         4 => (0..6_usize, settlement).prop_map(|(claim, settlement)| Step::Settle { claim, settlement }),
         2 => (0..3_usize, set_aside).prop_map(|(key, set_aside)| Step::SetAside { key, set_aside }),
+        2 => (0..3_usize, 1..9_i64).prop_map(|(key, expires_at)| Step::LeaveNews { key, expires_at }),
+        2 => (0..3_usize, proptest::option::of(1..9_i64))
+            .prop_map(|(key, expires_at)| Step::PutNews { key, expires_at }),
         1 => (1..3_i64).prop_map(Step::Wait),
     ];
     proptest::collection::vec(step, 1..24)
@@ -79,9 +93,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What a store answered to a step.
 #[derive(Debug, PartialEq)]
 enum Answer {
-    Claim(Result<Claim, EffectRow>),
-    Settle(Result<(), Refused>),
+    Claim(Result<Claim, NotGranted>),
+    Settle(Result<u32, Refused>),
     SetAside(Result<(), EffectRow>),
+    LeaveNews(Option<EffectState>),
     None,
 }
 
@@ -94,8 +109,9 @@ async fn take<S: EffectStore>(
 ) -> Answer {
     let now = clock.now_ms();
     match step {
-        Step::Claim { key, owner, policy, lease_ms } => {
-            let executor = Executor { owner, lease_until: now + lease_ms, event_id: EVENTS[key % 2] };
+        Step::Claim { key, owner, policy, lease_ms, knows } => {
+            let lease_until = now + lease_ms;
+            let executor = Executor { owner, lease_until, event_id: EVENTS[key % 2], knows: *knows };
             Answer::Claim(store.claim(&keys()[*key], *policy, &executor, now).await.expect("an answer"))
         }
         Step::Settle { claim, settlement } => match claims.iter().rev().nth(*claim) {
@@ -110,8 +126,35 @@ async fn take<S: EffectStore>(
                 store.set_aside(&keys()[*key], *set_aside, event_id, now).await.expect("an answer"),
             )
         }
-        Step::Wait(_) => Answer::None,
+        Step::LeaveNews { key, expires_at } => {
+            Answer::LeaveNews(store.leave_news(&keys()[*key], *expires_at).await.expect("an answer"))
+        }
+        Step::PutNews { .. } | Step::Wait(_) => Answer::None,
     }
+}
+
+/// Leaves news in a transaction. Says whether it was not refused.
+async fn put_news(
+    client: &Client,
+    store: &DynamoDbEffects,
+    key: &EffectKey,
+    expires_at: Option<i64>,
+) -> bool {
+    let news = TransactWriteItem::builder().update(store.news(key, expires_at).expect("a write")).build();
+    client.transact_write_items().transact_items(news).send().await.is_ok()
+}
+
+/// The news for effects that nobody has begun, as the table has it.
+fn waiting_news(cloud: &Cloud) -> BTreeMap<EffectKey, (u32, Option<i64>)> {
+    let waiting = cloud.rows("effects").into_iter().filter(|row| row["state"].is_null());
+    let read = |row: serde_json::Value| {
+        let payment_id = PaymentId::new(row["payment_id"].as_str().expect("a key"));
+        let effect = Effect::from(row["effect"].as_str().expect("a key"));
+        let news = row["news"].as_u64().expect("nothing else waits without a state");
+        let news = (u32::try_from(news).expect("a little"), row["expires_at"].as_i64());
+        (EffectKey { payment_id, effect }, news)
+    };
+    waiting.map(read).collect()
 }
 
 async fn rows<S: EffectStore>(store: &S) -> BTreeMap<EffectKey, EffectRow> {
@@ -124,13 +167,23 @@ async fn rows<S: EffectStore>(store: &S) -> BTreeMap<EffectKey, EffectRow> {
     rows
 }
 
-/// A claim is granted exactly where [`EffectState::standing`] says `Free`, except that an executor's own claim is
-/// granted again, as it was.
-fn check_claim(row: Option<&EffectRow>, step: &Step, now: i64, granted: &Result<Claim, EffectRow>) {
-    let Step::Claim { owner, policy, lease_ms, .. } = step else { return };
+/// A claim is granted exactly where [`EffectState::standing`] says `Free` and, to act at most once, all news is known;
+/// except that an executor's own claim is granted again, as it was.
+fn check_claim(
+    row: Option<&EffectRow>,
+    news: u32,
+    step: &Step,
+    now: i64,
+    granted: &Result<Claim, NotGranted>,
+) {
+    let Step::Claim { owner, policy, lease_ms, knows, .. } = step else { return };
     let attempts = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt);
     let state = row.map(|row| &row.state);
     if EffectState::standing(state, *policy, now) == Standing::Free {
+        if *policy == Policy::AtMostOnce && *knows != news {
+            assert_eq!(granted.as_ref(), Err(&NotGranted::News(news)));
+            return;
+        }
         let expected =
             Claim { owner: (*owner).to_owned(), attempt: attempts + 1, lease_until: now + lease_ms };
         assert_eq!(granted.as_ref(), Ok(&expected));
@@ -139,7 +192,7 @@ fn check_claim(row: Option<&EffectRow>, step: &Step, now: i64, granted: &Result<
     {
         assert_eq!(granted.as_ref(), Ok(claim));
     } else {
-        assert_eq!(granted.as_ref().err(), row);
+        assert_eq!(granted.as_ref().err(), row.cloned().map(Box::new).map(NotGranted::InTheWay).as_ref());
     }
 }
 
@@ -153,7 +206,8 @@ proptest! {
         runtime.block_on(async {
             let clock = ManualClock::default();
             let cloud = Cloud::with_tables();
-            let store = DynamoDbEffects::new(Client::new(&sdk_config(&cloud, clock.clone())), "effects");
+            let client = Client::new(&sdk_config(&cloud, clock.clone()));
+            let store = DynamoDbEffects::new(client.clone(), "effects");
             let model = InMemoryEffects::default();
             let mut claims = Vec::new();
             let mut before = BTreeMap::new();
@@ -161,10 +215,18 @@ proptest! {
                 if let Step::Wait(ms) = step {
                     clock.advance_ms(*ms);
                 }
+                if let Step::PutNews { key, expires_at } = step {
+                    let key = &keys()[*key];
+                    let put = put_news(&client, &store, key, *expires_at).await;
+                    assert_eq!(model.put_news(key, *expires_at), put, "{step:?}");
+                }
                 let answer = take(&store, &clock, step, &claims).await;
                 if let (Answer::Claim(granted), Step::Claim { key, .. }) = (&answer, step) {
                     let key = &keys()[*key];
-                    check_claim(before.get(key), step, clock.now_ms(), granted);
+                    let row: Option<&EffectRow> = before.get(key);
+                    let waiting = || model.waiting_news(key).map(|(news, _)| news);
+                    let news = row.map(|row| row.news).or_else(waiting).unwrap_or_default();
+                    check_claim(row, news, step, clock.now_ms(), granted);
                     if let Ok(claim) = granted {
                         claims.push((key.clone(), claim.clone()));
                     }
@@ -172,6 +234,10 @@ proptest! {
                 assert_eq!(take(&model, &clock, step, &claims).await, answer, "{step:?}");
                 before = rows(&store).await;
                 assert_eq!(rows(&model).await, before, "after {step:?}");
+                for key in keys() {
+                    let waiting = waiting_news(&cloud).get(&key).copied();
+                    assert_eq!(model.waiting_news(&key), waiting, "after {step:?}");
+                }
             }
         });
     }

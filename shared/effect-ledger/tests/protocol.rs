@@ -20,11 +20,18 @@ struct Bench {
     store: InMemoryEffects,
     clock: ManualClock,
     calls: Cell<u32>,
+    /// How much of the news its executors know.
+    knows: Cell<u32>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { store: InMemoryEffects::default(), clock: ManualClock::default(), calls: Cell::new(0) }
+        Self {
+            store: InMemoryEffects::default(),
+            clock: ManualClock::default(),
+            calls: Cell::new(0),
+            knows: Cell::new(0),
+        }
     }
 
     async fn perform(
@@ -33,7 +40,8 @@ impl Bench {
         policy: Policy,
         answer: Attempted<&'static str>,
     ) -> Performed<&'static str> {
-        let executor = Executor { owner, lease_until: self.clock.now_ms() + LEASE_MS, event_id: "evt_1" };
+        let lease_until = self.clock.now_ms() + LEASE_MS;
+        let executor = Executor { owner, lease_until, event_id: "evt_1", knows: self.knows.get() };
         let act = async || {
             self.calls.set(self.calls.get() + 1);
             answer
@@ -62,11 +70,48 @@ impl Bench {
 #[tokio::test]
 async fn acts_once_however_often_it_is_asked() {
     let bench = Bench::new();
-    assert!(matches!(bench.send("a").await, Performed::Done));
+    assert!(matches!(bench.send("a").await, Performed::Done { news: 0 }));
     for owner in ["a", "b", "c"] {
-        assert!(matches!(bench.send(owner).await, Performed::AlreadySettled(EffectState::Done)));
+        let again = bench.send(owner).await;
+        assert!(
+            matches!(again, Performed::AlreadySettled { state: EffectState::Done, news: 0 }),
+            "{again:?}"
+        );
     }
     assert_eq!((bench.calls.get(), bench.state()), (1, "done"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_waits_until_all_news_is_known() {
+    let bench = Bench::new();
+    for news in 1..=2 {
+        assert_eq!(bench.store.leave_news(&key(), 9).await.unwrap(), None, "nobody has begun");
+        assert!(matches!(bench.send("a").await, Performed::News(told) if told == news));
+    }
+    bench.knows.set(1);
+    assert!(matches!(bench.send("a").await, Performed::News(2)), "there is more than it knows");
+    bench.knows.set(2);
+    let throttled = bench.perform("a", Policy::AtMostOnce, Attempted::NotDone("throttled")).await;
+    assert!(matches!(throttled, Performed::NotDone(_)));
+    assert_eq!(bench.store.row(&key()).unwrap().expires_at, None, "what was begun stays");
+    bench.knows.set(0);
+    assert!(matches!(bench.send("b").await, Performed::News(2)), "another try has to look again");
+    assert_eq!(bench.calls.get(), 1);
+}
+
+#[tokio::test]
+async fn news_that_comes_meanwhile_is_told_at_the_end() {
+    let bench = Bench::new();
+    let left = bench.perform("a", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(left, Performed::Done { news: 0 }));
+    assert_eq!(bench.store.leave_news(&key(), 9).await.unwrap(), Some(EffectState::Done));
+    let again = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(again, Performed::AlreadySettled { news: 1, .. }));
+
+    let bench = Bench::new();
+    bench.store.leave_news(&key(), 9).await.unwrap();
+    let acted = bench.perform("a", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(acted, Performed::Done { news: 1 }), "who may act twice acts first");
 }
 
 #[tokio::test]
@@ -94,7 +139,10 @@ async fn waits_while_another_holds_the_lease_and_gives_up_what_it_left_behind() 
     assert!(matches!(bench.send("b").await, Performed::Busy), "the last millisecond still counts");
     bench.clock.advance_ms(1);
     assert!(matches!(bench.send("b").await, Performed::Abandoned));
-    assert!(matches!(bench.send("c").await, Performed::AlreadySettled(EffectState::Unknown { .. })));
+    assert!(matches!(
+        bench.send("c").await,
+        Performed::AlreadySettled { state: EffectState::Unknown { .. }, .. }
+    ));
     assert_eq!(bench.calls.get(), 0);
 }
 
@@ -129,7 +177,7 @@ async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
     bench.claimed("died");
     bench.clock.advance_ms(LEASE_MS + 1);
     let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
-    assert!(matches!(performed, Performed::Done));
+    assert!(matches!(performed, Performed::Done { .. }));
     assert_eq!((bench.calls.get(), bench.state()), (1, "done"));
 }
 
@@ -140,7 +188,7 @@ async fn a_lost_reply_is_no_reason_not_to_try_such_an_effect_again() {
     assert!(matches!(performed, Performed::NotDone("lost")), "{performed:?}");
     assert_eq!(bench.state(), "retry");
     let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
-    assert!(matches!(performed, Performed::Done));
+    assert!(matches!(performed, Performed::Done { .. }));
     assert_eq!((bench.calls.get(), bench.state()), (2, "done"));
 }
 
@@ -177,7 +225,7 @@ async fn an_executor_that_lost_its_lease_changes_nothing() {
 async fn a_claim_of_an_earlier_attempt_is_stale_even_with_the_same_owner() {
     let bench = Bench::new();
     let executor =
-        |owner| Executor { owner, lease_until: bench.clock.now_ms() + LEASE_MS, event_id: "evt_1" };
+        |owner| Executor { owner, lease_until: bench.clock.now_ms() + LEASE_MS, event_id: "evt_1", knows: 0 };
     let claim = |owner: &'static str| {
         let executor = executor(owner);
         let bench = &bench;
@@ -193,7 +241,7 @@ async fn a_claim_of_an_earlier_attempt_is_stale_even_with_the_same_owner() {
     assert_eq!((first.attempt, second.attempt), (1, 2));
     let done = Settlement::Done { reference: "id".to_owned() };
     assert_eq!(bench.store.settle(&key(), &first, &done, 0).await.unwrap(), Err(Refused));
-    assert_eq!(bench.store.settle(&key(), &second, &done, 0).await.unwrap(), Ok(()));
+    assert_eq!(bench.store.settle(&key(), &second, &done, 0).await.unwrap(), Ok(0));
 }
 
 #[tokio::test]

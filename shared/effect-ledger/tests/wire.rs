@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use effect_ledger::{
     Change, Claim, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
-    MovedMoney, NotRecorded, OperatorAction, Policy, Refused, SetAside, Settlement, Verb,
+    MovedMoney, NotGranted, NotRecorded, OperatorAction, Policy, Refused, SetAside, Settlement, Verb,
 };
 use fulfilment::{Currency, Money, PaymentId};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn key() -> EffectKey {
     EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") }
 }
 
-const EXECUTOR: Executor<'_> = Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1" };
+const EXECUTOR: Executor<'_> = Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1", knows: 0 };
 
 fn claim() -> Claim {
     Claim { owner: "req/m0".to_owned(), attempt: 1, lease_until: 2000 }
@@ -80,9 +80,41 @@ async fn a_refused_claim_brings_the_row_that_stands_in_the_way() {
         ("of a later version", EffectState::Unknown { reason: "why".to_owned() }),
     ] {
         let (ledger, _dynamodb) = ledger(&[refused(row(state, "another", 3))]);
-        let row = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap().unwrap_err();
+        let refused = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap().unwrap_err();
+        let NotGranted::InTheWay(row) = refused else { panic!("{refused:?}") };
         assert_eq!((row.state, row.last_claim), (expected, Some(("another".to_owned(), 3))));
     }
+}
+
+#[tokio::test]
+async fn only_who_knows_all_news_claims_at_most_once() {
+    let news = json!({
+        "payment_id": { "S": "pi_1" }, "effect": { "S": "email#thank-you" }, "news": { "N": "2" },
+        "expires_at": { "N": "1795605400" }
+    });
+    let granted = json!({ "Attributes": row("claimed", "req/m0", 1) });
+    let (ledger, dynamodb) = ledger(&[refused(news), (200, granted)]);
+    let claim = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap();
+    assert_eq!(claim, Err(NotGranted::News(2)));
+    let informed = Executor { knows: 2, ..EXECUTOR };
+    ledger.claim(&key(), Policy::AtMostOnce, &informed, 1000).await.unwrap().unwrap();
+    let bodies = dynamodb.bodies();
+    let free = "(attribute_not_exists(#state) OR #state IN (:retry, :parked))";
+    assert_eq!(bodies[0]["ConditionExpression"], format!("{free} AND attribute_not_exists(#news)"));
+    assert_eq!(bodies[1]["ConditionExpression"], format!("{free} AND #news = :knows"));
+    assert_eq!(bodies[1]["ExpressionAttributeValues"][":knows"]["N"], "2");
+}
+
+#[tokio::test]
+async fn news_for_nobody_expires_and_news_for_somebody_tells_who() {
+    let (ledger, dynamodb) = ledger(&[
+        (200, json!({})),
+        refused(row("claimed", "another", 1)),
+        (200, json!({ "Attributes": row("done", "another", 1) })),
+    ]);
+    assert_eq!(ledger.leave_news(&key(), 1_795_605_400).await.unwrap(), None);
+    assert_eq!(ledger.leave_news(&key(), 1_795_605_400).await.unwrap(), Some(EffectState::Done));
+    assert_requests!(dynamodb.bodies());
 }
 
 #[tokio::test]
@@ -110,7 +142,7 @@ async fn every_settlement_is_fenced_by_owner_and_attempt() {
 async fn a_refused_settlement_is_its_own_only_if_the_row_says_so() {
     let done = Settlement::Done { reference: "ses-1".to_owned() };
     for (row, expected) in [
-        (row("done", "req/m0", 1), Ok(())),
+        (row("done", "req/m0", 1), Ok(0)),
         (row("done", "another", 1), Err(Refused)),
         (row("done", "req/m0", 2), Err(Refused)),
         (row("unknown", "req/m0", 1), Err(Refused)),
@@ -275,6 +307,21 @@ fn money_that_moved_expires_only_while_its_payment_is_unknown() {
     ] {
         let update = ledger.done_moving(&key(), "evt_1", &moved(), expires_at, 9).unwrap();
         assert!(update.update_expression().ends_with(expected), "{}", update.update_expression());
+    }
+}
+
+#[test]
+fn news_in_a_transaction_expires_only_where_nobody_has_begun() {
+    let endpoint = Endpoint::unreachable();
+    let ledger = DynamoDbEffects::new(Client::new(&endpoint.sdk_config()), "effects");
+    let count = "SET #news = if_not_exists(#news, :zero) + :one";
+    for (expires_at, expected, condition) in [
+        (Some(9), ", #expires_at = :expires_at", Some("attribute_not_exists(#state)")),
+        (None, " REMOVE #expires_at", None),
+    ] {
+        let update = ledger.news(&key(), expires_at).unwrap();
+        assert_eq!(update.update_expression(), format!("{count}{expected}"));
+        assert_eq!(update.condition_expression(), condition);
     }
 }
 

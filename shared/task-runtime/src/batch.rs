@@ -57,7 +57,7 @@ impl Delivery {
 
     /// Who acts on this delivery, for claims in the ledger.
     pub fn executor(&self) -> Executor<'_> {
-        Executor { owner: &self.owner, lease_until: self.lease_until, event_id: self.event.id() }
+        Executor { owner: &self.owner, lease_until: self.lease_until, event_id: self.event.id(), knows: 0 }
     }
 
     fn payment_id(&self) -> Option<PaymentId> {

@@ -5,35 +5,77 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use effect_ledger::{
-    Claim, EffectKey, EffectRow, EffectState, EffectStore, Executor, Policy, Refused, SetAside, Settlement,
-    Standing, StoreError,
+    Claim, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted, Policy, Refused, SetAside,
+    Settlement, Standing, StoreError,
 };
 use fulfilment::PaymentId;
 
 /// Rows in memory; clones share them. Each write is whole or not at all, as DynamoDB's conditional writes are.
 #[derive(Debug, Clone, Default)]
-pub struct InMemoryEffects(Rc<RefCell<BTreeMap<EffectKey, EffectRow>>>);
+pub struct InMemoryEffects(Rc<RefCell<Rows>>);
+
+#[derive(Debug, Default)]
+struct Rows {
+    begun: BTreeMap<EffectKey, EffectRow>,
+    /// News for effects that nobody has begun: how much, and when it goes away.
+    news: BTreeMap<EffectKey, (u32, Option<i64>)>,
+}
+
+impl Rows {
+    /// The row that somebody writes to, who begins the effect now if nobody has.
+    fn begin(&mut self, key: &EffectKey) -> EffectRow {
+        let news = self.news.remove(key).map_or(0, |(news, _)| news);
+        let row = self.begun.get(key).cloned();
+        row.unwrap_or_else(|| EffectRow { news, ..EffectRow::new(key.effect.clone(), EffectState::Done) })
+    }
+}
 
 impl InMemoryEffects {
     /// Where an effect stands.
     pub fn state(&self, key: &EffectKey) -> Option<EffectState> {
-        self.0.borrow().get(key).map(|row| row.state.clone())
+        self.0.borrow().begun.get(key).map(|row| row.state.clone())
     }
 
-    /// A whole row.
+    /// A whole row, if somebody has begun the effect.
     pub fn row(&self, key: &EffectKey) -> Option<EffectRow> {
-        self.0.borrow().get(key).cloned()
+        self.0.borrow().begun.get(key).cloned()
     }
 
-    /// Every row, in the order of its key.
+    /// Every row of what was begun, in the order of its key.
     pub fn rows(&self) -> Vec<(EffectKey, EffectRow)> {
-        self.0.borrow().iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+        self.0.borrow().begun.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    /// The news for an effect that nobody has begun: how much, and when it goes away.
+    pub fn waiting_news(&self, key: &EffectKey) -> Option<(u32, Option<i64>)> {
+        self.0.borrow().news.get(key).copied()
+    }
+
+    /// Takes a row away, as nothing in production does.
+    pub fn forget(&self, key: &EffectKey) {
+        self.0.borrow_mut().begun.remove(key);
     }
 
     /// Puts a whole row there, as history would have.
     pub fn put_row(&self, payment_id: &PaymentId, row: EffectRow) {
         let key = EffectKey { payment_id: payment_id.clone(), effect: row.effect.clone() };
-        self.0.borrow_mut().insert(key, row);
+        self.0.borrow_mut().begun.insert(key, row);
+    }
+
+    /// Leaves news as [`DynamoDbEffects::news`](effect_ledger::DynamoDbEffects::news) does: with an expiry, only if
+    /// nobody has begun the effect. Says whether it did.
+    pub fn put_news(&self, key: &EffectKey, expires_at: Option<i64>) -> bool {
+        let mut rows = self.0.borrow_mut();
+        if let Some(row) = rows.begun.get_mut(key) {
+            if expires_at.is_none() {
+                row.news += 1;
+                row.expires_at = None;
+            }
+            return expires_at.is_none();
+        }
+        let (news, _) = rows.news.get(key).copied().unwrap_or_default();
+        rows.news.insert(key.clone(), (news + 1, expires_at));
+        true
     }
 
     /// Puts an effect somewhere, as history would have.
@@ -58,9 +100,9 @@ impl EffectStore for InMemoryEffects {
         policy: Policy,
         executor: &Executor<'_>,
         now: i64,
-    ) -> Result<Result<Claim, EffectRow>, StoreError> {
+    ) -> Result<Result<Claim, NotGranted>, StoreError> {
         let mut rows = self.0.borrow_mut();
-        let row = rows.get(key);
+        let row = rows.begun.get(key);
         if let Some(row) = row
             && EffectState::standing(Some(&row.state), policy, now) != Standing::Free
         {
@@ -69,12 +111,17 @@ impl EffectStore for InMemoryEffects {
             {
                 return Ok(Ok(claim.clone()));
             }
-            return Ok(Err(row.clone()));
+            return Ok(Err(NotGranted::InTheWay(Box::new(row.clone()))));
+        }
+        let news = row.map(|row| row.news).or_else(|| rows.news.get(key).map(|(news, _)| *news));
+        let news = news.unwrap_or_default();
+        if policy == Policy::AtMostOnce && news != executor.knows {
+            return Ok(Err(NotGranted::News(news)));
         }
         let attempt = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt) + 1;
         let claim = Claim { owner: executor.owner.to_owned(), attempt, lease_until: executor.lease_until };
         let state = EffectState::Claimed(claim.clone());
-        let row = row.cloned().unwrap_or_else(|| EffectRow::new(key.effect.clone(), EffectState::Done));
+        let row = rows.begin(key);
         let row = EffectRow {
             state,
             last_claim: Some((claim.owner.clone(), attempt)),
@@ -84,7 +131,7 @@ impl EffectStore for InMemoryEffects {
             updated_at: Some(now),
             ..row
         };
-        rows.insert(key.clone(), row);
+        rows.begun.insert(key.clone(), row);
         Ok(Ok(claim))
     }
 
@@ -94,9 +141,9 @@ impl EffectStore for InMemoryEffects {
         claim: &Claim,
         settlement: &Settlement,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<u32, Refused>, StoreError> {
         let mut rows = self.0.borrow_mut();
-        let Some(row) = rows.get_mut(key) else {
+        let Some(row) = rows.begun.get_mut(key) else {
             return Ok(Err(Refused));
         };
         if row.last_claim != Some((claim.owner.clone(), claim.attempt)) {
@@ -104,7 +151,7 @@ impl EffectStore for InMemoryEffects {
         }
         if !matches!(row.state, EffectState::Claimed(_)) {
             let ours = row.state.name() == settlement.state_name();
-            return Ok(if ours { Ok(()) } else { Err(Refused) });
+            return Ok(if ours { Ok(row.news) } else { Err(Refused) });
         }
         row.updated_at = Some(now);
         row.open = !matches!(settlement, Settlement::Done { .. });
@@ -117,7 +164,7 @@ impl EffectStore for InMemoryEffects {
             Settlement::Parked { reason } => EffectState::Parked { reason },
             Settlement::Unknown { reason } => EffectState::Unknown { reason },
         };
-        Ok(Ok(()))
+        Ok(Ok(row.news))
     }
 
     async fn set_aside(
@@ -128,13 +175,12 @@ impl EffectStore for InMemoryEffects {
         now: i64,
     ) -> Result<Result<(), EffectRow>, StoreError> {
         let mut rows = self.0.borrow_mut();
-        let row = rows.get(key);
-        if let Some(row) = row
+        if let Some(row) = rows.begun.get(key)
             && matches!(row.state, EffectState::Done | EffectState::Unknown { .. } | EffectState::Claimed(_))
         {
             return Ok(Err(row.clone()));
         }
-        let row = row.cloned().unwrap_or_else(|| EffectRow::new(key.effect.clone(), EffectState::Done));
+        let row = rows.begin(key);
         let row = EffectRow {
             event_id: Some(event_id.to_owned()),
             first_at: row.first_at.or(Some(now)),
@@ -143,8 +189,12 @@ impl EffectStore for InMemoryEffects {
         };
         let reason = set_aside.reason().to_owned();
         let row = match set_aside {
-            SetAside::Skipped(_) => EffectRow { state: EffectState::Skipped { reason }, open: false, ..row },
-            SetAside::Parked(_) => EffectRow { state: EffectState::Parked { reason }, open: true, ..row },
+            SetAside::Skipped(_) => {
+                EffectRow { state: EffectState::Skipped { reason }, expires_at: None, open: false, ..row }
+            }
+            SetAside::Parked(_) => {
+                EffectRow { state: EffectState::Parked { reason }, expires_at: None, open: true, ..row }
+            }
             SetAside::Waiting { moved, expires_at, .. } => EffectRow {
                 state: EffectState::Retry { reason },
                 moved: Some(moved),
@@ -152,12 +202,12 @@ impl EffectStore for InMemoryEffects {
                 ..row
             },
         };
-        rows.insert(key.clone(), row);
+        rows.begun.insert(key.clone(), row);
         Ok(Ok(()))
     }
 
     async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
-        if let Some(row) = self.0.borrow_mut().get_mut(key)
+        if let Some(row) = self.0.borrow_mut().begun.get_mut(key)
             && row.state == EffectState::Claimed(claim.clone())
         {
             row.open = true;
@@ -165,8 +215,17 @@ impl EffectStore for InMemoryEffects {
         Ok(())
     }
 
+    async fn leave_news(&self, key: &EffectKey, expires_at: i64) -> Result<Option<EffectState>, StoreError> {
+        if !self.put_news(key, Some(expires_at))
+            && let Some(row) = self.0.borrow_mut().begun.get_mut(key)
+        {
+            row.news += 1;
+        }
+        Ok(self.state(key))
+    }
+
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
-        let rows = self.0.borrow();
+        let rows = &self.0.borrow().begun;
         Ok(rows.iter().filter(|(key, _)| key.payment_id == *payment_id).map(|(_, row)| row.clone()).collect())
     }
 }

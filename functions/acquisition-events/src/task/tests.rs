@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::{Attempted, Claim, Executor, Refused, Settlement};
+use effect_ledger::{Attempted, Claim, Executor, NotGranted, Refused, Settlement};
 use fulfilment::AcquisitionKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -298,6 +298,7 @@ async fn a_refund_that_comes_before_its_payment_waits_for_it() {
     assert_eq!((tally.skipped, published(&task)), ([("payment_unknown", 2)].into(), vec![]));
     let expires_at = task.ledger.row(&refund("re_1")).unwrap().expires_at;
     assert_eq!(expires_at, Some(task.clock.now_ms() / 1000 + 7 * 86_400));
+    assert_eq!(task.ledger.waiting_news(&acquisition()), Some((2, expires_at)));
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
     assert_eq!((published(&task).len(), kept(&task)), (4, 750));
     assert_eq!(task.ledger.row(&refund("re_1")).unwrap().expires_at, None, "it is a payment of ours");
@@ -350,7 +351,7 @@ impl EffectStore for PaidMeanwhile {
         policy: Attempts,
         executor: &Executor<'_>,
         now: i64,
-    ) -> Result<Result<Claim, EffectRow>, StoreError> {
+    ) -> Result<Result<Claim, NotGranted>, StoreError> {
         self.0.claim(key, policy, executor, now).await
     }
 
@@ -360,7 +361,7 @@ impl EffectStore for PaidMeanwhile {
         claim: &Claim,
         settlement: &Settlement,
         now: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<u32, Refused>, StoreError> {
         self.0.settle(key, claim, settlement, now).await
     }
 
@@ -374,6 +375,10 @@ impl EffectStore for PaidMeanwhile {
         let written = self.0.set_aside(key, set_aside, event_id, now).await;
         self.0.put(&acquisition(), EffectState::Done);
         written
+    }
+
+    async fn leave_news(&self, key: &EffectKey, expires_at: i64) -> Result<Option<EffectState>, StoreError> {
+        self.0.leave_news(key, expires_at).await
     }
 
     async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {

@@ -43,6 +43,14 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
     let refunded = contribution.refunds["re_1"].returned();
     let change = Change {
         revision,
+        unless_noted: revision.is_none(),
+        news: revision.map(|_| News {
+            key: EffectKey {
+                payment_id: event.payment_id.clone(),
+                effect: Effect::email_about(event.outcome),
+            },
+            expires_at: Some(1_795_605_400),
+        }),
         supporter: SupporterRow::of(&contribution, &policy),
         left_supporter: revision.map(|_| SupporterId::of_email(&NAMESPACE, "earlier@example.org")),
         expires_at: contribution.expires_at(&policy, 1_795_000_000),
@@ -110,7 +118,9 @@ async fn a_failed_condition_brings_the_record_that_is_there() {
         { "Code": "ConditionalCheckFailed", "Item": written }, { "Code": "None" }, { "Code": "None" }
     ]);
     let (saved, dynamodb) = save(canceled(&reasons), None).await;
-    let Saved::Outdated(Some(stored)) = saved.unwrap() else { panic!("no record") };
+    let Saved::Refused(Found { record: Some(stored), noted: false, .. }) = saved.unwrap() else {
+        panic!("no record")
+    };
     assert_eq!(stored.contribution, contribution().1);
     assert_eq!(stored.revision.0, written["revision"]["S"]);
     assert_eq!(dynamodb.count(), 1);
@@ -120,7 +130,25 @@ async fn a_failed_condition_brings_the_record_that_is_there() {
 async fn a_record_somebody_else_is_writing_is_looked_at_again() {
     let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }, { "Code": "None" }]);
     let (saved, _) = save(canceled(&reasons), None).await;
-    assert!(matches!(saved.unwrap(), Saved::Outdated(None)));
+    assert!(matches!(saved.unwrap(), Saved::Refused(Found { record: None, noted: false, is_ours: false })));
+}
+
+#[tokio::test]
+async fn a_failed_condition_tells_what_the_ledger_knows() {
+    let failed = "ConditionalCheckFailed";
+    let revision = Revision("rev-1".to_owned());
+    for (codes, revision, expected) in [
+        (["None", failed, "None"], None, (true, false)),
+        (["None", failed, "None"], Some(&revision), (false, true)),
+        (["None", "None", failed], Some(&revision), (true, false)),
+    ] {
+        let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
+        let (saved, _) = save(canceled(&json!(reasons)), revision).await;
+        let Saved::Refused(Found { record: None, noted, is_ours }) = saved.unwrap() else {
+            panic!("{codes:?}")
+        };
+        assert_eq!((noted, is_ours), expected, "{codes:?}");
+    }
 }
 
 #[tokio::test]

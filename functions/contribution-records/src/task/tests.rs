@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::{EffectRow, EffectState};
+use effect_ledger::{EffectRow, EffectState, Standing};
 use fulfilment::{ContributionStatus, PaymentId, SessionOutcome, SupporterId};
 use serde_json::{Value, json};
 use task_runtime::Tally;
@@ -11,7 +11,7 @@ use testkit::queue::InMemoryQueue;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 
 use super::*;
-use crate::records::Revision;
+use crate::records::{Revision, Stored};
 
 /// Records in memory, with the conditions the table has.
 #[derive(Default)]
@@ -35,6 +35,12 @@ impl InMemoryRecords {
         let key = contribution.payment_id.clone();
         self.contributions.borrow_mut().insert(key, Stored { contribution, revision });
     }
+
+    fn is_settled(&self, payment_id: &PaymentId, effect: &Effect) -> bool {
+        let key = EffectKey { payment_id: payment_id.clone(), effect: effect.clone() };
+        let state = self.effects.state(&key);
+        EffectState::standing(state.as_ref(), Attempts::AtLeastOnce, 0) != Standing::Free
+    }
 }
 
 impl Records for InMemoryRecords {
@@ -48,8 +54,16 @@ impl Records for InMemoryRecords {
             self.put(current.with_session_event(&event, &NAMESPACE));
         }
         let current = self.contributions.borrow().get(&payment_id).cloned();
-        if current.as_ref().map(|stored| &stored.revision) != change.revision {
-            return Ok(Saved::Outdated(current.map(Box::new)));
+        let outdated = current.as_ref().map(|stored| &stored.revision) != change.revision;
+        let noted = change.unless_noted && self.is_settled(&payment_id, &change.notes[0].effect);
+        let expiring = change.news.as_ref().filter(|news| news.expires_at.is_some());
+        let is_ours = expiring.is_some_and(|news| self.effects.state(&news.key).is_some());
+        if outdated || noted || is_ours {
+            let record = current.filter(|_| outdated).map(Box::new);
+            return Ok(Saved::Refused(Found { record, noted, is_ours }));
+        }
+        if let Some(News { key, expires_at }) = &change.news {
+            self.effects.put_news(key, *expires_at);
         }
         self.put(change.contribution);
         self.expires_at.borrow_mut().insert(payment_id.clone(), change.expires_at);
@@ -225,12 +239,16 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 #[tokio::test]
 async fn a_duplicate_costs_one_call_and_is_skipped() {
     let task = task();
-    let event = StripeEvent::paid().to_json();
-    deliver(&task, std::slice::from_ref(&event)).await;
-    let before = *task.records.saves.borrow();
-    let (tally, _) = deliver(&task, &[event]).await;
-    assert_eq!(tally.skipped, [("already_done", 1)].into());
-    assert_eq!(*task.records.saves.borrow(), before + 1);
+    let refund = CorrectionEvent::refund("Example", "re_1", "created").to_json();
+    deliver(&task, &[StripeEvent::paid().to_json(), refund.clone()]).await;
+    // The transaction is told by the ledger that the records have; whoever asks beside it leaves a row here.
+    let task = ContributionRecords { ledger: InMemoryEffects::default(), ..task };
+    for event in [StripeEvent::paid().to_json(), refund] {
+        let before = *task.records.saves.borrow();
+        let (tally, _) = deliver(&task, &[event]).await;
+        assert_eq!(tally.skipped, [("already_done", 1)].into());
+        assert_eq!((*task.records.saves.borrow() - before, task.ledger.rows()), (1, vec![]));
+    }
 }
 
 #[tokio::test]
@@ -420,11 +438,59 @@ async fn a_ledger_that_forgot_a_record_is_told_again() {
         payment_id: PaymentId::new("pi_Example"),
         effect: Effect::contribution(SessionOutcome::Paid),
     };
-    let forgetful = ContributionRecords { ledger: InMemoryEffects::default(), ..task };
-    let (tally, _) = deliver(&forgetful, &[event]).await;
+    task.ledger.forget(&key);
+    let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!(tally.skipped, [("already_recorded", 1)].into());
-    assert_eq!(
-        forgetful.ledger.state(&key),
-        Some(EffectState::Skipped { reason: "already_recorded".to_owned() })
-    );
+    let skipped = EffectState::Skipped { reason: "already_recorded".to_owned() };
+    assert_eq!(task.ledger.state(&key), Some(skipped));
+}
+
+/// Records may expire or be erased, and the ledger outlives them.
+#[tokio::test]
+async fn a_record_that_has_gone_is_written_again_though_the_ledger_knows_it() {
+    let task = task();
+    let event = StripeEvent::paid().to_json();
+    deliver(&task, std::slice::from_ref(&event)).await;
+    task.records.contributions.borrow_mut().clear();
+    let (tally, _) = deliver(&task, &[event]).await;
+    assert_eq!((tally.done, status(&task)), (1, ContributionStatus::Paid));
+}
+
+fn thanks() -> EffectKey {
+    EffectKey { payment_id: PaymentId::new("pi_Example"), effect: Effect::email_about(SessionOutcome::Paid) }
+}
+
+#[tokio::test]
+async fn the_thanks_are_told_of_every_refund_and_of_nothing_else() {
+    let task = task();
+    let refund = |what| CorrectionEvent::refund("Example", "re_1", what).to_json();
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    let dispute = CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").to_json();
+    deliver(&task, &[dispute]).await;
+    assert_eq!(task.ledger.waiting_news(&thanks()), None);
+    deliver(&task, &[refund("created"), refund("created")]).await;
+    assert_eq!(task.ledger.waiting_news(&thanks()), Some((1, None)));
+    task.ledger.put(&thanks(), EffectState::Done);
+    deliver(&task, &[refund("failed")]).await;
+    assert_eq!(task.ledger.row(&thanks()).unwrap().news, 1, "what was put there anew had none");
+}
+
+#[tokio::test]
+async fn word_of_a_refund_of_an_unknown_payment_goes_away_unless_the_payment_comes() {
+    let task = task();
+    deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
+    let in_a_week = task.clock.now_ms() / 1000 + 7 * 86_400;
+    assert_eq!(task.ledger.waiting_news(&thanks()), Some((1, Some(in_a_week))));
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    assert_eq!(task.ledger.waiting_news(&thanks()), Some((2, None)));
+}
+
+/// The mail may be there before the record, and its row must not expire.
+#[tokio::test]
+async fn word_of_a_refund_of_a_payment_that_only_the_mail_knows_makes_nothing_expire() {
+    let task = task();
+    task.ledger.put(&thanks(), EffectState::Done);
+    let (tally, _) = deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
+    let row = task.ledger.row(&thanks()).unwrap();
+    assert_eq!((tally.done, row.state, row.news, row.expires_at), (1, EffectState::Done, 1, None));
 }

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::EffectState;
+use effect_ledger::{EffectState, Standing};
 use fulfilment::{Answer, Basis, ConsentState, Evidence};
 use serde_json::{Value, json};
 use task_runtime::Tally;
@@ -33,10 +33,13 @@ impl ConsentRecords for InMemoryConsents {
             return Ok(Saved::Conflict);
         }
         let Consents { evidence, states } = change.consents;
+        let state = self.effects.state(change.key);
+        let settled = EffectState::standing(state.as_ref(), Attempts::AtLeastOnce, 0) != Standing::Free;
+        let noted = change.unless_noted && settled;
         let evidence_key = |evidence: &Evidence| (evidence.supporter_id.clone(), evidence.record.clone());
         let state_key = |state: &ConsentState| (state.supporter_id.clone(), state.record.clone());
         if evidence.iter().any(|row| self.evidence.borrow().contains_key(&evidence_key(row))) {
-            return Ok(Saved::AlreadyThere);
+            return Ok(Saved::AlreadyThere { noted });
         }
         let outranked = states.iter().filter(|state| {
             self.states.borrow().get(&state_key(state)).is_some_and(|current| current.rank >= state.rank)
@@ -44,6 +47,9 @@ impl ConsentRecords for InMemoryConsents {
         let outranked: Vec<_> = outranked.map(|state| state.record.clone()).collect();
         if !outranked.is_empty() {
             return Ok(Saved::Outranked(outranked));
+        }
+        if noted {
+            return Ok(Saved::Noted);
         }
         self.evidence.borrow_mut().extend(evidence.iter().map(|row| (evidence_key(row), row.clone())));
         self.states.borrow_mut().extend(states.iter().map(|state| (state_key(state), state.clone())));
@@ -285,9 +291,22 @@ async fn a_ledger_that_forgot_a_consent_is_told_again() {
     let task = task();
     let event = StripeEvent::paid().marketing(Some("yes"));
     deliver(&task, std::slice::from_ref(&event)).await;
-    let forgetful = SoftOptIns { ledger: InMemoryEffects::default(), ..task };
-    let (tally, _) = deliver(&forgetful, &[event]).await;
+    let key = key(PaymentId::new("pi_Example"));
+    task.ledger.forget(&key);
+    let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!(tally.skipped, [("already_recorded", 1)].into());
-    let state = forgetful.ledger.state(&key(PaymentId::new("pi_Example")));
-    assert_eq!(state, Some(EffectState::Skipped { reason: "already_recorded".to_owned() }));
+    let skipped = EffectState::Skipped { reason: "already_recorded".to_owned() };
+    assert_eq!(task.ledger.state(&key), Some(skipped));
+}
+
+/// Consents may be erased, and the ledger outlives them.
+#[tokio::test]
+async fn consents_that_have_gone_are_written_again_though_the_ledger_knows_them() {
+    let task = task();
+    let event = StripeEvent::paid().marketing(Some("yes"));
+    deliver(&task, std::slice::from_ref(&event)).await;
+    let written = task.records.evidence.take();
+    task.records.states.take();
+    let (tally, _) = deliver(&task, &[event]).await;
+    assert_eq!((tally.done, task.records.evidence.borrow().len()), (1, written.len()));
 }

@@ -374,6 +374,7 @@ fn refund(task: &TestTask, refund_id: &str, minor: i64, currency: &str) {
     let done = EffectRow::new(Effect::contribution_refund(refund_id), EffectState::Done);
     let row = EffectRow { moved: Some(MovedMoney { amount, occurred_at: 1_795_000_000 }), ..done };
     task.ledger.put_row(&PaymentId::new("pi_Example"), row);
+    task.ledger.put_news(&key("thank-you"), None);
 }
 
 /// The payment of £12.50, some of which went back before its event came.
@@ -398,6 +399,19 @@ async fn nobody_is_thanked_for_what_they_got_back() {
         let (task, tally) = after_refunds(refunds).await;
         assert_eq!((tally.done, mails(&task).len()), (1, 1), "{refunds:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_while_the_mail_waits_is_heard_of() {
+    let task = task();
+    let throttled = Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()));
+    task.sender.answers.borrow_mut().push(throttled);
+    let event = [StripeEvent::paid().amount(1250, "gbp").to_json()];
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.retried, state(&task, "thank-you")), (1, Some("retry")));
+    refund(&task, "re_1", 1250, "gbp");
+    let (tally, _) = deliver(&task, &event).await;
+    assert_eq!((tally.skipped, mails(&task).len()), ([("refunded", 1)].into(), 0));
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use effect_ledger::{
-    CalledFor, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Policy,
-    Refused, SetAside, Settlement, StoreError,
+    CalledFor, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted,
+    Policy, Refused, SetAside, Settlement, StoreError,
 };
 use fulfilment::PaymentId;
 use reconciliation::{
@@ -171,7 +171,7 @@ impl EffectStore for Ledger {
         _: Policy,
         _: &Executor<'_>,
         _: i64,
-    ) -> Result<Result<Claim, EffectRow>, StoreError> {
+    ) -> Result<Result<Claim, NotGranted>, StoreError> {
         panic!("reconciliation only reads the ledger")
     }
 
@@ -181,7 +181,11 @@ impl EffectStore for Ledger {
         _: &Claim,
         _: &Settlement,
         _: i64,
-    ) -> Result<Result<(), Refused>, StoreError> {
+    ) -> Result<Result<u32, Refused>, StoreError> {
+        panic!("reconciliation only reads the ledger")
+    }
+
+    async fn leave_news(&self, _: &EffectKey, _: i64) -> Result<Option<EffectState>, StoreError> {
         panic!("reconciliation only reads the ledger")
     }
 

@@ -1,0 +1,115 @@
+//! The ledger's part in a transaction that is itself the effect, or the news.
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::Update;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
+
+use crate::dynamodb::{COUNT_NEWS, FREE, item_key, number, text};
+use crate::{DynamoDbEffects, EffectKey, MovedMoney};
+
+/// The first completion's time and event stay.
+const SET_DONE: &str = "SET #state = :state, #event_id = if_not_exists(#event_id, :event_id), \
+                        #first_at = if_not_exists(#first_at, :now), \
+                        #updated_at = if_not_exists(#updated_at, :now)";
+
+impl DynamoDbEffects {
+    /// The write that marks an effect done, for the transaction that is the effect.
+    ///
+    /// Unconditional: the transaction's own condition decides. The first completion's time and event stay.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: the SDK's builder reports fields that are all set here.
+    pub fn done(&self, key: &EffectKey, event_id: &str, now: i64) -> Result<Update, BuildError> {
+        self.done_update(key, event_id, now)
+            .update_expression(format!("{SET_DONE} REMOVE #reason, #open"))
+            .build()
+    }
+
+    /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
+    /// no expiry lifts an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// As [`DynamoDbEffects::done`].
+    pub fn done_moving(
+        &self,
+        key: &EffectKey,
+        event_id: &str,
+        moved: &MovedMoney,
+        expires_at: Option<i64>,
+        now: i64,
+    ) -> Result<Update, BuildError> {
+        let done =
+            format!("{SET_DONE}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
+        let update = self
+            .done_update(key, event_id, now)
+            .expression_attribute_names("#amount", "amount")
+            .expression_attribute_names("#currency", "currency")
+            .expression_attribute_names("#occurred_at", "occurred_at")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":amount", number(moved.amount.minor()))
+            .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
+            .expression_attribute_values(":occurred_at", number(moved.occurred_at));
+        match expires_at {
+            Some(expires_at) => update
+                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason, #open"))
+                .expression_attribute_values(":expires_at", number(expires_at)),
+            None => update.update_expression(format!("{done} REMOVE #reason, #open, #expires_at")),
+        }
+        .build()
+    }
+
+    /// The same write of a done effect, on condition that the effect is not settled yet. If it is, the transaction is
+    /// refused at this place, which tells a duplicate that the ledger knows.
+    pub fn unless_settled(done: Update) -> Update {
+        let mut update = done;
+        update.condition_expression = Some(FREE.to_owned());
+        let values = update.expression_attribute_values.get_or_insert_default();
+        values.extend([(":retry".to_owned(), text("retry")), (":parked".to_owned(), text("parked"))]);
+        update
+    }
+
+    /// The write that leaves news of a payment on the row of an effect, for the transaction that is the news
+    /// ([`EffectStore::leave_news`](crate::EffectStore::leave_news)).
+    ///
+    /// `expires_at` (Unix seconds) is for news of a payment that is probably another business's. It is refused if
+    /// somebody has begun the effect: then the payment is ours, and its row must stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`DynamoDbEffects::done`].
+    pub fn news(&self, key: &EffectKey, expires_at: Option<i64>) -> Result<Update, BuildError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(item_key(key)))
+            .expression_attribute_names("#news", "news")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":one", number(1));
+        match expires_at {
+            Some(expires_at) => update
+                .update_expression(format!("SET {COUNT_NEWS}, #expires_at = :expires_at"))
+                .condition_expression("attribute_not_exists(#state)")
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":expires_at", number(expires_at)),
+            None => update.update_expression(format!("SET {COUNT_NEWS} REMOVE #expires_at")),
+        }
+        .build()
+    }
+
+    fn done_update(&self, key: &EffectKey, event_id: &str, now: i64) -> UpdateBuilder {
+        Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(item_key(key)))
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#event_id", "event_id")
+            .expression_attribute_names("#first_at", "first_at")
+            .expression_attribute_names("#updated_at", "updated_at")
+            .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_values(":state", text("done"))
+            .expression_attribute_values(":event_id", text(event_id))
+            .expression_attribute_values(":now", number(now))
+    }
+}
