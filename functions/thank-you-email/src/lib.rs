@@ -50,10 +50,10 @@ pub fn task<C: Clock + Clone>(
     clock: C,
 ) -> Result<impl Task + use<C>, Error> {
     let policy = Policy::compiled_in()?;
-    let templates = S3Objects::new(sdk, &config.templates_bucket, clock.clone())?;
+    let templates = S3Objects::new(sdk, &config.templates_bucket)?;
     Ok(ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
-        sender: SesEmailSender::new(sdk, &config),
+        sender: SesEmailSender::new(sdk, &config)?,
         overrides: Overrides::new(templates, clock.clone()),
         downloads: AwsDownloads::new(&config, sdk, &policy, clock.clone())?,
         policy,
