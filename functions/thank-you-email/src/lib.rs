@@ -18,7 +18,7 @@ use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use s3_objects::S3Objects;
-use task_runtime::{Task, run_task, sdk_config};
+use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::downloads::AwsDownloads;
@@ -35,8 +35,7 @@ pub const NAME: &str = "thank-you-email";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    // The system's roots, because Stripe is asked what was bought where the link does not say.
-    run_task(NAME, variable, Config::from_env, sdk_config, task).await
+    run_task(NAME, variable, Config::from_env, task).await
 }
 
 /// The task over AWS's own clients.
