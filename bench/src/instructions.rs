@@ -73,6 +73,7 @@ fn until(bench: &Bench<'_>, function: &Function, name: &str, invocations: &[usiz
 /// <https://valgrind.org/docs/manual/cl-format.html>
 fn total(profile: &Path) -> Result<u64> {
     let text = fs::read_to_string(profile).with_context(|| format!("cannot read {}", profile.display()))?;
-    let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).context("a profile without a total")?;
+    let total =
+        text.lines().find_map(|line| line.strip_prefix("totals: ")).context("a profile without a total")?;
     Ok(total.trim().parse()?)
 }

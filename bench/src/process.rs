@@ -80,7 +80,8 @@ impl Process {
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("SSL_CERT_FILE", &tls.system_roots)
-            .env("AWS_CA_BUNDLE", &tls.amazon_roots)
+            // Reading another file of roots is no part of a start on AWS.
+            .envs((wire == Wire::Tls).then_some(("AWS_CA_BUNDLE", &tls.amazon_roots)))
             .envs(ENVIRONMENT.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

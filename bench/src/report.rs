@@ -98,7 +98,8 @@ pub(crate) fn instructions(counted: &BTreeMap<String, Instructions>) -> String {
     let floor = counted.get(FLOOR);
     for (name, it) in by_floor(counted) {
         let cell = |mine: u64, floor: Option<u64>| {
-            let times = floor.map_or_else(String::new, |floor| format!(", {:.1}×", mine as f64 / floor as f64));
+            let times =
+                floor.map_or_else(String::new, |floor| format!(", {:.1}×", mine as f64 / floor as f64));
             format!("{:.2} M{times}", mine as f64 / 1e6)
         };
         rows.push(row(&[

@@ -17,7 +17,9 @@ use download_claims::{AwsPurchases, CachedSecret, StripeAccess};
 use effect_ledger::Clock;
 use fulfilment::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use task_runtime::{Environment, MetricsContext, SystemClock, aws_sdk_config, for_others, init_telemetry, write_counts};
+use task_runtime::{
+    Environment, MetricsContext, SystemClock, aws_sdk_config, for_others, init_telemetry, write_counts,
+};
 
 pub use crate::config::Config;
 use crate::page::Renderer;

@@ -43,7 +43,7 @@ impl SesEmailSender {
     }
 
     /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
-    fn request(&self, mail: &OutgoingMail) -> Request<'static> {
+    fn request(&self, mail: &OutgoingMail) -> Result<Request<'static>, serde_json::Error> {
         let content = |text: &str| json!({ "Data": text, "Charset": "UTF-8" });
         // SES allows letters, digits, `_` and `-` in tags; Stripe's ids are made of them.
         let tag = |name: &str, value: &str| {
@@ -64,18 +64,22 @@ impl SesEmailSender {
                 tag("effect", mail.key.effect.as_str()),
             ],
         });
-        Request {
+        Ok(Request {
             method: "POST",
             path: "/v2/email/outbound-emails",
             content_type: Some("application/json"),
-            body: body.to_string(),
-        }
+            body: serde_json::to_string(&body)?,
+        })
     }
 }
 
 impl EmailSender for SesEmailSender {
     async fn send(&self, mail: &OutgoingMail) -> Attempted<SendError> {
-        match self.ses.call(self.request(mail)).await {
+        let sent = match self.request(mail) {
+            Ok(request) => self.ses.call(request).await,
+            Err(error) => Err(SdkError::construction_failure(error)),
+        };
+        match sent {
             Ok(sent) => match json_text(&sent, "MessageId") {
                 Some(message_id) => Attempted::Accepted(message_id),
                 // A success that does not say of what.

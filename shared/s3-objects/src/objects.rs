@@ -170,7 +170,9 @@ fn classify(error: &SdkError<Answer, HttpResponse>) -> ObjectsError {
         SdkError::ServiceError(answer) => {
             let code = code(answer.err());
             match (answer.err().status, code.as_str()) {
-                (408 | 429 | 500.., _) | (_, "RequestTimeout" | "SlowDown") => ObjectsError::Unavailable(code),
+                (408 | 429 | 500.., _) | (_, "RequestTimeout" | "SlowDown") => {
+                    ObjectsError::Unavailable(code)
+                }
                 _ => ObjectsError::Refused(code),
             }
         }

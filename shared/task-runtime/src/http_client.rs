@@ -101,7 +101,10 @@ impl Roots {
 fn client_config(roots: RootCertStore) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS);
-    #[expect(clippy::expect_used, reason = "ring knows cipher suites of both versions, whatever we are given")]
+    #[expect(
+        clippy::expect_used,
+        reason = "ring knows cipher suites of both versions, whatever we are given"
+    )]
     builder.expect("ring speaks TLS").with_root_certificates(roots).with_no_client_auth()
 }
 

@@ -60,11 +60,12 @@ where
 {
     init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let (task_config, config, sdk) = (config(&mut env), QueueConfig::from_env(&mut env), aws_sdk_config(&mut env));
+    let (task_config, config, sdk) =
+        (config(&mut env), QueueConfig::from_env(&mut env), aws_sdk_config(&mut env));
     let (task_config, config, sdk) = env.finish(|| Some((task_config?, config?, sdk?)))?;
     let task = &task(task_config, &sdk, SystemClock)?;
     let metrics = &MetricsContext { stage: config.stage, task: name };
-    let queue = &SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), config.queue_url, config.dlq_url);
+    let queue = &SqsQueue::new(sdk, config.queue_url, config.dlq_url);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let invocation = Invocation {
             deadline_ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX),

@@ -34,12 +34,8 @@ async fn signs_as_other_clients_do() {
     };
     let get = |path| Request { method: "GET", path, content_type: None, body: String::new() };
     let s3 = service(&on_aws("eu-west-1"), "s3", "templates.s3");
-    check(
-        &s3,
-        get("/gala/en.html"),
-        "86bf4588a42555c22b18b845d4a26c5dcfd1c0a8fe62fc7766a915c06361b92f",
-    )
-    .await;
+    check(&s3, get("/gala/en.html"), "86bf4588a42555c22b18b845d4a26c5dcfd1c0a8fe62fc7766a915c06361b92f")
+        .await;
     check(
         &s3,
         get("/?continuation-token=1%2F%2Bmore%3D&list-type=2"),

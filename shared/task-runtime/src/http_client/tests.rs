@@ -17,8 +17,7 @@ use super::*;
 /// A server that answers every connection's first request with the version of HTTP it was asked in, and its
 /// certificate in PEM.
 fn server() -> (SocketAddr, Vec<u8>) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -76,7 +75,8 @@ struct Never;
 async fn speaks_to_whom_it_trusts_and_to_nobody_else() {
     let (address, certificate) = server();
     assert_eq!(get(address, Roots::These(certificate)).await.unwrap(), "HTTP/1.1");
-    for roots in [Roots::System, Roots::These(crate::clients::AMAZON_ROOTS.to_vec()), Roots::These(Vec::new())]
+    for roots in
+        [Roots::System, Roots::These(crate::clients::AMAZON_ROOTS.to_vec()), Roots::These(Vec::new())]
     {
         let SdkError::DispatchFailure(failure) = get(address, roots).await.unwrap_err() else {
             panic!("the server is not to be trusted");
