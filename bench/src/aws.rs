@@ -7,8 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use testkit::cloud::{Cloud, QueueDefinition, Redrive, Request, Service};
+use testkit::stripe_api::{self, StripeApi};
 
 use crate::http::{self, Reply};
+use crate::purchase;
 use crate::tls::Tls;
 
 /// The names of what the account holds, which the functions' environment repeats.
@@ -22,7 +24,7 @@ pub(crate) mod names {
     pub(crate) const TOKEN_KEYS_SECRET: &str = "token-keys";
     pub(crate) const TOKEN_KEYS_SECRET_TEXT: &str = "benchbenchbenchbenchbenchbenchbenchbench";
     pub(crate) const STRIPE_KEY_SECRET: &str = "stripe-key";
-    pub(crate) const STRIPE_KEY_SECRET_TEXT: &str = "rk_test_benchbenchbenchbenchbenchbench";
+    pub(crate) const RECONCILIATION_TABLE: &str = "reconciliation";
     pub(crate) const SIGNING_SECRET: &str = "signing-secret";
     pub(crate) const SIGNING_SECRET_TEXT: &str = "whsec_benchbenchbenchbenchbenchbench";
 }
@@ -42,6 +44,8 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) struct Aws {
     pub(crate) cloud: Cloud,
+    /// Stripe's API, in clear.
+    pub(crate) stripe: StripeApi,
     calls: Arc<Mutex<Vec<Call>>>,
     pub(crate) plain: SocketAddr,
     pub(crate) tls: SocketAddr,
@@ -66,7 +70,9 @@ impl Aws {
         cloud.create_bucket(names::FILES_BUCKET);
         cloud.put_secret(names::SIGNING_SECRET, names::SIGNING_SECRET_TEXT);
         cloud.put_secret(names::TOKEN_KEYS_SECRET, names::TOKEN_KEYS_SECRET_TEXT);
-        cloud.put_secret(names::STRIPE_KEY_SECRET, names::STRIPE_KEY_SECRET_TEXT);
+        cloud.put_secret(names::STRIPE_KEY_SECRET, stripe_api::KEY);
+        let stripe = StripeApi::start(|| unix_ms() / 1000);
+        purchase::prepare(&cloud, &stripe)?;
 
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let answer = {
@@ -77,6 +83,7 @@ impl Aws {
             plain: http::serve(None, answer.clone())?,
             tls: http::serve(Some(Arc::clone(&tls.server)), answer)?,
             cloud,
+            stripe,
             calls,
         })
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::measure::{Bench, Function, plain};
 use crate::process::Process;
+use crate::purchase;
 use crate::workload::{Scenario, Trigger, event, invocation};
 
 /// Warm events, of which the mean is taken.
@@ -23,8 +24,8 @@ pub(crate) struct Instructions {
     pub(crate) first_event: u64,
     /// For a warm event.
     pub(crate) event: u64,
-    /// For an event of a warm batch of ten.
-    pub(crate) event_in_batch: u64,
+    /// For an event of a warm batch of ten, where there are batches.
+    pub(crate) event_in_batch: Option<u64>,
 }
 
 /// What every function executes, counted by valgrind's callgrind. The profiles stay in the bench's folder, as
@@ -38,16 +39,14 @@ pub(crate) fn count(bench: &Bench<'_>, functions: &[Function]) -> Result<BTreeMa
             Ok::<_, anyhow::Error>(all.saturating_sub(first_event))
         };
         let singles = vec![1; usize::try_from(WARM)?];
-        // Two, because the first batch finds too few connections. Requests to a URL come one by one.
-        let (one_batch, two_batches) = match function.trigger {
-            Trigger::Url => (0, 0),
-            Trigger::Queue | Trigger::Nothing => (warm("batch", &[10])?, warm("batches", &[10, 10])?),
-        };
+        let batches = matches!(function.trigger, Trigger::Queue | Trigger::Nothing);
+        // Two, because the first batch finds too few connections.
+        let batch = || Ok::<_, anyhow::Error>(warm("batches", &[10, 10])? - warm("batch", &[10])?);
         let counted = Instructions {
             first_poll: until("first-poll", &[])?,
             first_event,
             event: warm("events", &singles)? / WARM,
-            event_in_batch: two_batches.saturating_sub(one_batch) / 10,
+            event_in_batch: if batches { Some(batch()? / 10) } else { None },
         };
         Ok((function.name.clone(), counted))
     });
@@ -58,12 +57,14 @@ pub(crate) fn count(bench: &Bench<'_>, functions: &[Function]) -> Result<BTreeMa
 fn until(bench: &Bench<'_>, function: &Function, name: &str, invocations: &[usize]) -> Result<u64> {
     eprintln!("{}, {name}", function.name);
     let profile = bench.folder.join(format!("callgrind.{}.{name}", function.name));
+    let scenario = Scenario::first_of(function.trigger);
     let mut process = Process::start_counted(&function.binary, &profile, bench.aws, bench.tls, bench.folder)?;
     process.first_poll()?;
     for (number, events) in invocations.iter().enumerate() {
         let payment = |event| format!("Counted{}{number}x{event}{}", plain(name), plain(&function.name));
-        let events: Vec<_> = (0..*events).map(|number| event(Scenario::Paid, &payment(number))).collect();
-        process.invoke(invocation(function.trigger, &events))?;
+        let events: Vec<_> = (0..*events).map(|number| event(scenario, &payment(number))).collect();
+        purchase::forget_reconciliation(&bench.aws.cloud);
+        process.invoke(invocation(function.trigger, scenario, &events))?;
     }
     process.end()?;
     total(&profile)

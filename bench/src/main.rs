@@ -21,6 +21,7 @@ mod measure;
 mod payments;
 mod prices;
 mod process;
+mod purchase;
 mod report;
 mod runtime_api;
 mod sample;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::aws::{Aws, names};
+use crate::purchase;
 use crate::runtime_api::RuntimeApi;
 use crate::tls::Tls;
 
@@ -82,6 +83,7 @@ impl Process {
             .env("SSL_CERT_FILE", &tls.system_roots)
             // Reading another file of roots is no part of a start on AWS.
             .envs((wire == Wire::Tls).then_some(("AWS_CA_BUNDLE", &tls.amazon_roots)))
+            .env("STRIPE_API_BASE_URL", aws.stripe.url())
             .envs(ENVIRONMENT.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -164,7 +166,7 @@ impl Drop for Process {
 }
 
 /// What the stages' functions are given, all of it to each: a function reads what it needs.
-const ENVIRONMENT: [(&str, &str); 33] = [
+const ENVIRONMENT: [(&str, &str); 36] = [
     ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "example"),
     ("AWS_SESSION_TOKEN", "example"),
@@ -196,6 +198,9 @@ const ENVIRONMENT: [(&str, &str); 33] = [
     ("FILES_BUCKET", names::FILES_BUCKET),
     ("TOKEN_KEYS_SECRET_NAME", names::TOKEN_KEYS_SECRET),
     ("STRIPE_KEY_SECRET_NAME", names::STRIPE_KEY_SECRET),
+    ("RECONCILIATION_TABLE", names::RECONCILIATION_TABLE),
+    ("LAG_SECONDS", "300"),
+    ("OVERLAP_SECONDS", purchase::WINDOW),
     ("SENDER", "Example Project <thanks@example.org>"),
     ("CONFIGURATION_SET", "mail"),
 ];

@@ -107,7 +107,7 @@ pub(crate) fn instructions(counted: &BTreeMap<String, Instructions>) -> String {
             cell(it.first_poll, floor.map(|floor| floor.first_poll)),
             cell(it.first_event, floor.map(|floor| floor.first_event)),
             cell(it.event, None),
-            if it.event_in_batch == 0 { "–".to_owned() } else { cell(it.event_in_batch, None) },
+            it.event_in_batch.map_or("–".to_owned(), |mine| cell(mine, None)),
         ]));
     }
     table(rows)
@@ -123,28 +123,33 @@ pub(crate) fn sizes(sizes: &BTreeMap<String, Size>) -> String {
     table(rows)
 }
 
-/// Calls to AWS.
+/// Calls to AWS: what happens to payments, then everything else.
 pub(crate) fn calls(protocols: &BTreeMap<String, Protocol>) -> String {
     let mut header = vec!["function"];
-    header.extend(Scenario::ALL.iter().map(|scenario| scenario.name()));
+    header.extend(Scenario::OF_PAYMENTS.iter().map(|scenario| scenario.name()));
     header.push("logged, paid");
-    let mut rows = vec![row(&header)];
+    let mut of_payments = vec![row(&header)];
+    let mut others = vec![row(&["function", "for", "calls", "logged"])];
     for (name, protocol) in protocols.iter().filter(|(name, _)| *name != FLOOR) {
-        let mut cells = vec![name.clone()];
-        for scenario in Scenario::ALL {
-            let kinds =
-                protocol.scenarios.get(scenario.name()).map(|cost| cost.by_kind()).unwrap_or_default();
-            cells.push(words(&kinds));
+        let calls = |scenario: Scenario| {
+            words(&protocol.scenarios.get(scenario.name()).map(|cost| cost.by_kind()).unwrap_or_default())
+        };
+        if let Some(paid) = protocol.scenarios.get(Scenario::Paid.name()) {
+            let mut cells = vec![name.clone()];
+            cells.extend(Scenario::OF_PAYMENTS.into_iter().map(calls));
+            let in_batch = protocol.batch.as_ref().map(|cost| cost.logged.len() / 10);
+            let in_batch = in_batch.map(|bytes| format!("; {bytes} B in a batch of 10"));
+            cells.push(format!("{} B{}", paid.logged.len(), in_batch.unwrap_or_default()));
+            of_payments.push(row(&cells));
         }
-        let logged = protocol.scenarios.get(Scenario::Paid.name()).map_or(0, |cost| cost.logged.len());
-        let in_batch = protocol.batch.as_ref().map(|cost| cost.logged.len() / 10);
-        cells.push(match in_batch {
-            Some(in_batch) => format!("{logged} B; {in_batch} B in a batch of 10"),
-            None => format!("{logged} B"),
-        });
-        rows.push(row(&cells));
+        for scenario in Scenario::OF_OTHERS {
+            if let Some(cost) = protocol.scenarios.get(scenario.name()) {
+                let logged = format!("{} B", cost.logged.len());
+                others.push(row(&[name.as_str(), scenario.name(), &calls(scenario), &logged]));
+            }
+        }
     }
-    table(rows)
+    [table(of_payments), table(others)].join("\n")
 }
 
 /// Payments on the local cloud.

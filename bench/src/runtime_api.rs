@@ -14,8 +14,8 @@ use crate::http::{self, Reply, Request};
 const PATH: &str = "/2018-06-01/runtime/";
 /// No function takes longer for anything; one that does hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What is left of an invocation when it begins, in milliseconds: the stages' timeout.
-const TIMEOUT_MS: i64 = 30_000;
+/// What is left of an invocation when it begins, in milliseconds: the longest of the functions' timeouts.
+const TIMEOUT_MS: i64 = 300_000;
 
 /// The runtime API of one process.
 #[derive(Debug)]

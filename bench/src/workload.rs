@@ -5,14 +5,19 @@ use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent, signature_header};
 
 use crate::aws::{names, unix_ms};
+use crate::purchase;
 
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// A queue hands it batches.
     Queue,
-    /// A function URL hands it requests.
+    /// A function URL hands it Stripe's requests.
     Url,
+    /// A function URL hands it customers' requests.
+    Page,
+    /// A schedule calls it.
+    Schedule,
     /// It takes anything and does nothing.
     Nothing,
 }
@@ -27,12 +32,14 @@ pub(crate) fn trigger(function: &str) -> Option<Trigger> {
             Some(Trigger::Queue)
         }
         "stripe-webhook" => Some(Trigger::Url),
+        "downloads" => Some(Trigger::Page),
+        "reconcile" => Some(Trigger::Schedule),
         FLOOR => Some(Trigger::Nothing),
         _ => None,
     }
 }
 
-/// What happens to a payment, each told by one event.
+/// What a function is given to do: most often, what happens to a payment, told by one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scenario {
     /// It is paid at once.
@@ -43,10 +50,38 @@ pub(crate) enum Scenario {
     Pending,
     /// Some of a paid payment is given back.
     Refunded,
+    /// A customer looks at the page after paying, with one file.
+    Looked,
+    /// The customer fetches that file.
+    Fetched,
+    /// A quarter of an hour with a hundred payments is compared, and nothing is missing.
+    Compared,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] = [Self::Paid, Self::PaidAgain, Self::Pending, Self::Refunded];
+    /// What happens to payments.
+    pub(crate) const OF_PAYMENTS: [Self; 4] = [Self::Paid, Self::PaidAgain, Self::Pending, Self::Refunded];
+
+    /// What no event tells of.
+    pub(crate) const OF_OTHERS: [Self; 3] = [Self::Looked, Self::Fetched, Self::Compared];
+
+    /// What can happen to a function.
+    pub(crate) const fn of(trigger: Trigger) -> &'static [Self] {
+        match trigger {
+            Trigger::Queue | Trigger::Url | Trigger::Nothing => &Self::OF_PAYMENTS,
+            Trigger::Page => &[Self::Looked, Self::Fetched],
+            Trigger::Schedule => &[Self::Compared],
+        }
+    }
+
+    /// What happens to it most often. Its speed is measured at this.
+    pub(crate) const fn first_of(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::Queue | Trigger::Url | Trigger::Nothing => Self::Paid,
+            Trigger::Page => Self::Looked,
+            Trigger::Schedule => Self::Compared,
+        }
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -54,15 +89,21 @@ impl Scenario {
             Self::PaidAgain => "paid, again",
             Self::Pending => "pending",
             Self::Refunded => "refunded",
+            Self::Looked => "a page",
+            Self::Fetched => "a file",
+            Self::Compared => "100 payments compared",
         }
     }
 }
 
-/// A Stripe event about the payment called `payment`, of a supporter of their own.
+/// A Stripe event about the payment called `payment`, of a supporter of their own. What tells of no payment of its own
+/// is about one that is paid.
 pub(crate) fn event(scenario: Scenario, payment: &str) -> Value {
     let now = unix_ms() / 1000;
     let session = match scenario {
-        Scenario::Paid | Scenario::PaidAgain => SessionEvent::paid(),
+        Scenario::Paid | Scenario::PaidAgain | Scenario::Looked | Scenario::Fetched | Scenario::Compared => {
+            SessionEvent::paid()
+        }
         Scenario::Pending => SessionEvent::unpaid(),
         Scenario::Refunded => {
             return CorrectionEvent::refund(payment, &format!("re_{payment}"), "created").at(now).to_json();
@@ -77,10 +118,18 @@ pub(crate) fn event(scenario: Scenario, payment: &str) -> Value {
         .to_json()
 }
 
-/// Stripe events as Lambda hands them to a function: one batch from its queue, or, to the webhook, one request.
-pub(crate) fn invocation(trigger: Trigger, events: &[Value]) -> Vec<u8> {
-    match (trigger, events) {
-        (Trigger::Url, [event]) => request(event),
+/// What Lambda hands to a function: Stripe events, as one batch from its queue or, to the webhook, as one request; a
+/// customer's request about the one payment for a file; the schedule's tick.
+pub(crate) fn invocation(function: Trigger, scenario: Scenario, events: &[Value]) -> Vec<u8> {
+    match (function, scenario, events) {
+        (Trigger::Url, _, [event]) => request(event),
+        (Trigger::Page, Scenario::Fetched, _) => {
+            customer("POST", &format!("/d/{}", purchase::token()), "", "file=1")
+        }
+        (Trigger::Page, _, _) => {
+            customer("GET", "/thanks", &format!("session_id={}", purchase::session_id()), "")
+        }
+        (Trigger::Schedule, _, _) => json!({}),
         _ => batch(events),
     }
     .to_string()
@@ -107,20 +156,35 @@ fn batch(events: &[Value]) -> Value {
     json!({ "Records": records.collect::<Vec<_>>() })
 }
 
-/// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
 fn request(event: &Value) -> Value {
     let body = event.to_string();
     let signature = signature_header(names::SIGNING_SECRET_TEXT, unix_ms() / 1000, &body);
+    let headers = json!({
+        "content-type": "application/json; charset=utf-8", "stripe-signature": signature,
+        "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
+    });
+    to_function_url("POST", "/", "", &headers, &body)
+}
+
+fn customer(method: &str, path: &str, query: &str, form: &str) -> Value {
+    let headers = json!({
+        "accept-language": "en-GB,en;q=0.9", "content-type": "application/x-www-form-urlencoded",
+        "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+    });
+    to_function_url(method, path, query, &headers, form)
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
+fn to_function_url(method: &str, path: &str, query: &str, headers: &Value, body: &str) -> Value {
+    let parameters: serde_json::Map<String, Value> =
+        query.split_once('=').map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect();
     json!({
-        "version": "2.0", "rawPath": "/", "rawQueryString": "", "isBase64Encoded": false, "body": body,
-        "headers": {
-            "content-type": "application/json; charset=utf-8", "stripe-signature": signature,
-            "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
-        },
+        "version": "2.0", "rawPath": path, "rawQueryString": query, "queryStringParameters": parameters,
+        "isBase64Encoded": false, "body": body, "headers": headers,
         "requestContext": {
             "accountId": "anonymous", "apiId": "abc", "domainName": "abc.lambda-url.us-east-1.on.aws",
-            "http": { "method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "3.18.12.63",
-                "userAgent": "Stripe/1.0" },
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "3.18.12.63",
+                "userAgent": "a browser" },
             "requestId": "1", "routeKey": "$default", "stage": "$default",
             "time": "18/Nov/2026:11:06:40 +0000", "timeEpoch": unix_ms()
         }

@@ -18,7 +18,9 @@ use clap_complete::Shell;
 use effect_ledger::Clock as _;
 use task_runtime::SystemClock;
 
-use crate::commands::{doctor, explain, reconcile, redrive, resend, resolve, retry, status, tasks};
+use crate::commands::{
+    doctor, explain, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks,
+};
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
 use crate::privacy::Privacy;
@@ -80,6 +82,8 @@ enum Command {
     Resolve(resolve::Arguments),
     /// Sends a customer a mail once more, on purpose
     Resend(resend::Arguments),
+    /// Lets a customer fetch files again who has fetched them too often
+    ResetFetches(reset_fetches::Arguments),
     /// Compares what Stripe was paid with what was done, and puts what is missing back on the bus
     Reconcile(reconcile::Arguments),
     /// Checks Stripe's side and AWS's side, and tells the mend
@@ -122,6 +126,7 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
         Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),
         Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
+        Command::ResetFetches(arguments) => show.report(&reset_fetches::run(&here, arguments, now).await?),
         Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
         Command::Doctor => show.report(&doctor::find_out(&here).await?),
         Command::Completions { .. } => Ok(Verdict::Fine),

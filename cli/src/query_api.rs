@@ -81,7 +81,6 @@ impl QueryApi {
             content_type: Some("application/x-www-form-urlencoded"),
             body: form_encoded(form),
         };
-        #[expect(clippy::wildcard_enum_match_arm, reason = "what is no refusal is no answer")]
         match self.service.call(request).await {
             Ok(answer) => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
             Err(SdkError::ServiceError(refused)) => {

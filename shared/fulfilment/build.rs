@@ -8,7 +8,6 @@ use std::{env, fs};
 const POLICY: &str = "../../policy.toml";
 
 #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script where to write by the environment")]
-#[expect(clippy::print_stdout, reason = "Cargo listens there")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={POLICY}");
     let policy: toml::Table = toml::from_str(&fs::read_to_string(POLICY)?)?;

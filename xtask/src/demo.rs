@@ -15,6 +15,7 @@ use crate::checkout::Checkout;
 use crate::cloud::{Lifetime, Site};
 use crate::functions::cargo;
 use crate::local::bring_up;
+use crate::pages::{Answer, ask};
 use crate::process::interrupt;
 use crate::stack::{Counts, Stack, save_mail};
 use crate::stripe;
@@ -34,6 +35,8 @@ const ANOTHER_BUSINESS: &str = include_str!("../../shared/testkit/fixtures/sessi
 const GUIDE: &str = include_str!("../../shared/testkit/fixtures/session_download_paid.json");
 const REFUND: &str = include_str!("../../shared/testkit/fixtures/refund_created.json");
 const DISPUTE: &str = include_str!("../../shared/testkit/fixtures/dispute_funds_withdrawn.json");
+/// What Claire buys, as its owner would have put it into the bucket.
+const GUIDE_FILE: &str = include_str!("demo/guide.pdf");
 
 const ADA: &str = "pi_3FixtureContribution";
 const JONAS: &str = "pi_3FixtureDebit";
@@ -46,14 +49,19 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
     let site = Site::local(checkout);
     let (cloud, stack) = bring_up(checkout, &site, port, Lifetime::Ours)?;
 
-    let mails = site.folder().join("mails");
-    if mails.exists() {
-        fs::remove_dir_all(&mails)?;
-    }
+    let folder = |name: &str| -> Result<PathBuf> {
+        let folder = site.folder().join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    };
     let mut story = Story {
         checkout,
         stack: &stack,
-        mails,
+        mails: folder("mails")?,
+        pages: folder("pages")?,
         told_mails: 0,
         told: stack.counts()?,
         published: BTreeMap::new(),
@@ -80,6 +88,8 @@ struct Story<'a> {
     checkout: &'a Checkout,
     stack: &'a Stack,
     mails: PathBuf,
+    /// Where the pages are saved that customers see.
+    pages: PathBuf,
     told_mails: usize,
     /// What the tasks had done when we last looked.
     told: BTreeMap<String, Counts>,
@@ -130,15 +140,7 @@ impl Story<'_> {
         let told = [self.record(JONAS, "paid")?, self.publication(JONAS, 2500)?];
         fact("records", told.join(" · "), posted);
 
-        let guide = stripe::event(GUIDE, 0, &[])?;
-        let posted = self.post("6  Claire buys a guide for €9.50 and wants no news", &guide)?;
-        self.tell_mail(posted)?;
-        let told = [
-            self.record(CLAIRE, "paid")?,
-            self.consent(CLAIRE, "similar_products", "no")?,
-            self.publication(CLAIRE, 950)?,
-        ];
-        fact("records", told.join(" · "), posted);
+        let link = self.sell_a_guide()?;
 
         let posted = self.post("7  Ada asks for £5.00 back", &stripe::event(REFUND, 0, &[])?)?;
         let told = [self.record(ADA, "part_refunded")?, self.publication(ADA, -500)?];
@@ -152,14 +154,79 @@ impl Story<'_> {
         let told = [self.record(JONAS, "disputed")?, self.publication(JONAS, -2500)?];
         fact("records", told.join(" · "), posted);
 
+        self.take_the_guide_back(&link)?;
         self.mend_what_no_door_told()?;
         self.show_payments()
+    }
+
+    /// A file is bought, mailed, looked at and fetched. The link to it.
+    fn sell_a_guide(&mut self) -> Result<String> {
+        let bucket = self.stack.output("FilesBucketName")?;
+        self.stack.aws.put_object(bucket, "files/guide.pdf", GUIDE_FILE)?;
+        let bought = stripe::event(GUIDE, 0, &[])?;
+        let posted = self.post("6  Claire buys a guide for €9.50, a file, and wants no news", &bought)?;
+        let mail = self.tell_mail(posted)?;
+        let told = [
+            self.record(CLAIRE, "paid")?,
+            self.consent(CLAIRE, "similar_products", "no")?,
+            self.publication(CLAIRE, 950)?,
+        ];
+        fact("records", told.join(" · "), posted);
+
+        let session = serde_json::from_str::<Value>(&bought)?["data"]["object"]["id"].clone();
+        let thanks =
+            format!("{}/thanks?session_id={}", self.stack.pages_url()?, session.as_str().unwrap_or_default());
+        let page = ask("GET", &thanks, "")?;
+        ensure!(page.status == 200 && page.body.contains("guide.pdf"), "the page says {}", page.body);
+        fact("page", self.saved("6-after-paying", &page)?, posted);
+
+        let link = mail.split_whitespace().find(|word| word.contains("/d/v1."));
+        let link = self.stack.reachable(link.context("the mail has no link to the file")?)?;
+        let sent_on = ask("POST", &link, "file=1")?;
+        ensure!(sent_on.status == 303, "the link answers {}", sent_on.status);
+        let file = ask("GET", &sent_on.location, "")?;
+        ensure!(file.status == 200 && file.body == GUIDE_FILE, "the file is not what was bought");
+        let size = GUIDE_FILE.len();
+        fact("fetched", format_args!("guide.pdf, {size} bytes, by the link in the mail"), posted);
+        Ok(link)
+    }
+
+    /// The money goes back, and the file with it.
+    fn take_the_guide_back(&mut self, link: &str) -> Result<()> {
+        let changes = [
+            ("id", json!("re_3FixtureGuide")),
+            ("charge", json!("ch_3FixtureGuide")),
+            ("payment_intent", json!(CLAIRE)),
+            ("amount", json!(950)),
+            ("currency", json!("eur")),
+        ];
+        let refund = stripe::renamed(&stripe::event(REFUND, 0, &changes)?, "evt_3FixtureGuideRefund")?;
+        let posted = self.post("9  Claire gets her €9.50 back, and opens the link once more", &refund)?;
+        let told = [self.record(CLAIRE, "refunded")?, self.publication(CLAIRE, -950)?];
+        fact("records", told.join(" · "), posted);
+        let refused = ask("POST", link, "file=1")?;
+        ensure!(
+            refused.status == 403 && refused.location.is_empty(),
+            "the link answers {}, and leads to {:?}",
+            refused.status,
+            refused.location
+        );
+        fact("page", self.saved("9-after-the-refund", &refused)?, posted);
+        Ok(())
+    }
+
+    /// What a page is headed, and where it can be looked at.
+    fn saved(&self, name: &str, page: &Answer) -> Result<String> {
+        let file = self.pages.join(format!("{name}.html"));
+        fs::write(&file, &page.body)?;
+        let heading = page.heading().context("the page has no heading")?;
+        Ok(format!("{BOLD}{heading}{BOLD:#} → {}", self.checkout.display(&file)))
     }
 
     /// What happened at Stripe while nobody listened, and the operator who finds it.
     fn mend_what_no_door_told(&mut self) -> Result<()> {
         say(format_args!(
-            "{BOLD}9  Frieda gives £20.00 while Stripe's destination is disabled: no event comes{BOLD:#}"
+            "{BOLD}10 Frieda gives £20.00 while Stripe's destination is disabled: no event comes{BOLD:#}"
         ));
         let changes = [
             ("id", json!("cs_test_FixtureUnheard")),
@@ -168,10 +235,9 @@ impl Story<'_> {
             ("amount_subtotal", json!(2000)),
             ("customer_details", json!({ "name": "Frieda Gauss", "email": "frieda@example.org" })),
         ];
-        let mut paid: Value = serde_json::from_str(&stripe::event(PAID, FIVE_MINUTES, &changes)?)?;
-        paid["id"] = json!("evt_FixtureUnheard");
+        let paid = stripe::renamed(&stripe::event(PAID, FIVE_MINUTES, &changes)?, "evt_FixtureUnheard")?;
         let happened = Instant::now();
-        self.stack.happen(&paid.to_string())?;
+        self.stack.happen(&paid)?;
         self.check_quiet()?;
 
         let (code, status) = self.afterlink(&["status", "--json"])?;
@@ -229,8 +295,8 @@ impl Story<'_> {
         Ok(posted)
     }
 
-    /// One new mail, and not two.
-    fn tell_mail(&mut self, posted: Instant) -> Result<()> {
+    /// One new mail, and not two. Its text.
+    fn tell_mail(&mut self, posted: Instant) -> Result<String> {
         let mails = wait_for("the mail", || {
             let mails = self.stack.mails()?;
             Ok((mails.len() > self.told_mails).then_some(mails))
@@ -241,7 +307,8 @@ impl Story<'_> {
         let page = save_mail(&self.mails, self.told_mails, mail)?;
         let page = self.checkout.display(&page);
         fact("mail", format_args!("{BOLD}{}{BOLD:#} → {page}", mail.subject), posted);
-        self.settled("thank-you-email").map(drop)
+        self.settled("thank-you-email")?;
+        Ok(mail.text.clone())
     }
 
     /// The contribution and its supporter's row say the same.

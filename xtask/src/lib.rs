@@ -19,6 +19,7 @@ mod forwarded;
 pub mod functions;
 pub mod local;
 mod package;
+pub mod pages;
 pub mod process;
 pub mod stack;
 mod stripe;

@@ -72,3 +72,10 @@ pub(crate) fn event(text: &str, seconds_ago: u64, changes: &[(&str, Value)]) -> 
     event["data"]["object"]["created"] = happened.saturating_sub(90).into();
     Ok(event.to_string())
 }
+
+/// The same event under an id of its own, where a recorded one is told twice.
+pub(crate) fn renamed(event: &str, id: &str) -> Result<String> {
+    let mut event: Value = serde_json::from_str(event).context("the event is not JSON")?;
+    event["id"] = id.into();
+    Ok(event.to_string())
+}

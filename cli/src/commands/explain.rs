@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::Args;
+use download_claims::Downloads;
 use effect_ledger::{History, OperatorAction};
 use fulfilment::{
     Answer, Basis, Contribution, ContributionStatus, Currency, Evidence, Money, PaymentId, SupporterId,
@@ -12,6 +13,7 @@ use fulfilment::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::commands::reset_fetches::{downloads, fetched};
 use crate::deployment::Deployment;
 use crate::page::{BOLD, Cell, DIM, Page, Report, Time, Verdict};
 use crate::privacy::Privacy;
@@ -41,6 +43,8 @@ struct Payment {
     record: Option<Record>,
     effects: Vec<EffectLine>,
     consents: Vec<Consent>,
+    /// What was bought as files; none where nobody has asked for any.
+    files: Option<Files>,
     /// Everything that happened, oldest first.
     timeline: Vec<Moment>,
 }
@@ -80,6 +84,13 @@ struct Consent {
     wording: String,
 }
 
+#[derive(Serialize)]
+struct Files {
+    keys: Vec<String>,
+    fetched: String,
+    last_fetched_at: Option<Time>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Moment {
     at: Time,
@@ -92,6 +103,7 @@ struct Read {
     history: History,
     contribution: Option<Contribution>,
     evidence: Vec<Evidence>,
+    downloads: Option<Downloads>,
 }
 
 pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments, privacy: Privacy) -> Result<Story> {
@@ -139,7 +151,8 @@ async fn read(here: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> R
         Some(supporter_id) => evidence(here, dynamodb, supporter_id, payment_id).await?,
         None => Vec::new(),
     };
-    Ok(Read { history, contribution, evidence })
+    let downloads = downloads(here)?.of_payment(payment_id).await?;
+    Ok(Read { history, contribution, evidence, downloads })
 }
 
 async fn evidence(
@@ -190,7 +203,7 @@ async fn query<T: DeserializeOwned>(
 }
 
 fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
-    let Read { history, contribution, evidence } = read;
+    let Read { history, contribution, evidence, downloads } = read;
     let mut timeline = Vec::new();
     if let Some(contribution) = &contribution {
         timeline.extend(of_the_money(contribution));
@@ -233,6 +246,11 @@ fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
         payment_id: payment_id.to_string(),
         effects: effects.collect(),
         consents: consents.collect(),
+        files: downloads.map(|downloads| Files {
+            fetched: fetched(&downloads),
+            last_fetched_at: downloads.last_fetched_at.map(Time::of_seconds),
+            keys: downloads.files.into_iter().map(|file| file.key).collect(),
+        }),
         record: contribution.map(|contribution| record(&contribution, privacy)),
         timeline,
     }
@@ -326,6 +344,10 @@ impl Payment {
             record.print(page);
         } else {
             page.line("  no record of the payment: its own event has not come, or was not acted on");
+        }
+        if let Some(Files { keys, fetched, last_fetched_at }) = &self.files {
+            let last = last_fetched_at.map(|at| format!(", last at {at}")).unwrap_or_default();
+            page.line(format_args!("  {DIM}files    {DIM:#} {}  {fetched}{last}", keys.join(", ")));
         }
         page.line("");
         let moments: Vec<_> = self

@@ -46,8 +46,7 @@ fn a_sender_that_ses_does_not_know_parks_the_mail_and_leaves_the_record_alone() 
     cloud.post(&of(SessionEvent::paid(), "Refused"));
     cloud
         .wait_for_ledger("pi_Refused", &["contribution#paid done", "email#thank-you parked (mail_rejected)"]);
-    cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "pi_Refused").len());
-    let (body, reason) = cloud.dead_letters("ThankYouEmail", "pi_Refused").remove(0);
+    let (body, reason) = cloud.wait_for_dead_letter("ThankYouEmail", "pi_Refused");
     assert_eq!(reason, "mail_rejected");
     assert_eq!(cloud.contribution("pi_Refused").unwrap()["status"], "paid");
     assert!(cloud.mails_to("refused@example.org").is_empty());
@@ -110,7 +109,7 @@ fn no_log_line_and_no_ledger_row_holds_personal_data() {
             .email("poison-secret@example.org")
             .session("amount_total", json!("x")),
     );
-    cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "poison-secret").len());
+    cloud.wait_for_dead_letter("ThankYouEmail", "poison-secret");
     let mut everything = serde_json::to_string(&cloud.stack.rows("EffectsTableName").unwrap()).unwrap();
     for function in
         ["stripe-webhook", "contribution-records", "thank-you-email", "soft-opt-ins", "acquisition-events"]

@@ -102,6 +102,12 @@ impl Browser {
         text.as_str().unwrap().to_owned()
     }
 
+    /// What the page is headed; nothing while another one is loading.
+    fn heading(&self) -> String {
+        let script = "return document.querySelector('h1')?.textContent ?? ''";
+        self.run(script).as_str().unwrap_or_default().trim().to_owned()
+    }
+
     fn click(&self, selector: &str) {
         self.post(&format!("/element/{}/click", self.find(selector)), &json!({}));
     }
@@ -197,7 +203,7 @@ fn a_customer_goes_from_the_page_after_paying_to_the_files_own_bytes() {
     cloud.wait_for_effect("pi_Browser", "contribution#refund#re_Browser done");
     fs::remove_file(&file).unwrap();
     browser.click(BUTTON);
-    assert_eq!(browser.text("h1"), "This payment went back to you");
+    cloud.wait_until("This payment went back to you", || browser.heading());
     browser.look("refunded");
     assert!(!file.exists());
 }

@@ -1,35 +1,16 @@
 //! Files that were bought: from the mail and the page to the file's own bytes.
 
+use fulfilment::Policy;
 use serde_json::{Value, json};
 use testkit::stripe::{CorrectionEvent, SessionEvent};
-use xtask::aws::{http, unix_now};
+use xtask::aws::unix_now;
+use xtask::pages::{self, Answer};
 
+use crate::operator::{json_of, says};
 use crate::stack::{Cloud, address, of};
 
-/// An answer, as far as it matters here.
-struct Answer {
-    status: u16,
-    location: String,
-    disposition: String,
-    body: String,
-}
-
 fn ask(method: &str, url: &str, form: &str) -> Answer {
-    let client = http();
-    let answer = match method {
-        "POST" => client.post(url).content_type("application/x-www-form-urlencoded").send(form),
-        "PUT" => client.put(url).send(form),
-        "HEAD" => client.head(url).call(),
-        "DELETE" => client.delete(url).call(),
-        _ => client.get(url).call(),
-    };
-    let mut answer = answer.unwrap();
-    let header = |name: &str| {
-        answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
-    };
-    let (location, disposition) = (header("location"), header("content-disposition"));
-    let body = answer.body_mut().read_to_string().unwrap();
-    Answer { status: answer.status().as_u16(), location, disposition, body }
+    pages::ask(method, url, form).unwrap()
 }
 
 pub(crate) fn upload(cloud: &Cloud, key: &str, text: &str) {
@@ -155,18 +136,17 @@ fn products_of_line_items_are_asked_for_their_files() {
 fn a_missing_file_is_promised_and_told_of_once_it_is_there() {
     let cloud = Cloud::shared();
     let metadata = json!({ "fulfilment": "download", "files": "e2e/late.txt" });
-    let event = purchase(SessionEvent::paid(), "LateFile", metadata);
-    cloud.post(&event);
+    cloud.post(&purchase(SessionEvent::paid(), "LateFile", metadata));
     let promised =
         ["contribution#paid done", "email#files-ready parked (file_missing)", "email#thank-you done"];
     cloud.wait_for_ledger("pi_LateFile", &promised);
-    cloud.wait_until(1, || cloud.dead_letters("ThankYouEmail", "pi_LateFile").len());
+    cloud.wait_for_dead_letter("ThankYouEmail", "pi_LateFile");
     let mails = cloud.mails_to(&address("LateFile"));
     assert!(mails[0].text.contains("- late.txt (will follow)"), "{}", mails[0].text);
     assert!(thanks(&cloud, "LateFile").body.contains("This file will follow"));
 
     upload(&cloud, "files/e2e/late.txt", "better late");
-    cloud.post(&event);
+    json_of(&["retry", "pi_LateFile", "email#files-ready", "--yes"]);
     let kept = ["contribution#paid done", "email#files-ready done", "email#thank-you done"];
     cloud.wait_for_ledger("pi_LateFile", &kept);
     let mails = cloud.mails_to(&address("LateFile"));
@@ -176,28 +156,49 @@ fn a_missing_file_is_promised_and_told_of_once_it_is_there() {
 }
 
 #[test]
+fn who_fetched_too_often_may_go_on_when_an_operator_says_so() {
+    let cloud = Cloud::shared();
+    upload(&cloud, "files/e2e/often.txt", "often");
+    let metadata = json!({ "fulfilment": "download", "files": "e2e/often.txt" });
+    cloud.post(&purchase(SessionEvent::paid(), "Often", metadata));
+    cloud.wait_for_ledger("pi_Often", &["contribution#paid done", "email#thank-you done"]);
+    let link = link(&cloud, "Often");
+    let limit = Policy::compiled_in().unwrap().files.fetches;
+    for _ in 0..limit {
+        assert_eq!(ask("POST", &link, "file=1").status, 303);
+    }
+    let refused = ask("POST", &link, "file=1");
+    assert_eq!((refused.status, refused.location.as_str()), (429, ""));
+    assert!(refused.body.contains("pi_Often"), "what to tell the support: {}", refused.body);
+
+    let reset = ["reset-fetches", "pi_Often"];
+    assert_eq!(json_of(&reset)["fetches"], limit, "a dry run");
+    assert_eq!(ask("POST", &link, "file=1").status, 429);
+    assert_eq!(json_of(&[&reset[..], &["--yes", "--because", "a bad line"]].concat())["acted"], true);
+    assert_eq!(ask("POST", &link, "file=1").status, 303);
+    let told = says(&["explain", "pi_Often"]);
+    assert!(told.contains("fetched once") && told.contains("a bad line"), "{told}");
+}
+
+#[test]
 fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_nothing() {
     let cloud = Cloud::shared();
     upload(&cloud, "files/e2e/early.txt", "early");
     let download = || json!({ "fulfilment": "download", "files": "e2e/early.txt" });
     let happen = |event: &SessionEvent| cloud.stack.happen(&event.to_json().to_string()).unwrap();
-    let heading = |answer: &Answer| {
-        let (_, rest) = answer.body.split_once("<h1>").unwrap();
-        rest.split_once("</h1>").unwrap().0.to_owned()
-    };
     happen(&purchase(SessionEvent::paid(), "BackEarly", download()));
     let page = thanks(&cloud, "BackEarly");
-    assert_eq!(heading(&page), "Thank you");
+    assert_eq!(page.heading(), Some("Thank you"));
     let action =
         page.body.split("action=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#x2f;", "/");
     let url = format!("{}/{action}", cloud.stack.pages_url().unwrap());
     assert_eq!(ask("GET", &ask("POST", &url, "file=1").location, "").body, "early");
 
     happen(&purchase(SessionEvent::unpaid(), "BackEarlyDebit", download()).locale("de"));
-    assert_eq!(heading(&thanks(&cloud, "BackEarlyDebit")), "Ihre Zahlung ist unterwegs");
+    assert_eq!(thanks(&cloud, "BackEarlyDebit").heading(), Some("Ihre Zahlung ist unterwegs"));
     happen(&purchase(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" })));
     for session in ["Stranger", "NeverWas"] {
         let page = thanks(&cloud, session);
-        assert_eq!((page.status, heading(&page).as_str()), (404, "We do not know this page"));
+        assert_eq!((page.status, page.heading()), (404, Some("We do not know this page")));
     }
 }

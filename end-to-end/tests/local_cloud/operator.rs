@@ -23,14 +23,14 @@ fn binary() -> std::path::PathBuf {
 }
 
 /// What it says, if it does what it is told.
-fn says(arguments: &[&str]) -> String {
+pub(crate) fn says(arguments: &[&str]) -> String {
     let output = afterlink(arguments);
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {said}{complained}");
     said
 }
 
-fn json_of(arguments: &[&str]) -> Value {
+pub(crate) fn json_of(arguments: &[&str]) -> Value {
     let said = says(&[arguments, &["--json"]].concat());
     serde_json::from_str(&said).expect(&said)
 }

@@ -124,8 +124,8 @@ fn a_broken_link_contract_is_parked_by_every_task_with_its_reason() {
         ["contribution#paid parked (broken_link_contract)", "email#thank-you parked (broken_link_contract)"];
     cloud.wait_for_ledger("pi_Broken", &expected);
     for task in ["ContributionRecords", "ThankYouEmail"] {
-        cloud.wait_until(1, || cloud.dead_letters(task, "pi_Broken").len());
-        assert_eq!(cloud.dead_letters(task, "pi_Broken")[0].1, "broken_link_contract");
+        let (_, reason) = cloud.wait_for_dead_letter(task, "pi_Broken");
+        assert_eq!(reason, "broken_link_contract");
     }
     assert!(cloud.mails_to("broken@example.org").is_empty());
 }

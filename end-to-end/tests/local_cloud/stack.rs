@@ -144,6 +144,19 @@ impl Cloud {
         }
     }
 
+    /// Waits for a message that contains a text to be in a task's DLQ: its body and reason. It stays there.
+    pub(crate) fn wait_for_dead_letter(&self, task: &str, containing: &str) -> (String, String) {
+        let deadline = now() + PATIENCE;
+        loop {
+            // Who else looks at the queue holds a message for a moment.
+            if let Some(found) = self.dead_letters(task, containing).pop() {
+                return found;
+            }
+            assert!(now() < deadline, "no message of {containing} comes into the DLQ of {task}");
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Bodies and reasons in a task's DLQ that contain a text. They stay there.
     pub(crate) fn dead_letters(&self, task: &str, containing: &str) -> Vec<(String, String)> {
         let queue = self.stack.output(&format!("{task}DlqUrl")).unwrap();

@@ -11,7 +11,7 @@ pub use bought::BoughtFile;
 pub use purchases::{AwsPurchases, OfferedFile, Purchase, Purchases, PurchasesError};
 pub use secret::{CachedSecret, SecretError};
 pub use stripe::{StripeAccess, StripeAccessError};
-pub use table::{DynamoDbDownloads, Fetch, TableError};
+pub use table::{Downloads, DynamoDbDownloads, Fetch, TableError};
 pub use token::{NoKeys, TokenKeys, Verified};
 
 /// The folder of the files bucket that holds what is sold.

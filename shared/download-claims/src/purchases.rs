@@ -101,8 +101,8 @@ impl<C: Clock + Clone> AwsPurchases<C> {
     }
 
     async fn bought(&self, purchase: &Purchase<'_>) -> Result<Vec<BoughtFile>, PurchasesError> {
-        if let Some(decided) = self.table.files(purchase.payment_id).await? {
-            return Ok(decided);
+        if let Some(decided) = self.table.of_payment(purchase.payment_id).await? {
+            return Ok(decided.files);
         }
         let files = self.told(purchase).await?;
         if files.is_empty() {

@@ -1,7 +1,10 @@
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
 use fulfilment::PaymentId;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,19 @@ pub enum Fetch {
     LimitReached,
 }
 
+/// What is kept of a payment's downloads.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Downloads {
+    /// What was bought.
+    pub files: Vec<BoughtFile>,
+    /// How often a file was fetched, all files together.
+    #[serde(default)]
+    pub fetches: i64,
+    /// When that was last, in Unix seconds.
+    #[serde(default)]
+    pub last_fetched_at: Option<i64>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Row {
     payment_id: PaymentId,
@@ -50,17 +66,16 @@ impl DynamoDbDownloads {
         Self { client, table: table.into() }
     }
 
-    /// The files of a payment; `None` while nobody has decided.
+    /// What is kept of a payment; `None` while nobody has decided what its files are.
     ///
     /// # Errors
     ///
     /// When the table does not answer.
-    pub async fn files(&self, payment_id: &PaymentId) -> Result<Option<Vec<BoughtFile>>, TableError> {
+    pub async fn of_payment(&self, payment_id: &PaymentId) -> Result<Option<Downloads>, TableError> {
         let answer = self.client.get_item().table_name(&self.table).consistent_read(true);
         let answer = answer.key("payment_id", text(payment_id.as_str())).send().await;
-        let item = answer.map_err(|error| failed("files", error))?.item;
-        let row = item.map(serde_dynamo::from_item::<_, Row>).transpose();
-        Ok(row.map_err(|error| failed("files", error))?.map(|row| row.files))
+        let item = answer.map_err(|error| failed("of_payment", error))?.item;
+        item.map(serde_dynamo::from_item).transpose().map_err(|error| failed("of_payment", error))
     }
 
     /// Decides the files of a payment. Whoever decided first wins; what holds is handed back.
@@ -137,6 +152,29 @@ impl DynamoDbDownloads {
                 _ => Err(failed("count_fetch", error)),
             },
         }
+    }
+
+    /// Lets a payment fetch its files as often as at first, if nobody has fetched one since `seen` was read: a part
+    /// of a transaction, so that who did it is written down with it.
+    ///
+    /// # Errors
+    ///
+    /// None that a payment's id can cause: the SDK checks that nothing is left out.
+    pub fn count_anew(
+        &self,
+        payment_id: &PaymentId,
+        seen: &Downloads,
+    ) -> Result<TransactWriteItem, BuildError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("payment_id", text(payment_id.as_str()))
+            .update_expression("SET #fetches = :zero")
+            .condition_expression("#fetches = :seen")
+            .expression_attribute_names("#fetches", "fetches")
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":seen", number(seen.fetches))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Verb {
     Resend,
     /// An event that never came was put on the bus.
     Reconcile,
+    /// A customer who had fetched their files too often may go on.
+    Reset,
 }
 
 impl fmt::Display for Verb {
@@ -65,6 +67,7 @@ impl fmt::Display for Verb {
             Self::Resolve => "resolve",
             Self::Resend => "resend",
             Self::Reconcile => "reconcile",
+            Self::Reset => "reset",
         })
     }
 }
@@ -84,7 +87,7 @@ pub enum Change {
 #[derive(Debug, thiserror::Error)]
 pub enum NotRecorded {
     /// The row is no longer what the operator saw.
-    #[error("the effect has changed since it was looked at; look again before deciding")]
+    #[error("it has changed since it was looked at; look again before deciding")]
     Changed,
     /// The ledger did not answer.
     #[error(transparent)]
@@ -184,6 +187,21 @@ impl DynamoDbEffects {
     ) -> Result<(), NotRecorded> {
         let row = self.put_action(payment_id, action)?;
         self.write(vec![row]).await
+    }
+
+    /// Writes down what an operator does to a row of another table, and does it, both or neither.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRecorded`].
+    pub async fn record_with(
+        &self,
+        payment_id: &PaymentId,
+        action: &OperatorAction,
+        change: TransactWriteItem,
+    ) -> Result<(), NotRecorded> {
+        let row = self.put_action(payment_id, action)?;
+        self.write(vec![change, row]).await
     }
 
     fn put_action(

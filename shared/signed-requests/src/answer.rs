@@ -22,6 +22,7 @@ impl Answer {
         self.headers.get(name)
     }
 
+    #[expect(clippy::result_large_err, reason = "the runtime asks for this type")]
     pub(crate) fn read(response: &HttpResponse) -> Result<Self, OrchestratorError<Self>> {
         let answer = Self {
             status: response.status().as_u16(),

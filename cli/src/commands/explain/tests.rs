@@ -1,3 +1,4 @@
+use download_claims::BoughtFile;
 use effect_ledger::{Effect, EffectRow, EffectState, Verb};
 use fulfilment::{PaymentEvent, RefundEvent, SessionEvent, SessionOutcome};
 use stripe_events::Event;
@@ -51,7 +52,10 @@ fn story(privacy: Privacy) -> Story {
         row(Effect::acquisition(), EffectState::Parked { reason: "entry_refused".to_owned() }, 1, 1),
     ];
     let history = History { effects, actions: vec![resolved] };
-    let read = Read { history, contribution: Some(contribution()), evidence: Vec::new() };
+    let guide = BoughtFile { key: "guide.pdf".to_owned(), quantity: 1, product: None };
+    let downloads = Downloads { files: vec![guide], fetches: 2, last_fetched_at: Some(PAID_AT + 400) };
+    let (contribution, downloads) = (Some(contribution()), Some(downloads));
+    let read = Read { history, contribution, evidence: Vec::new(), downloads };
     Story { payments: vec![tell(&PaymentId::new("pi_Example"), read, privacy)] }
 }
 
@@ -63,6 +67,7 @@ fn tells_the_story_in_order_with_reasons() {
       customer  A. L.  a***@e***.org  GB
       supporter 3be627a6-a6a0-5514-8a9d-2baa1ac9f97e
       session   cs_test_Example  plink_1FixtureContribution
+      files     guide.pdf  fetched 2 times, last at 2026-11-18T11:13:20Z
 
       when                  who        what
       2026-11-18T11:05:10Z  stripe     the customer opened the page
