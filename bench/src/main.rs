@@ -15,6 +15,7 @@ mod cost;
 mod deployment;
 mod guard;
 mod http;
+mod instructions;
 mod machine;
 mod measure;
 mod payments;
@@ -76,6 +77,10 @@ struct Arguments {
     /// Instead: the queues at 10, 1000 and 10 000 payments a second, simulated
     #[arg(long, conflicts_with = "guard")]
     scale: bool,
+    /// Instead: instructions, which valgrind counts and other programs do not change. Profiles with names in them:
+    /// `CARGO_PROFILE_RELEASE_STRIP=none cargo xtask bench --instructions`, then `callgrind_annotate target/bench/…`
+    #[arg(long, conflicts_with_all = ["cost", "scale", "guard", "write"])]
+    instructions: bool,
     /// Instead: fails when calls to AWS or log lines are more than bench/budget.toml allows
     #[arg(long)]
     guard: bool,
@@ -94,7 +99,23 @@ fn main() -> Result<()> {
     if arguments.cost || arguments.scale {
         return model(&checkout, &arguments);
     }
+    if arguments.instructions {
+        return count(&checkout, &arguments);
+    }
     measure(&checkout, &arguments)
+}
+
+/// Instructions, from start-up to warm events.
+fn count(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
+    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?;
+    let aws = Aws::start(&place.tls, |_| Duration::ZERO)?;
+    let counted = instructions::count(&place.bench(&aws), &place.functions)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&counted)?);
+        return Ok(());
+    }
+    println!("{}", report::instructions(&counted));
+    Ok(())
 }
 
 /// Speed, memory, sizes, calls; then payments on a local cloud.

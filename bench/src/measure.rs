@@ -320,6 +320,6 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// A name as it may stand in an id and in an address.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }

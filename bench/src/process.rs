@@ -39,6 +39,33 @@ pub(crate) struct Invoked {
 impl Process {
     /// Starts a function in an environment of its own; `folder` is for what it logs.
     pub(crate) fn start(binary: &Path, wire: Wire, aws: &Aws, tls: &Tls, folder: &Path) -> Result<Self> {
+        Self::spawn(Command::new(binary), binary, wire, aws, tls, folder)
+    }
+
+    /// The same under valgrind, which writes what was executed into `profile` when the process ends.
+    pub(crate) fn start_counted(
+        binary: &Path,
+        profile: &Path,
+        aws: &Aws,
+        tls: &Tls,
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut command = Command::new("valgrind");
+        command
+            .arg("--tool=callgrind")
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(binary);
+        Self::spawn(command, binary, Wire::Plain, aws, tls, folder)
+    }
+
+    fn spawn(
+        mut command: Command,
+        binary: &Path,
+        wire: Wire,
+        aws: &Aws,
+        tls: &Tls,
+        folder: &Path,
+    ) -> Result<Self> {
         let api = RuntimeApi::start()?;
         let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = folder.join(format!("{name}.log"));
@@ -47,20 +74,23 @@ impl Process {
             Wire::Plain => format!("http://{}", aws.plain),
             Wire::Tls => format!("https://{}", aws.tls),
         };
-        let mut command = Command::new(binary);
         command
             .env_clear()
+            // Where valgrind is; no function reads it.
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("SSL_CERT_FILE", &tls.system_roots)
-            .env("AWS_CA_BUNDLE", &tls.amazon_roots)
+            // Reading another file of roots is no part of a start on AWS.
+            .envs((wire == Wire::Tls).then_some(("AWS_CA_BUNDLE", &tls.amazon_roots)))
             .env("STRIPE_API_BASE_URL", aws.stripe.url())
             .envs(ENVIRONMENT.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
         let started = Instant::now();
-        let child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
+        let program = command.get_program().display().to_string();
+        let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         Ok(Self { child, api, started, log, polls: false })
     }
 
@@ -95,6 +125,13 @@ impl Process {
             .with_context(|| format!("it logged:\n{}", fs::read_to_string(&self.log).unwrap_or_default()))?;
         self.wait()?;
         Ok(Invoked { duration: answered.duration_since(handed), answer })
+    }
+
+    /// Ends it as Lambda would, and waits until it is gone.
+    pub(crate) fn end(mut self) -> Result<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status().context("cannot start kill")?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// The time its threads have spent on a processor, in user and in kernel. `None` where there is no `/proc`.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::capacity::Units;
 use crate::cost::{Bill, Idle, SES};
+use crate::instructions::Instructions;
 use crate::measure::{Compared, Protocol, Speed};
 use crate::payments::Load;
 use crate::prices::Prices;
@@ -85,6 +86,28 @@ pub(crate) fn warm(speeds: &BTreeMap<String, Speed>) -> String {
             &cpu(speed.cpu),
             &in_batch,
             &memory,
+        ]));
+    }
+    table(rows)
+}
+
+/// What is executed.
+pub(crate) fn instructions(counted: &BTreeMap<String, Instructions>) -> String {
+    let mut rows =
+        vec![row(&["function", "first poll", "first event", "a warm event", "an event of a batch of 10"])];
+    let floor = counted.get(FLOOR);
+    for (name, it) in by_floor(counted) {
+        let cell = |mine: u64, floor: Option<u64>| {
+            let times =
+                floor.map_or_else(String::new, |floor| format!(", {:.1}×", mine as f64 / floor as f64));
+            format!("{:.2} M{times}", mine as f64 / 1e6)
+        };
+        rows.push(row(&[
+            name.clone(),
+            cell(it.first_poll, floor.map(|floor| floor.first_poll)),
+            cell(it.first_event, floor.map(|floor| floor.first_event)),
+            cell(it.event, None),
+            it.event_in_batch.map_or("–".to_owned(), |mine| cell(mine, None)),
         ]));
     }
     table(rows)
@@ -245,8 +268,8 @@ pub(crate) fn write_between(file: &Path, name: &str, text: &str) -> Result<()> {
 }
 
 /// The floor comes last: it is what the others are compared with.
-fn by_floor(speeds: &BTreeMap<String, Speed>) -> impl Iterator<Item = (&String, &Speed)> {
-    let is_floor = |(name, _): &(&String, &Speed)| *name == FLOOR;
+fn by_floor<T>(speeds: &BTreeMap<String, T>) -> impl Iterator<Item = (&String, &T)> {
+    let is_floor = |(name, _): &(&String, &T)| *name == FLOOR;
     speeds.iter().filter(move |it| !is_floor(it)).chain(speeds.iter().filter(is_floor))
 }
 

@@ -5,36 +5,23 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
+use anyhow::{Context as _, Result, anyhow};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::DateTime;
-use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
-use effect_ledger::Clock as _;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-use task_runtime::SystemClock;
+use signed_requests::{AwsService, Body, Request, ServiceConfig, percent_encoded};
 
 /// One service.
 pub(crate) struct QueryApi {
-    post: Operation<HttpRequest, String, Answer>,
-    service: &'static str,
-    origin: String,
-    region: String,
-    credentials: SharedCredentialsProvider,
+    service: AwsService,
+    name: &'static str,
 }
 
 /// An answer that is a refusal.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {message}")]
-pub(crate) struct Answer {
+pub(crate) struct Refusal {
     code: String,
     message: String,
 }
@@ -42,13 +29,13 @@ pub(crate) struct Answer {
 /// A call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueryError {
-    #[error("there are no AWS credentials")]
-    NoCredentials(#[source] aws_credential_types::provider::error::CredentialsError),
+    #[error("the request cannot be signed: are there AWS credentials?")]
+    NotSigned(#[source] BoxError),
     #[error("{service} refuses")]
     Refused {
         service: &'static str,
         #[source]
-        answer: Answer,
+        answer: Refusal,
     },
     #[error("{service} does not answer")]
     NoAnswer {
@@ -69,32 +56,16 @@ impl QueryApi {
     /// # Errors
     ///
     /// When the configuration lacks what every client needs.
-    pub(crate) fn of(service: &'static str, sdk: &SdkConfig) -> Result<Self> {
-        let region = sdk.region().context("no region")?.to_string();
-        let origin = match sdk.endpoint_url() {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => {
-                // CloudWatch's service is called monitoring in its address.
-                let china = if region.starts_with("cn-") { ".cn" } else { "" };
-                format!("https://{service}.{region}.amazonaws.com{china}")
-            }
+    pub(crate) fn of(name: &'static str, sdk: &SdkConfig) -> Result<Self> {
+        let config = ServiceConfig {
+            name,
+            // CloudWatch's service is called monitoring in its address.
+            host: name.to_owned(),
+            retries: RetryConfig::standard(),
+            timeouts: sdk.timeout_config().context("no timeouts")?.clone(),
         };
-        let post = Operation::builder()
-            .service_name(service)
-            .operation_name("Query")
-            .http_client(sdk.http_client().context("no HTTP client")?)
-            .sleep_impl(sdk.sleep_impl().context("no timer")?)
-            .endpoint_url(&origin)
-            .no_auth()
-            .standard_retry(&RetryConfig::standard())
-            .retry_classifier(HttpStatusCodeClassifier::default())
-            .retry_classifier(TransientErrorClassifier::<Answer>::new())
-            .timeout_config(sdk.timeout_config().context("no timeouts")?.clone())
-            .serializer(Ok)
-            .deserializer(read_answer)
-            .build();
-        let credentials = sdk.credentials_provider().context("no credentials")?;
-        Ok(Self { post, service, origin, region, credentials })
+        let service = AwsService::new(sdk, config).map_err(|error| anyhow!(error))?;
+        Ok(Self { service, name })
     }
 
     /// Makes a call; the answer is XML.
@@ -103,65 +74,38 @@ impl QueryApi {
     ///
     /// [`QueryError`].
     pub(crate) async fn call(&self, form: &[(&str, &str)]) -> Result<String, QueryError> {
-        let service = self.service;
-        let identity = self.credentials.provide_credentials().await.map_err(QueryError::NoCredentials)?;
-        let request = self.signed(form, &identity.into());
-        let request = request.map_err(|source| QueryError::NoAnswer { service, source })?;
-        #[expect(clippy::wildcard_enum_match_arm, reason = "what is no refusal is no answer")]
-        self.post.invoke(request).await.map_err(|error| match error {
-            SdkError::ServiceError(refused) => QueryError::Refused { service, answer: refused.into_err() },
-            other => QueryError::NoAnswer { service, source: other.into() },
-        })
-    }
-
-    fn signed(
-        &self,
-        form: &[(&str, &str)],
-        identity: &aws_smithy_runtime_api::client::identity::Identity,
-    ) -> Result<HttpRequest, BoxError> {
-        let body = form_encoded(form);
-        let parameters = v4::SigningParams::builder()
-            .identity(identity)
-            .region(&self.region)
-            .name(self.service)
-            .time(DateTime::from_millis(SystemClock.now_ms()).try_into()?)
-            .settings(SigningSettings::default())
-            .build()?
-            .into();
-        let content_type = ("content-type", "application/x-www-form-urlencoded");
-        let uri = format!("{}/", self.origin);
-        let unsigned = SignableRequest::new(
-            "POST",
-            uri,
-            [content_type].into_iter(),
-            SignableBody::Bytes(body.as_bytes()),
-        )?;
-        let (instructions, _signature) = sign(unsigned, &parameters)?.into_parts();
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST")?;
-        request.set_uri("/")?;
-        request.headers_mut().insert(content_type.0, content_type.1);
-        for header in instructions.into_parts().0 {
-            request.headers_mut().insert(header.name(), header.value().to_owned());
+        let service = self.name;
+        let request = Request {
+            method: "POST",
+            path: "/",
+            headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
+            body: Body::Text(form_encoded(form)),
+        };
+        match self.service.call(request).await {
+            Ok(answer) => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
+            Err(SdkError::ServiceError(refused)) => {
+                let answer = Refusal::read(refused.err().status, &refused.err().body);
+                Err(QueryError::Refused { service, answer })
+            }
+            Err(unsigned @ SdkError::ConstructionFailure(_)) => Err(QueryError::NotSigned(unsigned.into())),
+            Err(other) => Err(QueryError::NoAnswer { service, source: other.into() }),
         }
-        Ok(request)
     }
 }
 
-fn read_answer(response: &HttpResponse) -> Result<String, OrchestratorError<Answer>> {
-    let body = String::from_utf8_lossy(response.body().bytes().unwrap_or_default()).into_owned();
-    if response.status().is_success() {
-        return Ok(body);
+impl Refusal {
+    fn read(status: u16, body: &[u8]) -> Self {
+        let body = String::from_utf8_lossy(body);
+        let text = |name: &str| {
+            let document = roxmltree::Document::parse(&body).ok()?;
+            let node = document.descendants().find(|node| node.tag_name().name() == name)?;
+            node.text().map(str::to_owned)
+        };
+        Self {
+            code: text("Code").unwrap_or_else(|| status.to_string()),
+            message: text("Message").unwrap_or_else(|| "no message".to_owned()),
+        }
     }
-    let text = |name: &str| {
-        let document = roxmltree::Document::parse(&body).ok()?;
-        let node = document.descendants().find(|node| node.tag_name().name() == name)?;
-        node.text().map(str::to_owned)
-    };
-    Err(OrchestratorError::operation(Answer {
-        code: text("Code").unwrap_or_else(|| response.status().as_u16().to_string()),
-        message: text("Message").unwrap_or_else(|| "no message".to_owned()),
-    }))
 }
 
 fn form_encoded(form: &[(&str, &str)]) -> String {
@@ -169,16 +113,9 @@ fn form_encoded(form: &[(&str, &str)]) -> String {
     for (name, value) in form {
         let separator = if body.is_empty() { "" } else { "&" };
         // Writing to a string cannot fail.
-        let _infallible = write!(body, "{separator}{}={}", encoded(name), encoded(value));
+        let _infallible = write!(body, "{separator}{}={}", percent_encoded(name), percent_encoded(value));
     }
     body
-}
-
-/// Everything but what RFC 3986 calls unreserved.
-const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-fn encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, &RESERVED)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub(crate) fn start(
         .sleep_impl(SharedAsyncSleep::new(clock.clone()))
         .time_source(SharedTimeSource::new(clock.clone()))
         .build();
-    let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), task.queue_url(), task.dlq_url());
+    let queue = SqsQueue::new(sdk.clone(), task.queue_url(), task.dlq_url());
     let name = task.as_str();
     macro_rules! started {
         ($function:ident) => {{

@@ -9,13 +9,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use download_claims::FOLDER;
-use effect_ledger::Clock;
 use s3_objects::S3Objects;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stripe_client::{ApiKey, ApiObject, Request, StripeClient, StripeError, Write};
-use task_runtime::SystemClock;
 
 use self::object::{Form, Object, inactive};
 use self::plan::{Made, Place, Seen, Step, current_link, next_step};
@@ -74,7 +72,7 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Publ
     let product = Product::read(&arguments.product)?;
     let stripe = client_with(here, key(here.livemode()?, environment())?, BUDGET)?;
     let bucket = here.output("FilesBucketName")?;
-    let files = S3Objects::with_timeouts(&here.sdk, bucket, SystemClock, upload::timeouts());
+    let files = S3Objects::with_timeouts(&here.sdk, bucket, upload::timeouts());
     let files = files.map_err(anyhow::Error::from_boxed).context("S3 cannot be asked")?;
     let pages_url = here.output("PagesUrl")?.trim_end_matches('/').to_owned();
     let place = Place { stage: here.stage.clone(), pages_url };
@@ -90,15 +88,15 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Publ
 }
 
 /// A product, where it is sold, and by whose help.
-struct Shop<'a, C> {
+struct Shop<'a> {
     product: &'a Product,
     place: &'a Place,
     stripe: &'a StripeClient,
-    files: &'a S3Objects<C>,
+    files: &'a S3Objects,
 }
 
 /// Takes every step that is left.
-async fn publish<C: Clock>(shop: &Shop<'_, C>, mut tell: impl FnMut(&Told)) -> Result<Published> {
+async fn publish(shop: &Shop<'_>, mut tell: impl FnMut(&Told)) -> Result<Published> {
     let Shop { product, place, .. } = shop;
     let mut seen = look(shop).await?;
     let (mut steps, mut other_key) = (Vec::new(), 0);
@@ -129,7 +127,7 @@ async fn publish<C: Clock>(shop: &Shop<'_, C>, mut tell: impl FnMut(&Told)) -> R
 }
 
 /// Takes every step on paper.
-async fn rehearse<C: Clock>(shop: &Shop<'_, C>) -> Result<Published> {
+async fn rehearse(shop: &Shop<'_>) -> Result<Published> {
     let Shop { product, place, .. } = shop;
     let mut seen = look(shop).await?;
     let mut steps = Vec::new();
@@ -166,7 +164,7 @@ fn is_kept(error: &anyhow::Error) -> bool {
     }
 }
 
-async fn look<C: Clock>(shop: &Shop<'_, C>) -> Result<Seen> {
+async fn look(shop: &Shop<'_>) -> Result<Seen> {
     let Shop { product, place, stripe, files } = shop;
     let mut seen = Seen::default();
     for LocalFile { key, .. } in &product.files {
@@ -201,7 +199,7 @@ fn read(object: &ApiObject) -> Result<Option<Object>> {
 }
 
 /// Does it. What makes something new is done once for each key, which follows from what is said.
-async fn take<C: Clock>(shop: &Shop<'_, C>, step: &Step, other_key: u32) -> Result<Made> {
+async fn take(shop: &Shop<'_>, step: &Step, other_key: u32) -> Result<Made> {
     let Shop { product, stripe, files, .. } = shop;
     let once = |write: Write| {
         let (_, body) = write.body();

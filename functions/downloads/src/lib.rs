@@ -17,7 +17,9 @@ use download_claims::{AwsPurchases, CachedSecret, StripeAccess};
 use effect_ledger::Clock;
 use fulfilment::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use task_runtime::{Environment, MetricsContext, SystemClock, init_telemetry, sdk_config, write_counts};
+use task_runtime::{
+    Environment, MetricsContext, SystemClock, aws_sdk_config, for_others, init_telemetry, write_counts,
+};
 
 pub use crate::config::Config;
 use crate::page::Renderer;
@@ -34,12 +36,12 @@ pub const NAME: &str = "downloads";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    init_telemetry();
+    init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let (config, sdk) = (Config::from_env(&mut env), sdk_config(&mut env));
+    let (config, sdk) = (Config::from_env(&mut env), aws_sdk_config(&mut env));
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
     let metrics = &MetricsContext { stage: config.stage.clone(), task: NAME };
-    let site = &site(&config, &sdk, &sdk, SystemClock)?;
+    let site = &site(&config, &sdk, &for_others(&sdk), SystemClock)?;
     // During init, which has a full CPU: the first customer finds the keys there.
     site.warm_up().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaFunctionUrlRequest>| async move {

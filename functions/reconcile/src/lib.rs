@@ -53,7 +53,7 @@ enum Failed {
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    init_telemetry();
+    init_telemetry(&variable);
     let mut env = Environment::new(variable);
     let (config, sdk) = (Config::from_env(&mut env), sdk_config(&mut env));
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;

@@ -9,7 +9,7 @@ use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
-use task_runtime::{Task, aws_sdk_config, run_task};
+use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::dynamodb::DynamoDbConsents;
@@ -24,7 +24,7 @@ pub const NAME: &str = "soft-opt-ins";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    run_task(NAME, variable, Config::from_env, aws_sdk_config, task).await
+    run_task(NAME, variable, Config::from_env, task).await
 }
 
 /// The task over AWS's own clients.

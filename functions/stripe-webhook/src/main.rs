@@ -19,9 +19,9 @@ use crate::webhook::Webhook;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    init_telemetry();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
+    init_telemetry(variable);
     let mut env = Environment::new(variable);
     let (config, sdk) = (Config::from_env(&mut env), aws_sdk_config(&mut env));
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;

@@ -18,7 +18,7 @@ use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use s3_objects::S3Objects;
-use task_runtime::{Task, run_task, sdk_config};
+use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::downloads::AwsDownloads;
@@ -35,8 +35,7 @@ pub const NAME: &str = "thank-you-email";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    // The system's roots, because Stripe is asked what was bought where the link does not say.
-    run_task(NAME, variable, Config::from_env, sdk_config, task).await
+    run_task(NAME, variable, Config::from_env, task).await
 }
 
 /// The task over AWS's own clients.
@@ -50,10 +49,10 @@ pub fn task<C: Clock + Clone>(
     clock: C,
 ) -> Result<impl Task + use<C>, Error> {
     let policy = Policy::compiled_in()?;
-    let templates = S3Objects::new(sdk, &config.templates_bucket, clock.clone())?;
+    let templates = S3Objects::new(sdk, &config.templates_bucket)?;
     Ok(ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
-        sender: SesEmailSender::new(sdk, &config),
+        sender: SesEmailSender::new(sdk, &config)?,
         overrides: Overrides::new(templates, clock.clone()),
         downloads: AwsDownloads::new(&config, sdk, &policy, clock.clone())?,
         policy,

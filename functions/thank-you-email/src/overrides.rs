@@ -21,7 +21,7 @@ pub(crate) trait TemplateFiles {
     fn read(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, ObjectsError>>;
 }
 
-impl<C: Clock> TemplateFiles for S3Objects<C> {
+impl TemplateFiles for S3Objects {
     async fn list(&self) -> Result<Vec<ListedObject>, ObjectsError> {
         self.list().await
     }

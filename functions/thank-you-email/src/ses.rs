@@ -1,80 +1,91 @@
 use std::error::Error;
 use std::time::Duration;
 
-use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::config::retry::RetryConfig;
-use aws_sdk_sesv2::config::timeout::TimeoutConfig;
-use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
-use aws_sdk_sesv2::operation::send_email::{SendEmailError, SendEmailOutput};
-use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageTag};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use effect_ledger::Attempted;
+use serde_json::{Value, json};
+use signed_requests::{Answer, AwsService, Body, Request, ServiceConfig};
 
 use crate::config::Config;
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
 /// SES, one HTTP call a mail.
 pub(crate) struct SesEmailSender {
-    client: Client,
+    ses: AwsService,
     sender: String,
     configuration_set: String,
 }
 
 impl SesEmailSender {
-    /// `SendEmail` has no idempotency token, and the SDK's own retry covers lost replies: one call could send
-    /// two mails. So this client never retries, and has timeouts of its own, which SES's client lacks.
-    pub(crate) fn new(sdk: &SdkConfig, config: &Config) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
-            .operation_timeout(Duration::from_secs(8))
-            .operation_attempt_timeout(Duration::from_secs(8))
-            .build();
-        let ses = aws_sdk_sesv2::config::Builder::from(sdk)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .build();
-        Self {
-            client: Client::from_conf(ses),
+    /// `SendEmail` has no idempotency token, and a retry that covers lost replies could send two mails. So this client
+    /// never retries.
+    pub(crate) fn new(sdk: &SdkConfig, config: &Config) -> Result<Self, BoxError> {
+        let ses = ServiceConfig {
+            name: "ses",
+            host: "email".to_owned(),
+            retries: RetryConfig::disabled(),
+            timeouts: TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(2))
+                .operation_timeout(Duration::from_secs(8))
+                .operation_attempt_timeout(Duration::from_secs(8))
+                .build(),
+        };
+        Ok(Self {
+            ses: AwsService::new(sdk, ses)?,
             sender: config.sender.clone(),
             configuration_set: config.configuration_set.clone(),
-        }
+        })
     }
 
-    async fn call(
-        &self,
-        mail: &OutgoingMail,
-    ) -> Result<Result<SendEmailOutput, SdkError<SendEmailError, Response>>, BuildError> {
-        let content = |text: &str| Content::builder().data(text).charset("UTF-8").build();
-        let body =
-            Body::builder().html(content(mail.html.expose())?).text(content(mail.text.expose())?).build();
-        let message = Message::builder().subject(content(mail.subject.expose())?).body(body).build();
+    /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
+    fn request(&self, mail: &OutgoingMail) -> Result<Request<'static>, serde_json::Error> {
+        let content = |text: &str| json!({ "Data": text, "Charset": "UTF-8" });
         // SES allows letters, digits, `_` and `-` in tags; Stripe's ids are made of them.
         let tag = |name: &str, value: &str| {
             let value = value.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
-            MessageTag::builder().name(name).value(value).build()
+            json!({ "Name": name, "Value": value })
         };
-        Ok(self
-            .client
-            .send_email()
-            .from_email_address(&self.sender)
-            .reply_to_addresses(&mail.reply_to)
-            .configuration_set_name(&self.configuration_set)
-            .destination(Destination::builder().to_addresses(mail.to.expose()).build())
-            .content(EmailContent::builder().simple(message).build())
-            .email_tags(tag("payment", mail.key.payment_id.as_str())?)
-            .email_tags(tag("effect", mail.key.effect.as_str())?)
-            .send()
-            .await)
+        let body = json!({
+            "FromEmailAddress": self.sender,
+            "ReplyToAddresses": [mail.reply_to],
+            "ConfigurationSetName": self.configuration_set,
+            "Destination": { "ToAddresses": [mail.to.expose()] },
+            "Content": { "Simple": {
+                "Subject": content(mail.subject.expose()),
+                "Body": { "Html": content(mail.html.expose()), "Text": content(mail.text.expose()) },
+            } },
+            "EmailTags": [
+                tag("payment", mail.key.payment_id.as_str()),
+                tag("effect", mail.key.effect.as_str()),
+            ],
+        });
+        Ok(Request {
+            method: "POST",
+            path: "/v2/email/outbound-emails",
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: Body::Text(serde_json::to_string(&body)?),
+        })
     }
 }
 
 impl EmailSender for SesEmailSender {
     async fn send(&self, mail: &OutgoingMail) -> Attempted<SendError> {
-        match self.call(mail).await {
-            Ok(Ok(sent)) => Attempted::Accepted(sent.message_id.unwrap_or_default()),
-            Ok(Err(error)) => classify(&error),
-            Err(_) => Attempted::Rejected(SendError::Rejected("incomplete".to_owned())),
+        let sent = match self.request(mail) {
+            Ok(request) => self.ses.call(request).await,
+            Err(error) => Err(SdkError::construction_failure(error)),
+        };
+        match sent {
+            Ok(sent) => match json_text(&sent, "MessageId") {
+                Some(message_id) => Attempted::Accepted(message_id),
+                // A success that does not say of what.
+                None => Attempted::Ambiguous(SendError::ReplyLost("unreadable reply".to_owned())),
+            },
+            Err(error) => classify(&error),
         }
     }
 }
@@ -83,7 +94,7 @@ impl EmailSender for SesEmailSender {
 ///
 /// Only what proves that nothing was sent may be tried again; whatever is neither proof nor refusal is
 /// ambiguous. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>
-fn classify(error: &SdkError<SendEmailError, Response>) -> Attempted<SendError> {
+fn classify(error: &SdkError<Answer, Response>) -> Attempted<SendError> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "what a later SDK adds proves nothing")]
     match error {
         SdkError::ConstructionFailure(_) => {
@@ -99,29 +110,39 @@ fn classify(error: &SdkError<SendEmailError, Response>) -> Attempted<SendError> 
         }
         SdkError::TimeoutError(_) => Attempted::Ambiguous(SendError::ReplyLost("timeout".to_owned())),
         SdkError::ServiceError(answer) => {
-            let status = answer.raw().status().as_u16();
-            let code = answer.err().code().unwrap_or("no code").to_owned();
-            match (status, answer.err()) {
-                (429, _)
-                | (
-                    _,
-                    SendEmailError::TooManyRequestsException(_) | SendEmailError::LimitExceededException(_),
-                ) => Attempted::NotDone(SendError::Throttled(code)),
-                (
-                    _,
-                    SendEmailError::BadRequestException(_)
-                    | SendEmailError::MessageRejected(_)
-                    | SendEmailError::MailFromDomainNotVerifiedException(_),
-                ) => Attempted::Rejected(SendError::Rejected(code)),
+            let (status, code) = (answer.err().status, code(answer.err()));
+            match (status, code.as_str()) {
+                (429, _) | (_, "TooManyRequestsException" | "LimitExceededException") => {
+                    Attempted::NotDone(SendError::Throttled(code))
+                }
+                (_, "BadRequestException" | "MessageRejected" | "MailFromDomainNotVerifiedException") => {
+                    Attempted::Rejected(SendError::Rejected(code))
+                }
                 // Paused, suspended, not allowed, configuration set missing: refused before it was sent, and
                 // mended without touching this mail.
                 (400..=499, _) => Attempted::NotDone(SendError::Unavailable(code)),
-                // A server error may come after the mail was accepted, and so may a success nobody can read.
+                // A server error may come after the mail was accepted.
                 _ => Attempted::Ambiguous(SendError::ReplyLost(format!("{status} {code}"))),
             }
         }
         _ => Attempted::Ambiguous(SendError::ReplyLost("unreadable reply".to_owned())),
     }
+}
+
+/// Which error it is, without namespace and address.
+/// <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization>
+fn code(refusal: &Answer) -> String {
+    let told = refusal.header("x-amzn-errortype").map(str::to_owned);
+    let told = told.or_else(|| json_text(refusal, "code")).or_else(|| json_text(refusal, "__type"));
+    let told = told.unwrap_or_else(|| "no code".to_owned());
+    let without_address = told.split(':').next().unwrap_or_default();
+    without_address.rsplit('#').next().unwrap_or_default().to_owned()
+}
+
+/// A text that an answer has under this name.
+fn json_text(answer: &Answer, name: &str) -> Option<String> {
+    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    Some(body.get(name)?.as_str()?.to_owned())
 }
 
 /// Whether the connection was never made: then nothing can have been sent.

@@ -55,7 +55,7 @@ pub struct AwsPurchases<C> {
     table: DynamoDbDownloads,
     stripe: StripeAccess<C>,
     /// The files bucket.
-    objects: S3Objects<C>,
+    objects: S3Objects,
     retention_seconds: i64,
     clock: C,
 }
@@ -79,7 +79,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         Ok(Self {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), downloads_table),
             stripe,
-            objects: S3Objects::new(sdk, files_bucket, clock.clone())?,
+            objects: S3Objects::new(sdk, files_bucket)?,
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
             clock,
         })
@@ -91,7 +91,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
     }
 
     /// The files bucket.
-    pub const fn objects(&self) -> &S3Objects<C> {
+    pub const fn objects(&self) -> &S3Objects {
         &self.objects
     }
 

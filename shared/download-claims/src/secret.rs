@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
@@ -9,7 +9,9 @@ use tracing::error;
 /// A secret in Secrets Manager, by name, fetched seldom.
 #[derive(Debug)]
 pub struct CachedSecret<C> {
-    client: Client,
+    sdk: SdkConfig,
+    /// Made when it is first needed: most processes never ask.
+    client: OnceCell<Client>,
     name: String,
     clock: C,
     cached: RefCell<Option<Cached>>,
@@ -41,7 +43,8 @@ const MIN_AGE_MS: i64 = 10_000;
 impl<C: Clock> CachedSecret<C> {
     /// Nothing is fetched before it is needed.
     pub fn new(sdk: &SdkConfig, name: impl Into<String>, clock: C) -> Self {
-        Self { client: Client::new(sdk), name: name.into(), clock, cached: RefCell::default() }
+        let (client, cached) = (OnceCell::new(), RefCell::default());
+        Self { sdk: sdk.clone(), client, name: name.into(), clock, cached }
     }
 
     /// The secret, at most five minutes old if Secrets Manager answers.
@@ -66,7 +69,8 @@ impl<C: Clock> CachedSecret<C> {
         let now = self.clock.now_ms();
         let young = |cached: &Cached| now - cached.fetched_at_ms < age_ms;
         if !self.cached.borrow().as_ref().is_some_and(young) {
-            match self.client.get_secret_value().secret_id(&self.name).send().await {
+            let client = self.client.get_or_init(|| Client::new(&self.sdk));
+            match client.get_secret_value().secret_id(&self.name).send().await {
                 Ok(secret) => {
                     let text = secret.secret_string.unwrap_or_default();
                     *self.cached.borrow_mut() = Some(Cached { text, fetched_at_ms: now });

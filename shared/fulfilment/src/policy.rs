@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer};
-use toml::value::Date;
+use toml_datetime::Date;
 
 use crate::{Answer, AskedIn, ConsentName, FulfilmentKind, Question, TemplateName};
 
@@ -128,38 +128,42 @@ impl Policy {
     ///
     /// When the file is wrong, which `cargo xtask test` catches before a build ships.
     pub fn compiled_in() -> Result<Self, PolicyError> {
-        static COMPILED_IN: LazyLock<Result<Policy, PolicyError>> =
-            LazyLock::new(|| Policy::parse(include_str!("../../../policy.toml")));
+        static COMPILED_IN: LazyLock<Result<Policy, PolicyError>> = LazyLock::new(|| {
+            // By the build script, of `policy.toml`.
+            let json = include_str!(concat!(env!("OUT_DIR"), "/policy.json"));
+            serde_json::from_str::<Policy>(json).map_err(|error| PolicyError(error.to_string()))?.checked()
+        });
         COMPILED_IN.clone()
     }
 
-    /// Reads a policy and checks what its types cannot.
-    ///
-    /// # Errors
-    ///
-    /// Names the first mistake and where it is.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let policy: Self = toml::from_str(text).map_err(|error| PolicyError(error.to_string()))?;
+    /// Reads a policy as people write it.
+    #[cfg(test)]
+    fn parse(text: &str) -> Result<Self, PolicyError> {
+        toml::from_str::<Self>(text).map_err(|error| PolicyError(error.to_string()))?.checked()
+    }
+
+    /// Checks what its types cannot; names the first mistake and where it is.
+    fn checked(self) -> Result<Self, PolicyError> {
         let wrong = |problem: String| Err(PolicyError(problem));
-        if policy.organisation.name.trim().is_empty() {
+        if self.organisation.name.trim().is_empty() {
             return wrong("[organisation] `name` is empty; write the name customers know you by".into());
         }
-        if !policy.organisation.contact.contains('@') {
+        if !self.organisation.contact.contains('@') {
             return wrong("[organisation] `contact` must be an email address".into());
         }
-        let site = policy.organisation.site.strip_prefix("https://");
+        let site = self.organisation.site.strip_prefix("https://");
         if !site.is_some_and(|host| host.contains('.') && !host.contains(char::is_whitespace)) {
             return wrong("[organisation] `site` must be an address like https://example.org".into());
         }
-        policy.marketing.check()?;
-        if policy.files.days < 1 || policy.files.fetches < 1 {
+        self.marketing.check()?;
+        if self.files.days < 1 || self.files.fetches < 1 {
             return wrong("[files] `days` and `fetches` must be at least 1".into());
         }
-        if policy.files.days > policy.download.retention_days {
+        if self.files.days > self.download.retention_days {
             return wrong("[files] `days` must not be more than [download] `retention_days`: without the record nobody can tell who paid".into());
         }
         for kind in FulfilmentKind::ALL {
-            let decided = policy.kind(kind);
+            let decided = self.kind(kind);
             if decided.product.trim().is_empty() {
                 return wrong(format!("[{kind}] `product` is empty; write the name used in reports"));
             }
@@ -171,7 +175,7 @@ impl Policy {
             }
             decided.check_consents(kind)?;
         }
-        Ok(policy)
+        Ok(self)
     }
 
     /// What is decided for a kind.
@@ -272,8 +276,11 @@ mod tests {
 
     #[test]
     fn the_file_is_right() {
-        if let Err(mistake) = Policy::compiled_in() {
-            panic!("{mistake}");
+        // Here with the line of a mistake, which what is compiled in has lost.
+        for policy in [Policy::parse(FILE), Policy::compiled_in()] {
+            if let Err(mistake) = policy {
+                panic!("{mistake}");
+            }
         }
     }
 

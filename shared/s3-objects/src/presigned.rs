@@ -1,16 +1,11 @@
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use aws_sigv4::http_request::{
-    PercentEncodingMode, SignableBody, SignatureLocation, SigningSettings, UriPathNormalizationMode,
-};
 use aws_smithy_runtime_api::box_error::BoxError;
-use effect_ledger::Clock;
+use signed_requests::percent_encoded;
 
 use crate::S3Objects;
-use crate::objects::percent_encoded;
 
-impl<C: Clock> S3Objects<C> {
+impl S3Objects {
     /// An address at which anybody who has it can fetch one object by GET, for `lifetime` from now, as a file of that
     /// name. Made without a call.
     ///
@@ -28,20 +23,9 @@ impl<C: Clock> S3Objects<C> {
         lifetime: Duration,
     ) -> Result<String, BoxError> {
         let disposition = attachment(file_name);
-        let path =
-            format!("{}?response-content-disposition={}", self.path(key), percent_encoded(&disposition));
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(lifetime);
-        let signed = self.sign("GET", &path, settings, SignableBody::UnsignedPayload, &[]).await?;
-        let mut address = format!("{}{path}", self.origin());
-        for (name, value) in signed.into_parts().1 {
-            // Writing to a string cannot fail.
-            let _infallible = write!(address, "&{name}={}", percent_encoded(&value));
-        }
-        Ok(address)
+        let disposition = percent_encoded(&disposition);
+        let path = format!("{}?response-content-disposition={disposition}", self.path(key));
+        self.s3.presigned(&path, lifetime).await
     }
 }
 
@@ -56,8 +40,9 @@ fn attachment(file_name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_async::time::StaticTimeSource;
+    use aws_smithy_types::DateTime;
     use task_runtime::{Environment, sdk_config};
-    use testkit::clock::ManualClock;
 
     use super::*;
 
@@ -71,8 +56,11 @@ mod tests {
             "AWS_SESSION_TOKEN" => Some("to/ken+=".to_owned()),
             _ => None,
         };
+        // 2026-11-18T11:06:40Z
+        let time = StaticTimeSource::new(DateTime::from_secs(1_795_000_000).try_into().unwrap());
         let sdk = sdk_config(&mut Environment::new(variables)).unwrap();
-        let objects = S3Objects::new(&sdk, "goods", ManualClock::default()).unwrap();
+        let sdk = sdk.into_builder().time_source(time).build();
+        let objects = S3Objects::new(&sdk, "goods").unwrap();
         let key = "files/audio/Führer durch \"A & B\" 100%.mp3";
         let address = objects.presigned(key, "Führer durch \"A & B\" 100%.mp3", Duration::from_secs(900));
         let address = address.await.unwrap();

@@ -1,9 +1,9 @@
 use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use effect_ledger::Clock;
+use signed_requests::{Body, Request};
 
-use crate::objects::{Found, classify, path_of};
+use crate::objects::{classify, size_of};
 use crate::{ObjectsError, S3Objects};
 
 /// The most bytes that one PUT may carry: 5 GiB.
@@ -24,7 +24,7 @@ pub struct StoredObject {
     pub sha256: Option<Sha256Sum>,
 }
 
-impl<C: Clock> S3Objects<C> {
+impl S3Objects {
     /// What an object is, without its bytes; `None` when it is not there, or may not be read
     /// ([`S3Objects::size`] says why).
     ///
@@ -34,11 +34,11 @@ impl<C: Clock> S3Objects<C> {
     ///
     /// When the bucket does not answer.
     pub async fn stored(&self, key: &str) -> Result<Option<StoredObject>, ObjectsError> {
-        let with_checksum = [("x-amz-checksum-mode", "ENABLED".to_owned())];
-        let found = self.head(key, &with_checksum).await?;
-        Ok(found.map(|Found { size, sha256, .. }| StoredObject {
-            size,
-            sha256: sha256.as_deref().and_then(Sha256Sum::from_base64),
+        let with_checksum = vec![("x-amz-checksum-mode", "ENABLED".to_owned())];
+        let found = self.head(key, with_checksum).await?;
+        Ok(found.map(|found| StoredObject {
+            size: size_of(&found),
+            sha256: found.header("x-amz-checksum-sha256").and_then(Sha256Sum::from_base64),
         }))
     }
 
@@ -57,13 +57,13 @@ impl<C: Clock> S3Objects<C> {
         size: u64,
         sha256: Sha256Sum,
     ) -> Result<(), ObjectsError> {
-        let headers = [
+        let headers = vec![
             // A stream does not say it by itself, and S3 takes none without.
             ("content-length", size.to_string()),
             ("x-amz-checksum-sha256", BASE64_STANDARD.encode(sha256.0)),
         ];
-        let body = Some((body, hex::encode(sha256.0)));
-        let put = self.send("PUT", &path_of(key), &headers, body).await;
+        let body = Body::Stream { bytes: body, sha256: hex::encode(sha256.0) };
+        let put = self.s3.call(Request { method: "PUT", path: &self.path(key), headers, body }).await;
         put.map(|_| ()).map_err(|error| classify(&error))
     }
 }

@@ -5,13 +5,14 @@ mod batch;
 mod clients;
 mod environment;
 mod failure;
+mod http_client;
 mod metrics;
 mod queue;
 mod run;
 mod telemetry;
 
 pub use batch::{Delivery, Invocation, Outcome, Task, handle_batch};
-pub use clients::{SystemClock, aws_sdk_config, sdk_config};
+pub use clients::{SystemClock, aws_sdk_config, for_others, sdk_config};
 pub use environment::{ConfigError, Environment};
 pub use failure::{Backoff, FailureClass, TaskError, cause_chain};
 pub use metrics::{MetricsContext, Tally, write_counts};

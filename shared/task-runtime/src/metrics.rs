@@ -93,7 +93,8 @@ fn write_line(
     line.insert("_aws".into(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
     line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    writeln!(out, "{}", Value::Object(line))
+    serde_json::to_writer(&mut *out, &line)?;
+    writeln!(out)
 }
 
 fn unit(metric: &str) -> &'static str {

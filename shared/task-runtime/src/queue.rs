@@ -1,8 +1,10 @@
 use std::error::Error;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_types::SdkConfig;
 
 /// What a task needs of its queue, beyond being handed messages.
 pub trait Queue {
@@ -33,21 +35,26 @@ pub struct QueueError {
 /// A task's queue and DLQ in SQS.
 #[derive(Debug, Clone)]
 pub struct SqsQueue {
-    client: Client,
+    sdk: SdkConfig,
+    client: OnceLock<Client>,
     queue_url: String,
     dlq_url: String,
 }
 
 impl SqsQueue {
-    /// A queue and its DLQ.
-    pub const fn new(client: Client, queue_url: String, dlq_url: String) -> Self {
-        Self { client, queue_url, dlq_url }
+    /// A queue and its DLQ. A client is made at the first failure: most processes never see one.
+    pub const fn new(sdk: SdkConfig, queue_url: String, dlq_url: String) -> Self {
+        Self { sdk, client: OnceLock::new(), queue_url, dlq_url }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.sdk))
     }
 }
 
 impl Queue for SqsQueue {
     async fn delay(&self, receipt_handle: &str, delay: Duration) -> Result<(), QueueError> {
-        self.client
+        self.client()
             .change_message_visibility()
             .queue_url(&self.queue_url)
             .receipt_handle(receipt_handle)
@@ -64,7 +71,7 @@ impl Queue for SqsQueue {
         // A cause may quote what a marketer typed, and SQS refuses a message with control characters in it.
         let cause: String = cause.chars().filter(|c| !c.is_control()).collect();
         let failed = |source| QueueError { operation: "SendMessage", source };
-        self.client
+        self.client()
             .send_message()
             .queue_url(&self.dlq_url)
             .message_body(body)

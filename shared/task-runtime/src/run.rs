@@ -6,8 +6,8 @@ use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 use crate::{
-    Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, handle_batch,
-    init_telemetry,
+    Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, aws_sdk_config,
+    handle_batch, init_telemetry,
 };
 
 /// What every task behind a queue is configured with.
@@ -41,9 +41,8 @@ impl QueueConfig {
 
 /// Runs a task as a Lambda function behind its queue, until Lambda stops the process.
 ///
-/// `variable` looks up an environment variable, `config` reads the task's part of them, `sdk` is
-/// [`aws_sdk_config`](crate::aws_sdk_config), or [`sdk_config`](crate::sdk_config) for a task that also calls others
-/// than AWS, `task` makes the task.
+/// `variable` looks up an environment variable, `config` reads the task's part of them, `task` makes the task over what
+/// [`aws_sdk_config`] gives.
 ///
 /// # Errors
 ///
@@ -52,7 +51,6 @@ pub async fn run_task<L, K, T, E>(
     name: &'static str,
     variable: L,
     config: impl FnOnce(&mut Environment<L>) -> Option<K>,
-    sdk: impl FnOnce(&mut Environment<L>) -> Option<SdkConfig>,
     task: impl FnOnce(K, &SdkConfig, SystemClock) -> Result<T, E>,
 ) -> Result<(), Error>
 where
@@ -60,13 +58,14 @@ where
     T: Task,
     Error: From<E>,
 {
-    init_telemetry();
+    init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let (task_config, config, sdk) = (config(&mut env), QueueConfig::from_env(&mut env), sdk(&mut env));
+    let (task_config, config, sdk) =
+        (config(&mut env), QueueConfig::from_env(&mut env), aws_sdk_config(&mut env));
     let (task_config, config, sdk) = env.finish(|| Some((task_config?, config?, sdk?)))?;
     let task = &task(task_config, &sdk, SystemClock)?;
     let metrics = &MetricsContext { stage: config.stage, task: name };
-    let queue = &SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), config.queue_url, config.dlq_url);
+    let queue = &SqsQueue::new(sdk, config.queue_url, config.dlq_url);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let invocation = Invocation {
             deadline_ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX),

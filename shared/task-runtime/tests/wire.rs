@@ -8,7 +8,7 @@ use testkit::aws::{Endpoint, Reply};
 use testkit::silence::SilentAws;
 
 fn queue(sdk: &aws_types::SdkConfig) -> SqsQueue {
-    SqsQueue::new(aws_sdk_sqs::Client::new(sdk), "http://queue".to_owned(), "http://dlq".to_owned())
+    SqsQueue::new(sdk.clone(), "http://queue".to_owned(), "http://dlq".to_owned())
 }
 
 #[tokio::test]

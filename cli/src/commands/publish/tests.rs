@@ -110,14 +110,14 @@ impl Case {
     async fn with(
         &self,
         text: &str,
-        act: impl AsyncFnOnce(Shop<'_, ManualClock>) -> Result<Published>,
+        act: impl AsyncFnOnce(Shop<'_>) -> Result<Published>,
     ) -> Result<Published> {
         let sdk = sdk_config(&self.cloud, ManualClock::default());
         let network = testkit::aws::Endpoint::unreachable().sdk_config();
         let (http, sleep) = (network.http_client().unwrap(), SharedAsyncSleep::new(NoPause));
         let key = ApiKey::new(KEY).unwrap();
         let stripe = StripeClient::new(self.stripe.url(), key, http, sleep, BUDGET).unwrap();
-        let files = S3Objects::new(&sdk, "goods", ManualClock::default()).unwrap();
+        let files = S3Objects::new(&sdk, "goods").unwrap();
         let product = Product::parse(text, &self.folder)?;
         let place = Place { stage: "test".to_owned(), pages_url: "https://shop.example".to_owned() };
         act(Shop { product: &product, place: &place, stripe: &stripe, files: &files }).await

@@ -36,7 +36,7 @@ fn sender(sdk: &SdkConfig) -> SesEmailSender {
         Some(value.to_owned())
     };
     let config = Config::from_env(&mut Environment::new(variables)).unwrap();
-    SesEmailSender::new(sdk, &config)
+    SesEmailSender::new(sdk, &config).unwrap()
 }
 
 fn name(attempted: &Attempted<SendError>) -> &'static str {
@@ -102,10 +102,27 @@ async fn only_proof_that_nothing_was_sent_allows_another_try() {
         (error(503, "ServiceUnavailable"), "ambiguous"),
         (error(504, "GatewayTimeout"), "ambiguous"),
         (Reply::Answer(200, "not what SES says".to_owned()), "ambiguous"),
+        (Reply::json(200, &json!({ "message": "accepted" })), "ambiguous"),
         (Reply::Close, "ambiguous"),
     ] {
         check(reply, expected).await;
     }
+}
+
+/// <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization>
+#[tokio::test]
+async fn an_errors_code_is_read_wherever_it_stands() {
+    for told in [
+        "MessageRejected",
+        "com.amazonaws.sesv2#MessageRejected",
+        "MessageRejected:http://internal.amazon.com/coral/com.amazonaws.sesv2/",
+        "com.amazonaws.sesv2#MessageRejected:http://internal.amazon.com/coral/com.amazonaws.sesv2/",
+    ] {
+        for field in ["__type", "code"] {
+            check(Reply::json(400, &json!({ field: told })), "rejected").await;
+        }
+    }
+    check(Reply::Answer(400, "no JSON".to_owned()), "not sent").await;
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
     };
     let config = Config::from_env(&mut Environment::new(variables)).unwrap();
     let TestTask { ledger, overrides, policy, livemode, clock, .. } = task();
-    let sender = SesEmailSender::new(&ses.sdk_config(), &config);
+    let sender = SesEmailSender::new(&ses.sdk_config(), &config).unwrap();
     let downloads = InMemoryDownloads::default();
     let task = ThankYouEmail { ledger, sender, overrides, downloads, policy, livemode, clock };
     let event = [StripeEvent::paid().to_json()];
