@@ -1,3 +1,4 @@
+use download_claims::PurchasesConfig;
 use task_runtime::Environment;
 
 /// What the function is configured with.
@@ -6,15 +7,7 @@ pub struct Config {
     pub(crate) stage: String,
     pub(crate) livemode: bool,
     pub(crate) contributions_table: String,
-    pub(crate) downloads_table: String,
-    /// The bucket with what is sold.
-    pub(crate) files_bucket: String,
-    /// The secret with the keys that sign customers' links, by name.
-    pub(crate) token_keys_secret_name: String,
-    /// The secret with the restricted key of Stripe's API, by name.
-    pub(crate) stripe_key_secret_name: String,
-    /// Where a fake of Stripe's API is, in a stage without real money.
-    pub(crate) stripe_api_base_url: Option<String>,
+    pub(crate) purchases: PurchasesConfig,
 }
 
 impl Config {
@@ -23,23 +16,12 @@ impl Config {
         let stage = env.text("STAGE");
         let livemode = env.parsed("LIVEMODE");
         let contributions_table = env.text("CONTRIBUTIONS_TABLE");
-        let downloads_table = env.text("DOWNLOADS_TABLE");
-        let files_bucket = env.text("FILES_BUCKET");
-        let token_keys_secret_name = env.text("TOKEN_KEYS_SECRET_NAME");
-        let stripe_key_secret_name = env.text("STRIPE_KEY_SECRET_NAME");
-        let stripe_api_base_url = env.optional("STRIPE_API_BASE_URL");
-        if livemode == Some(true) && stripe_api_base_url.is_some() {
-            env.problem("STRIPE_API_BASE_URL is set, but real money is asked for at Stripe only");
-        }
+        let purchases = PurchasesConfig::from_env(env, livemode);
         Some(Self {
             stage: stage?,
             livemode: livemode?,
             contributions_table: contributions_table?,
-            downloads_table: downloads_table?,
-            files_bucket: files_bucket?,
-            token_keys_secret_name: token_keys_secret_name?,
-            stripe_key_secret_name: stripe_key_secret_name?,
-            stripe_api_base_url,
+            purchases: purchases?,
         })
     }
 }

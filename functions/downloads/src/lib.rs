@@ -13,7 +13,7 @@ use std::io;
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use aws_types::SdkConfig;
-use download_claims::{AwsPurchases, CachedSecret, StripeAccess};
+use download_claims::{AwsPurchases, CachedSecret};
 use effect_ledger::Clock;
 use fulfilment::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -60,13 +60,10 @@ fn site<C: Clock + Clone>(
     clock: C,
 ) -> Result<Site<C>, Error> {
     let policy = Policy::compiled_in()?;
-    let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
-    let stripe = StripeAccess::new(network, key, config.stripe_api_base_url.as_deref())?;
-    let (table, bucket) = (&config.downloads_table, &config.files_bucket);
-    let purchases = AwsPurchases::new(sdk, table, bucket, stripe, &policy, clock.clone())?;
+    let purchases = AwsPurchases::new(&config.purchases, sdk, network, &policy, clock.clone())?;
     Ok(Site {
         pages: Renderer::new(&policy.organisation, purchases.objects().origin()),
-        keys: CachedSecret::new(sdk, &config.token_keys_secret_name, clock.clone()),
+        keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
         payments: Payments {
             records: DynamoDbRecords::new(sdk, &config.contributions_table),
             livemode: config.livemode,

@@ -1,7 +1,7 @@
 use aws_types::SdkConfig;
 use download_claims::{
     AwsPurchases, CachedSecret, NoKeys, OfferedFile, Purchase, Purchases as _, PurchasesError, SecretError,
-    StripeAccess, TokenKeys,
+    TokenKeys,
 };
 use effect_ledger::Clock;
 use fulfilment::{Policy, SessionEvent};
@@ -49,13 +49,11 @@ impl<C: Clock + Clone> AwsDownloads<C> {
         policy: &Policy,
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
         // Stripe is asked only where the link does not say what was bought.
-        let stripe = StripeAccess::new(&for_others(sdk), key, config.stripe_api_base_url.as_deref())?;
-        let (table, bucket) = (&config.downloads_table, &config.files_bucket);
+        let network = for_others(sdk);
         Ok(Self {
-            purchases: AwsPurchases::new(sdk, table, bucket, stripe, policy, clock.clone())?,
-            keys: CachedSecret::new(sdk, &config.token_keys_secret_name, clock),
+            purchases: AwsPurchases::new(&config.purchases, sdk, &network, policy, clock.clone())?,
+            keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock),
             pages_url: config.pages_url.trim_end_matches('/').to_owned(),
         })
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod bought;
+mod config;
 mod purchases;
 mod secret;
 mod stripe;
@@ -8,6 +9,7 @@ mod table;
 mod token;
 
 pub use bought::BoughtFile;
+pub use config::PurchasesConfig;
 pub use purchases::{AwsPurchases, OfferedFile, Purchase, Purchases, PurchasesError};
 pub use secret::{CachedSecret, SecretError};
 pub use stripe::{StripeAccess, StripeAccessError};

@@ -4,7 +4,10 @@ use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys};
 use futures_util::future::try_join_all;
 use s3_objects::{ObjectsError, S3Objects};
 
-use crate::{BoughtFile, DynamoDbDownloads, FOLDER, StripeAccess, StripeAccessError, TableError};
+use crate::{
+    BoughtFile, CachedSecret, DynamoDbDownloads, FOLDER, PurchasesConfig, StripeAccess, StripeAccessError,
+    TableError,
+};
 
 /// Tells what was bought, and what of it is there.
 pub trait Purchases {
@@ -63,23 +66,23 @@ pub struct AwsPurchases<C> {
 const SECONDS_A_DAY: i64 = 86_400;
 
 impl<C: Clock + Clone> AwsPurchases<C> {
-    /// Over AWS's own clients.
+    /// Over AWS's own clients, and over `network` for Stripe.
     ///
     /// # Errors
     ///
     /// When the configuration lacks what every client needs.
     pub fn new(
+        config: &PurchasesConfig,
         sdk: &SdkConfig,
-        downloads_table: &str,
-        files_bucket: &str,
-        stripe: StripeAccess<C>,
+        network: &SdkConfig,
         policy: &Policy,
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
         Ok(Self {
-            table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), downloads_table),
-            stripe,
-            objects: S3Objects::new(sdk, files_bucket)?,
+            table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
+            stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref())?,
+            objects: S3Objects::new(sdk, &config.files_bucket)?,
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
             clock,
         })

@@ -1,5 +1,6 @@
 //! The site over the real adapters: tables, bucket and secrets in memory, Stripe's API on loopback.
 
+use download_claims::PurchasesConfig;
 use fulfilment::{Contribution, DisputeEvent, PaymentEvent, RefundEvent, SessionEvent};
 use serde_json::{Value, json};
 use stripe_events::Event;
@@ -38,11 +39,13 @@ fn case_of(livemode: bool) -> Case {
         stage: "local".to_owned(),
         livemode,
         contributions_table: "contributions".to_owned(),
-        downloads_table: "downloads".to_owned(),
-        files_bucket: "goods".to_owned(),
-        token_keys_secret_name: "token-keys".to_owned(),
-        stripe_key_secret_name: "stripe-key".to_owned(),
-        stripe_api_base_url: Some(stripe.url().to_owned()),
+        purchases: PurchasesConfig {
+            downloads_table: "downloads".to_owned(),
+            files_bucket: "goods".to_owned(),
+            token_keys_secret_name: "token-keys".to_owned(),
+            stripe_key_secret_name: "stripe-key".to_owned(),
+            stripe_api_base_url: Some(stripe.url().to_owned()),
+        },
     };
     let sdk = sdk_config(&cloud, clock.clone());
     let network = Endpoint::unreachable().sdk_config();

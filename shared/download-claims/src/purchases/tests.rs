@@ -8,7 +8,7 @@ use testkit::stripe::SessionEvent;
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;
-use crate::{CachedSecret, Downloads, Fetch};
+use crate::{CachedSecret, Downloads, Fetch, PurchasesConfig};
 
 struct Case {
     cloud: Cloud,
@@ -25,10 +25,15 @@ fn case() -> Case {
     let sdk = sdk_config(&cloud, clock.clone());
     // The key comes from the cloud in memory; Stripe is asked over the network.
     let network = Endpoint::unreachable().sdk_config();
-    let key = CachedSecret::new(&sdk, "stripe-key", clock.clone());
-    let access = StripeAccess::new(&network, key, Some(stripe.url())).unwrap();
     let policy = Policy::compiled_in().unwrap();
-    let purchases = AwsPurchases::new(&sdk, "downloads", "goods", access, &policy, clock.clone()).unwrap();
+    let config = PurchasesConfig {
+        downloads_table: "downloads".to_owned(),
+        files_bucket: "goods".to_owned(),
+        token_keys_secret_name: "token-keys".to_owned(),
+        stripe_key_secret_name: "stripe-key".to_owned(),
+        stripe_api_base_url: Some(stripe.url().to_owned()),
+    };
+    let purchases = AwsPurchases::new(&config, &sdk, &network, &policy, clock.clone()).unwrap();
     Case { cloud, clock, stripe, purchases }
 }
 
