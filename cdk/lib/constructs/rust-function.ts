@@ -80,8 +80,6 @@ export class RustFunction extends Construct {
       environment: {
         STAGE: stage.name,
         LIVEMODE: String(stage.livemode),
-        // On AWS these two follow from the logging format. The local cloud does not set them.
-        ...(stage.name === 'local' && { AWS_LAMBDA_LOG_FORMAT: 'JSON', AWS_LAMBDA_LOG_LEVEL: 'INFO' }),
         ...props.environment,
       },
     });
