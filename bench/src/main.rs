@@ -90,6 +90,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
+    xtask::stripe::play_api_if_asked();
     let arguments = Arguments::parse();
     let checkout = Checkout::find()?;
     xtask::process::end_children_with_us()?;

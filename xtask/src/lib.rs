@@ -22,7 +22,7 @@ mod package;
 pub mod pages;
 pub mod process;
 pub mod stack;
-mod stripe;
+pub mod stripe;
 mod teeth;
 mod terminal;
 mod test;
@@ -74,9 +74,6 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Plays Stripe's API until it is killed; the local cloud starts it
-    #[command(hide = true)]
-    StripeApi,
     /// Measures what the functions cost, beside a function that does nothing
     #[command(disable_help_flag = true)]
     Bench {
@@ -130,6 +127,7 @@ struct Port {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    stripe::play_api_if_asked();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(_) if process::ending() => loop {
@@ -145,12 +143,8 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
-    if matches!(cli.command, Command::StripeApi) {
-        stripe::play_api();
-    }
     process::end_children_with_us()?;
     match cli.command {
-        Command::StripeApi => Ok(()),
         Command::Demo { once, port } => demo::run(&checkout, port.port, once),
         Command::Test(selection) => test::run(&checkout, &selection),
         Command::Ci => ci::run(&checkout),

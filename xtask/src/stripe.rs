@@ -18,7 +18,7 @@ pub(crate) const API_KEY: &str = stripe_api_fake::KEY;
 /// it listens on.
 pub(crate) fn start_api(group: u32) -> Result<String> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
-    command.arg("stripe-api").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.arg(PLAY_API).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.process_group(group.try_into()?).spawn().context("cannot start Stripe's API")?;
     let mut url = String::new();
     let stdout = child.stdout.take().context("Stripe's API has no output")?;
@@ -27,8 +27,15 @@ pub(crate) fn start_api(group: u32) -> Result<String> {
     Ok(url.trim().to_owned())
 }
 
-/// The process that [`start_api`] starts: says where it listens, and answers until it is killed.
-pub(crate) fn play_api() -> ! {
+/// What a program is started with to be Stripe's API.
+const PLAY_API: &str = "stripe-api";
+
+/// What every program does first that may bring up a local cloud: the cloud starts the program once more, to be
+/// Stripe's API beside it. Says where it listens, and answers until it is killed.
+pub fn play_api_if_asked() {
+    if std::env::args().nth(1).as_deref() != Some(PLAY_API) {
+        return;
+    }
     let api = stripe_api_fake::StripeApi::start(|| i64::try_from(unix_now()).unwrap_or(i64::MAX));
     say(api.url());
     loop {

@@ -25,9 +25,9 @@ import { StageStack } from './stage-stack.ts';
 const FILES_FOLDER = 'files/';
 
 /**
- * How many copies of a task that writes tables may run at once: some 700 to 1500 payments a
- * second (docs/SCALING.md), and a rush stays away from the 4000 write units at which DynamoDB
- * starts a table.
+ * How many copies of a task that writes tables may run at once: 1300 to 3800 payments a second
+ * (docs/SCALING.md). A new table takes about 500; what it throttles comes back, and more copies
+ * would only be throttled more.
  */
 const TABLE_CONCURRENCY = 10;
 
