@@ -217,13 +217,14 @@ impl<D: Director> World<D> {
                 self.take(&doable[chosen]);
                 continue;
             }
-            let Some(next_ms) = self.next_ms() else {
+            let due = self.next_ms().filter(|next_ms| until_ms.is_none_or(|until_ms| *next_ms <= until_ms));
+            let Some(next_ms) = due else {
+                // Time passes also while nothing happens.
+                if let Some(until_ms) = until_ms {
+                    self.advance_to(until_ms);
+                }
                 return;
             };
-            if until_ms.is_some_and(|until_ms| next_ms > until_ms) {
-                self.advance_to(until_ms.unwrap_or(next_ms));
-                return;
-            }
             self.advance_to(next_ms);
         }
         panic!("the world does not come to rest");
