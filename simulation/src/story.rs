@@ -241,9 +241,11 @@ fn tells(event: &Event) -> Option<PaymentEvent> {
     match snapshot.object {
         Object::Refund(_) => RefundEvent::read(event, false).ok().map(PaymentEvent::from),
         Object::Dispute(_) => DisputeEvent::read(event, false).ok().map(PaymentEvent::from),
-        Object::Session(_) | Object::Other(_) => {
-            SessionEvent::read(event, false).ok().map(PaymentEvent::from)
-        }
+        Object::Session(_)
+        | Object::Invoice(_)
+        | Object::InvoicePayment(_)
+        | Object::EarlyFraudWarning(_)
+        | Object::Other(_) => SessionEvent::read(event, false).ok().map(PaymentEvent::from),
     }
 }
 

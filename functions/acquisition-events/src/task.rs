@@ -82,7 +82,14 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<L, 
                 self.correct(read, Movement::Dispute, delivery).await
             }
             // Whatever else comes is judged as a session.
-            Some(Object::Session(_) | Object::Other(_)) | None => self.acquire(delivery).await,
+            Some(
+                Object::Session(_)
+                | Object::Invoice(_)
+                | Object::InvoicePayment(_)
+                | Object::EarlyFraudWarning(_)
+                | Object::Other(_),
+            )
+            | None => self.acquire(delivery).await,
         }
     }
 }

@@ -107,7 +107,11 @@ fn read(event: &Event, livemode: bool) -> Result<PaymentEvent, Unreadable> {
         Object::Dispute(_) => DisputeEvent::read(event, livemode)
             .map(PaymentEvent::from)
             .map_err(|error| correction(error, Effect::contribution_dispute)),
-        Object::Session(_) | Object::Other(_) => {
+        Object::Session(_)
+        | Object::Invoice(_)
+        | Object::InvoicePayment(_)
+        | Object::EarlyFraudWarning(_)
+        | Object::Other(_) => {
             SessionEvent::read(event, livemode).map(PaymentEvent::from).map_err(|error| match error {
                 NotReadable::Skip(reason) => Unreadable::Skip(reason),
                 NotReadable::Broken { payment_id, intended, broken } => {

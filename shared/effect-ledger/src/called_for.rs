@@ -30,7 +30,10 @@ impl CalledFor {
             Object::Session(_) => of_session(SessionEvent::read(event, livemode)),
             Object::Refund(_) => of_refund(RefundEvent::read(event, livemode)),
             Object::Dispute(_) => of_dispute(DisputeEvent::read(event, livemode)),
-            Object::Other(_) => None,
+            Object::Invoice(_)
+            | Object::InvoicePayment(_)
+            | Object::EarlyFraudWarning(_)
+            | Object::Other(_) => None,
         }
     }
 }

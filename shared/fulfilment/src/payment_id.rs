@@ -1,35 +1,48 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use stripe_events::{CheckoutSession, Object, SnapshotEvent};
+use stripe_events::{CheckoutSession, Object, SessionMode, SnapshotEvent};
 
-/// The one key of a payment: its payment intent when it has one, else its session.
+/// The one key of a payment: its payment intent when it has one, its invoice when it is a subscription's, else its
+/// session.
 ///
-/// Every event about a payment carries enough to compute it alone: sessions hold both, refunds and disputes
-/// hold the payment intent. So events meet under the same key in whatever order they come.
+/// A subscription's payment has a payment intent as well, but no session names it, and one invoice may have several.
+/// So a refund, a dispute or a fraud warning of one carries an id that is not the key: the ledger, or Stripe, says which
+/// invoice it leads to. All other events carry the key themselves and meet under it in whatever order they come.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PaymentId(String);
 
 impl PaymentId {
-    /// Takes an id that already is one: `pi_…` or `cs_…`.
+    /// Takes an id that already is one: `pi_…`, `in_…` or `cs_…`.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The key of a session's payment.
+    /// The key of a session's payment. A one-off payment for which Stripe makes an invoice (`invoice_creation`) has
+    /// both ids, and its payment intent is the key.
     pub fn of_session(session: &CheckoutSession) -> Self {
-        Self(session.payment_intent.as_ref().unwrap_or(&session.id).clone())
+        let invoice = session.invoice.as_ref().filter(|_| session.mode == Some(SessionMode::Subscription));
+        Self(session.payment_intent.as_ref().or(invoice).unwrap_or(&session.id).clone())
     }
 
-    /// The key of the payment an event is about, when it is about one we could know.
+    /// The key of the payment an event is about, when it is about one we could know. That of a refund, a dispute or a
+    /// fraud warning is the payment intent, which for a subscription's payment leads to the key.
     pub fn of_event(event: &SnapshotEvent) -> Option<Self> {
         match &event.object {
             Object::Session(session) => Some(Self::of_session(session)),
             Object::Refund(refund) => refund.payment_intent.clone().map(Self),
             Object::Dispute(dispute) => dispute.payment_intent.clone().map(Self),
+            Object::EarlyFraudWarning(warning) => warning.payment_intent.clone().map(Self),
+            Object::Invoice(invoice) => invoice.subscription_id().map(|_| Self(invoice.id.clone())),
+            Object::InvoicePayment(payment) => payment.invoice_id().map(Self::new),
             Object::Other(_) => None,
         }
+    }
+
+    /// Whether the id is a payment intent's, which may be only one of the ways to pay an invoice.
+    pub fn is_payment_intent(&self) -> bool {
+        self.0.starts_with("pi_")
     }
 
     /// The id as text.

@@ -402,7 +402,13 @@ mod tests {
     fn every_event_of_a_payment_has_its_key() {
         assert_eq!(read_fixture("session_completed_paid").payment_id.as_str(), "pi_3FixtureContribution");
         assert_eq!(read_fixture("session_2020_sparse").payment_id.as_str(), "pi_1Fixture2020");
-        assert_eq!(read_fixture("session_subscription").payment_id.as_str(), "cs_test_a1FixtureMembership");
+        assert_eq!(read_fixture("session_subscription").payment_id.as_str(), "in_1Fixture");
+        // Stripe makes an invoice of a one-off payment as well where the link asks for it.
+        let one_off = changed("invoice", json!("in_2Fixture")).unwrap();
+        assert_eq!(one_off.payment_id.as_str(), "pi_3FixtureContribution");
+        let mut before_its_invoice = fixture("session_subscription");
+        before_its_invoice["data"]["object"]["invoice"] = json!(null);
+        assert_eq!(read(before_its_invoice).unwrap().payment_id.as_str(), "cs_test_a1FixtureMembership");
         let Event::Snapshot(refund) = Event::from_value(fixture("refund_created")).unwrap() else { panic!() };
         assert_eq!(PaymentId::of_event(&refund).unwrap().as_str(), "pi_3FixtureContribution");
     }

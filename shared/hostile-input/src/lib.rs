@@ -100,6 +100,11 @@ pub fn object(input: &[u8]) {
         Ok(Object::Dispute(_)) => {
             ["charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.closed"]
         }
+        Ok(Object::Invoice(_)) => ["invoice.paid", "invoice.payment_failed", "invoice.voided"],
+        Ok(Object::InvoicePayment(_)) => ["invoice_payment.paid"; 3],
+        Ok(Object::EarlyFraudWarning(_)) => {
+            ["radar.early_fraud_warning.created", "radar.early_fraud_warning.updated", "refund.created"]
+        }
         Ok(Object::Other(_)) | Err(_) => return,
     };
     for event_type in types {

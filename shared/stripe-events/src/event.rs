@@ -7,7 +7,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::open_enum::open_enum;
-use crate::{CheckoutSession, Dispute, Refund};
+use crate::{CheckoutSession, Dispute, EarlyFraudWarning, Invoice, InvoicePayment, Refund};
 
 /// One Stripe event.
 ///
@@ -55,6 +55,12 @@ pub enum Object {
     Refund(Box<Refund>),
     /// `dispute`
     Dispute(Box<Dispute>),
+    /// `invoice`
+    Invoice(Box<Invoice>),
+    /// `invoice_payment`
+    InvoicePayment(Box<InvoicePayment>),
+    /// `radar.early_fraud_warning`
+    EarlyFraudWarning(Box<EarlyFraudWarning>),
     /// Anything else, by its `object` name.
     Other(String),
 }
@@ -82,6 +88,14 @@ open_enum! {
         DisputeFundsWithdrawn = "charge.dispute.funds_withdrawn",
         /// The disputed money came back.
         DisputeFundsReinstated = "charge.dispute.funds_reinstated",
+        /// An invoice was paid, or nothing was due: also outside of Stripe.
+        InvoicePaid = "invoice.paid",
+        /// A payment of an invoice succeeded.
+        InvoicePaymentPaid = "invoice_payment.paid",
+        /// A card issuer warns of fraud.
+        EarlyFraudWarningCreated = "radar.early_fraud_warning.created",
+        /// Such a warning changed.
+        EarlyFraudWarningUpdated = "radar.early_fraud_warning.updated",
     }
 }
 
@@ -200,6 +214,11 @@ impl Object {
             "checkout.session" => read("checkout.session", object).map(Self::Session),
             "refund" => read("refund", object).map(Self::Refund),
             "dispute" => read("dispute", object).map(Self::Dispute),
+            "invoice" => read("invoice", object).map(Self::Invoice),
+            "invoice_payment" => read("invoice_payment", object).map(Self::InvoicePayment),
+            "radar.early_fraud_warning" => {
+                read("radar.early_fraud_warning", object).map(Self::EarlyFraudWarning)
+            }
             _ => Ok(Self::Other(name)),
         }
     }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod dispute;
+mod early_fraud_warning;
 mod envelope;
 mod event;
+mod invoice;
 mod open_enum;
 mod personal;
 mod refund;
@@ -11,8 +13,14 @@ mod signature;
 mod wire;
 
 pub use dispute::{Dispute, DisputeStatus};
+pub use early_fraud_warning::EarlyFraudWarning;
 pub use envelope::{Delivered, Door, Resend};
 pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};
+pub use invoice::{
+    BillingReason, Interval, Invoice, InvoiceLine, InvoiceLines, InvoiceParent, InvoicePayment,
+    InvoiceReference, InvoiceStatus, InvoiceTransitions, ItemDetails, LineParent, PaymentOfInvoice, Period,
+    Price, Recurring, SubscriptionDetails,
+};
 pub use personal::Personal;
 pub use refund::{Refund, RefundStatus};
 pub use session::{

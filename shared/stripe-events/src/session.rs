@@ -45,6 +45,9 @@ pub struct CheckoutSession {
     /// `plink_…`; null when the session was not made by a Payment Link.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub payment_link: Option<String>,
+    /// `in_…`: the first invoice in subscription mode; in payment mode the one that `invoice_creation` makes.
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub invoice: Option<String>,
     /// `sub_…` in subscription mode.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub subscription: Option<String>,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stripe_events::{
-    CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Door, Event, EventHead, Object,
-    PaymentStatus, Promotions, RefundStatus, SessionMode,
+    BillingReason, CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Door, Event, EventHead,
+    Interval, InvoiceStatus, Object, PaymentStatus, Promotions, RefundStatus, SessionMode,
 };
 
 fn folder(path: &str) -> PathBuf {
@@ -202,4 +202,50 @@ fn a_field_that_is_there_twice_counts_the_same_everywhere() {
     let head = EventHead::Snapshot { id: "evt_1".to_owned(), event_type: "refund.created".to_owned() };
     assert_eq!((event.id(), event.type_name()), ("evt_1", "refund.created"));
     assert_eq!(EventHead::from_json(body).unwrap(), head);
+}
+
+#[test]
+fn reads_invoices_of_every_api_version() {
+    let invoice = |name: &str| {
+        let Object::Invoice(invoice) = object(name) else { panic!("{name} is no invoice") };
+        *invoice
+    };
+    let renewal = invoice("invoice_paid_renewal.json");
+    assert_eq!(renewal.billing_reason, Some(BillingReason::SubscriptionCycle));
+    assert_eq!((renewal.status.as_ref(), renewal.amount_paid), (Some(&InvoiceStatus::Paid), Some(500)));
+    assert_eq!(renewal.subscription_id(), Some("sub_1Fixture"));
+    assert_eq!(renewal.customer_email.as_ref().unwrap().expose(), "ada@example.org");
+    let [line] = &renewal.lines.as_ref().unwrap().data[..] else { panic!() };
+    assert!(line.is_whole_period() && line.period.unwrap().end > line.period.unwrap().start);
+    let old = invoice("invoice_2020_renewal.json");
+    assert_eq!(old.subscription_id(), Some("sub_1Fixture2020"));
+    let price = old.lines.unwrap().data.remove(0).price.unwrap();
+    assert_eq!(price.recurring.unwrap().interval, Some(Interval::Year));
+    let one_off = invoice("invoice_paid_one_off.json");
+    assert_eq!(one_off.subscription_id(), None);
+    assert_eq!(one_off.billing_reason, Some(BillingReason::Manual));
+}
+
+#[test]
+fn reads_what_leads_from_a_payment_intent_to_its_invoice() {
+    let Object::InvoicePayment(payment) = object("invoice_payment_paid.json") else { panic!() };
+    assert_eq!(payment.invoice_id(), Some("in_1FixtureRenewal"));
+    assert_eq!(payment.payment_intent(), Some("pi_3FixtureRenewal"));
+    let expanded = json!({
+        "object": "invoice_payment", "id": "inpay_1",
+        "invoice": { "object": "invoice", "id": "in_1", "parent": null },
+        "payment": { "type": "charge", "charge": "ch_1" }
+    });
+    let Object::InvoicePayment(payment) = Object::from_value(expanded).unwrap() else { panic!() };
+    assert_eq!((payment.invoice_id(), payment.payment_intent()), (Some("in_1"), None));
+}
+
+#[test]
+fn reads_a_warning_of_fraud() {
+    let Object::EarlyFraudWarning(warning) = object("early_fraud_warning_created.json") else { panic!() };
+    assert_eq!(warning.fraud_type.as_deref(), Some("made_with_stolen_card"));
+    assert_eq!(
+        (warning.actionable, warning.payment_intent.as_deref()),
+        (Some(true), Some("pi_3FixtureContribution"))
+    );
 }

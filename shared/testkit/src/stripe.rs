@@ -156,7 +156,8 @@ impl SessionEvent {
     /// The key its effects are filed under.
     pub fn payment_id(&self) -> &str {
         let session = &self.json["data"]["object"];
-        session["payment_intent"].as_str().or_else(|| session["id"].as_str()).unwrap()
+        let invoice = session["invoice"].as_str().filter(|_| session["mode"] == "subscription");
+        session["payment_intent"].as_str().or(invoice).or_else(|| session["id"].as_str()).unwrap()
     }
 
     /// The event, as Stripe sends it.
