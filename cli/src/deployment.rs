@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws_config::BehaviorVersion;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use clap::Args;
 use effect_ledger::DynamoDbEffects;
 use serde_json::{Map, Value};
-use task_runtime::{Environment, sdk_config};
+use task_runtime::{Environment, http_client, sdk_config};
 use uuid::Uuid;
 
 use crate::query_api::QueryApi;
@@ -95,16 +94,14 @@ impl Deployment {
     }
 
     async fn ask_cloudformation(stage: &str, place: &Where) -> Result<Self> {
-        let http_client = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(15))
             .operation_timeout(Duration::from_secs(45))
             .build();
-        let mut loader =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).timeout_config(timeouts);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client())
+            .timeout_config(timeouts);
         if let Some(profile) = &place.profile {
             loader = loader.profile_name(profile);
         }

@@ -60,6 +60,11 @@ impl Site {
         self.folder.join("functions")
     }
 
+    /// The operator's command line, as it was built with the functions.
+    pub(crate) fn operator(&self) -> PathBuf {
+        self.folder.join("afterlink")
+    }
+
     pub(crate) fn stack_file(&self) -> PathBuf {
         self.folder.join("stack.json")
     }

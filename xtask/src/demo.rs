@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use serde_json::{Value, json};
 
 use crate::checkout::Checkout;
 use crate::cloud::{Lifetime, Site};
-use crate::functions::cargo;
 use crate::local::bring_up;
 use crate::pages::{Answer, ask};
 use crate::process::interrupt;
@@ -60,6 +60,7 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
     let mut story = Story {
         checkout,
         stack: &stack,
+        operator: site.operator(),
         mails: folder("mails")?,
         pages: folder("pages")?,
         told_mails: 0,
@@ -87,6 +88,8 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
 struct Story<'a> {
     checkout: &'a Checkout,
     stack: &'a Stack,
+    /// The operator's command line.
+    operator: PathBuf,
     mails: PathBuf,
     /// Where the pages are saved that customers see.
     pages: PathBuf,
@@ -277,9 +280,9 @@ impl Story<'_> {
 
     /// Runs the operator's command line against the demo's cloud. Its exit code, and what it says.
     fn afterlink(&self, arguments: &[&str]) -> Result<(i32, String)> {
-        let mut command = cargo(self.checkout);
-        command.args(["run", "--quiet", "--package", "cli", "--", "--local", "--stack-file"]);
-        let output = command.arg(&self.stack.file).args(arguments).output().context("cannot start cargo")?;
+        let mut command = Command::new(&self.operator);
+        command.args(["--local", "--stack-file"]).arg(&self.stack.file).args(arguments);
+        let output = command.output().context("cannot start the operator's command line")?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let complained = String::from_utf8_lossy(&output.stderr);
         let code = output.status.code().unwrap_or(-1);

@@ -1,4 +1,5 @@
-//! Builds the functions as this machine runs them: for the local cloud, and to be measured.
+//! Builds the functions, and the operator's command line, as this machine runs them: for the local cloud, and to be
+//! measured.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +13,13 @@ use serde_json::Value;
 use crate::checkout::Checkout;
 use crate::process::Group;
 use crate::tools::Tools;
+
+/// The package of the operator's command line, and its binary.
+const OPERATOR_PACKAGE: &str = "cli";
+const OPERATOR_BINARY: &str = "afterlink";
+
+/// What a first build of the functions and the command line takes, in seconds of one core. Measured on `x86_64`.
+const FIRST_BUILD_CORE_SECONDS: usize = 330;
 
 /// Packs one file. The CDK would compress a folder, for seconds, each time a function changes.
 const PACK: &str = "import sys, zipfile
@@ -33,6 +41,37 @@ pub enum Profile {
 ///
 /// When they do not build.
 pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+    binaries(&mut build_command(checkout, profile, names))
+}
+
+/// The operator's command line, built with the functions.
+///
+/// # Errors
+///
+/// When they do not build.
+pub(crate) fn operator(checkout: &Checkout) -> Result<PathBuf> {
+    // Without cargo's own lines before each answer, unless there are minutes to wait for.
+    let quiet = first_build(checkout, Profile::Everyday).is_none();
+    let (_, operator) = build_with_operator(checkout, &checkout.functions()?, quiet)?;
+    operator.with_context(|| format!("the package {OPERATOR_PACKAGE} has no binary {OPERATOR_BINARY}"))
+}
+
+fn build_with_operator(
+    checkout: &Checkout,
+    functions: &[String],
+    quiet: bool,
+) -> Result<(BTreeMap<String, PathBuf>, Option<PathBuf>)> {
+    let packages = [functions, &[OPERATOR_PACKAGE.to_owned()]].concat();
+    let mut command = build_command(checkout, Profile::Everyday, &packages);
+    if quiet {
+        command.arg("--quiet");
+    }
+    let mut binaries = binaries(&mut command)?;
+    let operator = binaries.remove(OPERATOR_BINARY);
+    Ok((binaries, operator))
+}
+
+fn build_command(checkout: &Checkout, profile: Profile, names: &[String]) -> Command {
     let mut command = cargo(checkout);
     command.args(["build", "--message-format=json-render-diagnostics"]);
     if profile == Profile::Release {
@@ -41,17 +80,32 @@ pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<
     for name in names {
         command.args(["--package", name]);
     }
-    binaries(&mut command)
+    command
+}
+
+/// What [`package`] built.
+#[derive(Debug)]
+pub struct Packaged {
+    /// How many functions.
+    pub functions: usize,
+    /// The operator's command line; not part of a release build.
+    pub operator: Option<PathBuf>,
 }
 
 /// Builds every function and lays out `<folder>/<name>/bootstrap.zip`, as the CDK app expects it.
 ///
+/// The everyday build includes the operator's command line. Cargo resolves features for all packages of one
+/// invocation together, so a second invocation for the command line alone would compile the AWS SDK once more.
+///
 /// # Errors
 ///
 /// When they do not build, or the packages cannot be written.
-pub fn package(checkout: &Checkout, profile: Profile, folder: &Path) -> Result<usize> {
+pub fn package(checkout: &Checkout, profile: Profile, folder: &Path) -> Result<Packaged> {
     let names = checkout.functions()?;
-    let binaries = build(checkout, profile, &names)?;
+    let (binaries, operator) = match profile {
+        Profile::Everyday => build_with_operator(checkout, &names, false)?,
+        Profile::Release => (build(checkout, profile, &names)?, None),
+    };
 
     // What is no longer a function must not be found either.
     if folder.exists() {
@@ -67,7 +121,30 @@ pub fn package(checkout: &Checkout, profile: Profile, folder: &Path) -> Result<u
             binaries.get(name).with_context(|| format!("the package {name} has no binary of its name"))?;
         pack(profile, binary, &folder.join(name))?;
     }
-    Ok(names.len())
+    Ok(Packaged { functions: names.len(), operator })
+}
+
+/// How long a first build takes on this machine, about; `None` when the dependencies are compiled already.
+pub(crate) fn first_build(checkout: &Checkout, profile: Profile) -> Option<String> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.root().join("target"), PathBuf::from);
+    let folder = match profile {
+        Profile::Everyday => "debug",
+        Profile::Release => "release",
+    };
+    let compiled = fs::read_dir(target.join(folder).join(".fingerprint"));
+    let is_sdk = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("aws-sdk-dynamodb-");
+    if compiled.is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|it| is_sdk(&it.file_name())))) {
+        return None;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let minutes = FIRST_BUILD_CORE_SECONDS.div_ceil(cores * 60);
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    Some(format!(
+        "compiling for the first time: about {minutes} minute{} on {cores} core{}, seconds from then on",
+        s(minutes),
+        s(cores)
+    ))
 }
 
 /// Packs a binary as `<folder>/bootstrap.zip`, unless that is newer. Hands back its path.

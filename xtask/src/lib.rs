@@ -64,6 +64,13 @@ enum Command {
     /// A local cloud that stays
     #[command(subcommand)]
     Local(Local),
+    /// The operator's command line, built with the functions; `cargo afterlink` is short for it
+    #[command(disable_help_flag = true)]
+    Afterlink {
+        /// Its own arguments; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// The mails customers get
     #[command(subcommand)]
     Mail(Mail),
@@ -153,6 +160,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Local(Local::Down) => local::down(&checkout),
         Command::Local(Local::Status) => local::status(&checkout),
         Command::Local(Local::Send { event }) => local::send(&checkout, &event),
+        Command::Afterlink { arguments } => local::operator(&checkout, &arguments),
         Command::Mail(Mail::Preview { arguments }) => return forwarded::mail_preview(&checkout, &arguments),
         Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
         Command::Bench { arguments } => return forwarded::bench(&checkout, &arguments),

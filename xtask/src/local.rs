@@ -1,7 +1,11 @@
 //! The local cloud with the project deployed to it: up, down, status, send.
 
-use std::io::Read as _;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{IsTerminal as _, Read as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +15,7 @@ use crate::checkout::Checkout;
 use crate::cloud::{Cloud, Lifetime, Site};
 use crate::dependencies::{Requirements, install_node, install_python};
 use crate::deploy::deploy;
-use crate::functions;
+use crate::functions::{self, Packaged};
 use crate::stack::{Stack, save_mail};
 use crate::terminal::{BOLD, DIM, Step, say, table};
 use crate::tools::Tools;
@@ -67,10 +71,39 @@ fn prepare(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
 }
 
 fn build_functions(checkout: &Checkout, site: &Site) -> Result<()> {
-    let step = Step::silent("functions", "");
-    let built = functions::package(checkout, site.profile(), &site.functions())?;
-    step.done(format_args!("{built} built, as native Lambda binaries"));
+    if let Some(estimate) = functions::first_build(checkout, site.profile()) {
+        say(format_args!("  {DIM}{estimate}{DIM:#}"));
+    }
+    let step = Step::silent("functions", "compiling");
+    // Cargo draws its own progress on a terminal. Elsewhere it is silent for as long as a large crate takes.
+    let live = (!std::io::stderr().is_terminal()).then(|| step.live());
+    let built = functions::package(checkout, site.profile(), &site.functions());
+    drop(live);
+    let Packaged { functions, operator } = built?;
+    if let Some(operator) = operator {
+        replace(&operator, &site.operator())?;
+    }
+    step.done(format_args!("{functions} built, as native Lambda binaries"));
     Ok(())
+}
+
+/// Puts a file beside the cloud that uses it, where later builds leave it alone.
+fn replace(file: &Path, place: &Path) -> Result<()> {
+    if place.exists() {
+        fs::remove_file(place).with_context(|| format!("cannot remove {}", place.display()))?;
+    }
+    let linked = fs::hard_link(file, place).or_else(|_| fs::copy(file, place).map(|_| ()));
+    linked.with_context(|| format!("cannot write {}", place.display()))
+}
+
+/// Builds the operator's command line together with the functions and becomes it.
+///
+/// # Errors
+///
+/// When it does not build or start.
+pub(crate) fn operator(checkout: &Checkout, arguments: &[OsString]) -> Result<()> {
+    let error = Command::new(functions::operator(checkout)?).args(arguments).exec();
+    Err(error).context("cannot start the operator's command line")
 }
 
 /// Deploys the release builds to a cloud of its own that ends when the first of the two is dropped.

@@ -82,11 +82,6 @@ pub(crate) fn run(checkout: &Checkout, selection: &Selection) -> Result<()> {
     if selection.wants(Kind::E2e) {
         heading("End to end, on a local cloud with IAM enforced");
         let (cloud, stack) = bring_up(checkout, &Site::test(checkout), None, Lifetime::Ours)?;
-        // Its tests run the operator's command line as a process.
-        let (status, _) = run_read(cargo(checkout).args(["build", "--quiet", "--package", "cli"]))?;
-        if !status.success() {
-            bail!("the operator's command line does not build: cargo says why above");
-        }
         let arguments = ["--package", END_TO_END, "--features", LOCAL_CLOUD];
         total.add(rust_tests(checkout, &arguments, selection, Some(&stack.file))?);
         drop(cloud);

@@ -20,10 +20,10 @@ fn run(arguments: &[&str]) -> Output {
     afterlink().args(arguments).output().unwrap()
 }
 
-/// Beside the folder of the test itself; `cargo xtask test` builds it.
+/// Beside the stack's file, where `cargo xtask` puts it once it is built with the functions.
 fn binary() -> std::path::PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(|deps| deps.parent()).unwrap().join("afterlink")
+    let stack = std::path::PathBuf::from(std::env::var_os("AFTERLINK_STACK").unwrap());
+    stack.parent().unwrap().join("afterlink")
 }
 
 /// What it says, if it does what it is told.

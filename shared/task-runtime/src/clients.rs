@@ -6,6 +6,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -57,6 +58,11 @@ pub fn aws_sdk_config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -
     // With whatever else is missing noted as well.
     let config = config(env, Roots::These(roots.clone().unwrap_or_default()));
     roots.and(config)
+}
+
+/// An HTTP client that trusts whom the system trusts, for configurations that are loaded elsewhere: a person's profile.
+pub fn http_client() -> SharedHttpClient {
+    SharedHttpClient::new(Http1Client::new(Roots::System))
 }
 
 /// The same configuration over connections to others than AWS: with whom the system trusts, read before the first of
