@@ -369,6 +369,9 @@ fn contribution_effect(event: &PaymentEvent) -> String {
     match event {
         PaymentEvent::Refund(refund) => format!("contribution#refund#{}", refund.refund_id),
         PaymentEvent::Dispute(dispute) => format!("contribution#dispute#{}", dispute.dispute_id),
+        PaymentEvent::FraudWarning(warning) => format!("contribution#fraud-warning#{}", warning.warning_id),
+        PaymentEvent::Invoice(payment) if payment.invoice.is_first => "contribution#term".to_owned(),
+        PaymentEvent::Invoice(_) => "contribution#paid".to_owned(),
         PaymentEvent::Session(session) => match session.outcome {
             SessionOutcome::Paid => "contribution#paid".to_owned(),
             SessionOutcome::Pending => "contribution#pending".to_owned(),

@@ -2,8 +2,8 @@ use effect_ledger::{
     Busy, Clock, Effect, EffectKey, EffectStore, MovedMoney, Policy as Attempts, StoreError,
 };
 use fulfilment::{
-    AsOf, Contribution, CorrectionBroken, DisputeEvent, NotACorrection, NotReadable, PaymentEvent, Policy,
-    RefundEvent, SessionBroken, SessionEvent, SessionOutcome, SkipReason, SupporterRow,
+    AsOf, Contribution, CorrectionBroken, DisputeEvent, FraudWarningEvent, NotACorrection, NotReadable,
+    PaymentEvent, Policy, RefundEvent, SessionBroken, SessionEvent, SessionOutcome, SkipReason, SupporterRow,
 };
 use stripe_events::{Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
@@ -107,11 +107,10 @@ fn read(event: &Event, livemode: bool) -> Result<PaymentEvent, Unreadable> {
         Object::Dispute(_) => DisputeEvent::read(event, livemode)
             .map(PaymentEvent::from)
             .map_err(|error| correction(error, Effect::contribution_dispute)),
-        Object::Session(_)
-        | Object::Invoice(_)
-        | Object::InvoicePayment(_)
-        | Object::EarlyFraudWarning(_)
-        | Object::Other(_) => {
+        Object::EarlyFraudWarning(_) => {
+            FraudWarningEvent::read(event, livemode).map(PaymentEvent::from).map_err(Unreadable::Skip)
+        }
+        Object::Session(_) | Object::Invoice(_) | Object::InvoicePayment(_) | Object::Other(_) => {
             SessionEvent::read(event, livemode).map(PaymentEvent::from).map_err(|error| match error {
                 NotReadable::Skip(reason) => Unreadable::Skip(reason),
                 NotReadable::Broken { payment_id, intended, broken } => {
@@ -189,6 +188,19 @@ fn effect(event: &PaymentEvent) -> Effect {
         PaymentEvent::Session(event) => Effect::contribution(event.outcome),
         PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
         PaymentEvent::Dispute(event) => Effect::contribution_dispute(&event.dispute_id),
+        PaymentEvent::FraudWarning(event) => Effect::contribution_fraud_warning(&event.warning_id),
+        PaymentEvent::Invoice(event) if event.invoice.is_first => Effect::contribution_term(),
+        PaymentEvent::Invoice(_) => Effect::contribution(SessionOutcome::Paid),
+    }
+}
+
+fn event_id(event: &PaymentEvent) -> &str {
+    match event {
+        PaymentEvent::Session(event) => &event.event_id,
+        PaymentEvent::Refund(event) => &event.event_id,
+        PaymentEvent::Dispute(event) => &event.event_id,
+        PaymentEvent::FraudWarning(event) => &event.event_id,
+        PaymentEvent::Invoice(event) => &event.invoice.event_id,
     }
 }
 
@@ -202,8 +214,8 @@ fn news(
 ) -> Option<News> {
     let tells_of_refunds = match event {
         PaymentEvent::Refund(_) => true,
-        PaymentEvent::Dispute(_) => false,
-        PaymentEvent::Session(_) => {
+        PaymentEvent::Dispute(_) | PaymentEvent::FraudWarning(_) => false,
+        PaymentEvent::Session(_) | PaymentEvent::Invoice(_) => {
             before.is_some_and(|before| !before.is_known() && !before.refunds.is_empty())
         }
     };
@@ -237,20 +249,31 @@ fn notes(
         let facts = after.disputes.get(id)?;
         Some(note(Effect::contribution_dispute(id), &facts.as_of, facts.held(), facts.created_at))
     };
+    let own = |event_id: &str, effect| Note {
+        effect,
+        event_id: event_id.to_owned(),
+        moved: None,
+        expires_at: (!after.is_known()).then_some(expires_at),
+    };
+    let warning = |id: &String| {
+        let facts = after.fraud_warnings.get(id)?;
+        Some(own(&facts.as_of.event_id, Effect::contribution_fraud_warning(id)))
+    };
     match event {
         PaymentEvent::Refund(event) => refund(&event.refund_id).into_iter().collect(),
         PaymentEvent::Dispute(event) => dispute(&event.dispute_id).into_iter().collect(),
-        PaymentEvent::Session(event) => {
-            let mut notes = vec![Note {
-                effect: Effect::contribution(event.outcome),
-                event_id: event.event_id.clone(),
-                moved: None,
-                expires_at: None,
-            }];
+        PaymentEvent::FraudWarning(event) => warning(&event.warning_id).into_iter().collect(),
+        PaymentEvent::Session(_) | PaymentEvent::Invoice(_) => {
+            let mut notes = vec![own(event_id(event), effect(event))];
+            if effect(event) == Effect::contribution_term() {
+                // Also without the session's word, the payment is recorded now.
+                notes.push(own(event_id(event), Effect::contribution(SessionOutcome::Paid)));
+            }
             if before.is_some_and(|before| !before.is_known()) {
                 // A handful, far below the hundred writes of a transaction.
                 notes.extend(after.refunds.keys().filter_map(refund));
                 notes.extend(after.disputes.keys().filter_map(dispute));
+                notes.extend(after.fraud_warnings.keys().filter_map(warning));
             }
             notes
         }

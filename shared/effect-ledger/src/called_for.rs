@@ -1,6 +1,6 @@
 use fulfilment::{
-    AcquisitionCorrection, DisputeEvent, NotACorrection, NotReadable, PaymentId, RefundEvent, SessionEvent,
-    SessionOutcome,
+    AcquisitionCorrection, DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection, NotReadable,
+    PaymentId, RefundEvent, SessionEvent, SessionOutcome,
 };
 use stripe_events::{Event, Object};
 
@@ -12,9 +12,14 @@ use crate::Effect;
 /// looked for that nobody does, and nothing is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CalledFor {
-    /// The payment the event is about. A refund or a dispute may be about another business's.
+    /// The payment the event is about. A refund, a dispute, a fraud warning or an invoice may be about another
+    /// business's. Where it is a payment intent, the rows may be under the invoice that it leads to
+    /// ([`EffectRow::alias`](crate::EffectRow::alias)).
     pub payment_id: PaymentId,
-    /// What a session says of the money; `None` for refunds and disputes.
+    /// `sub_…`, when it depends on the subscription whether anything is called for: an invoice carries no marker of
+    /// ours unless its subscription does. The effects are called for if the subscription is ours.
+    pub if_ours: Option<String>,
+    /// What a session says of the money; `None` for all other events.
     pub outcome: Option<SessionOutcome>,
     /// What must be in the ledger, in the order of the tasks.
     pub effects: Vec<Effect>,
@@ -30,12 +35,30 @@ impl CalledFor {
             Object::Session(_) => of_session(SessionEvent::read(event, livemode)),
             Object::Refund(_) => of_refund(RefundEvent::read(event, livemode)),
             Object::Dispute(_) => of_dispute(DisputeEvent::read(event, livemode)),
-            Object::Invoice(_)
-            | Object::InvoicePayment(_)
-            | Object::EarlyFraudWarning(_)
-            | Object::Other(_) => None,
+            Object::Invoice(_) => InvoiceEvent::read(event, livemode).ok().map(of_invoice),
+            Object::EarlyFraudWarning(_) => {
+                FraudWarningEvent::read(event, livemode).ok().map(|warning| of_fraud_warning(&warning))
+            }
+            // It only spares a look-up.
+            Object::InvoicePayment(_) | Object::Other(_) => None,
         }
     }
+}
+
+/// Of a first payment, the session calls for everything but the term.
+fn of_invoice(invoice: InvoiceEvent) -> CalledFor {
+    let effects = if invoice.is_first {
+        vec![Effect::contribution_term()]
+    } else {
+        vec![Effect::contribution(SessionOutcome::Paid), Effect::acquisition()]
+    };
+    let if_ours = invoice.marked.is_none().then_some(invoice.subscription_id);
+    CalledFor { payment_id: invoice.payment_id, if_ours, outcome: None, effects }
+}
+
+fn of_fraud_warning(warning: &FraudWarningEvent) -> CalledFor {
+    let effects = vec![Effect::contribution_fraud_warning(&warning.warning_id)];
+    CalledFor { payment_id: warning.payment_id.clone(), if_ours: None, outcome: None, effects }
 }
 
 /// A broken session is parked under the same effects it should have had.
@@ -50,7 +73,7 @@ fn of_session(read: Result<SessionEvent, NotReadable>) -> Option<CalledFor> {
         SessionOutcome::Paid => effects.extend([Effect::consents(), Effect::acquisition()]),
         SessionOutcome::Pending | SessionOutcome::Failed => {}
     }
-    Some(CalledFor { payment_id, outcome: Some(outcome), effects })
+    Some(CalledFor { payment_id, if_ours: None, outcome: Some(outcome), effects })
 }
 
 fn of_refund(read: Result<RefundEvent, NotACorrection>) -> Option<CalledFor> {
@@ -73,7 +96,8 @@ fn of_dispute(read: Result<DisputeEvent, NotACorrection>) -> Option<CalledFor> {
 
 fn of_correction(payment_id: PaymentId, recorded: Effect, told: &[AcquisitionCorrection]) -> CalledFor {
     let told = told.iter().map(|correction| Effect::acquisition_correction(&correction.movement));
-    CalledFor { payment_id, outcome: None, effects: std::iter::once(recorded).chain(told).collect() }
+    let effects = std::iter::once(recorded).chain(told).collect();
+    CalledFor { payment_id, if_ours: None, outcome: None, effects }
 }
 
 /// One that nothing can be made of is parked by the records. Analysts are told of it only if they were told of the
@@ -81,9 +105,12 @@ fn of_correction(payment_id: PaymentId, recorded: Effect, told: &[AcquisitionCor
 fn of_broken(error: NotACorrection, effect: fn(&str) -> Effect) -> Option<CalledFor> {
     match error {
         NotACorrection::Skip(_) => None,
-        NotACorrection::Broken { payment_id, correction_id, .. } => {
-            Some(CalledFor { payment_id, outcome: None, effects: vec![effect(&correction_id)] })
-        }
+        NotACorrection::Broken { payment_id, correction_id, .. } => Some(CalledFor {
+            payment_id,
+            if_ours: None,
+            outcome: None,
+            effects: vec![effect(&correction_id)],
+        }),
     }
 }
 

@@ -242,7 +242,9 @@ impl EffectStore for DynamoDbEffects {
         now: i64,
     ) -> Result<Result<u32, Refused>, StoreError> {
         let (name, value) = match settlement {
-            Settlement::Done { reference } => ("reference", reference),
+            Settlement::Done { reference } | Settlement::Answered { reference, .. } => {
+                ("reference", reference)
+            }
             Settlement::Retry { reason } | Settlement::Parked { reason } | Settlement::Unknown { reason } => {
                 ("reason", reason)
             }
@@ -257,7 +259,13 @@ impl EffectStore for DynamoDbEffects {
             .expression_attribute_values(":now", number(now))
             .expression_attribute_values(":detail", text(value));
         let update = match settlement {
-            Settlement::Done { .. } => update.update_expression(format!("{set} REMOVE #lease_until, #open")),
+            Settlement::Answered { expires_at: Some(expires_at), .. } => update
+                .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #lease_until, #open"))
+                .expression_attribute_names("#expires_at", "expires_at")
+                .expression_attribute_values(":expires_at", number(*expires_at)),
+            Settlement::Done { .. } | Settlement::Answered { expires_at: None, .. } => {
+                update.update_expression(format!("{set} REMOVE #lease_until, #open"))
+            }
             Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Unknown { .. } => update
                 .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
                 .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 const CONTRIBUTION_REFUND: &str = "contribution#refund#";
 const ACQUISITION: &str = "acquisition";
+const LOOKUP: &str = "lookup";
+const CONTRACT: &str = "contract";
 
 /// The name of an effect within a payment, e.g. `email#thank-you`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +52,39 @@ impl Effect {
     /// What is known of a dispute (`dp_…`), written to the records.
     pub fn contribution_dispute(dispute_id: &str) -> Self {
         Self(format!("contribution#dispute#{dispute_id}"))
+    }
+
+    /// What is known of a warning of fraud (`issfr_…`), written to the records.
+    pub fn contribution_fraud_warning(warning_id: &str) -> Self {
+        Self(format!("contribution#fraud-warning#{warning_id}"))
+    }
+
+    /// Until when a subscription's first payment pays, written to the records. Its session tells all but that.
+    pub fn contribution_term() -> Self {
+        Self("contribution#term".to_owned())
+    }
+
+    /// What Stripe was asked, once: under a payment intent (`pi_…`) which invoice it leads to, under a subscription
+    /// (`sub_…`) whose it is. The row's [`reference`](EffectRow::reference) is the answer.
+    pub fn lookup() -> Self {
+        Self(LOOKUP.to_owned())
+    }
+
+    /// Under a subscription (`sub_…`): what its session said of what was sold. The row's
+    /// [`reference`](EffectRow::reference) holds it.
+    pub fn contract() -> Self {
+        Self(CONTRACT.to_owned())
+    }
+
+    /// Whether only a session or an invoice of ours calls for this effect: a payment that has it is known to be ours.
+    pub fn is_of_our_payment(&self) -> bool {
+        let later = ["refund#", "dispute#", "fraud-warning#"];
+        match self.0.split_once('#') {
+            Some(("contribution" | ACQUISITION, what)) => !later.iter().any(|kind| what.starts_with(kind)),
+            Some(("email", _)) => true,
+            Some(_) => false,
+            None => self.0 == ACQUISITION || self.0 == "consents",
+        }
     }
 
     /// A payment told to the analysts.
@@ -156,6 +191,18 @@ impl EffectRow {
         }
     }
 
+    /// Whether any of a payment's rows says that the payment is ours.
+    pub fn tell_of_ours(rows: &[Self]) -> bool {
+        rows.iter().any(|row| row.effect.is_of_our_payment())
+    }
+
+    /// The invoice that a payment intent leads to, from the rows under the payment intent: the key of everything about
+    /// the payment. `None` when it leads to none, or that has not been asked yet.
+    pub fn alias(rows: &[Self]) -> Option<PaymentId> {
+        let answer = rows.iter().find(|row| row.effect.0 == LOOKUP && row.state == EffectState::Done)?;
+        answer.reference.as_ref().filter(|id| id.starts_with("in_")).map(PaymentId::new)
+    }
+
     /// What was refunded of a payment, from all its rows, in minor units of `currency`.
     pub fn refunded(rows: &[Self], currency: Currency) -> i64 {
         rows.iter()
@@ -260,6 +307,13 @@ pub enum Settlement {
         /// What the other side calls it, e.g. SES's message id. An opaque id, never personal data.
         reference: String,
     },
+    /// A question was answered, and the answer is kept with the row.
+    Answered {
+        /// The answer: ids and the marketer's words, never personal data.
+        reference: String,
+        /// When nobody needs it any longer, in Unix seconds; `None` for an answer about what is ours.
+        expires_at: Option<i64>,
+    },
     /// The call was proven not to have had an effect; try again later.
     Retry {
         /// Short name of the reason.
@@ -281,7 +335,7 @@ impl Settlement {
     /// The name of the state it leads to.
     pub const fn state_name(&self) -> &'static str {
         match self {
-            Self::Done { .. } => "done",
+            Self::Done { .. } | Self::Answered { .. } => "done",
             Self::Retry { .. } => "retry",
             Self::Parked { .. } => "parked",
             Self::Unknown { .. } => "unknown",
@@ -291,7 +345,7 @@ impl Settlement {
     /// The reason, if this settlement has one.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Done { .. } => None,
+            Self::Done { .. } | Self::Answered { .. } => None,
             Self::Retry { reason } | Self::Parked { reason } | Self::Unknown { reason } => Some(reason),
         }
     }

@@ -26,6 +26,29 @@ impl DynamoDbEffects {
             .build()
     }
 
+    /// Like [`DynamoDbEffects::done`], for a row that keeps an answer: see [`Effect::contract`](crate::Effect::contract).
+    /// It replaces an earlier answer and stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`DynamoDbEffects::done`].
+    pub fn answered(
+        &self,
+        key: &EffectKey,
+        event_id: &str,
+        reference: &str,
+        now: i64,
+    ) -> Result<Update, BuildError> {
+        self.done_update(key, event_id, now)
+            .update_expression(format!(
+                "{SET_DONE}, #reference = :reference REMOVE #reason, #open, #expires_at"
+            ))
+            .expression_attribute_names("#reference", "reference")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":reference", text(reference))
+            .build()
+    }
+
     /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
     /// no expiry lifts an earlier one.
     ///

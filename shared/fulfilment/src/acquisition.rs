@@ -2,7 +2,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AbTest, DisputeEvent, DisputeMoved, Money, PaymentId, Policy, RefundEvent, SessionEvent, SupporterId,
+    AbTest, DisputeEvent, DisputeMoved, Money, PaymentFrequency, PaymentId, Policy, RefundEvent,
+    SessionEvent, SubscriptionPayment, SupporterId,
 };
 
 /// What analysts read of a payment, or of money that went back. No personal data.
@@ -99,16 +100,6 @@ pub enum AcquisitionKind {
     Reinstatement,
 }
 
-/// How often a product is paid for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum PaymentFrequency {
-    /// Once.
-    OneOff,
-    /// The first payment of a subscription. Its session does not tell the interval.
-    Recurring,
-}
-
 /// A part of the address by which the customer came to the payment page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QueryParameter {
@@ -198,6 +189,43 @@ impl AcquisitionEvent {
             platform: Some("STRIPE_CHECKOUT"),
             acquisition_type: Some("PURCHASE"),
             ..Self::bare(&event.payment_id, None, event.amount, event.occurred_at, circumstances)
+        }
+    }
+
+    /// The same payment with the word for how often it is due, which no session says.
+    #[must_use]
+    pub fn due(self, frequency: PaymentFrequency) -> Self {
+        Self { payment_frequency: Some(frequency), ..self }
+    }
+
+    /// What a subscription's paid invoice tells analysts, where no session tells of the same payment.
+    pub fn of_invoice(
+        event: &SubscriptionPayment,
+        policy: &Policy,
+        namespace: &Uuid,
+        circumstances: Circumstances,
+    ) -> Self {
+        let SubscriptionPayment { invoice, contract, amount } = event;
+        let attribution = contract.attribution.clone();
+        let supporter_id =
+            invoice.email.as_ref().map(|email| SupporterId::of_email(namespace, email.expose()));
+        Self {
+            product: Some(policy.kind(contract.kind).product.clone()),
+            country: invoice.country.clone(),
+            state: invoice.state.clone(),
+            payment_frequency: Some(invoice.frequency.unwrap_or(PaymentFrequency::Recurring)),
+            session_id: contract.session_id.clone(),
+            payment_link_id: contract.payment_link_id.clone(),
+            supporter_id,
+            campaign_codes: attribution.campaign_codes,
+            component_id: attribution.component_id,
+            component_type: attribution.component_type,
+            source: attribution.source,
+            ab_tests: attribution.ab_tests,
+            labels: attribution.labels,
+            platform: Some("STRIPE_BILLING"),
+            acquisition_type: Some(if invoice.is_first { "PURCHASE" } else { "RENEWAL" }),
+            ..Self::bare(&invoice.payment_id, None, *amount, invoice.paid_at, circumstances)
         }
     }
 

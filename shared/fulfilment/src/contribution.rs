@@ -5,8 +5,9 @@ use stripe_events::Personal;
 use uuid::Uuid;
 
 use crate::{
-    Attribution, Currency, DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep, FulfilmentKind, Money,
-    PaymentEvent, PaymentId, Policy, RefundEvent, RefundStatus, SessionEvent, SessionOutcome, SupporterId,
+    Attribution, Currency, DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep, FraudWarningEvent,
+    FulfilmentKind, Money, PaymentEvent, PaymentId, Policy, RefundEvent, RefundStatus, SessionEvent,
+    SessionOutcome, SubscriptionPayment, SupporterId,
 };
 
 /// The record of one payment: the facts its events have told so far.
@@ -19,9 +20,12 @@ use crate::{
 pub struct Contribution {
     /// The key.
     pub payment_id: PaymentId,
-    /// What the newest session event says.
+    /// What the newest session event says, or the newest invoice event where no session has come: renewals have none.
     #[serde(flatten)]
     pub session: SessionFacts,
+    /// What the newest invoice event says besides, of a subscription's payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<InvoiceFacts>,
     /// When the customer finished without the money being there, in Unix seconds.
     #[serde(default)]
     pub pending_at: Option<i64>,
@@ -37,6 +41,9 @@ pub struct Contribution {
     /// The payment's disputes, by `dp_…` or `du_…`.
     #[serde(default)]
     pub disputes: BTreeMap<String, DisputeFacts>,
+    /// Card issuers' warnings of fraud, by `issfr_…`. They move no money and change no status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fraud_warnings: BTreeMap<String, FraudWarningFacts>,
 }
 
 /// What a session says of the purchase. All empty until a session event has come: a refund may come first.
@@ -83,6 +90,32 @@ pub struct SessionFacts {
     pub locale: Option<String>,
     /// Where the sale came from.
     pub attribution: Attribution,
+}
+
+/// What an invoice says of a subscription's payment beyond what a session says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceFacts {
+    /// Which event these facts are from.
+    #[serde(flatten)]
+    pub as_of: AsOf,
+    /// Whether it is a renewal: any but the first.
+    pub renewal: bool,
+    /// Until when it was paid for, in Unix seconds.
+    pub term_ends_at: Option<i64>,
+}
+
+/// What is known of one warning of fraud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FraudWarningFacts {
+    /// Which event these facts are from.
+    #[serde(flatten)]
+    pub as_of: AsOf,
+    /// The issuer's word for the kind of fraud, e.g. `made_with_stolen_card`.
+    pub fraud_type: Option<String>,
+    /// Whether a refund now can still prevent a dispute.
+    pub actionable: Option<bool>,
+    /// When the issuer gave it, in Unix seconds.
+    pub created_at: Option<i64>,
 }
 
 /// What is known of one refund.
@@ -170,11 +203,13 @@ impl Contribution {
         Self {
             payment_id,
             session: SessionFacts::default(),
+            invoice: None,
             pending_at: None,
             paid_at: None,
             failed_at: None,
             refunds: BTreeMap::new(),
             disputes: BTreeMap::new(),
+            fraud_warnings: BTreeMap::new(),
         }
     }
 
@@ -183,8 +218,10 @@ impl Contribution {
     pub fn with_event(self, event: &PaymentEvent, namespace: &Uuid) -> Self {
         match event {
             PaymentEvent::Session(event) => self.with_session_event(event, namespace),
+            PaymentEvent::Invoice(event) => self.with_invoice(event, namespace),
             PaymentEvent::Refund(event) => self.with_refund_event(event),
             PaymentEvent::Dispute(event) => self.with_dispute_event(event),
+            PaymentEvent::FraudWarning(event) => self.with_fraud_warning(event),
         }
     }
 
@@ -197,8 +234,36 @@ impl Contribution {
             SessionOutcome::Paid => &mut self.paid_at,
         };
         *at = Some(at.map_or(event.occurred_at, |earlier| earlier.min(event.occurred_at)));
-        if event.as_of() > self.session.as_of {
-            self.session = SessionFacts::of(event, namespace);
+        self.session.replace_by(SessionFacts::of(event, namespace));
+        self
+    }
+
+    /// The session and the first invoice are two witnesses of one payment: either alone makes the record, and the
+    /// session, which says more, is believed where both speak.
+    fn with_invoice(mut self, event: &SubscriptionPayment, namespace: &Uuid) -> Self {
+        let paid_at = event.invoice.paid_at;
+        self.paid_at = Some(self.paid_at.map_or(paid_at, |earlier| earlier.min(paid_at)));
+        self.session.replace_by(SessionFacts::of_invoice(event, namespace));
+        if self.invoice.as_ref().is_none_or(|known| event.as_of() > known.as_of) {
+            self.invoice = Some(InvoiceFacts {
+                as_of: event.as_of(),
+                renewal: !event.invoice.is_first,
+                term_ends_at: event.invoice.term_ends_at,
+            });
+        }
+        self
+    }
+
+    fn with_fraud_warning(mut self, event: &FraudWarningEvent) -> Self {
+        let known = self.fraud_warnings.get(&event.warning_id);
+        if known.is_none_or(|known| event.as_of() > known.as_of) {
+            let facts = FraudWarningFacts {
+                as_of: event.as_of(),
+                fraud_type: event.fraud_type.clone(),
+                actionable: event.actionable,
+                created_at: event.created_at,
+            };
+            self.fraud_warnings.insert(event.warning_id.clone(), facts);
         }
         self
     }
@@ -280,9 +345,10 @@ impl Contribution {
             || returned_all(session.presentment_amount, session.presentment_currency.as_ref())
     }
 
-    /// Whether a session event has come. Until then the payment may be anybody's.
+    /// Whether a session event has come, or an invoice of a subscription of ours. Until then the payment may be
+    /// another business's.
     pub const fn is_known(&self) -> bool {
-        self.session.session_id.is_some()
+        self.session.kind.is_some()
     }
 
     /// When the record may be deleted, in Unix seconds: the policy's retention, counted from the payment, or
@@ -337,6 +403,41 @@ impl DisputeFacts {
 }
 
 impl SessionFacts {
+    /// Takes over newer facts; a session's before an invoice's, whatever their times.
+    fn replace_by(&mut self, facts: Self) {
+        let order = |facts: &Self| (facts.session_id.is_some(), facts.kind.is_some(), facts.as_of.clone());
+        if order(&facts) > order(self) {
+            *self = facts;
+        }
+    }
+
+    fn of_invoice(event: &SubscriptionPayment, namespace: &Uuid) -> Self {
+        let SubscriptionPayment { invoice, contract, amount } = event;
+        let supporter_id =
+            invoice.email.as_ref().map(|email| SupporterId::of_email(namespace, email.expose()));
+        Self {
+            as_of: event.as_of(),
+            session_id: None,
+            opened_at: None,
+            payment_link_id: contract.payment_link_id.clone(),
+            customer_id: invoice.customer_id.clone(),
+            subscription_id: Some(invoice.subscription_id.clone()),
+            kind: Some(contract.kind),
+            amount: Some(amount.minor()),
+            currency: Some(amount.currency().as_str().to_owned()),
+            presentment_amount: None,
+            presentment_currency: None,
+            supporter_id,
+            email: invoice.email.clone(),
+            name: invoice.name.clone(),
+            country: invoice.country.clone(),
+            state: invoice.state.clone(),
+            postal_code: invoice.postal_code.clone(),
+            locale: contract.locale.clone(),
+            attribution: contract.attribution.clone(),
+        }
+    }
+
     fn of(event: &SessionEvent, namespace: &Uuid) -> Self {
         let supporter_id = event.email.as_ref().map(|email| SupporterId::of_email(namespace, email.expose()));
         Self {
@@ -366,5 +467,7 @@ impl SessionFacts {
     }
 }
 
+#[cfg(test)]
+mod subscription_tests;
 #[cfg(test)]
 mod tests;

@@ -7,28 +7,37 @@ mod consent_form;
 mod contribution;
 mod correction;
 mod dispute_event;
+mod fraud_warning_event;
+mod invoice_event;
 mod link;
 mod money;
 mod payment_event;
+mod payment_frequency;
 mod payment_id;
 mod policy;
 mod refund_event;
 mod session_event;
+mod subscription_contract;
 mod supporter;
 
 pub use acquisition::{
-    AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, Movement, PaymentFrequency,
-    QueryParameter, utc,
+    AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, Movement, QueryParameter, utc,
 };
 pub use attribution::{AbTest, Attribution};
 pub use consent::{Answer, Basis, ConsentName, ConsentNameError, ConsentState, Consents, Evidence};
 pub use consent_form::{AskedIn, ConsentForm, Question};
-pub use contribution::{AsOf, Contribution, ContributionStatus, DisputeFacts, RefundFacts, SessionFacts};
+pub use contribution::{
+    AsOf, Contribution, ContributionStatus, DisputeFacts, FraudWarningFacts, InvoiceFacts, RefundFacts,
+    SessionFacts,
+};
 pub use correction::{CorrectionBroken, NotACorrection};
 pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
+pub use fraud_warning_event::FraudWarningEvent;
+pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
 pub use money::{Currency, Money, MoneyError};
 pub use payment_event::PaymentEvent;
+pub use payment_frequency::PaymentFrequency;
 pub use payment_id::PaymentId;
 pub use policy::{
     ConsentPolicy, FilesPolicy, KindPolicy, MarketingPolicy, Organisation, Policy, PolicyError,
@@ -36,4 +45,5 @@ pub use policy::{
 };
 pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};
+pub use subscription_contract::SubscriptionContract;
 pub use supporter::{SupporterId, SupporterRow};

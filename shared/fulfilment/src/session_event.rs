@@ -92,6 +92,15 @@ pub enum SkipReason {
     /// A refund or a dispute of a charge that Checkout did not make.
     #[error("no payment intent, so no Payment Link was paid")]
     NoPaymentIntent,
+    /// An invoice of a one-off payment, whose session tells of it, or one made by hand.
+    #[error("the invoice is not a subscription's")]
+    NoSubscription,
+    /// An invoice that is void, written off or still open.
+    #[error("the invoice is not paid")]
+    NotPaid,
+    /// An invoice that credits the customer: nothing was paid, and no money went back.
+    #[error("the invoice credits the customer")]
+    Credit,
 }
 
 impl SkipReason {
@@ -104,6 +113,9 @@ impl SkipReason {
             Self::AnotherBusiness => "another_business",
             Self::SetupMode => "setup_mode",
             Self::NoPaymentIntent => "no_payment_intent",
+            Self::NoSubscription => "no_subscription",
+            Self::NotPaid => "not_paid",
+            Self::Credit => "credit",
         }
     }
 }
@@ -126,7 +138,7 @@ pub enum SessionBroken {
         event_type: String,
     },
     /// A sale without a total.
-    #[error("the session has no amount or currency")]
+    #[error("the session or the invoice has no amount or currency")]
     NoAmount,
 }
 

@@ -66,7 +66,7 @@ impl SupporterRow {
             currency: session.currency.clone()?,
             status: contribution.status(),
             paid_at: contribution.paid_at,
-            term_ends_at: None,
+            term_ends_at: contribution.invoice.as_ref().and_then(|invoice| invoice.term_ends_at),
             expires_at: contribution.retained_until(policy)?,
         })
     }

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Attribution, Circumstances, Consents, Contribution,
-    DisputeEvent, LinkContract, PaymentEvent, Policy, RefundEvent, SessionEvent, SupporterId, SupporterRow,
+    DisputeEvent, FraudWarningEvent, InvoiceEvent, LinkContract, PaymentEvent, Policy, RefundEvent,
+    SessionEvent, SupporterId, SupporterRow,
 };
 use stripe_events::{
     Delivered, Door, Event, EventHead, Object, Personal, SignatureError, SigningSecret, sign,
@@ -167,6 +168,17 @@ fn whatever_the_tasks_make_of(event: &Event) {
         if let Ok(refund) = RefundEvent::read(event, livemode) {
             correct(AcquisitionCorrection::of_refund(&refund));
             record(&refund.into());
+        }
+        if let Ok(warning) = FraudWarningEvent::read(event, livemode) {
+            record(&warning.into());
+        }
+        if let Ok(invoice) = InvoiceEvent::read(event, livemode)
+            && let Some(Ok(contract)) = invoice.marked.clone()
+            && let Ok(payment) = invoice.payment(contract)
+        {
+            clean(&payment.contract.attribution);
+            AcquisitionEvent::of_invoice(&payment, &POLICY, &NAMESPACE, CIRCUMSTANCES);
+            record(&payment.into());
         }
         if let Ok(dispute) = DisputeEvent::read(event, livemode) {
             correct(AcquisitionCorrection::of_dispute(&dispute));

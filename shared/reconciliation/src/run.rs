@@ -318,7 +318,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let rows = self.rows_of(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
         let mut batch = Vec::new();
         for candidate in candidates {
-            let CalledFor { payment_id, outcome, effects } = &candidate.called_for;
+            let CalledFor { payment_id, outcome, effects, .. } = &candidate.called_for;
             let rows = rows.get(payment_id).map(Vec::as_slice).unwrap_or_default();
             work.report.examined += 1;
             if *outcome == Some(SessionOutcome::Paid) && work.counted.insert(payment_id.clone()) {

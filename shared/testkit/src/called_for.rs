@@ -8,7 +8,8 @@ use task_runtime::Task;
 use crate::ledger::InMemoryEffects;
 use crate::queue::deliver;
 
-const RECORDED: [&str; 18] = [
+const RECORDED: [&str; 19] = [
+    include_str!("../fixtures/early_fraud_warning_created.json"),
     include_str!("../fixtures/dispute_closed_inquiry.json"),
     include_str!("../fixtures/dispute_funds_withdrawn.json"),
     include_str!("../fixtures/refund_created.json"),

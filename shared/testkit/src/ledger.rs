@@ -154,10 +154,15 @@ impl EffectStore for InMemoryEffects {
             return Ok(if ours { Ok(row.news) } else { Err(Refused) });
         }
         row.updated_at = Some(now);
-        row.open = !matches!(settlement, Settlement::Done { .. });
+        row.open = !matches!(settlement, Settlement::Done { .. } | Settlement::Answered { .. });
         row.state = match settlement.clone() {
             Settlement::Done { reference } => {
                 row.reference = Some(reference);
+                EffectState::Done
+            }
+            Settlement::Answered { reference, expires_at } => {
+                row.reference = Some(reference);
+                row.expires_at = expires_at;
                 EffectState::Done
             }
             Settlement::Retry { reason } => EffectState::Retry { reason },

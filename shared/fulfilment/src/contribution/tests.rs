@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::LinkContract;
 
-const NAMESPACE: Uuid = Uuid::from_u128(7);
+pub(super) const NAMESPACE: Uuid = Uuid::from_u128(7);
 
-fn event(outcome: SessionOutcome, occurred_at: i64, event_id: &str, email: &str) -> SessionEvent {
+pub(super) fn event(outcome: SessionOutcome, occurred_at: i64, event_id: &str, email: &str) -> SessionEvent {
     SessionEvent {
         payment_id: PaymentId::new("pi_1"),
         event_id: event_id.to_owned(),
@@ -36,7 +36,7 @@ fn event(outcome: SessionOutcome, occurred_at: i64, event_id: &str, email: &str)
     }
 }
 
-fn gbp(minor: i64) -> Money {
+pub(super) fn gbp(minor: i64) -> Money {
     Money::new(minor, Currency::try_from("gbp").unwrap())
 }
 
@@ -319,7 +319,10 @@ proptest! {
                 let of_this = |event: &&RefundEvent| event.refund_id == format!("re_{id}");
                 let refunds = events.iter().filter_map(|event| match event {
                     PaymentEvent::Refund(refund) => Some(refund),
-                    PaymentEvent::Session(_) | PaymentEvent::Dispute(_) => None,
+                    PaymentEvent::Session(_)
+                    | PaymentEvent::Invoice(_)
+                    | PaymentEvent::Dispute(_)
+                    | PaymentEvent::FraudWarning(_) => None,
                 });
                 let told: Vec<_> = refunds.filter(of_this).collect();
                 !told.is_empty() && told.iter().all(|refund| refund.status.returns_money())
