@@ -9,14 +9,16 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use download_claims::FOLDER;
+use effect_ledger::Clock as _;
 use s3_objects::S3Objects;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use stripe_client::{ApiKey, ApiObject, Request, StripeClient, StripeError, Write};
+use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeError, Write, Written};
+use task_runtime::SystemClock;
 
 use self::object::{Form, Object, inactive};
-use self::plan::{Made, Place, Seen, Step, current_link, next_step};
+use self::plan::{Made, Place, Seen, Step, current_link, next_step, prices_kept};
 use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
 use crate::deployment::Deployment;
 use crate::page::{BOLD, Cell, DIM, Page, Report, Verdict};
@@ -27,7 +29,8 @@ Publishing is what this command is for, so it acts unless it is told --dry-run. 
 also after it was interrupted: what is as it shall be is left alone.
 
 A price that changed becomes a new price with a new link, and the old link is switched off: Stripe
-changes neither the amount of a price nor the price of a link.
+changes neither the amount of a price nor the price of a link. The old price is archived, unless a link
+that you made yourself sells it: then it stays, and the output names those links.
 
 The key comes from the environment variable STRIPE_API_KEY: a restricted key of the stage's mode that
 may write Products, Prices, Payment Links and Files. docs/PAYMENT-LINKS.md describes the product file.
@@ -53,6 +56,16 @@ pub(crate) struct Published {
     steps: Vec<Told>,
     /// The Payment Link; none when it would be a new one.
     url: Option<String>,
+    /// Prices that are no longer asked and stay active.
+    kept: Vec<KeptPrice>,
+}
+
+/// A price that links of others sell: archiving it would stop them.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct KeptPrice {
+    price: String,
+    /// The addresses of these links.
+    links: Vec<String>,
 }
 
 /// A step, for people.
@@ -76,7 +89,8 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Publ
     let files = files.map_err(anyhow::Error::from_boxed).context("S3 cannot be asked")?;
     let pages_url = here.output("PagesUrl")?.trim_end_matches('/').to_owned();
     let place = Place { stage: here.stage.clone(), pages_url };
-    let shop = Shop { product: &product, place: &place, stripe: &stripe, files: &files };
+    let run = format!("{}-{}", SystemClock.now_ms(), std::process::id());
+    let shop = Shop { product: &product, place: &place, stripe: &stripe, files: &files, run: &run };
     if arguments.dry_run {
         return rehearse(&shop).await;
     }
@@ -93,6 +107,8 @@ struct Shop<'a> {
     place: &'a Place,
     stripe: &'a StripeClient,
     files: &'a S3Objects,
+    /// A name of this run: part of the idempotency keys that take the place of spent ones.
+    run: &'a str,
 }
 
 /// Takes every step that is left.
@@ -104,6 +120,18 @@ async fn publish(shop: &Shop<'_>, mut tell: impl FnMut(&Told)) -> Result<Publish
         let told = told(&step, product, &seen);
         tell(&told);
         match take(shop, &step, other_key).await {
+            Ok(made) if made.replayed => match read_again(shop, &step, &made.id).await? {
+                // As it is now, and not as it was when it was made: it may have been archived since.
+                Some(object) => {
+                    seen.learn(&step, object);
+                    steps.push(told);
+                }
+                // It is no longer ours to change, so another one takes its place.
+                None if other_key < OTHER_KEYS => other_key += 1,
+                None => {
+                    bail!("{}: Stripe returns {}, which was made before and taken over", told.what, made.id)
+                }
+            },
             Ok(made) => {
                 seen.apply(&step, product, made);
                 steps.push(told);
@@ -115,7 +143,7 @@ async fn publish(shop: &Shop<'_>, mut tell: impl FnMut(&Told)) -> Result<Publish
                 seen = Seen { image, ..look(shop).await? };
             }
             Err(error) => {
-                return Err(error.context(format!(
+                return Err(with_stripes_words(error).context(format!(
                     "{}: {} of the steps before it were taken; run it again to go on",
                     told.what,
                     steps.len()
@@ -133,8 +161,8 @@ async fn rehearse(shop: &Shop<'_>) -> Result<Published> {
     let mut steps = Vec::new();
     while let Some(step) = next_step(product, place, &seen) {
         steps.push(told(&step, product, &seen));
-        let on_paper =
-            Made { id: "new".to_owned(), url: (step == Step::UploadImage).then(|| "new".to_owned()) };
+        let url = (step == Step::UploadImage).then(|| "new".to_owned());
+        let on_paper = Made { id: "new".to_owned(), url, replayed: false };
         seen.apply(&step, product, on_paper);
     }
     Ok(published(product, &seen, steps, false))
@@ -142,7 +170,22 @@ async fn rehearse(shop: &Shop<'_>) -> Result<Published> {
 
 fn published(product: &Product, seen: &Seen, steps: Vec<Told>, acted: bool) -> Published {
     let url = current_link(product, seen).map(|link| link.url().to_owned());
-    Published { id: product.id.clone(), acted, steps, url: url.filter(|url| !url.is_empty()) }
+    let kept = prices_kept(product, seen).into_iter().map(|(price, links)| KeptPrice {
+        price: price.id.clone(),
+        links: links.into_iter().map(|link| link.url().to_owned()).collect(),
+    });
+    let kept = kept.collect();
+    Published { id: product.id.clone(), acted, steps, url: url.filter(|url| !url.is_empty()), kept }
+}
+
+/// Adds Stripe's own words. No request of this command holds a customer's data, and only the person at the terminal
+/// can do something about "You must have a valid head office address".
+fn with_stripes_words(error: anyhow::Error) -> anyhow::Error {
+    let words = error.downcast_ref::<StripeError>().and_then(StripeError::sentence);
+    match words.and_then(Sentence::text) {
+        Some(words) => error.context(words),
+        None => error,
+    }
 }
 
 /// A failure that Stripe keeps with its key, a key that was used for something else, or an id that is taken.
@@ -165,7 +208,11 @@ fn is_kept(error: &anyhow::Error) -> bool {
 }
 
 async fn look(shop: &Shop<'_>) -> Result<Seen> {
-    let Shop { product, place, stripe, files } = shop;
+    looked(shop).await.map_err(with_stripes_words)
+}
+
+async fn looked(shop: &Shop<'_>) -> Result<Seen> {
+    let Shop { product, place, stripe, files, .. } = shop;
     let mut seen = Seen::default();
     for LocalFile { key, .. } in &product.files {
         let stored = files.stored(&format!("{FOLDER}{key}")).await;
@@ -181,16 +228,53 @@ async fn look(shop: &Shop<'_>) -> Result<Seen> {
     if seen.product.is_none() {
         return Ok(seen);
     }
-    let ours = |object: &Object| {
-        object.is(&format!("metadata[{PUBLISHED_AS}]"), &product.id) && object.is("product", &product_id)
-    };
-    let read_ours = |objects: Vec<ApiObject>| -> Result<Vec<Object>> {
+    let read_all = |objects: Vec<ApiObject>| -> Result<Vec<Object>> {
         let read: Vec<_> = objects.iter().map(read).collect::<Result<_>>()?;
-        Ok(read.into_iter().flatten().filter(ours).collect())
+        Ok(read.into_iter().flatten().collect())
     };
-    seen.prices = read_ours(stripe.all(Request::prices_of(&product_id)).await?)?;
-    seen.links = read_ours(stripe.all(Request::payment_links().expand("data.line_items")).await?)?;
+    for active in [true, false] {
+        let prices = Request::prices().of_product(&product_id).active(active);
+        seen.prices.extend(read_all(stripe.all(prices).await?)?);
+    }
+    seen.prices.retain(|price| is_ours(shop, price));
+    // Newest first again. The sort is stable: what is of one second stays as Stripe lists it.
+    seen.prices.sort_by_key(|price| std::cmp::Reverse(price.created()));
+    let links = read_all(all_links(stripe).await?)?;
+    (seen.links, seen.other_links) = links.into_iter().partition(|link| is_ours(shop, link));
+    seen.other_links.retain(|link| link.is("active", "true"));
     Ok(seen)
+}
+
+/// Every Payment Link, with everything that it sells: a list expands the first ten of its items only.
+async fn all_links(stripe: &StripeClient) -> Result<Vec<ApiObject>> {
+    let mut links = stripe.all(Request::payment_links().expand("data.line_items")).await?;
+    for link in &mut links {
+        let mut json: Value = link.read()?;
+        if json["active"] == true && json["line_items"]["has_more"] == true {
+            let items = stripe.all(Request::payment_link_line_items(&link.id)).await?;
+            let items: Vec<Value> = items.iter().map(ApiObject::read).collect::<Result<_, _>>()?;
+            json["line_items"]["data"] = items.into();
+            *link = ApiObject::from_json(&json.to_string()).context("a Payment Link without an id")?;
+        }
+    }
+    Ok(links)
+}
+
+fn is_ours(shop: &Shop<'_>, object: &Object) -> bool {
+    let Shop { product, place, .. } = shop;
+    object.is(&format!("metadata[{PUBLISHED_AS}]"), &product.id)
+        && object.is("product", &place.product_id(product))
+}
+
+/// An object that an earlier run made, as it is now. `None` when it is not ours any more.
+async fn read_again(shop: &Shop<'_>, step: &Step, id: &str) -> Result<Option<Object>> {
+    let request = if matches!(step, Step::CreateLink(_)) {
+        Request::payment_link(id).expand("line_items")
+    } else {
+        Request::price(id)
+    };
+    let object = shop.stripe.one(&request).await.map_err(|error| with_stripes_words(error.into()))?;
+    Ok(read(&object)?.filter(|object| is_ours(shop, object)))
 }
 
 fn read(object: &ApiObject) -> Result<Option<Object>> {
@@ -204,7 +288,12 @@ async fn take(shop: &Shop<'_>, step: &Step, other_key: u32) -> Result<Made> {
     let once = |write: Write| {
         let (_, body) = write.body();
         let said = Sha256::new().chain_update(write.path()).chain_update([0]).chain_update(body).finalize();
-        write.once(format!("afterlink-{}-{other_key}", hex::encode(said)))
+        let said = hex::encode(said);
+        write.once(match other_key {
+            0 => format!("afterlink-{said}"),
+            // Also the keys of earlier runs may be spent.
+            _ => format!("afterlink-{said}-{}-{other_key}", shop.run),
+        })
     };
     let write = match step {
         Step::Upload { file, .. } => {
@@ -232,11 +321,12 @@ async fn take(shop: &Shop<'_>, step: &Step, other_key: u32) -> Result<Made> {
         Step::Deactivate { id, .. } => with(Write::payment_link(id), &inactive()),
         Step::Archive { id } => with(Write::price(id), &inactive()),
     };
-    let object = stripe.write(&write).await?;
+    let Written { object, replayed } = stripe.write(&write).await?;
     let json: Value = object.read()?;
     let uploaded = matches!(step, Step::UploadImage);
     let url = if uploaded { &json["links"]["data"][0]["url"] } else { &json["url"] };
-    Ok(Made { id: object.id, url: url.as_str().map(str::to_owned) })
+    let can_change = matches!(step, Step::CreatePrice(_) | Step::CreateLink(_));
+    Ok(Made { id: object.id, url: url.as_str().map(str::to_owned), replayed: replayed && can_change })
 }
 
 fn with(write: Write, form: &Form) -> Write {
@@ -306,7 +396,7 @@ fn environment() -> Option<String> {
 
 impl Report for Published {
     fn print(&self, page: &mut Page) {
-        let Self { id, acted, steps, url } = self;
+        let Self { id, acted, steps, url, kept } = self;
         page.heading(match (steps.is_empty(), acted) {
             (true, _) => format!("{id} is published, and nothing has changed"),
             (false, true) => format!("{id} is published"),
@@ -315,6 +405,12 @@ impl Report for Published {
         if !steps.is_empty() {
             let row = |told: &Told| vec![Cell::new(told.step), Cell::new(&told.what)];
             page.table(&["step", "what"], &steps.iter().map(row).collect::<Vec<_>>());
+        }
+        for KeptPrice { price, links } in kept {
+            page.line(format!(
+                "\nThe price {price} stays active, because links that were not published here sell it:"
+            ));
+            links.iter().for_each(|link| page.line(format!("  {link}")));
         }
         page.line(match url {
             Some(url) => format!("\n{BOLD}{url}{BOLD:#}"),

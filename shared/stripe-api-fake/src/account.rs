@@ -7,6 +7,8 @@ use crate::query::Query;
 /// What Stripe knows of one account.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
+    /// Whether Stripe Tax knows where the business is.
+    pub(crate) has_no_tax_address: bool,
     lists: BTreeMap<&'static str, Vec<Entry>>,
     known: BTreeSet<String>,
     pub(crate) line_items: BTreeMap<String, Vec<Value>>,
@@ -41,6 +43,12 @@ impl Refusal {
         Self { status, code, message, param: None }
     }
 
+    /// Whether Stripe keeps it with the idempotency key: it keeps every reply of an endpoint that began, and none to
+    /// parameters that it refused before. <https://docs.stripe.com/api/idempotent_requests>
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.code.starts_with("parameter_") && self.status != 401 && self.status != 403
+    }
+
     /// A parameter is wrong.
     pub(crate) fn about(code: &'static str, param: &str) -> Self {
         Self { param: Some(param.to_owned()), ..Self::of(400, code, format!("Invalid {param}")) }
@@ -63,7 +71,7 @@ const LISTS: [(&str, &str); 8] = [
 ];
 
 /// Filters that compare with a field of the same name.
-const FIELDS: [&str; 4] = ["status", "payment_intent", "payment_link", "product"];
+const FIELDS: [&str; 5] = ["status", "payment_intent", "payment_link", "product", "active"];
 
 /// Filters of any list.
 const FILTERS: [&str; 13] = [
@@ -139,6 +147,12 @@ impl Account {
         }
     }
 
+    /// Takes an object out of lists, until it is put again.
+    pub(crate) fn hide(&mut self, id: &str) {
+        let entries = self.lists.values_mut().flatten();
+        entries.filter(|entry| entry.id == id).for_each(|entry| entry.visible_from.1 = i64::MAX);
+    }
+
     pub(crate) fn new_id(&mut self, kind: &str) -> String {
         self.recorded += 1;
         format!("{kind}_fake{}", self.recorded)
@@ -186,6 +200,8 @@ impl Account {
             .filter(|entry| entry.visible_from.0 <= requests && entry.visible_from.1 <= now)
             .filter(|entry| path != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS)
             .filter(|entry| entry.passes(query))
+            // "Returns a list of your active prices": https://docs.stripe.com/api/prices/list
+            .filter(|entry| path != "/v1/prices" || query.one("active").is_some() || entry.json["active"] == true)
             .collect();
         let place = |id: &str| {
             let place = entries.iter().find(|entry| entry.id == id);
@@ -245,7 +261,12 @@ impl Entry {
             && created("lte").is_none_or(|time| self.created <= time)
             && created("lt").is_none_or(|time| self.created < time)
             && (types.peek().is_none() || types.any(|name| self.json["type"] == name))
-            && FIELDS.iter().all(|field| query.one(field).is_none_or(|value| self.json[*field] == value))
+            && FIELDS.iter().all(|field| {
+                let known = &self.json[*field];
+                query.one(field).is_none_or(|value| {
+                    known == value || known.as_bool().is_some_and(|set| set.to_string() == value)
+                })
+            })
     }
 }
 

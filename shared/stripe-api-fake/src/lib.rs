@@ -98,6 +98,21 @@ impl StripeApi {
         self.lock().account.line_items.insert(session_id.to_owned(), items.to_vec());
     }
 
+    /// Takes an object out of lists; by its id it is still found.
+    pub fn hide(&self, id: &str) {
+        self.lock().account.hide(id);
+    }
+
+    /// Whether Stripe Tax is set up. Until it is, no link can have it; at first it is.
+    pub fn set_up_tax(&self, done: bool) {
+        self.lock().account.has_no_tax_address = !done;
+    }
+
+    /// Whether a Payment Link can be paid: it is active, and so is every price that it sells.
+    pub fn can_be_paid(&self, payment_link_id: &str) -> bool {
+        self.lock().account.can_be_paid(payment_link_id)
+    }
+
     /// A day goes by: Stripe forgets the idempotency keys.
     pub fn forget_idempotency_keys(&self) {
         self.lock().answered.clear();

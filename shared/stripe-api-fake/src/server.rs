@@ -66,7 +66,8 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>, now: impl Fn() -> i64)
         match reply {
             Reply::Answer(status, body) | Reply::Again(status, body) => {
                 let head = format!(
-                    "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{again}content-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nrequest-id: req_fake\r\n{again}\
+                     content-length: {}\r\n\r\n",
                     body.len()
                 );
                 if connection.write_all((head + &body).as_bytes()).is_err() {
@@ -128,7 +129,8 @@ fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
     if fault == Some(Fault::LostReply) { Reply::Reset } else { reply }
 }
 
-/// A POST: once for each idempotency key. What was refused before it was begun is not kept with its key.
+/// A POST: once for each idempotency key. Parameters that Stripe refuses are not kept with the key; every other reply
+/// is, also a refusal.
 ///
 /// <https://docs.stripe.com/api/idempotent_requests>
 fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>, now: i64) -> Reply {
@@ -146,6 +148,7 @@ fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>,
         let form = Query::of_form(&request.content_type, &request.body);
         match state.account.post(path, &form, now) {
             Ok(answer) => (200, answer),
+            Err(refusal) if refusal.is_kept() => (refusal.status, error(&refusal)),
             Err(refusal) => return refused(&refusal),
         }
     };
@@ -172,7 +175,9 @@ fn error(refusal: &Refusal) -> String {
 fn error_of_type(kind: &str, refusal: &Refusal) -> String {
     let Refusal { code, message, param, .. } = refusal;
     let code = Some(code).filter(|code| !code.is_empty());
-    json!({ "error": { "type": kind, "code": code, "message": message, "param": param } }).to_string()
+    json!({ "error": { "type": kind, "code": code, "message": message, "param": param,
+        "request_log_url": "https://dashboard.stripe.com/test/logs/req_fake" } })
+    .to_string()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -28,8 +28,23 @@ const LINK: &[&str] = &[
 const NEW_LINK: &[&str] = &["line_items[][price]", "line_items[][quantity]"];
 const FILE: &[&str] = &["purpose", "file", "file_link_data[create]"];
 
+/// How many characters a text may have, by the name of its parameter without indices.
+/// <https://docs.stripe.com/api/metadata>, <https://docs.stripe.com/api/payment-link/create>
+const LONGEST: [(&str, usize); 7] = [
+    ("metadata[*]", 500),
+    ("lookup_key", 200),
+    ("name", 250),
+    ("custom_fields[][key]", 200),
+    ("custom_fields[][label][custom]", 100),
+    ("custom_fields[][dropdown][options][][label]", 100),
+    ("custom_fields[][dropdown][options][][value]", 100),
+];
+
 /// <https://docs.stripe.com/api/metadata>
-const METADATA_VALUE_CHARACTERS: usize = 500;
+const METADATA_KEYS: usize = 50;
+
+/// <https://docs.stripe.com/api/prices/create>: the amount of most currencies has eight digits.
+const LARGEST_AMOUNT: i64 = 99_999_999;
 
 impl Account {
     /// The answer to a POST: JSON, or a refusal. <https://docs.stripe.com/api/products>,
@@ -84,6 +99,10 @@ impl Account {
         if currency.len() != 3 || currency != currency.to_lowercase() {
             return Err(Refusal::about("parameter_invalid", "currency"));
         }
+        if amount > LARGEST_AMOUNT && !["idr", "cop", "huf", "jpy", "inr", "lbp", "twd"].contains(&&*currency)
+        {
+            return Err(Refusal::about("amount_too_large", "unit_amount"));
+        }
         let mut object = json!({ "id": self.new_id("price"), "object": "price", "created": now, "active": true,
             "product": product, "currency": currency, "unit_amount": amount, "type": "one_time",
             "lookup_key": null, "metadata": {}, "livemode": false });
@@ -108,10 +127,13 @@ impl Account {
 
     /// A lookup key belongs to one price; another may take it over when it says so.
     fn take_lookup_key(&mut self, form: &Query) -> Result<(), Refusal> {
-        let Some(key) = form.one("lookup_key") else { return Ok(()) };
+        let transfer = form.one("transfer_lookup_key") == Some("true");
+        let Some(key) = form.one("lookup_key") else {
+            return if transfer { Err(Refusal::about("parameter_missing", "lookup_key")) } else { Ok(()) };
+        };
         let holder = self.all("/v1/prices").into_iter().find(|price| price["lookup_key"] == key);
         let Some(mut holder) = holder else { return Ok(()) };
-        if form.one("transfer_lookup_key") != Some("true") {
+        if !transfer {
             return Err(Refusal::about("resource_already_exists", "lookup_key"));
         }
         holder["lookup_key"] = Value::Null;
@@ -130,6 +152,10 @@ impl Account {
         let quantity = form.number("line_items[0][quantity]").filter(|quantity| *quantity > 0);
         let quantity =
             quantity.ok_or_else(|| Refusal::about("parameter_missing", "line_items[0][quantity]"))?;
+        if form.one("automatic_tax[enabled]") == Some("true") && self.has_no_tax_address {
+            let message = "You must have a valid head office address to enable automatic tax calculation.";
+            return Err(Refusal::of(400, "", message.to_owned()));
+        }
         let id = self.new_id("plink");
         let mut object = json!({ "id": id, "object": "payment_link", "active": true,
             "url": format!("https://buy.stripe.com/{id}"), "currency": price["currency"], "metadata": {},
@@ -168,6 +194,16 @@ impl Account {
             "links": { "object": "list", "has_more": false, "data": links } }))
     }
 
+    /// Whether a link is active, and every price that it sells.
+    pub(crate) fn can_be_paid(&self, id: &str) -> bool {
+        let active = |list, id: &Value| {
+            id.as_str().and_then(|id| self.find(list, id)).is_some_and(|object| object["active"] == true)
+        };
+        let items = self.line_items.get(id).map(Vec::as_slice).unwrap_or_default();
+        active("/v1/payment_links", &id.into())
+            && items.iter().all(|item| active("/v1/prices", &item["price"]["id"]))
+    }
+
     fn changed(
         &mut self,
         list: &'static str,
@@ -185,22 +221,32 @@ impl Account {
     }
 }
 
-/// Every name must be one of what may be said. Names are compared without their indices.
+/// Every name must be one of what may be said, and no value longer than Stripe takes.
 fn known(form: &Query, may: &[&[&str]]) -> Result<(), Refusal> {
-    for name in form.names() {
-        let metadata = name.starts_with("metadata[");
-        let parts = name.split('[').enumerate().map(|(i, part)| match part.strip_suffix(']') {
-            Some(index) if i > 0 && index.bytes().all(|byte| byte.is_ascii_digit()) => "[]".to_owned(),
-            Some(_) if metadata => "[*]".to_owned(),
-            Some(key) => format!("[{key}]"),
-            None => part.to_owned(),
-        });
-        let pattern: String = parts.collect();
+    for (name, value) in form.pairs() {
+        let pattern = without_indices(name);
         if !may.iter().any(|names| names.contains(&pattern.as_str())) {
             return Err(Refusal { param: Some(name.to_owned()), ..invalid_as("parameter_unknown", name) });
         }
+        let longest =
+            LONGEST.iter().find(|(known, _)| *known == pattern).map_or(usize::MAX, |(_, most)| *most);
+        if value.chars().count() > longest {
+            return Err(Refusal::about("parameter_invalid", name));
+        }
     }
     Ok(())
+}
+
+/// `custom_fields[0][key]` as `custom_fields[][key]`, `metadata[campaign]` as `metadata[*]`.
+fn without_indices(name: &str) -> String {
+    let metadata = name.starts_with("metadata[");
+    let parts = name.split('[').enumerate().map(|(i, part)| match part.strip_suffix(']') {
+        Some(index) if i > 0 && index.bytes().all(|byte| byte.is_ascii_digit()) => "[]".to_owned(),
+        Some(_) if metadata => "[*]".to_owned(),
+        Some(key) => format!("[{key}]"),
+        None => part.to_owned(),
+    });
+    parts.collect()
 }
 
 /// Sets what a form says. Metadata is merged, and an empty value takes a key away; lists are set as a whole.
@@ -216,14 +262,14 @@ fn change(object: &mut Value, form: &Query) -> Result<(), Refusal> {
             continue;
         }
         if let Some(key) = name.strip_prefix("metadata[").and_then(|key| key.strip_suffix(']')) {
-            if key.len() > 40 || value.chars().count() > METADATA_VALUE_CHARACTERS {
-                return Err(Refusal::about("parameter_invalid", name));
-            }
             let metadata = object["metadata"].as_object_mut().unwrap();
             match value {
                 "" => metadata.remove(key),
                 _ => metadata.insert(key.to_owned(), value.into()),
             };
+            if key.chars().count() > 40 || metadata.len() > METADATA_KEYS {
+                return Err(Refusal::about("parameter_invalid", name));
+            }
             continue;
         }
         *place(object, name) = match value {

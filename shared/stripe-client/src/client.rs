@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use crate::error::classify;
+use crate::error::{Refusal, classify};
 use crate::{ApiKey, ApiObject, Page, Request, StripeError, Write};
 
 /// Where Stripe's API is.
@@ -86,10 +86,10 @@ impl StripeClient {
     ///
     /// See [`StripeError`].
     pub async fn one(&self, request: &Request) -> Result<ApiObject, StripeError> {
-        read_object(request.path(), &self.get(request).await?)
+        read_object(request.endpoint(), &self.get(request).await?.body)
     }
 
-    /// Makes or changes something, and hands back what it is now.
+    /// Makes or changes something, and returns Stripe's reply.
     ///
     /// A write whose answer is lost is tried again like a question: each says how things shall be, and one that makes
     /// something new carries an idempotency key or an id of its own.
@@ -98,21 +98,22 @@ impl StripeClient {
     /// # Errors
     ///
     /// See [`StripeError`].
-    pub async fn write(&self, write: &Write) -> Result<ApiObject, StripeError> {
+    pub async fn write(&self, write: &Write) -> Result<Written, StripeError> {
         let call = Call {
             method: "POST",
-            path: write.path(),
+            endpoint: write.endpoint(),
             target: write.path().to_owned(),
             body: Some(write.body()),
             idempotency_key: write.idempotency_key(),
         };
-        let body = if write.is_upload() && self.base_url == STRIPE_API {
+        let answer = if write.is_upload() && self.base_url == STRIPE_API {
             let files = operation(STRIPE_FILES, self.http.clone(), self.sleep.clone());
             self.call(&files, &call).await?
         } else {
             self.call(&self.api, &call).await?
         };
-        read_object(write.path(), &body)
+        let object = read_object(write.endpoint(), &answer.body)?;
+        Ok(Written { object, replayed: answer.replayed })
     }
 
     /// One page of a list.
@@ -121,8 +122,9 @@ impl StripeClient {
     ///
     /// See [`StripeError`].
     pub async fn page(&self, request: &Request) -> Result<Page, StripeError> {
-        let body = self.get(request).await?;
-        Page::read(request, &body).ok_or_else(|| StripeError::Unreadable { path: request.path().to_owned() })
+        let body = self.get(request).await?.body;
+        Page::read(request, &body)
+            .ok_or_else(|| StripeError::Unreadable { path: request.endpoint().to_owned() })
     }
 
     /// Every object of a list that is known to be short: the sessions of a payment intent, an account's
@@ -147,26 +149,23 @@ impl StripeClient {
         self.requests_left.load(Ordering::Relaxed)
     }
 
-    async fn get(&self, request: &Request) -> Result<Vec<u8>, StripeError> {
-        let target = request.target();
-        let call = Call { method: "GET", path: request.path(), target, body: None, idempotency_key: None };
+    async fn get(&self, request: &Request) -> Result<Answer, StripeError> {
+        let (target, endpoint) = (request.target(), request.endpoint());
+        let call = Call { method: "GET", endpoint, target, body: None, idempotency_key: None };
         self.call(&self.api, &call).await
     }
 
-    async fn call(&self, server: &Server, call: &Call<'_>) -> Result<Vec<u8>, StripeError> {
-        let path = || call.path.to_owned();
+    async fn call(&self, server: &Server, call: &Call<'_>) -> Result<Answer, StripeError> {
+        let path = || call.endpoint.to_owned();
         let mut attempts = 0;
         loop {
             self.spend()?;
             attempts += 1;
             let answer = self.attempt(server, call).await;
             let (failure, wanted_pause) = match answer {
-                Ok(answer) if answer.is_success() => return Ok(answer.body),
-                Ok(answer) if !answer.may_pass() => {
-                    return Err(classify(call.path, answer.status, &answer.body));
-                }
-                Ok(answer) if answer.replayed => {
-                    return Err(StripeError::Kept { path: path(), status: answer.status });
+                Ok(answer) if answer.is_success() => return Ok(answer),
+                Ok(answer) if answer.replayed || !answer.may_pass() => {
+                    return Err(classify(&answer.refusal(call.endpoint)));
                 }
                 Ok(Answer { status: 429, retry_after, .. }) => {
                     (StripeError::RateLimited { path: path(), attempts }, retry_after)
@@ -247,6 +246,17 @@ fn operation(base_url: &str, http: SharedHttpClient, sleep: SharedAsyncSleep) ->
         .build()
 }
 
+/// What a write came to.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The object as Stripe's reply has it.
+    pub object: ApiObject,
+    /// Whether the reply is the one to an earlier request with the same idempotency key. Then the object is as it was
+    /// at that time, and may have been changed since: read it again.
+    /// <https://docs.stripe.com/api/idempotent_requests>
+    pub replayed: bool,
+}
+
 fn read_object(path: &str, body: &[u8]) -> Result<ApiObject, StripeError> {
     let json = serde_json::from_slice(body).ok();
     json.and_then(ApiObject::new).ok_or_else(|| StripeError::Unreadable { path: path.to_owned() })
@@ -255,7 +265,8 @@ fn read_object(path: &str, body: &[u8]) -> Result<ApiObject, StripeError> {
 /// What goes over the wire.
 struct Call<'a> {
     method: &'static str,
-    path: &'a str,
+    /// For errors: without the ids in the path.
+    endpoint: &'a str,
     target: String,
     /// Its type, and the bytes.
     body: Option<(String, Vec<u8>)>,
@@ -271,6 +282,8 @@ struct Answer {
     /// Stripe knows better than a status whether another attempt makes sense.
     should_retry: Option<bool>,
     retry_after: Option<Duration>,
+    /// `req_…`
+    request_id: Option<String>,
     body: Vec<u8>,
 }
 
@@ -282,6 +295,11 @@ impl Answer {
     fn may_pass(&self) -> bool {
         self.should_retry.unwrap_or(matches!(self.status, 408 | 409 | 429 | 500..))
     }
+
+    fn refusal<'a>(&'a self, path: &'a str) -> Refusal<'a> {
+        let request_id = self.request_id.as_deref();
+        Refusal { path, status: self.status, request_id, replayed: self.replayed, body: &self.body }
+    }
 }
 
 fn read_answer(response: &HttpResponse) -> Answer {
@@ -291,6 +309,7 @@ fn read_answer(response: &HttpResponse) -> Answer {
         replayed: header("idempotent-replayed") == Some("true"),
         should_retry: header("stripe-should-retry").and_then(|value| value.parse().ok()),
         retry_after: header("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
+        request_id: header("request-id").map(str::to_owned),
         body: response.body().bytes().unwrap_or_default().to_vec(),
     }
 }

@@ -7,8 +7,8 @@ mod object;
 mod request;
 mod write;
 
-pub use client::{API_VERSION, NotAClient, STRIPE_API, StripeClient};
-pub use error::StripeError;
+pub use client::{API_VERSION, NotAClient, STRIPE_API, StripeClient, Written};
+pub use error::{Sentence, StripeError};
 pub use key::{ApiKey, NotAKey};
 pub use object::{
     AmazonEventBridge, ApiObject, EventDestination, LineItem, NotReadable, Page, PaymentLink, WebhookEndpoint,

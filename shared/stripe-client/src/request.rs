@@ -6,6 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     path: String,
+    /// The path without ids.
+    endpoint: String,
     query: Vec<(&'static str, String)>,
 }
 
@@ -36,7 +38,7 @@ impl Request {
     ///
     /// <https://docs.stripe.com/api/checkout/sessions/line_items>
     pub fn line_items(session_id: &str) -> Self {
-        Self::list(&format!("/v1/checkout/sessions/{}/line_items", encoded(session_id)))
+        Self::below("/v1/checkout/sessions", session_id, "line_items")
     }
 
     /// Refunds, newest first. <https://docs.stripe.com/api/refunds/list>
@@ -56,9 +58,7 @@ impl Request {
 
     /// Where Stripe sends events to. <https://docs.stripe.com/api/v2/core/event-destinations/list>
     pub fn event_destinations() -> Self {
-        Self { path: "/v2/core/event_destinations".to_owned(), query: Vec::new() }
-            .with("limit", LARGEST_PAGE.to_string())
-            .with("include[0]", "webhook_endpoint.url")
+        Self::list("/v2/core/event_destinations").with("include[0]", "webhook_endpoint.url")
     }
 
     /// One event, by `evt_…`. <https://docs.stripe.com/api/events/retrieve>
@@ -93,9 +93,39 @@ impl Request {
         Self::one("/v1/products", id)
     }
 
-    /// The prices of a product, active or not. <https://docs.stripe.com/api/prices/list>
-    pub fn prices_of(product_id: &str) -> Self {
-        Self::list("/v1/prices").with("product", product_id)
+    /// Prices, newest first: the active ones, unless [`Request::active`] says otherwise.
+    ///
+    /// <https://docs.stripe.com/api/prices/list>
+    pub fn prices() -> Self {
+        Self::list("/v1/prices")
+    }
+
+    /// Products, newest first. <https://docs.stripe.com/api/products/list>
+    pub fn products() -> Self {
+        Self::list("/v1/products")
+    }
+
+    /// What a Payment Link sells. <https://docs.stripe.com/api/payment-link/retrieve-line-items>
+    pub fn payment_link_line_items(id: &str) -> Self {
+        Self::below("/v1/payment_links", id, "line_items")
+    }
+
+    /// One price, by `price_…`. <https://docs.stripe.com/api/prices/retrieve>
+    pub fn price(id: &str) -> Self {
+        Self::one("/v1/prices", id)
+    }
+
+    /// Only prices of a product.
+    #[must_use]
+    pub fn of_product(self, id: &str) -> Self {
+        self.with("product", id)
+    }
+
+    /// Only what is active, or only what is not. Stripe's list of prices leaves out the inactive ones when nothing is
+    /// said. <https://docs.stripe.com/api/prices/list>
+    #[must_use]
+    pub fn active(self, active: bool) -> Self {
+        self.with("active", active.to_string())
     }
 
     /// Only what was created between two times, both included, in Unix seconds.
@@ -142,9 +172,15 @@ impl Request {
         self.with("expand[]", field)
     }
 
-    /// The path, without the query.
-    pub fn path(&self) -> &str {
-        &self.path
+    /// The endpoint, without the query and with `{id}` for an id: what errors and logs show. A session's id opens what
+    /// was sold in it, so it is in neither.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The names of the parameters, in their order.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().map(|(name, _)| *name)
     }
 
     /// Path and query, as they go over the wire.
@@ -160,15 +196,25 @@ impl Request {
 
     /// The request of a page whose address Stripe gave (API v2): its path and query as they are.
     pub(crate) fn at(target: &str) -> Self {
-        Self { path: target.to_owned(), query: Vec::new() }
+        let endpoint = target.split(['?', '#']).next().unwrap_or(target).to_owned();
+        Self { path: target.to_owned(), endpoint, query: Vec::new() }
     }
 
     fn list(path: &str) -> Self {
-        Self { path: path.to_owned(), query: Vec::new() }.with("limit", LARGEST_PAGE.to_string())
+        Self::to(path.to_owned(), path.to_owned()).with("limit", LARGEST_PAGE.to_string())
+    }
+
+    fn below(path: &str, id: &str, list: &str) -> Self {
+        Self::to(format!("{path}/{}/{list}", encoded(id)), format!("{path}/{{id}}/{list}"))
+            .with("limit", LARGEST_PAGE.to_string())
     }
 
     fn one(path: &str, id: &str) -> Self {
-        Self { path: format!("{path}/{}", encoded(id)), query: Vec::new() }
+        Self::to(format!("{path}/{}", encoded(id)), format!("{path}/{{id}}"))
+    }
+
+    const fn to(path: String, endpoint: String) -> Self {
+        Self { path, endpoint, query: Vec::new() }
     }
 
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

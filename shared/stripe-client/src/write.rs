@@ -6,6 +6,8 @@ use crate::request::encoded;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     path: String,
+    /// The path without ids.
+    endpoint: String,
     form: Vec<(String, String)>,
     file: Option<File>,
     idempotency_key: Option<String>,
@@ -77,6 +79,16 @@ impl Write {
         &self.path
     }
 
+    /// The endpoint, with `{id}` for an id: what errors and logs show.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The names of the parameters, in their order.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.form.iter().map(|(name, _)| name.as_str()).chain(self.file.iter().map(|_| "file"))
+    }
+
     /// The type of the body, and the body.
     pub fn body(&self) -> (String, Vec<u8>) {
         match &self.file {
@@ -140,11 +152,12 @@ impl Write {
     }
 
     fn to(path: &str) -> Self {
-        Self { path: path.to_owned(), form: Vec::new(), file: None, idempotency_key: None }
+        let (path, endpoint) = (path.to_owned(), path.to_owned());
+        Self { path, endpoint, form: Vec::new(), file: None, idempotency_key: None }
     }
 
     fn of(path: &str, id: &str) -> Self {
-        Self::to(&format!("{path}/{}", encoded(id)))
+        Self { endpoint: format!("{path}/{{id}}"), ..Self::to(&format!("{path}/{}", encoded(id))) }
     }
 }
 

@@ -30,6 +30,8 @@ struct Request {
 pub enum Reply {
     /// A status and a body.
     Answer(u16, String),
+    /// A status and a body that Stripe kept with an idempotency key.
+    Replayed(u16, String),
     /// The connection is closed once the request has been read: the reply is lost.
     Close,
     /// The connection stays open and silent.
@@ -60,10 +62,16 @@ impl Endpoint {
                     continue;
                 };
                 seen.lock().unwrap().push(request);
-                match script.pop() {
-                    Some(Reply::Answer(status, body)) => {
+                let reply = script.pop();
+                let kept = if matches!(reply, Some(Reply::Replayed(..))) {
+                    "idempotent-replayed: true\r\n"
+                } else {
+                    ""
+                };
+                match reply {
+                    Some(Reply::Answer(status, body) | Reply::Replayed(status, body)) => {
                         let head = format!(
-                            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{kept}connection: close\r\ncontent-length: {}\r\n\r\n",
                             body.len()
                         );
                         // The client may have given up; that is its business.

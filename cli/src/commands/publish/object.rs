@@ -47,6 +47,11 @@ impl Object {
         }
     }
 
+    /// When it was made, in Unix seconds.
+    pub(crate) fn created(&self) -> i64 {
+        self.field("created").parse().unwrap_or_default()
+    }
+
     pub(crate) fn url(&self) -> &str {
         self.field("url")
     }
@@ -59,9 +64,18 @@ impl Object {
         self.field(name) == value
     }
 
-    /// Whether a link sells at this price.
+    /// Whether a link that we made sells at this price: it has one item.
     pub(crate) fn sells(&self, price_id: &str) -> bool {
         self.is("line_items[0][price]", price_id)
+    }
+
+    /// Whether a link offers this price at all: as one of its items, or as an optional one.
+    pub(crate) fn offers(&self, price_id: &str) -> bool {
+        let is_price = |name: &str| {
+            (name.starts_with("line_items[") || name.starts_with("optional_items["))
+                && (name.ends_with("[price]") || name.ends_with("[price][id]"))
+        };
+        self.fields.iter().any(|(name, value)| value == price_id && is_price(name))
     }
 
     /// What of a form has to be sent. Stripe takes a group such as `custom_fields` as a whole, but metadata key by key.

@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) prices: Vec<Object>,
     /// Of the product, those we made, newest first, active or not.
     pub(crate) links: Vec<Object>,
+    /// Active links that others made, whatever they sell.
+    pub(crate) other_links: Vec<Object>,
 }
 
 /// Where the product is sold.
@@ -69,6 +71,8 @@ pub(crate) struct Made {
     pub(crate) id: String,
     /// Where a link or an image is.
     pub(crate) url: Option<String>,
+    /// Whether Stripe repeated an earlier reply: then it was made before, and may have changed since.
+    pub(crate) replayed: bool,
 }
 
 impl Place {
@@ -106,9 +110,10 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
     };
     let changes = price.lacks(&price_form(product, place));
     if !changes.is_empty() {
-        // Stripe takes the key from the price that has it.
-        let transfer = ("transfer_lookup_key".to_owned(), "true".to_owned());
-        return Some(Step::ChangePrice { id: price.id.clone(), form: [changes, vec![transfer]].concat() });
+        // Stripe takes the key from the price that has it, and wants to be given the key for that.
+        let form = [changes, lookup_key(product, place)].concat();
+        let form = form.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect();
+        return Some(Step::ChangePrice { id: price.id.clone(), form });
     }
     let outgoing = |other: &&Object| other.id != price.id && other.is("active", "true");
     // Stripe archives no default price, and the dashboard makes them so.
@@ -128,7 +133,17 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
     if let Some(link) = outdated {
         return Some(Step::Deactivate { id: link.id.clone(), url: link.url().to_owned() });
     }
-    seen.prices.iter().find(outgoing).map(|price| Step::Archive { id: price.id.clone() })
+    // Links on an archived price are dead, also those that others made.
+    let unused = |old: &&Object| outgoing(old) && seen.others_that_offer(&old.id).next().is_none();
+    seen.prices.iter().find(unused).map(|price| Step::Archive { id: price.id.clone() })
+}
+
+/// Prices that are no longer asked and stay active, because links that others made offer them.
+pub(crate) fn prices_kept<'a>(product: &Product, seen: &'a Seen) -> Vec<(&'a Object, Vec<&'a Object>)> {
+    let Some(asked) = asked_price(product, seen) else { return Vec::new() };
+    let old = seen.prices.iter().filter(|old| old.id != asked.id && old.is("active", "true"));
+    let kept = old.map(|old| (old, seen.others_that_offer(&old.id).collect::<Vec<_>>()));
+    kept.filter(|(_, links)| !links.is_empty()).collect()
 }
 
 /// The link that sells the product now.
@@ -150,9 +165,31 @@ fn choose<'a>(newest_first: impl Iterator<Item = &'a Object>) -> Option<&'a Obje
 }
 
 impl Seen {
+    fn others_that_offer<'a>(&'a self, price_id: &'a str) -> impl Iterator<Item = &'a Object> {
+        self.other_links.iter().filter(move |link| link.is("active", "true") && link.offers(price_id))
+    }
+
+    /// Puts an object in place of what is known of it: it was changed since.
+    pub(crate) fn learn(&mut self, step: &Step, object: Object) {
+        let list = match step {
+            Step::CreatePrice(_) => &mut self.prices,
+            Step::CreateLink(_) => &mut self.links,
+            Step::Upload { .. }
+            | Step::UploadImage
+            | Step::CreateProduct(_)
+            | Step::ChangeProduct(_)
+            | Step::ChangePrice { .. }
+            | Step::ChangeLink { .. }
+            | Step::Deactivate { .. }
+            | Step::Archive { .. } => return,
+        };
+        list.retain(|known| known.id != object.id);
+        list.insert(0, object);
+    }
+
     /// What is there after a step was taken.
     pub(crate) fn apply(&mut self, step: &Step, product: &Product, made: Made) {
-        let Made { id, url } = made;
+        let Made { id, url, .. } = made;
         match step {
             Step::Upload { file, .. } => {
                 if let Some(LocalFile { key, size, sha256, .. }) = product.files.get(*file) {
@@ -225,14 +262,18 @@ fn image_form(product: &Product, seen: &Seen, sold: Option<&Object>) -> Option<F
 fn new_price(product: &Product, place: &Place) -> Form {
     let amount = product.price.minor().to_string();
     let id = place.product_id(product);
-    form([
+    let price = form([
         ("product", id.as_str()),
         ("currency", product.price.currency().as_str()),
         ("unit_amount", &amount),
-        ("lookup_key", &id),
-        ("transfer_lookup_key", "true"),
         (&format!("metadata[{PUBLISHED_AS}]"), &product.id),
-    ])
+    ]);
+    [price, lookup_key(product, place)].concat()
+}
+
+/// <https://docs.stripe.com/api/prices/create#create_price-transfer_lookup_key>
+fn lookup_key(product: &Product, place: &Place) -> Form {
+    form([("lookup_key", place.product_id(product).as_str()), ("transfer_lookup_key", "true")])
 }
 
 fn price_form(product: &Product, place: &Place) -> Form {

@@ -23,25 +23,58 @@ impl TryFrom<WrittenPrice> for Price {
         if !CURRENCIES.split_ascii_whitespace().any(|known| known == currency.as_str()) {
             return Err(format!("{} is no currency that Stripe takes", currency.code()));
         }
-        // Three-decimal currencies are rounded to two, and some are sent with decimals they do not have.
-        let step = match (currency.exponent(), currency.display_exponent()) {
-            (3, _) => 10,
-            (wire, shown) => 10_i64.pow(wire - shown),
-        };
+        let step = step(currency);
         if amount % step != 0 {
-            return Err(format!("in {} Stripe takes multiples of {step} only", currency.code()));
-        }
-        let price = Money::new(amount, currency);
-        let least = least(currency);
-        if amount < least {
-            let least = Money::new(least, currency).decimal_text();
             return Err(format!(
-                "{} {} is too little: Stripe takes {least} at least. `amount` counts the smallest unit: 1250 is 12.50",
-                price.decimal_text(),
-                currency.code()
+                "in {} Stripe takes multiples of {step} only. {}",
+                currency.code(),
+                example(currency)
             ));
         }
+        let price = Money::new(amount, currency);
+        let refused = |limit: i64, what: &str, which: &str| {
+            let (asked, limit) = (price.decimal_text(), Money::new(limit, currency).decimal_text());
+            let (code, example) = (currency.code(), example(currency));
+            Err(format!("{asked} {code} is too {what}: Stripe takes {limit} at {which}. {example}"))
+        };
+        let (least, most) = (least(currency).max(step), most(currency));
+        if amount < least {
+            return refused(least, "little", "least");
+        }
+        if amount > most {
+            return refused(most, "much", "most");
+        }
         Ok(Self(price))
+    }
+}
+
+/// Three-decimal currencies end in a zero, and some are sent with decimals they do not have.
+///
+/// <https://docs.stripe.com/currencies#special-cases>
+const fn step(currency: Currency) -> i64 {
+    match (currency.exponent(), currency.display_exponent()) {
+        (3, _) => 10,
+        (wire, shown) => 10_i64.pow(wire - shown),
+    }
+}
+
+/// How an amount is written, in the file's own currency: "1250 is ¥1250".
+fn example(currency: Currency) -> String {
+    let minor = if 1_250 % step(currency) == 0 { 1_250 } else { 125_000 };
+    format!("`amount` counts the smallest unit: {minor} is {}", shown(Money::new(minor, currency)))
+}
+
+/// An amount as a marketer writes it.
+fn shown(money: Money) -> String {
+    let decimal = money.decimal_text();
+    let (whole, _) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let number = if money.shown_exponent() == 0 { whole } else { &decimal };
+    match money.currency().as_str() {
+        "gbp" => format!("£{number}"),
+        "usd" => format!("${number}"),
+        "eur" => format!("€{number}"),
+        "jpy" => format!("¥{number}"),
+        _ => format!("{number} {}", money.currency().code()),
     }
 }
 
@@ -51,7 +84,8 @@ impl TryFrom<WrittenPrice> for Price {
 fn least(currency: Currency) -> i64 {
     match currency.as_str() {
         "gbp" => 30,
-        "usd" | "eur" | "cad" | "aud" | "nzd" | "chf" | "jpy" | "krw" => 50,
+        "usd" | "eur" | "cad" | "aud" | "nzd" | "chf" | "jpy" | "krw" | "brl" | "inr" | "sgd" => 50,
+        "bgn" => 100,
         "pln" | "ron" | "aed" | "myr" => 200,
         "dkk" => 250,
         "nok" | "sek" => 300,
@@ -61,6 +95,20 @@ fn least(currency: Currency) -> i64 {
         "huf" => 17_500,
         _ => 1,
     }
+}
+
+/// The most that Stripe takes: eight digits, and more of a few currencies whose unit is worth little.
+///
+/// <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>
+fn most(currency: Currency) -> i64 {
+    let digits = match currency.as_str() {
+        "idr" => 12,
+        "cop" | "huf" | "jpy" | "lbp" | "twd" => 10,
+        "inr" => 9,
+        _ => 8,
+    };
+    let most = 10_i64.pow(digits) - 1;
+    most - most % step(currency)
 }
 
 /// What customers can be charged in. A typing error is told here; one that Stripe adds is added here.

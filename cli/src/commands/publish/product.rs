@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,6 +11,7 @@ use fulfilment::{FulfilmentKind, LinkContract, Money, TemplateName, file_keys};
 use s3_objects::{LARGEST_UPLOAD, Sha256Sum};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use toml::Spanned;
 
 use super::price::Price;
 
@@ -63,11 +65,11 @@ pub(crate) struct Checkout {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Marketing {
-    pub(crate) question: Line,
+    pub(crate) question: Label,
     #[serde(default = "yes")]
-    pub(crate) yes: Line,
+    pub(crate) yes: Label,
     #[serde(default = "no")]
-    pub(crate) no: Line,
+    pub(crate) no: Label,
 }
 
 /// The file as it is written.
@@ -75,10 +77,10 @@ pub(crate) struct Marketing {
 #[serde(deny_unknown_fields)]
 struct Written {
     id: Slug,
-    name: Line,
-    description: Option<Line>,
-    image: Option<Line>,
-    fulfilment: FulfilmentKind,
+    name: Line<LONGEST_NAME>,
+    description: Option<Line<LONGEST_DESCRIPTION>>,
+    image: Option<Spanned<Line<LONGEST_ADDRESS>>>,
+    fulfilment: Spanned<FulfilmentKind>,
     thank_you: Option<TemplateName>,
     price: Price,
     #[serde(default)]
@@ -92,7 +94,7 @@ struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    path: Line,
+    path: Spanned<Line>,
     key: Option<Line>,
 }
 
@@ -100,19 +102,24 @@ struct Entry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Link {
-    campaign: Option<Line>,
-    source: Option<Line>,
-    component: Option<Line>,
-    component_type: Option<Line>,
-    #[serde(default)]
-    labels: Vec<Line>,
-    ab_test: Option<Line>,
+    campaign: Option<Value>,
+    source: Option<Value>,
+    component: Option<Value>,
+    component_type: Option<Value>,
+    labels: Option<Spanned<Vec<Value>>>,
+    ab_test: Option<Value>,
 }
 
-/// A text that says something, on one line.
+/// A text that says something, on one line, of at most so many characters.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Line(pub(crate) String);
+pub(crate) struct Line<const MOST: usize = { usize::MAX }>(pub(crate) String);
+
+/// What a custom field or one of its answers is called.
+pub(crate) type Label = Line<LONGEST_LABEL>;
+
+/// A value of metadata.
+type Value = Line<LONGEST_METADATA>;
 
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -121,8 +128,22 @@ struct Slug(String);
 /// The metadata key of a Payment Link, and of a price, that says which product file it was made of.
 pub(crate) const PUBLISHED_AS: &str = "published_as";
 
+/// A value of metadata. Keys have room for 40 characters and objects for 50 keys, and ours are short and few.
 /// <https://docs.stripe.com/api/metadata>
 const LONGEST_METADATA: usize = 500;
+
+/// The label of a custom field, and of an option of its dropdown.
+/// <https://docs.stripe.com/api/payment-link/create#create_payment_link-custom_fields-label-custom>
+const LONGEST_LABEL: usize = 100;
+
+/// A product's name. <https://docs.stripe.com/changelog#2018-10-31>
+const LONGEST_NAME: usize = 250;
+
+/// A product's description. <https://docs.stripe.com/api/products/create>
+const LONGEST_DESCRIPTION: usize = 40_000;
+
+/// An address that Stripe is given.
+const LONGEST_ADDRESS: usize = 2_048;
 
 /// What Stripe takes as a logo, which is what a product's image is uploaded as.
 /// <https://docs.stripe.com/file-upload#uploading-a-file>
@@ -145,53 +166,59 @@ impl Product {
     pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self> {
         let written: Written = toml::from_str(text)?;
         let mut problems = Vec::new();
-        let mut or_problem = |result: Result<(), String>| problems.extend(result.err());
+        let mut or_problem = |place: Range<usize>, result: Result<(), String>| {
+            problems.extend(
+                result.err().map(|problem| format!("line {}: {problem}", line_of(text, place.start))),
+            );
+        };
         let id = written.id.0;
+        let kind = *written.fulfilment.get_ref();
         let mut files: Vec<LocalFile> = Vec::new();
+        let mut last_file = written.fulfilment.span();
         for Entry { path, key } in written.files {
-            match local_file(&id, folder, &path.0, key) {
+            last_file = path.span();
+            match local_file(&id, folder, &path.get_ref().0, key) {
                 Ok(file) if files.iter().any(|other| other.key == file.key) => {
-                    or_problem(Err(format!("two files have the key {}; give one another `key`", file.key)));
+                    let problem = format!("two files have the key {}; give one another `key`", file.key);
+                    or_problem(path.span(), Err(problem));
                 }
                 Ok(file) => files.push(file),
-                Err(problem) => or_problem(Err(problem)),
+                Err(problem) => or_problem(path.span(), Err(problem)),
             }
         }
         let named = files.iter().map(|file| file.key.as_str()).collect::<Vec<_>>().join(",");
-        let image = written.image.map(|image| local_image(folder, &image.0)).transpose();
-        let image = image.unwrap_or_else(|problem| {
-            or_problem(Err(problem));
-            None
+        or_problem(last_file.clone(), fits("files", &named, "give the files shorter keys"));
+        let image = written.image.and_then(|image| {
+            let read = local_image(folder, &image.get_ref().0);
+            read.map_err(|problem| or_problem(image.span(), Err(problem))).ok()
         });
         let Link { campaign, source, component, component_type, labels, ab_test } = written.link;
-        if labels.iter().any(|label| label.0.contains(',')) {
-            or_problem(Err("a label cannot have a comma in it: labels are told apart by commas".to_owned()));
-        }
-        let labels = labels.into_iter().map(|label| label.0).collect::<Vec<_>>().join(",");
-        let text = |line: Option<Line>| line.map(|line| line.0).unwrap_or_default();
+        let labels = labels.map(|labels| (labels.span(), labels.into_inner()));
+        let labels = labels.map_or_else(String::new, |(place, labels)| {
+            if labels.iter().any(|label| label.0.contains(',')) {
+                let problem = "a label cannot have a comma in it: labels are told apart by commas";
+                or_problem(place.clone(), Err(problem.to_owned()));
+            }
+            let labels = labels.into_iter().map(|label| label.0).collect::<Vec<_>>().join(",");
+            or_problem(place, fits("labels", &labels, "give fewer or shorter labels"));
+            labels
+        });
+        let value = |line: Option<Value>| line.map(|line| line.0).unwrap_or_default();
         let mut metadata: BTreeMap<_, _> = [
-            (LinkContract::MARKER, written.fulfilment.to_string()),
+            (LinkContract::MARKER, kind.to_string()),
             ("thank_you", written.thank_you.map(String::from).unwrap_or_default()),
             ("files", named),
-            ("campaign", text(campaign)),
-            ("source", text(source)),
-            ("component", text(component)),
-            ("component_type", text(component_type)),
+            ("campaign", value(campaign)),
+            ("source", value(source)),
+            ("component", value(component)),
+            ("component_type", value(component_type)),
             ("labels", labels),
-            ("ab_test", text(ab_test)),
+            ("ab_test", value(ab_test)),
             (PUBLISHED_AS, id.clone()),
         ]
         .into();
         metadata.retain(|_, value| !value.is_empty());
-        for (key, value) in &metadata {
-            if value.chars().count() > LONGEST_METADATA {
-                let shorten = if *key == "files" { "; give the files shorter keys" } else { "" };
-                or_problem(Err(format!(
-                    "`{key}` is longer than Stripe's {LONGEST_METADATA} characters{shorten}"
-                )));
-            }
-        }
-        or_problem(check_files(written.fulfilment, &files));
+        or_problem(last_file, check_files(kind, &files));
         if !problems.is_empty() {
             bail!("{}", problems.join("\n"));
         }
@@ -205,6 +232,21 @@ impl Product {
             metadata,
             checkout: written.checkout,
         })
+    }
+}
+
+/// The number of the line, from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// Whether a value that is put together has room in metadata.
+fn fits(key: &str, value: &str, fix: &str) -> Result<(), String> {
+    match value.chars().count() {
+        0..=LONGEST_METADATA => Ok(()),
+        length => Err(format!(
+            "`{key}` has {length} characters together, longer than Stripe's {LONGEST_METADATA} characters; {fix}"
+        )),
     }
 }
 
@@ -274,7 +316,13 @@ fn digest(path: &Path) -> std::io::Result<(u64, Sha256Sum)> {
 
 fn local_image(folder: &Path, image: &str) -> Result<Image, String> {
     if image.starts_with("https://") {
-        return Ok(Image::Address(image.to_owned()));
+        return match image.contains(char::is_whitespace) {
+            true => Err(format!("the address {image} has a space in it: write it as %20")),
+            false => Ok(Image::Address(image.to_owned())),
+        };
+    }
+    if image.starts_with("http://") {
+        return Err(format!("{image} cannot be read by customers' browsers: give an `https://` address"));
     }
     let path = folder.join(image);
     let shown = path.display();
@@ -295,16 +343,23 @@ fn local_image(folder: &Path, image: &str) -> Result<Image, String> {
     Ok(Image::File { name, content_type, bytes, sha256 })
 }
 
-impl TryFrom<String> for Line {
-    type Error = &'static str;
+impl<const MOST: usize> TryFrom<String> for Line<MOST> {
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
+    fn try_from(text: String) -> Result<Self, String> {
         let text = text.trim();
         if text.is_empty() {
-            return Err("it is empty; leave it out instead");
+            return Err("it is empty; leave it out instead".to_owned());
         }
         if text.chars().any(char::is_control) {
-            return Err("it must be one line, without control characters");
+            return Err("it must be one line, without control characters".to_owned());
+        }
+        let length = text.chars().count();
+        if length > MOST {
+            return Err(format!(
+                "it has {length} characters, longer than Stripe's {MOST} characters: take {} out",
+                length - MOST
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -322,11 +377,11 @@ impl TryFrom<String> for Slug {
     }
 }
 
-fn yes() -> Line {
+fn yes() -> Label {
     Line("Yes".to_owned())
 }
 
-fn no() -> Line {
+fn no() -> Label {
     Line("No".to_owned())
 }
 

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use fulfilment::{Attribution, FulfilmentKind, LinkContract};
+use serde_json::json;
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, sdk_config};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
@@ -87,6 +88,7 @@ struct Case {
     stripe: StripeApi,
     cloud: Cloud,
     folder: Folder,
+    runs: AtomicU32,
 }
 
 impl Case {
@@ -96,7 +98,7 @@ impl Case {
         let folder = Folder::with(&files);
         let cloud = Cloud::new();
         cloud.create_bucket("goods");
-        Self { stripe: StripeApi::start(|| 1_795_000_000), cloud, folder }
+        Self { stripe: StripeApi::start(|| 1_795_000_000), cloud, folder, runs: AtomicU32::new(0) }
     }
 
     async fn publish(&self, text: &str) -> Result<Published> {
@@ -120,7 +122,8 @@ impl Case {
         let files = S3Objects::new(&sdk, "goods").unwrap();
         let product = Product::parse(text, &self.folder)?;
         let place = Place { stage: "test".to_owned(), pages_url: "https://shop.example".to_owned() };
-        act(Shop { product: &product, place: &place, stripe: &stripe, files: &files }).await
+        let run = self.runs.fetch_add(1, Ordering::Relaxed).to_string();
+        act(Shop { product: &product, place: &place, stripe: &stripe, files: &files, run: &run }).await
     }
 
     fn posts(&self) -> usize {
@@ -135,13 +138,18 @@ impl Case {
 
     /// Whether some link is on, and its price is.
     fn can_be_bought(&self) -> bool {
-        let prices = self.active("/v1/prices");
-        let sells = |link: &Value| {
-            let id = link["id"].as_str().unwrap();
-            let price = &self.stripe.line_items(id)[0]["price"]["id"];
-            prices.iter().any(|active| active["id"] == *price)
-        };
-        self.active("/v1/payment_links").iter().any(sells)
+        let links = self.active("/v1/payment_links");
+        links.iter().any(|link| self.stripe.can_be_paid(link["id"].as_str().unwrap()))
+    }
+
+    /// A marketer makes a link without our metadata that sells these prices.
+    fn make_own_link(&self, id: &str, prices: &[Value]) {
+        let mut link = self.active("/v1/payment_links")[0].clone();
+        (link["id"], link["url"]) = (id.into(), format!("https://buy.stripe.com/{id}").into());
+        link["metadata"].as_object_mut().unwrap().remove("published_as");
+        self.stripe.put(&link);
+        let item = |price: &Value| json!({ "id": format!("li_{id}"), "object": "item", "quantity": 1, "price": price });
+        self.stripe.put_line_items(id, &prices.iter().map(item).collect::<Vec<_>>());
     }
 
     /// One product, one price and one link are sold; their amount and the link's address.
@@ -411,4 +419,119 @@ fn the_handbooks_example_can_be_published() {
     }
     let product = Product::parse(example, &case.folder).unwrap();
     assert_eq!((product.files.len(), product.price.minor()), (2, 1250));
+}
+
+#[tokio::test]
+async fn an_old_price_that_other_links_sell_stays_and_they_are_named() {
+    let case = Case::new();
+    let ours = case.publish(GUIDE).await.unwrap().url;
+    let price = case.active("/v1/prices")[0].clone();
+    case.make_own_link("plink_own", std::slice::from_ref(&price));
+    // As the second of several items, beyond those that a list shows.
+    let mut other = price.clone();
+    (other["id"], other["metadata"]) = ("price_other".into(), json!({}));
+    case.stripe.put(&other);
+    let many: Vec<_> = std::iter::repeat_n(other, 11).chain([price.clone()]).collect();
+    case.make_own_link("plink_many", &many);
+
+    let dear = GUIDE.replace("1250", "1500");
+    let rehearsed = case.rehearse(&dear).await.unwrap();
+    let changed = case.publish(&dear).await.unwrap();
+    assert_eq!((&changed.steps, &changed.kept), (&rehearsed.steps, &rehearsed.kept), "what was foretold");
+    assert!(changed.steps.iter().all(|told| told.step != "archive"), "{:?}", changed.steps);
+    assert_ne!(changed.url, ours);
+    for link in ["plink_own", "plink_many"] {
+        assert!(case.stripe.can_be_paid(link), "{link}");
+    }
+    let said = plain(&changed, 0);
+    let expected = format!(
+        "The price {} stays active, because links that were not published here sell it:\n  \
+         https://buy.stripe.com/plink_many\n  https://buy.stripe.com/plink_own\n",
+        price["id"].as_str().unwrap()
+    );
+    assert!(said.contains(&expected), "{said}");
+
+    // Once they are off, the price goes too.
+    for link in ["plink_own", "plink_many"] {
+        let mut off =
+            case.stripe.objects("/v1/payment_links").into_iter().find(|other| other["id"] == link).unwrap();
+        off["active"] = false.into();
+        case.stripe.put(&off);
+    }
+    let last = case.publish(&dear).await.unwrap();
+    assert_eq!((last.steps.len(), last.steps[0].step, last.kept.len()), (1, "archive", 0));
+}
+
+#[tokio::test]
+async fn an_optional_item_of_another_link_keeps_its_price_too() {
+    let case = Case::new();
+    case.publish(GUIDE).await.unwrap();
+    let price = case.active("/v1/prices")[0]["id"].clone();
+    let mut other = case.active("/v1/prices")[0].clone();
+    (other["id"], other["metadata"]) = ("price_other".into(), json!({}));
+    case.make_own_link("plink_own", &[other]);
+    let mut link =
+        case.active("/v1/payment_links").into_iter().find(|link| link["id"] == "plink_own").unwrap();
+    link["optional_items"] = json!([{ "price": price, "quantity": 1, "adjustable_quantity": null }]);
+    case.stripe.put(&link);
+    let changed = case.publish(&GUIDE.replace("1250", "1500")).await.unwrap();
+    assert_eq!(
+        changed.kept,
+        [KeptPrice {
+            price: price.as_str().unwrap().to_owned(),
+            links: vec!["https://buy.stripe.com/plink_own".to_owned()]
+        }]
+    );
+}
+
+#[tokio::test]
+async fn a_price_that_stripe_says_it_made_is_taken_as_it_is_now() {
+    let case = Case::new();
+    let cheap = case.publish(GUIDE).await.unwrap();
+    case.publish(&GUIDE.replace("1250", "1500")).await.unwrap();
+    // The list does not show the old price, as Stripe's may for a while: Stripe repeats its first reply to the request
+    // that made it, in which it is active.
+    let mut old =
+        case.stripe.objects("/v1/prices").into_iter().find(|price| price["unit_amount"] == 1250).unwrap();
+    case.stripe.hide(old["id"].as_str().unwrap());
+    let back = case.publish(GUIDE).await.unwrap();
+    assert_eq!(back.url, cheap.url);
+    assert!(case.can_be_bought(), "the price that the link sells is active again");
+    assert_eq!(case.sold(), (1250, cheap.url.unwrap()));
+
+    // One that a marketer took over is left alone, and a new one takes its place.
+    case.publish(&GUIDE.replace("1250", "1500")).await.unwrap();
+    old["metadata"] = json!({});
+    old["active"] = false.into();
+    case.stripe.put(&old);
+    let again = case.publish(GUIDE).await.unwrap();
+    assert_eq!(case.sold().0, 1250);
+    assert_ne!(again.url, back.url);
+    assert!(case.stripe.objects("/v1/prices").contains(&old));
+}
+
+#[tokio::test]
+async fn a_refusal_that_stripe_keeps_is_asked_for_anew_and_its_reason_is_shown() {
+    let case = Case::new();
+    let text = GUIDE.replace("promotion_codes = true", "automatic_tax = true");
+    case.stripe.set_up_tax(false);
+    for _ in 0..6 {
+        let error = format!("{:#}", case.publish(&text).await.unwrap_err());
+        assert!(error.contains("Stripe says: You must have a valid head office address"), "{error}");
+        assert!(error.contains("https://dashboard.stripe.com/test/logs/req_fake"), "{error}");
+    }
+    case.stripe.set_up_tax(true);
+    let published = case.publish(&text).await.unwrap();
+    assert_eq!(case.sold(), (1250, published.url.unwrap()));
+}
+
+#[tokio::test]
+async fn a_price_archived_by_hand_is_turned_on_with_its_key() {
+    let case = Case::new();
+    case.publish(GUIDE).await.unwrap();
+    let mut price = case.active("/v1/prices")[0].clone();
+    price["active"] = false.into();
+    case.stripe.put(&price);
+    case.publish(GUIDE).await.unwrap();
+    assert_eq!(case.sold().0, 1250);
 }

@@ -221,3 +221,47 @@ fn line_items_come_when_they_are_asked_for() {
     assert_eq!(listed["data"][0]["line_items"]["data"][0]["quantity"], 2);
     assert_eq!(get(&api, "/v1/checkout/sessions/cs_a/line_items").1["data"][0]["id"], "li_1");
 }
+
+#[test]
+fn lists_active_prices_unless_it_is_asked_for_the_others() {
+    let api = StripeApi::start(|| 100);
+    let link = sold(&api);
+    let price = api.objects("/v1/prices")[0]["id"].as_str().unwrap().to_owned();
+    assert!(api.can_be_paid(&link));
+    assert_eq!(post(&api, &format!("/v1/prices/{price}"), "", "active=false").0, 200);
+    assert!(!api.can_be_paid(&link), "an archived price stops its link");
+    assert_eq!(ids(&api, "/v1/prices?product=guide").0, Vec::<String>::new());
+    assert_eq!(ids(&api, "/v1/prices?product=guide&active=true").0, Vec::<String>::new());
+    assert_eq!(ids(&api, "/v1/prices?product=guide&active=false").0, [price]);
+}
+
+#[test]
+fn keeps_refusals_with_their_key_but_not_those_of_parameters() {
+    let api = StripeApi::start(|| 100);
+    let price = {
+        sold(&api);
+        api.objects("/v1/prices")[0]["id"].as_str().unwrap().to_owned()
+    };
+    let form = format!("line_items[0][price]={price}&line_items[0][quantity]=1&automatic_tax[enabled]=true");
+    api.set_up_tax(false);
+    assert_eq!(post(&api, "/v1/payment_links", "k1", &form).0, 400);
+    api.set_up_tax(true);
+    let (status, kept) = post(&api, "/v1/payment_links", "k1", &form);
+    assert!(status == 400 && kept["error"]["message"].as_str().unwrap().contains("head office"), "{kept}");
+    assert_eq!(post(&api, "/v1/payment_links", "k2", &form).0, 200);
+    assert_eq!(post(&api, "/v1/products", "k3", "colour=red").0, 400);
+    assert_eq!(post(&api, "/v1/products", "k3", "name=Red").0, 200);
+}
+
+#[test]
+fn takes_no_text_that_is_longer_than_stripe_does() {
+    let api = StripeApi::start(|| 100);
+    let link = format!("/v1/payment_links/{}", sold(&api));
+    let label = |length: usize| format!("custom_fields[0][label][custom]={}", "é".repeat(length));
+    assert_eq!(post(&api, &link, "", &label(100)).0, 200);
+    assert_eq!(post(&api, &link, "", &label(101)).0, 400);
+    let option = format!("custom_fields[0][dropdown][options][0][label]={}", "x".repeat(101));
+    assert_eq!(post(&api, &link, "", &option).0, 400);
+    let keys: Vec<_> = (0..51).map(|key| format!("metadata[k{key}]=1")).collect();
+    assert_eq!(post(&api, &link, "", &keys.join("&")).0, 400);
+}

@@ -163,7 +163,7 @@ async fn a_write_is_a_post_and_is_tried_again_like_a_question() {
     let stripe = Endpoint::start([Reply::Close, answer(503, "{}"), answer(200, product)]);
     let write = Write::new_product().with("id", "guide").with("name", "The guide");
     let made = client(&stripe, &Time::default(), 9).write(&write).await.unwrap();
-    assert_eq!(made.id, "guide");
+    assert_eq!((made.object.id.as_str(), made.replayed), ("guide", false));
     assert_eq!(stripe.lines(), vec!["POST /v1/products"; 3]);
 
     let taken = r#"{"error":{"code":"resource_already_exists","param":"id"}}"#;
@@ -171,4 +171,39 @@ async fn a_write_is_a_post_and_is_tried_again_like_a_question() {
     let refused = client(&stripe, &Time::default(), 9).write(&write).await.unwrap_err();
     assert!(matches!(&refused, StripeError::Refused { code, .. } if code == "resource_already_exists"));
     assert_eq!(stripe.count(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_stripe_replays_is_a_kept_one_whatever_its_status() {
+    for status in [400, 402, 403, 404, 429, 500] {
+        let reply = Reply::Replayed(status, "{}".to_owned());
+        let stripe = Endpoint::start(vec![reply; 9]);
+        let write = Write::new_price().once("k".to_owned());
+        let refused = client(&stripe, &Time::default(), 9).write(&write).await.unwrap_err();
+        assert!(matches!(refused, StripeError::Kept { status: kept, .. } if kept == status), "{refused:?}");
+        assert_eq!(stripe.count(), 1, "{status}");
+    }
+    let reply = Reply::Replayed(200, r#"{"id":"price_1"}"#.to_owned());
+    let written =
+        client(&Endpoint::start([reply]), &Time::default(), 9).write(&Write::new_price()).await.unwrap();
+    assert!(written.replayed);
+}
+
+#[tokio::test]
+async fn errors_name_the_endpoint_and_never_an_id() {
+    for request in [
+        Request::session("cs_live_secret"),
+        Request::line_items("cs_live_secret"),
+        Request::event("cs_live_secret"),
+        Request::at("/v2/core/event_destinations?page=cs_live_secret"),
+    ] {
+        for status in [400, 401, 404, 429, 500] {
+            let stripe = Endpoint::start(vec![answer(status, "{}"); 9]);
+            let error = client(&stripe, &Time::default(), 9).one(&request).await.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+    }
+    let stripe = Endpoint::start([answer(404, "{}")]);
+    let error = client(&stripe, &Time::default(), 9).one(&Request::session("cs_1")).await.unwrap_err();
+    assert_eq!(error.to_string(), "Stripe has no /v1/checkout/sessions/{id} in this account and mode");
 }

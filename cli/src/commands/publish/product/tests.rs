@@ -41,6 +41,16 @@ fn names_the_line_that_is_wrong() {
         (4, "price = { amount = 1250, currency = \"gpb\" }", "GPB is no currency that Stripe takes"),
         (4, "price = { amount = 1250, currency = \"isk\" }", "multiples of 100"),
         (4, "price = { amount = 1255, currency = \"kwd\" }", "multiples of 10 only"),
+        (4, "price = { amount = 49, currency = \"jpy\" }", "49 JPY is too little: Stripe takes 50 at least"),
+        (4, "price = { amount = 49, currency = \"jpy\" }", "1250 is ¥1250"),
+        (4, "price = { amount = 29, currency = \"gbp\" }", "1250 is £12.50"),
+        (4, "price = { amount = 5, currency = \"omr\" }", "1250 is 1.250 OMR"),
+        (4, "price = { amount = 0, currency = \"bhd\" }", "Stripe takes 0.010 at least"),
+        (4, "price = { amount = 50, currency = \"ugx\" }", "125000 is 1250 UGX"),
+        (4, "price = { amount = 100000000, currency = \"usd\" }", "Stripe takes 999999.99 at most"),
+        (4, "price = { amount = 100000000, currency = \"krw\" }", "Stripe takes 99999999 at most"),
+        (4, "price = { amount = 100000000, currency = \"kwd\" }", "Stripe takes 99999.990 at most"),
+        (4, "price = { amount = 1000000000000, currency = \"idr\" }", "Stripe takes 9999999999.99 at most"),
         (4, "price = { amount = 1250 }", "missing field `currency`"),
     ] {
         let mut lines: Vec<_> = CARD.lines().collect();
@@ -64,6 +74,7 @@ fn refuses_files_that_cannot_be_sold() {
     for key in ["../a.pdf", "/a.pdf", "a//b.pdf", "a/./b.pdf", "a\\\\b.pdf", "a/"] {
         refuses(&with(&file("a.pdf", key)), "leads out of the bucket's folder");
     }
+    refuses(&with(&file("nothing.pdf", "a.pdf")), "line 6: ");
     for key in ["a,b.pdf", "files/a.pdf"] {
         refuses(&with(&file("a.pdf", key)), "cannot be named on a link");
     }
@@ -84,7 +95,7 @@ fn refuses_images_that_stripe_would() {
         ("nothing.png", "nothing.png cannot be read"),
         ("a.pdf", "no PNG, JPEG or GIF"),
         ("large.jpg", "larger than 512 KiB"),
-        ("http://example.org/a.png", "cannot be read"),
+        ("http://example.org/a.png", "give an `https://` address"),
     ] {
         refuses(&format!("image = \"{image}\"\n{CARD}"), expected);
     }
@@ -106,4 +117,41 @@ fn a_file_goes_into_a_folder_of_its_product() {
 #[test]
 fn labels_have_no_commas() {
     refuses(&format!("{CARD}[link]\nlabels = [\"a, b\"]\n"), "a label cannot have a comma in it");
+}
+
+#[test]
+fn refuses_texts_that_are_too_long_for_stripe_with_their_line() {
+    let question = |text: &str| format!("{CARD}[checkout]\nmarketing = {{ {text} }}\n");
+    let long = |characters: usize| "é".repeat(characters);
+    let check = |text: &str, line: usize, over: &str| {
+        refuses(text, over);
+        refuses(text, &format!("line {line}"));
+    };
+    assert!(parse(&question(&format!("question = \"{}\"", long(100)))).is_ok());
+    for wrong in [
+        format!("question = \"{}\"", long(101)),
+        format!("question = \"May we?\", yes = \"{}\"", long(101)),
+        format!("question = \"May we?\", no = \"{}\"", long(101)),
+    ] {
+        check(&question(&wrong), 6, "it has 101 characters, longer than Stripe's 100 characters: take 1 out");
+    }
+    for (line, text, over) in [
+        (2, CARD.replace("A card", &long(251)), "longer than Stripe's 250 characters"),
+        (5, format!("{CARD}description = \"{}\"\n", long(40_001)), "longer than Stripe's 40000 characters"),
+        (
+            5,
+            format!("{CARD}image = \"https://example.org/{}\"\n", long(2_048)),
+            "longer than Stripe's 2048 characters",
+        ),
+        (5, format!("{CARD}image = \"https://example.org/a b.png\"\n"), "has a space in it"),
+        (5, format!("{CARD}image = \"a.pdf\"\n"), "no PNG, JPEG or GIF"),
+        (6, format!("{CARD}[link]\ncampaign = \"{}\"\n", long(501)), "longer than Stripe's 500 characters"),
+        (
+            6,
+            format!("{CARD}[link]\nlabels = [\"{}\", \"{}\"]\n", long(300), long(300)),
+            "601 characters together",
+        ),
+    ] {
+        check(&text, line, over);
+    }
 }
