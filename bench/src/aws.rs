@@ -60,7 +60,7 @@ impl Aws {
         let cloud = Cloud::with_tables();
         for (url, dlq_url) in [(names::QUEUE_URL, Some(names::DLQ_URL)), (names::DLQ_URL, None)] {
             let redrive =
-                dlq_url.map(|dlq_url| Redrive { dlq_url: dlq_url.to_owned(), max_receive_count: 17 });
+                dlq_url.map(|dlq_url| Redrive { dlq_url: dlq_url.to_owned(), max_receive_count: 200 });
             let url = url.to_owned();
             cloud.create_queue(QueueDefinition { url, visibility_ms: 180_000, redrive });
         }

@@ -166,7 +166,7 @@ impl Drop for Process {
 }
 
 /// What the stages' functions are given, all of it to each: a function reads what it needs.
-const ENVIRONMENT: [(&str, &str); 36] = [
+const ENVIRONMENT: [(&str, &str); 37] = [
     ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "example"),
     ("AWS_SESSION_TOKEN", "example"),
@@ -184,6 +184,7 @@ const ENVIRONMENT: [(&str, &str); 36] = [
     ("DLQ_URL", names::DLQ_URL),
     ("RETRY_BASE_SECONDS", "30"),
     ("RETRY_CAP_SECONDS", "3600"),
+    ("RETRY_GIVE_UP_SECONDS", "36000"),
     ("CONTRIBUTIONS_TABLE", "contributions"),
     ("SUPPORTERS_TABLE", "supporters"),
     ("CONSENTS_TABLE", "consents"),

@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
 
 use serde::Serialize;
-use task_runtime::Backoff;
+use task_runtime::{Backoff, FailureClass};
 
 use crate::sample::quantile;
 
@@ -46,13 +47,13 @@ pub(crate) struct Outcome {
     pub(crate) age_seconds: [f64; 3],
     /// From the rush's end until nothing waits, in seconds.
     pub(crate) drained_after_seconds: f64,
-    /// Messages that were received too often and are in the dead-letter queue.
+    /// Messages that were given up and are in the dead-letter queue.
     pub(crate) dead_lettered: usize,
 }
 
 /// As in `cdk/lib/constructs/queue-task.ts` and `cdk/lib/stages.ts`.
-const MAX_RECEIVE_COUNT: u32 = 17;
-const BACKOFF: Backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+const MAX_RECEIVE_COUNT: u32 = 200;
+const BACKOFF: Backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
 /// Invocations a mapping starts with, and by how many a minute it adds to them.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
 const FIRST_CONCURRENCY: usize = 5;
@@ -135,7 +136,13 @@ pub(crate) fn play(task: &Task, rush: Rush) -> Outcome {
                 message.receives += 1;
                 if limit.takes(now) {
                     ages.push((answered - message.arrived) as f64 / 1000.0);
-                } else if message.receives >= MAX_RECEIVE_COUNT {
+                } else if message.receives >= MAX_RECEIVE_COUNT
+                    || BACKOFF.gives_up(
+                        FailureClass::Throttled,
+                        Duration::from_millis(answered - message.arrived),
+                        message.receives,
+                    )
+                {
                     dead_lettered += 1;
                 } else {
                     away += 1;
@@ -191,7 +198,7 @@ impl RateLimit {
             return true;
         };
         let passed = (now - self.filled_at) as f64 / 1000.0;
-        self.left = (self.left + passed * per_second).min(per_second);
+        self.left = (self.left + passed * per_second).min(per_second.max(1.0));
         self.filled_at = now;
         if self.left < 1.0 {
             return false;
@@ -237,12 +244,20 @@ mod tests {
         assert!(slow.age_seconds[2] > 1.0, "{slow:?}");
     }
 
+    /// A hundredth of 10 000 a second for a minute against a hundredth of SES's first rate: twelve hours of mails.
+    #[test]
+    fn a_rush_at_the_first_sending_rate_drains_without_a_dead_letter() {
+        let outcome = play(&task(5, Some(0.14)), Rush { per_second: 100, seconds: 60 });
+        assert_eq!(outcome.dead_lettered, 0, "{outcome:?}");
+        assert!(outcome.drained_after_seconds > 10.0 * 3600.0, "{outcome:?}");
+    }
+
     #[test]
     fn every_message_is_done_or_dead_lettered() {
-        // Two a second of 100: the others come back again and again, and some once too often.
-        let rush = Rush { per_second: 100, seconds: 600 };
-        let outcome = play(&task(5, Some(1.0)), rush);
+        // One in eight minutes: after three days the others are given up.
+        let rush = Rush { per_second: 100, seconds: 10 };
+        let outcome = play(&task(5, Some(0.002)), rush);
         assert!(outcome.dead_lettered > 0, "{outcome:?}");
-        assert!(outcome.dead_lettered < 60_000, "{outcome:?}");
+        assert!(outcome.dead_lettered < 1000, "{outcome:?}");
     }
 }

@@ -52,8 +52,8 @@ export interface Stage {
    * the quietest night lasts. Without it nobody is: where payments are rare, silence means nothing.
    */
   readonly silenceHours?: number;
-  /** How long a message waits after its first and its later failures. */
-  readonly retry: { readonly base: Duration; readonly cap: Duration };
+  /** How long a message waits after its first and its later failures, and at what age it is given up. */
+  readonly retry: { readonly base: Duration; readonly cap: Duration; readonly giveUp: Duration };
   /**
    * A claim, a mail and its settlement fit into 30 seconds with all their timeouts at their
    * worst (9 + 8 + 9), and 1.5 more to answer for the batch. Warm, a batch of ten takes a
@@ -94,7 +94,7 @@ export interface Mail {
 
 const deployed = {
   durable: true,
-  retry: { base: Duration.seconds(30), cap: Duration.hours(1) },
+  retry: { base: Duration.seconds(30), cap: Duration.hours(1), giveUp: Duration.hours(10) },
   functionTimeout: Duration.seconds(30),
   reconcile: { every: Duration.minutes(15), lag: Duration.minutes(5), overlap: Duration.minutes(15) },
   architecture: Architecture.ARM_64,
@@ -121,7 +121,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     logRetention: RetentionDays.ONE_DAY,
     durable: false,
     // Short enough that a person watching, or a test, sees a retry happen.
-    retry: { base: Duration.seconds(1), cap: Duration.seconds(5) },
+    retry: { base: Duration.seconds(1), cap: Duration.seconds(5), giveUp: Duration.seconds(75) },
     functionTimeout: Duration.seconds(10),
     architecture: Architecture.X86_64,
     tlsOnly: false,

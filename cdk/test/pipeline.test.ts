@@ -55,15 +55,19 @@ for (const name of STAGE_NAMES) {
         assert.ok(queue(task).Properties.VisibilityTimeout >= 6 * lambda(task).Properties.Timeout);
       });
 
-      it(`${task}: its queue gives up after about ten hours`, () => {
-        const { RedrivePolicy, MessageRetentionPeriod } = queue(task).Properties;
-        assert.deepEqual(RedrivePolicy, { deadLetterTargetArn: arnOf(dlq), maxReceiveCount: 17 });
-        let hours = 0;
-        for (let receive = 1; receive < RedrivePolicy.maxReceiveCount; receive++) {
-          hours += Math.min(30 * 2 ** (receive - 1), 3600) / 3600;
-        }
-        assert.ok(hours > 9 && hours < 11, `${hours} hours`);
-        assert.ok(MessageRetentionPeriod > 2 * hours * 3600, 'a message does not expire before its last try');
+      it(`${task}: a message's age decides when it is given up, also when its function cannot run`, () => {
+        const { RedrivePolicy, MessageRetentionPeriod, VisibilityTimeout } = queue(task).Properties;
+        const { RETRY_GIVE_UP_SECONDS, RETRY_CAP_SECONDS } = lambda(task).Properties.Environment.Variables;
+        const giveUp = Number(RETRY_GIVE_UP_SECONDS);
+        if (stage.durable) assert.equal(giveUp, 10 * 3600);
+        assert.deepEqual(RedrivePolicy.deadLetterTargetArn, arnOf(dlq));
+        // Throttled, dead or not started: each receive counts, and they come every visibility timeout.
+        assert.ok(RedrivePolicy.maxReceiveCount * VisibilityTimeout >= giveUp);
+        // Answered: three days of pauses, of which the jitter leaves four fifths.
+        const threeDays = 3 * 86_400;
+        if (stage.durable) assert.ok(RedrivePolicy.maxReceiveCount > threeDays / (0.8 * RETRY_CAP_SECONDS) + 7);
+        // Both, one after the other: in the dead-letter queue before SQS deletes it.
+        assert.ok(threeDays + RedrivePolicy.maxReceiveCount * VisibilityTimeout < MessageRetentionPeriod);
       });
 
       it(`${task}: its dead-letter queue keeps messages as long as SQS can`, () => {
@@ -91,6 +95,7 @@ for (const name of STAGE_NAMES) {
         assert.deepEqual(Variables.DLQ_URL, { Ref: dlq.id });
         assert.equal(Variables.RETRY_BASE_SECONDS, name === 'local' ? '1' : '30');
         assert.equal(Variables.RETRY_CAP_SECONDS, name === 'local' ? '5' : '3600');
+        assert.equal(Variables.RETRY_GIVE_UP_SECONDS, name === 'local' ? '75' : '36000');
       });
     }
 
@@ -153,7 +158,8 @@ for (const name of STAGE_NAMES) {
 
     it('are given the variables of their own that they read', () => {
       const common = ['LIVEMODE', 'STAGE'];
-      const queued = [...common, 'DLQ_URL', 'QUEUE_URL', 'RETRY_BASE_SECONDS', 'RETRY_CAP_SECONDS'];
+      const retry = ['RETRY_BASE_SECONDS', 'RETRY_CAP_SECONDS', 'RETRY_GIVE_UP_SECONDS'];
+      const queued = [...common, 'DLQ_URL', 'QUEUE_URL', ...retry];
       const check = (task: string, expected: string[]) => {
         assert.deepEqual(Object.keys(lambda(task).Properties.Environment.Variables).sort(), expected.sort());
       };

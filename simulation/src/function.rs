@@ -55,9 +55,9 @@ impl TaskName {
 /// What the live template gives every task. The CDK's tests hold the template to these.
 pub(crate) const FUNCTION_TIMEOUT_MS: i64 = 30_000;
 pub(crate) const VISIBILITY_TIMEOUT_MS: i64 = 6 * FUNCTION_TIMEOUT_MS;
-pub(crate) const MAX_RECEIVE_COUNT: u32 = 17;
+pub(crate) const MAX_RECEIVE_COUNT: u32 = 200;
 pub(crate) const LARGEST_BATCH: usize = 10;
-const BACKOFF: Backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+const BACKOFF: Backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
 
 pub(crate) const EFFECTS_TABLE: &str = "effects";
 pub(crate) const CONTRIBUTIONS_TABLE: &str = "contributions";

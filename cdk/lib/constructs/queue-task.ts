@@ -11,11 +11,29 @@ import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { allow, RustFunction } from './rust-function.ts';
 
 /**
- * The wait between tries doubles from 30 seconds to an hour, so this many tries take about
- * ten hours: long enough for an outage to end, short enough that a person still hears of it
- * on the day.
+ * How many receives the longest life of a message takes that the function answers: three days of
+ * pauses of an hour or a little less, for what a service throttles (THROTTLED_LIFE of task-runtime).
  */
-const MAX_RECEIVE_COUNT = 17;
+const RECEIVES_OF_ANSWERED_MESSAGES = 100;
+
+/** Six times the function's timeout, as AWS asks of a queue that feeds a function. */
+function visibilityTimeout(stage: Stage): Duration {
+  return Duration.seconds(6 * stage.functionTimeout.toSeconds());
+}
+
+/**
+ * When SQS itself gives a message up.
+ *
+ * The function decides by a message's age (`stage.retry.giveUp`, ten hours: long enough for an
+ * outage to end, short enough that an operator learns of it on the day). It cannot while Lambda
+ * throttles it, or it dies, or does not start: then a message comes back after the visibility
+ * timeout, and each time counts. So many of these take as long.
+ * https://repost.aws/knowledge-center/lambda-retrying-valid-sqs-messages
+ */
+function maxReceiveCount(stage: Stage): number {
+  const unanswered = Math.ceil(stage.retry.giveUp.toSeconds() / visibilityTimeout(stage).toSeconds());
+  return Math.max(unanswered, RECEIVES_OF_ANSWERED_MESSAGES);
+}
 
 export interface QueueTaskProps {
   readonly stage: Stage;
@@ -64,12 +82,11 @@ export class QueueTask extends Construct {
     const queueName = physicalName(stage, name);
     const queue = new Queue(this, 'Queue', {
       queueName,
-      // Six times the function's timeout, as AWS asks of a queue that feeds a function.
-      visibilityTimeout: Duration.seconds(6 * stage.functionTimeout.toSeconds()),
+      visibilityTimeout: visibilityTimeout(stage),
       retentionPeriod: Duration.days(4),
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: stage.tlsOnly,
-      deadLetterQueue: { queue: dlq, maxReceiveCount: MAX_RECEIVE_COUNT },
+      deadLetterQueue: { queue: dlq, maxReceiveCount: maxReceiveCount(stage) },
     });
 
     const ruleName = physicalName(stage, name);
@@ -92,6 +109,7 @@ export class QueueTask extends Construct {
         DLQ_URL: dlq.queueUrl,
         RETRY_BASE_SECONDS: String(stage.retry.base.toSeconds()),
         RETRY_CAP_SECONDS: String(stage.retry.cap.toSeconds()),
+        RETRY_GIVE_UP_SECONDS: String(stage.retry.giveUp.toSeconds()),
         ...props.environment,
       },
       may: {

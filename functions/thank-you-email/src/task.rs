@@ -73,6 +73,7 @@ impl TaskError for TaskFailed {
             | Self::NoFiles
             | Self::NotRendered(_)
             | Self::Rejected(_) => FailureClass::Permanent,
+            Self::NotSent(SendError::Throttled(_)) => FailureClass::Throttled,
             Self::NoDownload(_)
             | Self::NoWording(_)
             | Self::NotSent(_)
@@ -295,7 +296,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
                 FailureClass::Permanent => {
                     delivery.park(&self.ledger, &self.clock, key, Attempts::AtMostOnce, error).await
                 }
-                FailureClass::Retryable => Err(error),
+                FailureClass::Retryable | FailureClass::Throttled => Err(error),
             },
         }
     }

@@ -14,9 +14,13 @@ pub enum Verdict {
     Missing,
 }
 
-/// A message gives up after about ten hours (seventeen deliveries with growing pauses). After this many seconds none
-/// of an event is left.
+/// A message is given up at the age of ten hours. After this many seconds none of an event is left, but for those that
+/// a service throttles.
 pub(crate) const MESSAGE_LIFE_SECONDS: i64 = 11 * 3600;
+
+/// The longest pause between two tries of a message is an hour, a fifth more or less. A row that was written within
+/// this time has a message that will be tried again, however old it is: a mail may be throttled for days.
+const LONGEST_PAUSE_MS: i64 = 2 * 3_600_000;
 
 /// What the ledger says of one effect. `sent_at` is when the event was last put on its way, in Unix seconds; `now` is in
 /// Unix milliseconds.
@@ -30,6 +34,9 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
         EffectState::Claimed(claim) if claim.lease_until >= now => Verdict::UnderWay,
         EffectState::Claimed(_) => Verdict::Missing,
         EffectState::Retry { .. } if now / 1000 - sent_at < MESSAGE_LIFE_SECONDS => Verdict::UnderWay,
+        EffectState::Retry { .. } if row.updated_at.is_some_and(|at| now - at < LONGEST_PAUSE_MS) => {
+            Verdict::UnderWay
+        }
         // It waits for its payment to be told, which finds it there.
         EffectState::Retry { .. } if row.expires_at.is_some() && !is_told(rows) => Verdict::UnderWay,
         EffectState::Retry { .. } => Verdict::Missing,
@@ -94,6 +101,18 @@ mod tests {
         check(EffectState::Retry { reason: reason() }, 10, Verdict::UnderWay);
         check(EffectState::Retry { reason: reason() }, 11, Verdict::Missing);
         assert_eq!(judge(&Effect::consents(), &[], 0, NOW), Verdict::Missing);
+    }
+
+    #[test]
+    fn a_message_that_is_still_tried_after_ten_hours_is_under_way() {
+        let check = |minutes_ago: i64, expected: Verdict| {
+            let retry = row(Effect::consents(), EffectState::Retry { reason: reason() });
+            let rows = [EffectRow { updated_at: Some(NOW - minutes_ago * 60_000), ..retry }];
+            assert_eq!(judge(&Effect::consents(), &rows, 0, NOW), expected);
+        };
+        check(72, Verdict::UnderWay);
+        check(119, Verdict::UnderWay);
+        check(120, Verdict::Missing);
     }
 
     #[test]

@@ -99,14 +99,21 @@ pub async fn handle_batch<T: Task, Q: Queue>(
         let payment_id = message.delivery.as_ref().ok().and_then(Delivery::payment_id);
         payments.entry(payment_id).or_default().push(message);
     }
-    let handled = join_all(payments.into_values().map(async |messages| {
+    // A message that kills the process takes its batch mates along, again and again. Whatever may be such a message
+    // is handled last and alone, so that the others are done, whichever it is.
+    let (suspects, others): (Vec<_>, Vec<_>) =
+        payments.into_values().partition(|messages| messages.iter().any(|message| shell.is_suspect(message)));
+    let mut handled = join_all(others.into_iter().map(async |messages| {
         let mut handled = Vec::with_capacity(messages.len());
         for message in messages {
-            handled.push(shell.handle(message).await);
+            handled.push(shell.handle(message, false).await);
         }
         handled
     }))
     .await;
+    for message in suspects.into_iter().flatten() {
+        handled.push(vec![shell.handle(message, true).await]);
+    }
     let mut tally = Tally::default();
     let mut failures = Vec::new();
     for (handled, duration_ms, noted) in handled.into_iter().flatten() {
@@ -136,6 +143,9 @@ struct Message {
     id: String,
     receipt_handle: String,
     receive_count: u32,
+    /// When it was first sent, in Unix milliseconds.
+    sent_at_ms: Option<i64>,
+    first_received_ms: Option<i64>,
     body: String,
     delivery: Result<Delivery, DecodeError>,
 }
@@ -145,7 +155,8 @@ impl Message {
         // An answer with an empty id sends the whole batch back, which is right if ids were ever missing.
         let id = record.message_id.unwrap_or_default();
         let body = record.body.unwrap_or_default();
-        let receive_count = record.attributes.get("ApproximateReceiveCount");
+        let number = |name: &str| record.attributes.get(name).and_then(|text| text.parse::<i64>().ok());
+        let receive_count = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
         let delivery = Delivered::from_json(body.as_bytes()).map(|delivered| Delivery {
             door: delivered.door,
             event: delivered.event,
@@ -157,7 +168,9 @@ impl Message {
         Self {
             id,
             receipt_handle: record.receipt_handle.unwrap_or_default(),
-            receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
+            receive_count: receive_count.unwrap_or(1),
+            sent_at_ms: number("SentTimestamp"),
+            first_received_ms: number("ApproximateFirstReceiveTimestamp"),
             body,
             delivery,
         }
@@ -185,11 +198,56 @@ struct Shell<'a, T, Q, C> {
     invocation: &'a Invocation,
 }
 
+/// What became of a message, how long it took in milliseconds, and what the task counted.
+type Account = (Handled, i64, BTreeMap<&'static str, u32>);
+
 impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
+    /// Whether earlier deliveries of the message ended without an answer of the function.
+    fn is_suspect(&self, message: &Message) -> bool {
+        message.first_received_ms.is_some()
+            && self.backoff.is_unanswered(message.receive_count, self.since(message.first_received_ms))
+    }
+
+    /// How long ago a time is; nothing for a time that is not known.
+    fn since(&self, then_ms: Option<i64>) -> Duration {
+        let elapsed = then_ms.map_or(0, |then| self.clock.now_ms().saturating_sub(then));
+        Duration::from_millis(elapsed.try_into().unwrap_or(0))
+    }
+
+    /// Prepares to try a message that may be why the process died before, or says why not to try it any more.
+    ///
+    /// Its pause is asked for before it is tried: if the process dies again, the message stays away for longer each
+    /// time, and does not meet the same batch mates.
+    async fn approach_suspect(&self, message: &Message) -> Result<(), Failure> {
+        if !self.is_suspect(message) {
+            // It shares a payment with one.
+            return Ok(());
+        }
+        let age = self.since(message.sent_at_ms);
+        if self.backoff.gives_up(FailureClass::Retryable, age, message.receive_count) {
+            return Err(Failure {
+                class: FailureClass::Retryable,
+                reason: "function_died",
+                cause: "the function was throttled, timed out or died at most of its receives".to_owned(),
+            });
+        }
+        let left_ms = self.invocation.deadline_ms.saturating_sub(self.clock.now_ms()) + LEASE_MARGIN_MS;
+        let delay = self.backoff.delay(message.receive_count, &message.id);
+        let delay = delay.max(Duration::from_millis(left_ms.try_into().unwrap_or(0)));
+        if let Err(error) = self.queue.delay(&message.receipt_handle, delay).await {
+            warn!(message.id = message.id, "tried without its delay: {}", cause_chain(&error));
+        }
+        Ok(())
+    }
+
     /// Handles one message and logs once what became of it.
-    async fn handle(&self, message: Message) -> (Handled, i64, BTreeMap<&'static str, u32>) {
+    async fn handle(&self, message: Message, is_suspect: bool) -> Account {
         let started_ms = self.clock.now_ms();
-        let result = self.attempt(&message).await;
+        let approached = if is_suspect { self.approach_suspect(&message).await } else { Ok(()) };
+        let result = match approached {
+            Ok(()) => self.attempt(&message).await,
+            Err(failure) => Err(failure),
+        };
         let duration_ms = self.clock.now_ms().saturating_sub(started_ms);
         let noted = message.delivery.as_ref().map(|delivery| delivery.noted.take()).unwrap_or_default();
         let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
@@ -218,16 +276,17 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
                 Handled::Ended(outcome)
             }
             Err(failure) => {
-                let Failure { class, reason, cause } = failure;
-                match class {
-                    FailureClass::Permanent => log!(error, "parked", reason, cause, "parked: {cause}"),
-                    FailureClass::Retryable => {
-                        log!(warn, "retried", reason, cause, "will be tried again: {cause}")
+                let Failure { class, reason, mut cause } = failure;
+                let age = self.since(message.sent_at_ms);
+                if self.backoff.gives_up(class, age, message.receive_count) {
+                    if class != FailureClass::Permanent {
+                        cause = format!("given up after {} hours: {cause}", age.as_secs() / 3600);
                     }
-                }
-                match class {
-                    FailureClass::Permanent => self.park(message, reason, &cause).await,
-                    FailureClass::Retryable => self.send_back(message).await,
+                    log!(error, "parked", reason, cause, "parked: {cause}");
+                    self.park(message, reason, &cause).await
+                } else {
+                    log!(warn, "retried", reason, cause, "will be tried again: {cause}");
+                    self.send_back(message).await
                 }
             }
         };

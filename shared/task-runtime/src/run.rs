@@ -24,17 +24,19 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
-    /// Reads `STAGE`, `QUEUE_URL`, `DLQ_URL`, `RETRY_BASE_SECONDS` and `RETRY_CAP_SECONDS`.
+    /// Reads `STAGE`, `QUEUE_URL`, `DLQ_URL`, `RETRY_BASE_SECONDS`, `RETRY_CAP_SECONDS` and
+    /// `RETRY_GIVE_UP_SECONDS`.
     ///
     /// `None` when something is missing or wrong, which `env` has noted.
     pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let (stage, queue_url, dlq_url) = (env.text("STAGE"), env.text("QUEUE_URL"), env.text("DLQ_URL"));
         let (base, cap) = (env.parsed("RETRY_BASE_SECONDS"), env.parsed("RETRY_CAP_SECONDS"));
+        let give_up = env.parsed("RETRY_GIVE_UP_SECONDS");
         Some(Self {
             stage: stage?,
             queue_url: queue_url?,
             dlq_url: dlq_url?,
-            backoff: Backoff { base_seconds: base?, cap_seconds: cap? },
+            backoff: Backoff { base_seconds: base?, cap_seconds: cap?, give_up_seconds: give_up? },
         })
     }
 }
@@ -71,8 +73,10 @@ where
             deadline_ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX),
             request_id: event.context.request_id,
         };
-        let (response, tally) =
-            handle_batch(name, task, queue, &SystemClock, config.backoff, event.payload, &invocation).await;
+        // In a box: the compiler's limit for nested futures would be reached otherwise.
+        let handled =
+            handle_batch(name, task, queue, &SystemClock, config.backoff, event.payload, &invocation);
+        let (response, tally) = Box::pin(handled).await;
         tally.write(metrics, SystemClock.now_ms(), &mut io::stdout().lock())?;
         Ok::<_, Error>(response)
     }))

@@ -42,6 +42,7 @@ impl Task for Obedient {
             "skip" => Ok(Outcome::Skipped("told_to")),
             "unknown" => Ok(Outcome::Unknown("told_to")),
             "retry" => Err(ToldTo(FailureClass::Retryable)),
+            "throttled" => Err(ToldTo(FailureClass::Throttled)),
             "park" => Err(ToldTo(FailureClass::Permanent)),
             "panic" => panic!("ada@example.org"),
             "hang" => std::future::pending().await,
@@ -74,7 +75,7 @@ async fn handle_within(
     let clock = ManualClock::default();
     let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: clock.now_ms() + time_left_ms };
     let task = Obedient::default();
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
     let (response, tally) =
         handle_batch("obedient", &task, queue, &clock, backoff, batch(bodies), &invocation).await;
     let failed = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
@@ -167,7 +168,7 @@ async fn every_delivery_has_its_own_owner_and_a_lease_past_the_deadline() {
     let deadline_ms = clock.now_ms() + 5_000;
     let invocation = Invocation { request_id: "req".to_owned(), deadline_ms };
     let task = Leases(RefCell::default());
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
     let twice = batch(&[body("same"), body("same")]);
     handle_batch("leases", &task, &InMemoryQueue::default(), &clock, backoff, twice, &invocation).await;
     let leases = task.0.take();
@@ -175,4 +176,100 @@ async fn every_delivery_has_its_own_owner_and_a_lease_past_the_deadline() {
     assert_eq!(leases[1].0, "req/m1");
     let margin = Duration::from_millis((leases[0].1 - deadline_ms).try_into().unwrap());
     assert!(margin >= Duration::from_secs(10), "{margin:?}");
+}
+
+/// A batch whose messages have been received that often, first that many seconds ago.
+async fn handle_old(
+    bodies: &[String],
+    receives: u32,
+    age: Duration,
+    queue: &InMemoryQueue,
+) -> (Vec<String>, Tally, Vec<String>) {
+    let clock = ManualClock::default();
+    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: clock.now_ms() + 30_000 };
+    let task = Obedient::default();
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
+    let sent_at = clock.now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let mut batch = batch(bodies);
+    for record in &mut batch.records {
+        let mut set = |name: &str, value: String| record.attributes.insert(name.to_owned(), value);
+        set("ApproximateReceiveCount", receives.to_string());
+        set("SentTimestamp", sent_at.to_string());
+        set("ApproximateFirstReceiveTimestamp", sent_at.to_string());
+    }
+    let (response, tally) = handle_batch("obedient", &task, queue, &clock, backoff, batch, &invocation).await;
+    let failed = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    (failed, tally, task.seen.take())
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_message_that_still_fails_after_ten_hours_is_in_the_dlq_with_its_reason() {
+    let queue = InMemoryQueue::default();
+    let (failed, tally, _) = handle_old(&[body("retry"), body("a")], 17, 10 * HOUR, &queue).await;
+    assert_eq!((failed, tally.parked, tally.done), (Vec::new(), 1, 1));
+    assert_eq!(*queue.dead_letters.borrow(), [(body("retry"), "told_to".to_owned())]);
+    assert_eq!(*queue.causes.borrow(), ["given up after 10 hours: told to fail"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_only_throttled_is_not_given_up_after_ten_hours() {
+    let queue = InMemoryQueue::default();
+    let (failed, tally, _) = handle_old(&[body("throttled")], 20, 14 * HOUR, &queue).await;
+    assert_eq!((failed, tally.retried), (vec!["m0".to_owned()], 1));
+    let (failed, tally, _) = handle_old(&[body("throttled")], 90, 72 * HOUR, &queue).await;
+    assert_eq!((failed, tally.parked), (Vec::new(), 1));
+}
+
+#[tokio::test]
+async fn how_often_a_message_was_received_does_not_give_it_up() {
+    let queue = InMemoryQueue::default();
+    let (failed, tally, _) = handle_old(&[body("retry")], 150, 8 * HOUR, &queue).await;
+    assert_eq!((failed, tally.parked), (vec!["m0".to_owned()], 0));
+}
+
+/// The process cannot say which message kills it: all that came back unanswered are tried alone, and the pause is
+/// asked for first, so that it holds when the process dies.
+#[tokio::test]
+async fn what_came_back_unanswered_is_tried_last_and_only_after_its_pause_is_set() {
+    struct Watching<'a>(&'a InMemoryQueue, RefCell<Vec<(String, usize)>>);
+    impl Task for Watching<'_> {
+        type Error = ToldTo;
+        async fn handle(&self, delivery: &Delivery) -> Result<Outcome, ToldTo> {
+            let delayed = self.0.delayed.borrow().len();
+            self.1.borrow_mut().push((delivery.event.id().to_owned(), delayed));
+            tokio::task::yield_now().await;
+            Ok(Outcome::Done)
+        }
+    }
+    let clock = ManualClock::default();
+    let queue = InMemoryQueue::default();
+    let mut batch = batch(&[body("unanswered1"), body("new"), body("unanswered2")]);
+    let first_received = clock.now_ms() - 8 * 180_000;
+    for index in [0, 2] {
+        let attributes = &mut batch.records[index].attributes;
+        attributes.insert("ApproximateReceiveCount".to_owned(), "9".to_owned());
+        attributes.insert("SentTimestamp".to_owned(), first_received.to_string());
+        attributes.insert("ApproximateFirstReceiveTimestamp".to_owned(), first_received.to_string());
+    }
+    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: clock.now_ms() + 30_000 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
+    let task = Watching(&queue, RefCell::default());
+    let (response, tally) =
+        handle_batch("watching", &task, &queue, &clock, backoff, batch, &invocation).await;
+    assert_eq!((response.batch_item_failures.len(), tally.done), (0, 3));
+    let seen = task.1.take();
+    assert_eq!(seen[0], ("evt_new_completed".to_owned(), 0));
+    assert_eq!([seen[1].1, seen[2].1], [1, 2], "{seen:?}");
+    // Half an hour and more: they do not come back together with what they came with.
+    assert!(queue.delayed.borrow().iter().all(|(_, delay)| *delay >= Duration::from_secs(1800)));
+}
+
+#[tokio::test]
+async fn what_was_never_answered_for_ten_hours_is_not_tried_again() {
+    let queue = InMemoryQueue::default();
+    let (failed, tally, seen) = handle_old(&[body("a")], 180, 10 * HOUR, &queue).await;
+    assert_eq!((failed, tally.parked, seen), (Vec::new(), 1, Vec::new()));
+    assert_eq!(*queue.dead_letters.borrow(), [(body("a"), "function_died".to_owned())]);
 }

@@ -77,7 +77,7 @@ pub async fn deliver<T: Task>(
     let queue = InMemoryQueue::default();
     let bodies: Vec<_> = events.iter().map(|event| envelope(source, event)).collect();
     let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: clock.now_ms() + 30_000 };
-    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
     let (_, tally) = handle_batch(name, task, &queue, clock, backoff, batch(&bodies), &invocation).await;
     (tally, queue)
 }
