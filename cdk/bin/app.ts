@@ -2,8 +2,9 @@ import { resolve } from 'node:path';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { afterlink } from '../lib/app.ts';
-import { functionCode } from '../lib/function-code.ts';
-import { stageFrom, withStripeApi } from '../lib/stages.ts';
+import { deployable } from '../lib/deployable.ts';
+import { functionCode, refuseDeployment, unbuilt } from '../lib/function-code.ts';
+import { stageFrom, withProtection, withStripeApi } from '../lib/stages.ts';
 
 // Paths are relative to the folder of cdk.json, from where the CDK CLI runs this file.
 const BUILT_FUNCTIONS = '../target/lambda';
@@ -11,9 +12,15 @@ const BUILT_FUNCTIONS = '../target/lambda';
 try {
   const app = new App();
   const named = stageFrom(app.node.tryGetContext('stage'), '-c stage=');
-  const stage = withStripeApi(named, app.node.tryGetContext('stripeApi'));
+  const protectedStage = withProtection(deployable(named), app.node.tryGetContext('protection'));
+  const stage = withStripeApi(protectedStage, app.node.tryGetContext('stripeApi'));
   const directory = resolve(app.node.tryGetContext('functions') ?? BUILT_FUNCTIONS);
-  afterlink(app, stage, (name) => functionCode(stage, directory, name));
+  const names: string[] = [];
+  const { data, pipeline, operations } = afterlink(app, stage, (name) => {
+    names.push(name);
+    return functionCode(stage, directory, name);
+  });
+  refuseDeployment([data, pipeline, ...(operations ? [operations] : [])], unbuilt(stage, directory, names));
   // The tests hold the local stage to the same rules; here it would only make a person wait.
   if (stage.name !== 'local') {
     Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));

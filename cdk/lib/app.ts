@@ -25,6 +25,13 @@ export function afterlink(app: App, stage: Stage, code: (name: string) => Code):
       `Stage ${stage.name} still holds example values: ${examples.join(', ')}. See docs/DEPLOY.md.`,
     );
   }
+  if (stage.livemode && !stage.pagesUrl) {
+    Annotations.of(data).addWarningV2(
+      'afterlink:no-pages-url',
+      'Links in mails will carry the URL of a Lambda function. When that function is deleted, its URL cannot be had ' +
+        'again and every link is dead: put a domain of your own into pagesUrl first. See docs/DEPLOY.md, The pages.',
+    );
+  }
   const pipeline = new PipelineStack(app, { stage, data, code });
   if (stage.name === 'local') return { data, pipeline };
   return { data, pipeline, operations: new OperationsStack(app, stage, data, pipeline) };

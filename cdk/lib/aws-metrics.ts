@@ -1,5 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
-import { MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import { type IMetric, MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
 const PERIOD = Duration.minutes(5);
 
@@ -48,13 +48,32 @@ export function queueGrowth(queueName: string): MathExpression {
   });
 }
 
-/** Requests that DynamoDB turned away because of a table's or a partition's capacity. */
-export function tableMetric(tableName: string, metricName: 'ReadThrottleEvents' | 'WriteThrottleEvents'): Metric {
+/** Requests to a function's URL that were answered with 4xx, also those it was not let run for. */
+export function refusedRequests(functionName: string): Metric {
   return new Metric({
-    namespace: 'AWS/DynamoDB',
-    metricName,
-    dimensionsMap: { TableName: tableName },
+    namespace: 'AWS/Lambda',
+    metricName: 'Url4xxCount',
+    dimensionsMap: { FunctionName: functionName },
     statistic: Stats.SUM,
+    period: PERIOD,
+  });
+}
+
+type ThrottleMetric = 'ReadThrottleEvents' | 'WriteThrottleEvents';
+
+/**
+ * Requests that DynamoDB turned away because of a table's or a partition's capacity, or an index's:
+ * AWS counts an index under its own name only.
+ */
+export function tableThrottles(tableName: string, metricName: ThrottleMetric, index?: string): IMetric {
+  const throttles = (dimensionsMap: Record<string, string>) =>
+    new Metric({ namespace: 'AWS/DynamoDB', metricName, dimensionsMap, statistic: Stats.SUM, period: PERIOD });
+  const table = throttles({ TableName: tableName });
+  if (index === undefined) return table;
+  return new MathExpression({
+    expression: 'FILL(table, 0) + FILL(index, 0)',
+    usingMetrics: { table, index: throttles({ TableName: tableName, GlobalSecondaryIndexName: index }) },
+    label: metricName,
     period: PERIOD,
   });
 }

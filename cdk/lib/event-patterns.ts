@@ -91,8 +91,3 @@ function pattern(stage: Stage, kinds: readonly Kind[]): EventPattern {
 export function acquisitions(): EventPattern {
   return { source: ['afterlink'], detailType: ['AcquisitionEvent'] };
 }
-
-/** Every event that crosses a bus of this account, for the archive. */
-export function everyEventOf(account: string): EventPattern {
-  return { account: [account] };
-}

@@ -43,8 +43,29 @@ export interface Stage {
    */
   readonly supporterNamespace: string;
   readonly logRetention: RetentionDays;
-  /** Whether the records outlive the stack: deletion protection on, and retained when it goes. */
+  /** Whether the records outlive the stack: retained when it goes. */
   readonly durable: boolean;
+  /**
+   * Whether stacks and tables refuse to be deleted. Off for a stage's first deployment
+   * (`-c protection=off`), so that one that fails can be repeated; docs/DEPLOY.md, step 7.
+   */
+  readonly protection: boolean;
+  /**
+   * How many requests the webhook and the pages each answer at once, at most. Strangers may call
+   * both, and without a ceiling they could use up the account's concurrency, which the tasks need.
+   * AWS keeps 100 of the account's limit unreserved, so a limit of 140 is needed for 20.
+   */
+  readonly publicConcurrency?: number;
+  /**
+   * The secret with what CloudFront sends in the header `x-afterlink-origin`, by name. With it
+   * the pages answer no request that did not come through CloudFront. Needs `pagesUrl`.
+   */
+  readonly originSecretName?: string;
+  /**
+   * The roles that may put events on the fulfilment bus besides the functions, as ARNs with `*`:
+   * the operators whose `afterlink reconcile` puts back what is missing.
+   */
+  readonly operatorRoles?: readonly string[];
   /** Who is told when something breaks. Only a stage with an operations stack has it. */
   readonly alarmEmail?: string;
   /**
@@ -94,6 +115,7 @@ export interface Mail {
 
 const deployed = {
   durable: true,
+  protection: true,
   retry: { base: Duration.seconds(30), cap: Duration.hours(1), giveUp: Duration.hours(10) },
   functionTimeout: Duration.seconds(30),
   reconcile: { every: Duration.minutes(15), lag: Duration.minutes(5), overlap: Duration.minutes(15) },
@@ -120,6 +142,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     supporterNamespace: '5d0f7c1e-6f0e-4c39-9c55-0c2c6f1f2a10',
     logRetention: RetentionDays.ONE_DAY,
     durable: false,
+    protection: false,
     // Short enough that a person watching, or a test, sees a retry happen.
     retry: { base: Duration.seconds(1), cap: Duration.seconds(5), giveUp: Duration.seconds(75) },
     functionTimeout: Duration.seconds(10),
@@ -144,6 +167,8 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     logRetention: RetentionDays.ONE_MONTH,
     // Test payments are nobody's books: the stage can be thrown away and made again.
     durable: false,
+    protection: false,
+    // No publicConcurrency: a new account has ten in all, of which AWS lets none be reserved.
     alarmEmail: 'engineers@example.org',
   },
   live: {
@@ -162,6 +187,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     tokenKeysSecretName: 'afterlink/live/download-token-keys',
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000002',
     logRetention: RetentionDays.THREE_MONTHS,
+    publicConcurrency: 20,
     alarmEmail: 'engineers@example.org',
     silenceHours: 24,
   },
@@ -184,20 +210,31 @@ export function withStripeApi(stage: Stage, url: unknown): Stage {
   return { ...stage, stripeApiBaseUrl: String(url) };
 }
 
+/** The stage without what protects it from deletion, for its first deployment. */
+export function withProtection(stage: Stage, given: unknown): Stage {
+  if (given === undefined || given === 'on') return stage;
+  if (given !== 'off') throw new Error(`There is no protection "${String(given)}": say -c protection=off, or leave it out.`);
+  return { ...stage, protection: false };
+}
+
 /** Names in the account, so that people meet the same words in alarms, consoles and logs. */
 export function physicalName(stage: Stage, ...parts: string[]): string {
   return ['afterlink', stage.name, ...parts].join('-');
 }
 
+const EXAMPLE = /example\.(org|com|net)$|^eeeeeeee-|_EXAMPLE$|^you@/;
+
 /** The values of a stage that are still the example's, by their path in this file. */
 export function exampleValues(stage: Stage): string[] {
   if (stage.name === 'local') return [];
-  const isExample = (value: string) => /example\.org$|^eeeeeeee-|_EXAMPLE$/.test(value);
+  const isExample = (value: string) => EXAMPLE.test(value);
   const values: Record<string, string | undefined> = {
+    'mail.organisation': stage.mail.organisation.startsWith('Example Project') ? 'example.org' : undefined,
     'mail.address': stage.mail.address,
     'mail.identity': stage.mail.identity,
     'mail.sandboxRecipients': stage.mail.sandboxRecipients?.find(isExample),
     partnerEventSource: stage.partnerEventSource,
+    pagesUrl: stage.pagesUrl && new URL(stage.pagesUrl).hostname,
     supporterNamespace: stage.supporterNamespace,
     alarmEmail: stage.alarmEmail,
   };

@@ -35,6 +35,24 @@ export function metricsOf({ Properties }: Resource): Metric[] {
 }
 
 /**
+ * How many periods more than it needs CloudWatch looks at, to find real values where some are
+ * missing. Its own number varies; two is what its page shows.
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+ */
+const LOOKED_BACK = 2;
+
+/**
+ * Whether an alarm is ever in ALARM while these periods pass, when their values show so many
+ * periods late, under the time they are for.
+ */
+export function everInAlarm(alarm: Resource, series: Series, late: number): boolean {
+  return series.some((_, now) => {
+    const known = series.slice(0, now + 1).map((values, at) => (at <= now - late ? values : []));
+    return stateOf(alarm, () => known) === 'ALARM';
+  });
+}
+
+/**
  * The state an alarm is in after these periods, as CloudWatch evaluates it, for what our alarms use.
  *
  * It throws on every statistic, comparison and function that it does not know, so that a new one
@@ -46,8 +64,11 @@ export function stateOf(alarm: Resource, counted: (metric: Metric) => Series): A
   const points = new Map(metricsOf(alarm).map((metric) => [metric.id, statistics(metric.statistic, counted(metric))]));
   const [query] = (Properties.Metrics ?? []).filter(({ Expression }: any) => Expression);
   const watched = query ? evaluated(query.Expression, points) : (points.get('') ?? []);
-  const recent = Array.from({ length: Properties.EvaluationPeriods }, (_, ago) => watched.at(-1 - ago));
-  const breaching = recent.filter((value) =>
+  const wanted = Properties.EvaluationPeriods;
+  const real = watched.slice(-wanted - LOOKED_BACK).filter((value) => value !== undefined);
+  // Where there are not enough real values, the rest is judged as the alarm says.
+  const judged = [...Array<undefined>(Math.max(0, wanted - real.length)).fill(undefined), ...real].slice(-wanted);
+  const breaching = judged.filter((value) =>
     value === undefined ? missingIsBad(Properties) : isBad(Properties, value),
   );
   return breaching.length >= (Properties.DatapointsToAlarm ?? Properties.EvaluationPeriods) ? 'ALARM' : 'OK';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { STAGE_NAMES, stages } from '../lib/stages.ts';
-import { synthesizedStage } from './synthesized.ts';
+import { STAGE_NAMES, stages, withProtection } from '../lib/stages.ts';
+import { synthesize, synthesizedStage } from './synthesized.ts';
 
 const TABLES: Record<string, { keys: string[]; expiry?: string }> = {
   Contributions: { keys: ['payment_id'], expiry: 'expires_at' },
@@ -79,20 +79,26 @@ for (const name of STAGE_NAMES) {
     });
 
     it(`${stage.durable ? 'keeps' : 'lets go of'} its records when the stack goes`, () => {
-      const policy = stage.durable ? 'Retain' : 'Delete';
-      const stateful = [
-        'AWS::DynamoDB::Table',
-        'AWS::S3::Bucket',
-        'AWS::SecretsManager::Secret',
-        'AWS::SES::EmailIdentity',
-      ];
-      for (const resource of stateful.flatMap((type) => synthesized.all(type))) {
-        assert.equal(resource.DeletionPolicy, policy, resource.id);
-        assert.equal(resource.UpdateReplacePolicy, policy, resource.id);
-      }
+      const check = (type: string, policy: string) => {
+        for (const resource of synthesized.all(type)) {
+          assert.equal(resource.DeletionPolicy, policy, resource.id);
+          assert.equal(resource.UpdateReplacePolicy, policy === 'Delete' ? 'Delete' : 'Retain', resource.id);
+        }
+      };
+      // What a rolled-back first deployment leaves behind must not stand in the way of the next.
+      check('AWS::S3::Bucket', stage.durable ? 'RetainExceptOnCreate' : 'Delete');
+      check('AWS::SecretsManager::Secret', stage.durable ? 'RetainExceptOnCreate' : 'Delete');
+      // A protected table cannot be rolled back; its name is CloudFormation's.
+      check('AWS::DynamoDB::Table', stage.durable ? 'Retain' : 'Delete');
       for (const { Properties } of synthesized.all('AWS::DynamoDB::Table')) {
         assert.equal(Properties.DeletionProtectionEnabled, stage.durable);
       }
+    });
+
+    it('leaves the mail identity to the account when the stack goes: another stage may send with it', () => {
+      const [identity] = synthesized.all('AWS::SES::EmailIdentity');
+      assert.equal(identity?.DeletionPolicy, name === 'local' ? 'Delete' : 'RetainExceptOnCreate');
+      assert.equal(identity?.UpdateReplacePolicy, name === 'local' ? 'Delete' : 'Retain');
     });
 
     it('keeps templates and files private, encrypted and versioned, and old versions for 90 days', () => {
@@ -150,3 +156,29 @@ for (const name of STAGE_NAMES) {
     });
   });
 }
+
+describe('a first deployment', () => {
+  it('leaves nothing behind when it is rolled back, and nothing refuses to be deleted', () => {
+    const first = synthesize(withProtection(stages.live, 'off'));
+    for (const type of [
+      'AWS::DynamoDB::Table',
+      'AWS::S3::Bucket',
+      'AWS::SecretsManager::Secret',
+      'AWS::SES::EmailIdentity',
+    ]) {
+      for (const { id, DeletionPolicy, Properties } of first.all(type)) {
+        assert.equal(DeletionPolicy, 'RetainExceptOnCreate', id);
+        assert.ok(!Properties.DeletionProtectionEnabled, id);
+      }
+    }
+    assert.deepEqual(first.protectedStacks, []);
+    assert.deepEqual(synthesizedStage('live').protectedStacks, ['data', 'pipeline']);
+    assert.deepEqual(synthesizedStage('test').protectedStacks, []);
+  });
+
+  it('is protected unless it is said otherwise', () => {
+    assert.equal(withProtection(stages.live, undefined), stages.live);
+    assert.equal(withProtection(stages.live, 'on'), stages.live);
+    assert.throws(() => withProtection(stages.live, 'no'), /say -c protection=off/);
+  });
+});

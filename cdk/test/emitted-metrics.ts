@@ -53,6 +53,7 @@ function golden(file: URL): GoldenLine[] {
 const SQS =
   'https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html';
 const LAMBDA = 'https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html';
+const LAMBDA_URLS = 'https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html';
 const EVENTS = 'https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html';
 const DYNAMODB = 'https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html';
 const SES_EVENTS = 'https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-cloudwatch.html';
@@ -80,7 +81,15 @@ export const EMITTED_BY_AWS: readonly EmittedMetric[] = [
     'FailedInvocations',
     'InvocationsFailedToBeSentToDlq',
   ),
+  ...documented(LAMBDA_URLS, 'AWS/Lambda', ['FunctionName'], 'Url4xxCount'),
   ...documented(DYNAMODB, 'AWS/DynamoDB', ['TableName'], 'ReadThrottleEvents', 'WriteThrottleEvents'),
+  ...documented(
+    DYNAMODB,
+    'AWS/DynamoDB',
+    ['GlobalSecondaryIndexName', 'TableName'],
+    'ReadThrottleEvents',
+    'WriteThrottleEvents',
+  ),
   // The dimension is one that the configuration set's own event destination defines.
   ...documented(
     SES_EVENTS,

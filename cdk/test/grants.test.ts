@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { STAGE_NAMES, stages } from '../lib/stages.ts';
 import { type Resource, synthesizedStage } from './synthesized.ts';
@@ -78,6 +79,7 @@ for (const name of STAGE_NAMES) {
         { '"*"': ['ses:SendEmail'] }
       : {
           'the sender identity': ['ses:SendEmail'],
+          'the sender address': ['ses:SendEmail'],
           'the configuration set': ['ses:SendEmail'],
           ...(stage.mail.sandboxRecipients && { 'a sandbox recipient': ['ses:SendEmail'] }),
         };
@@ -91,6 +93,10 @@ for (const name of STAGE_NAMES) {
     const id = lambda.Properties.Role['Fn::GetAtt'][0];
     return roles.find((role) => role.id === id) ?? assert.fail(`no role for ${task}`);
   };
+
+  const operatorStatements = (verb: string): Statement[] =>
+    synthesized.one('AWS::IAM::ManagedPolicy', 'ManagedPolicyName', `afterlink-${name}-operator-${verb}`).Properties
+      .PolicyDocument.Statement;
 
   describe(`grants of stage ${name}`, () => {
     for (const [task, grants] of Object.entries(GRANTS)) {
@@ -126,7 +132,6 @@ for (const name of STAGE_NAMES) {
 
     it('no role has a policy that AWS manages, and only the forward rule has a policy beside its role', () => {
       for (const { id, Properties } of roles) assert.equal(Properties.ManagedPolicyArns, undefined, id);
-      assert.deepEqual(synthesized.all('AWS::IAM::ManagedPolicy'), []);
       const beside = synthesized
         .all('AWS::IAM::Policy')
         .flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
@@ -143,6 +148,9 @@ for (const name of STAGE_NAMES) {
         ...policies
           .flatMap((type) => synthesized.all(type))
           .flatMap(({ Properties }) => Properties.PolicyDocument.Statement),
+        // Of the operators' own, what can be limited to a resource.
+        ...operatorStatements('read').filter(({ Resource }) => Resource !== '*'),
+        ...operatorStatements('act'),
       ];
       for (const { Effect, Action, Resource } of statements) {
         if (Effect !== 'Allow') continue;
@@ -150,8 +158,44 @@ for (const name of STAGE_NAMES) {
         if (name === 'local' && Action === 'ses:SendEmail') continue;
         // A marketer names templates and languages as they come.
         if (Action === 's3:GetObject') continue;
+        // CloudFormation ends a stack's ARN with an id.
+        if (Action === 'cloudformation:DescribeStacks') continue;
         assert.ok(!JSON.stringify(Resource).includes('*'), JSON.stringify(Resource));
       }
+    });
+
+    it('an operator may look with one policy, and act with the other', () => {
+      const actions = (verb: string) => operatorStatements(verb).flatMap(({ Action }) => [Action].flat()).sort();
+      const read = [
+        'cloudformation:DescribeStacks',
+        'cloudwatch:DescribeAlarms',
+        'cloudwatch:GetMetricStatistics',
+        'dynamodb:GetItem',
+        'dynamodb:Query',
+        'secretsmanager:GetSecretValue',
+        'ses:GetAccount',
+        'ses:GetEmailIdentity',
+        'sqs:ChangeMessageVisibility',
+        'sqs:GetQueueAttributes',
+        'sqs:ReceiveMessage',
+      ];
+      const act = [
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:PutItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:UpdateItem',
+        'events:PutEvents',
+        'sqs:DeleteMessage',
+        'sqs:SendMessage',
+      ];
+      assert.deepEqual(actions('read'), read);
+      assert.deepEqual(actions('act'), act);
+      assert.equal(synthesized.all('AWS::IAM::ManagedPolicy').length, 2);
+      // The operator's own page lists the same.
+      const page = readFileSync(new URL('../../cli/README.md', import.meta.url), 'utf8');
+      for (const action of [...read, ...act]) assert.ok(page.includes(`\`${action}\``), `cli/README.md lacks ${action}`);
     });
 
     it('no template holds a secret', () => {
@@ -179,6 +223,7 @@ for (const name of STAGE_NAMES) {
     if (text.includes(`:secret:${stage.tokenKeysSecretName}-??????"`)) return 'the keys of the links';
     if (text.includes(`:secret:${stage.stripeKeySecretName}-??????"`)) return "Stripe's key";
     if (text.includes(`:identity/${stage.mail.identity}"`)) return 'the sender identity';
+    if (text.includes(`:identity/${stage.mail.address}"`)) return 'the sender address';
     if (text.includes(`:configuration-set/afterlink-${name}-mail"`)) return 'the configuration set';
     if (stage.mail.sandboxRecipients?.some((recipient) => text.includes(`:identity/${recipient}"`)))
       return 'a sandbox recipient';

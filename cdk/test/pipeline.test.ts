@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { STAGE_NAMES, stages } from '../lib/stages.ts';
-import { type Resource, synthesizedStage, TASKS } from './synthesized.ts';
+import { type Resource, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
 
 const FUNCTIONS = ['stripe-webhook', 'downloads', ...TASKS, 'reconcile'];
 const FOURTEEN_DAYS = 14 * 24 * 60 * 60;
@@ -259,8 +259,58 @@ for (const name of STAGE_NAMES) {
       assert.deepEqual(retries, every ? [0] : []);
     });
 
-    it('no bus is open to another account', () => {
-      assert.deepEqual(synthesized.all('AWS::Events::EventBusPolicy'), []);
+    it('the fulfilment bus takes events from the functions, the forwarding rule and named operators only', () => {
+      const policies = synthesized.all('AWS::Events::EventBusPolicy');
+      if (name === 'local') return assert.deepEqual(policies, [], 'the local cloud has none');
+
+      const [policy, ...more] = policies;
+      assert.equal(more.length, 0, 'no bus is open to another account');
+      const bus = synthesized.one('AWS::Events::EventBus', 'Name', physical('fulfilment'));
+      const { Effect, Action, Principal, Resource, Condition } = policy?.Properties.Statement;
+      assert.deepEqual([Effect, Action, Principal], ['Deny', 'events:PutEvents', '*']);
+      assert.deepEqual(Resource, arnOf(bus));
+      // Everybody whose role says so may put events; these are all of them.
+      const putters = synthesized.all('AWS::IAM::Role').filter(({ id, Properties }) => {
+        const beside = synthesized
+          .all('AWS::IAM::Policy')
+          .filter((one) => one.Properties.Roles.some(({ Ref }: { Ref: string }) => Ref === id));
+        const documents = [...(Properties.Policies ?? []), ...beside.map((one) => one.Properties)];
+        return documents.some(({ PolicyDocument }) =>
+          PolicyDocument.Statement.some(
+            (one: { Action: string; Resource: unknown }) =>
+              one.Action === 'events:PutEvents' && JSON.stringify(one.Resource) === JSON.stringify(arnOf(bus)),
+          ),
+        );
+      });
+      const allowed = Condition.ArnNotLike['aws:PrincipalArn'];
+      assert.deepEqual(allowed.map((arn: object) => JSON.stringify(arn)).sort(), putters.map((role) => JSON.stringify(arnOf(role))).sort());
+      assert.equal(allowed.length, stage.partnerEventSource ? 3 : 2);
+      const operator = 'arn:aws:iam::123456789012:role/operators/*';
+      const [withOperators] = synthesize({ ...stage, operatorRoles: [operator] }).all('AWS::Events::EventBusPolicy');
+      assert.ok(withOperators?.Properties.Statement.Condition.ArnNotLike['aws:PrincipalArn'].includes(operator));
+    });
+
+    it('webhook and pages have a ceiling each, so that strangers cannot take what the tasks need', () => {
+      const ceilings = Object.fromEntries(
+        FUNCTIONS.map((what) => [what, lambda(what).Properties.ReservedConcurrentExecutions]),
+      );
+      const { 'stripe-webhook': webhook, downloads, ...others } = ceilings;
+      assert.equal(webhook, stage.publicConcurrency);
+      assert.equal(downloads, stage.publicConcurrency);
+      assert.ok(name !== 'live' || (webhook ?? 0) > 0);
+      assert.deepEqual(new Set(Object.values(others)), new Set([undefined]));
+    });
+
+    it('pages answer CloudFront only where the stage says so', () => {
+      const closed = synthesize({
+        ...stage,
+        pagesUrl: 'https://shop.charity.test',
+        originSecretName: 'afterlink/x/origin',
+      });
+      const pages = closed.one('AWS::Lambda::Function', 'FunctionName', physical('downloads'));
+      assert.equal(pages.Properties.Environment.Variables.ORIGIN_SECRET_NAME, 'afterlink/x/origin');
+      assert.match(JSON.stringify(closed.all('AWS::IAM::Role')), /:secret:afterlink\/x\/origin-\?{6}/);
+      assert.equal(lambda('downloads').Properties.Environment.Variables.ORIGIN_SECRET_NAME, undefined);
     });
 
     it(
@@ -304,6 +354,7 @@ for (const name of STAGE_NAMES) {
       const { Properties } = synthesized.one('AWS::SES::ConfigurationSet', 'Name', physical('mail'));
       assert.deepEqual(Properties.ReputationOptions, { ReputationMetricsEnabled: true });
       assert.deepEqual(Properties.SuppressionOptions, { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] });
+      assert.deepEqual(Properties.DeliveryOptions, { TlsPolicy: 'REQUIRE' }, 'mails carry links to what was bought');
       const [destination] = synthesized.all('AWS::SES::ConfigurationSetEventDestination');
       const { MatchingEventTypes, CloudWatchDestination } = destination?.Properties.EventDestination ?? {};
       assert.deepEqual(MatchingEventTypes, ['send', 'delivery', 'reject', 'bounce', 'complaint']);
@@ -337,6 +388,8 @@ for (const name of STAGE_NAMES) {
         'SupporterNamespace',
         'MailIdentity',
         'PagesUrl',
+        'OperatorReadPolicyArn',
+        'OperatorActPolicyArn',
         ...(stages[name].partnerEventSource ? ['PartnerEventSource'] : []),
         ...(name === 'local' ? ['AcquisitionBusQueueUrl'] : []),
       ];

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { functionCode } from '../lib/function-code.ts';
+import { functionCode, unbuilt } from '../lib/function-code.ts';
 import { mailbox } from '../lib/stacks/pipeline.ts';
 import { exampleValues, STAGE_NAMES, stageFrom, stages, withStripeApi } from '../lib/stages.ts';
 import { synthesize } from './synthesized.ts';
@@ -47,13 +47,19 @@ describe('a stage', () => {
   it('that is deployed says which of its values are still examples', () => {
     assert.deepEqual(exampleValues(stages.local), []);
     assert.deepEqual(exampleValues(stages.live), [
+      'mail.organisation',
       'mail.address',
       'mail.identity',
       'partnerEventSource',
       'supporterNamespace',
       'alarmEmail',
     ]);
-    const mail = { ...stages.live.mail, address: 'thanks@charity.example', identity: 'charity.example' };
+    const mail = {
+      ...stages.live.mail,
+      organisation: 'A Charity',
+      address: 'thanks@charity.example',
+      identity: 'charity.example',
+    };
     const mended = { ...stages.live, mail, partnerEventSource: undefined, alarmEmail: 'ops@charity.example' };
     assert.deepEqual(exampleValues(mended), ['supporterNamespace']);
   });
@@ -105,7 +111,11 @@ describe("a function's code", () => {
 
   it('is never a development build on AWS', () => {
     built('bootstrap', 1000);
-    assert.throws(() => chosen('live'), /no release build of thank-you-email .*run `cargo xtask package`/);
+    assert.deepEqual(unbuilt(stages.live, directory, [NAME]), [NAME]);
+    const { path } = functionCode(stages.live, directory, NAME) as unknown as { path: string };
+    assert.equal(statSync(path).size, 0, 'a placeholder, which Lambda refuses');
+    built('bootstrap.zip', 1000);
+    assert.deepEqual(unbuilt(stages.live, directory, [NAME]), []);
   });
 
   it('is what was built last on the local cloud', () => {

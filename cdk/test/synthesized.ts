@@ -17,6 +17,8 @@ export class Synthesized {
     readonly stage: Stage,
     /** By the last part of the stack's name: data, pipeline, operations. */
     readonly templates: Readonly<Record<string, Template>>,
+    /** The stacks that refuse to be deleted. */
+    readonly protectedStacks: readonly string[],
   ) {}
 
   get stacks(): string[] {
@@ -55,10 +57,11 @@ interface Template {
 export function synthesize(stage: Stage, before: (app: App) => void = () => {}): Synthesized {
   return withoutFunctions(stage, (app) => {
     before(app);
-    const templates = app
-      .synth()
-      .stacks.map(({ stackName, template }) => [stackName.replace(`afterlink-${stage.name}-`, ''), template]);
-    return new Synthesized(stage, Object.fromEntries(templates));
+    const { stacks } = app.synth();
+    const short = ({ stackName }: { stackName: string }) => stackName.replace(`afterlink-${stage.name}-`, '');
+    const templates = stacks.map((stack) => [short(stack), stack.template]);
+    const kept = stacks.filter(({ terminationProtection }) => terminationProtection).map(short);
+    return new Synthesized(stage, Object.fromEntries(templates), kept);
   });
 }
 

@@ -1,4 +1,4 @@
-import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { Alarm, ComparisonOperator, type IMetric, MathExpression, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
@@ -47,7 +47,7 @@ export class ImpactAlarm extends Alarm {
     super(scope, id, {
       alarmName: props.alarmName,
       alarmDescription: `IMPACT ${props.impact} RUNBOOK docs/runbooks/${props.runbook}.md`,
-      metric: props.metric,
+      metric: props.when === 'silent' ? filled(props.metric) : props.metric,
       ...fires,
       evaluationPeriods: periods,
       datapointsToAlarm: props.breaching ?? periods,
@@ -56,4 +56,22 @@ export class ImpactAlarm extends Alarm {
     this.addAlarmAction(tell);
     this.addOkAction(tell);
   }
+}
+
+/**
+ * A period without a value counts as nothing.
+ *
+ * Where values are missing CloudWatch looks further back than the alarm asks, and goes on judging
+ * the last real ones: silence would be reported hours late.
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+ */
+function filled(metric: IMetric): IMetric {
+  const { metricStat } = metric.toMetricConfig();
+  if (!metricStat) throw new Error('silence is listened for on a metric, not on an expression');
+  return new MathExpression({
+    expression: 'FILL(counted, 0)',
+    usingMetrics: { counted: metric },
+    label: 'counted',
+    period: metricStat.period,
+  });
 }

@@ -67,6 +67,8 @@ export class QueueTask extends Construct {
   readonly name: string;
   readonly impact: string;
   readonly atMostOnce: boolean;
+  readonly queue: Queue;
+  readonly dlq: Queue;
   /** Names as text, for alarms, the dashboard and documents of another stack. */
   readonly names: { readonly rule: string; readonly queue: string; readonly dlq: string; readonly function: string };
 
@@ -88,6 +90,9 @@ export class QueueTask extends Construct {
       enforceSSL: stage.tlsOnly,
       deadLetterQueue: { queue: dlq, maxReceiveCount: maxReceiveCount(stage) },
     });
+
+    this.queue = queue;
+    this.dlq = dlq;
 
     const ruleName = physicalName(stage, name);
     new Rule(this, 'Rule', {

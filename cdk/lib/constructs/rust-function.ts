@@ -22,6 +22,11 @@ export interface RustFunctionProps {
   readonly environment: Readonly<Record<string, string>>;
   /** Where the stage's own is not enough. */
   readonly timeout?: Duration;
+  /**
+   * How many copies may run at once, for a function that strangers call: what they can take of
+   * the account's concurrency, and what they can cost. Never for a task behind a queue.
+   */
+  readonly ceiling?: number | undefined;
   /** Why no dead-letter queue is needed, for a function that is invoked asynchronously. */
   readonly withoutDlq?: string;
   /** What the function may do besides writing its own log, one service to a key. */
@@ -37,6 +42,7 @@ export interface RustFunctionProps {
 export class RustFunction extends Construct {
   readonly function: Function;
   readonly functionName: string;
+  readonly roleArn: string;
 
   constructor(scope: Construct, id: string, props: RustFunctionProps) {
     super(scope, id);
@@ -59,6 +65,7 @@ export class RustFunction extends Construct {
       inlinePolicies,
     });
 
+    this.roleArn = role.roleArn;
     this.function = new Function(this, 'Function', {
       functionName: this.functionName,
       description: props.description,
@@ -72,6 +79,7 @@ export class RustFunction extends Construct {
       // hardly changes either way (docs/COST.md has 128 MB beside it).
       memorySize: 256,
       timeout: props.timeout ?? stage.functionTimeout,
+      ...(props.ceiling !== undefined && { reservedConcurrentExecutions: props.ceiling }),
       role: role.withoutPolicyUpdates(),
       logGroup,
       loggingFormat: LoggingFormat.JSON,

@@ -12,7 +12,7 @@ import { StageStack } from './stage-stack.ts';
 export const SESSION_INDEX = 'by_session';
 
 /** The ledger's index of effects that are open. */
-const OPEN_EFFECTS = 'open-effects';
+export const OPEN_EFFECTS = 'open-effects';
 
 /**
  * What must survive everything else: the records, the marketers' templates, what is sold, the
@@ -40,9 +40,14 @@ export class DataStack extends StageStack {
   constructor(scope: Construct, stage: Stage) {
     super(scope, stage, 'data', {
       description: `Afterlink ${stage.name}: records, templates, files, secrets, mail identity`,
-      terminationProtection: stage.durable,
+      terminationProtection: stage.protection,
     });
-    const removalPolicy = stage.durable ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    // Kept when the stack goes, but not when the first deployment is rolled back: what has a name
+    // of ours would stand in the way of the next one.
+    const removalPolicy = stage.durable ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
+    // A protected table cannot be rolled back: the rollback would fail over it. It stays behind,
+    // empty, under a name that CloudFormation made.
+    const tableRemovalPolicy = stage.protection ? RemovalPolicy.RETAIN : removalPolicy;
 
     // DynamoDB encrypts every table; its own key costs nothing and needs no setting.
     const table = (id: string, keys: { partition: string; sort?: string; expiry?: string }) => {
@@ -52,8 +57,8 @@ export class DataStack extends StageStack {
         ...(keys.expiry && { timeToLiveAttribute: keys.expiry }),
         billingMode: BillingMode.PAY_PER_REQUEST,
         pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-        deletionProtection: stage.durable,
-        removalPolicy,
+        deletionProtection: stage.protection,
+        removalPolicy: tableRemovalPolicy,
       });
       output(this, `${id}TableName`, made.tableName);
       return made;
@@ -108,7 +113,8 @@ export class DataStack extends StageStack {
       "A log would hold the addresses of customers. Who fetched how often is counted in the table of downloads.",
     );
 
-    // Random: what is Stripe's lets nothing pass until the owner puts Stripe's value in.
+    // Random: what is Stripe's lets nothing pass until the owner puts Stripe's value in. Never change
+    // these properties: CloudFormation would make a new value, over Stripe's and over the links' keys.
     const secret = (id: string, secretName: string, description: string, whyNoRotation: string) => {
       const made = new Secret(this, id, {
         secretName,
@@ -142,15 +148,21 @@ export class DataStack extends StageStack {
       'A key that is replaced must stay as long as links that it signed are in use.',
     );
 
-    if (stage.mail.createIdentity) this.mailIdentity(stage, removalPolicy);
+    if (stage.mail.createIdentity) this.mailIdentity(stage);
   }
 
-  private mailIdentity(stage: Stage, removalPolicy: RemovalPolicy): void {
+  /**
+   * Kept in every stage but the local one: an identity is the account's, and another stage may
+   * send from the same domain. A first deployment that is rolled back takes it along.
+   */
+  private mailIdentity(stage: Stage): void {
     const { identity } = stage.mail;
     const made = new EmailIdentity(this, 'MailIdentity', {
       identity: identity.includes('@') ? Identity.email(identity) : Identity.domain(identity),
     });
-    made.applyRemovalPolicy(removalPolicy);
+    made.applyRemovalPolicy(
+      stage.name === 'local' ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+    );
     // The local cloud verifies every identity and has no DNS to publish keys in.
     if (stage.name === 'local' || identity.includes('@')) return;
     made.dkimRecords.forEach(({ name, value }, index) => {

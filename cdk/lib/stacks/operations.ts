@@ -1,5 +1,6 @@
 import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { Dashboard, GraphWidget, type IMetric, Stats, TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import { Archive } from 'aws-cdk-lib/aws-events';
 import { Effect, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Topic } from 'aws-cdk-lib/aws-sns';
@@ -13,14 +14,15 @@ import {
   queueGrowth,
   queueMetric,
   ruleMetric,
-  tableMetric,
+  refusedRequests,
+  tableThrottles,
 } from '../aws-metrics.ts';
 import { ImpactAlarm, type ImpactAlarmProps } from '../constructs/impact-alarm.ts';
 import type { QueueTask } from '../constructs/queue-task.ts';
-import { everyEventOf } from '../event-patterns.ts';
+import { paymentHistory } from '../event-patterns.ts';
 import { functionMetric, type ReconcileMetricName } from '../metrics.ts';
 import { physicalName, type Stage } from '../stages.ts';
-import type { DataStack } from './data.ts';
+import { type DataStack, OPEN_EFFECTS, SESSION_INDEX } from './data.ts';
 import type { PipelineStack } from './pipeline.ts';
 import { StageStack } from './stage-stack.ts';
 
@@ -56,9 +58,9 @@ export class OperationsStack extends StageStack {
     // Thirty days to replay from, after a mistake in a rule or a task.
     new Archive(this, 'Archive', {
       archiveName: physicalName(stage, 'fulfilment'),
-      description: 'Everything the fulfilment bus carried, for replays',
+      description: 'What a task reacts to, for replays',
       sourceEventBus: pipeline.fulfilmentBus,
-      eventPattern: everyEventOf(this.account),
+      eventPattern: paymentHistory(stage),
       retention: Duration.days(30),
     });
     this.addStackDependency(pipeline);
@@ -106,8 +108,10 @@ export class OperationsStack extends StageStack {
       runbook: 'dead-letter-queue',
       metric: queueGrowth(dlqName),
       when: { above: 0 },
-      // One more period than needed gives the difference something to subtract from.
-      periods: 2,
+      // SQS counts a queue that was idle late, by up to a quarter of an hour, under the time it is for:
+      // the step must still be looked at when it shows.
+      // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/monitoring-using-cloudwatch.html
+      periods: 6,
       breaching: 1,
     });
     this.alarm(name, 'dlq-forgotten', {
@@ -144,23 +148,67 @@ export class OperationsStack extends StageStack {
   }
 
   private watchTables(data: DataStack): void {
-    const watch = (table: string, what: 'reads' | 'writes', tableName: string, impact: string) =>
-      this.alarm(table, `${what}-throttled`, {
-        impact,
-        runbook: 'throttled',
-        metric: tableMetric(tableName, what === 'reads' ? 'ReadThrottleEvents' : 'WriteThrottleEvents'),
-        when: { above: 0 },
-        // DynamoDB splits a table that has become too small by itself, within minutes.
-        periods: 3,
-        breaching: 2,
-      });
-    const late = 'Everything after a payment comes late: no task can note in the ledger what it does.';
-    watch('effects', 'writes', data.effects.tableName, late);
-    const unread = 'Mails and acquisition events come late: the ledger is not read.';
-    watch('effects', 'reads', data.effects.tableName, unread);
-    watch('contributions', 'writes', data.contributions.tableName, 'Contributions are recorded late.');
-    watch('supporters', 'writes', data.supporters.tableName, 'Contributions and supporters are recorded late.');
-    watch('consents', 'writes', data.consents.tableName, 'What customers answered about marketing is recorded late.');
+    const { effects, contributions } = data;
+    const tables: [name: string, table: Table, index: string | undefined, reads: string, writes: string][] = [
+      [
+        'effects',
+        effects,
+        OPEN_EFFECTS,
+        'Mails and acquisition events come late: the ledger is not read.',
+        'Everything after a payment comes late: no task can write in the ledger what it does.',
+      ],
+      [
+        'contributions',
+        contributions,
+        SESSION_INDEX,
+        'Customers do not see what became of their payment, nor their files.',
+        'Contributions are recorded late.',
+      ],
+      [
+        'supporters',
+        data.supporters,
+        undefined,
+        'Operators do not see what a supporter gave.',
+        'Contributions and supporters are recorded late.',
+      ],
+      [
+        'consents',
+        data.consents,
+        undefined,
+        'Operators do not see what a customer agreed to.',
+        'What customers answered about marketing is recorded late.',
+      ],
+      [
+        'downloads',
+        data.downloads,
+        undefined,
+        'Customers do not see their files, and mails with files come late.',
+        'Customers cannot fetch their files: a fetch cannot be counted.',
+      ],
+      [
+        'reconciliation',
+        data.reconciliation,
+        undefined,
+        'Payments that Stripe reported and no event brought are found late.',
+        'Payments that Stripe reported and no event brought are found late.',
+      ],
+    ];
+    for (const [name, { tableName }, index, reads, writes] of tables) {
+      this.watchTable(name, 'reads', reads, tableThrottles(tableName, 'ReadThrottleEvents', index));
+      this.watchTable(name, 'writes', writes, tableThrottles(tableName, 'WriteThrottleEvents', index));
+    }
+  }
+
+  private watchTable(table: string, what: 'reads' | 'writes', impact: string, metric: IMetric): void {
+    this.alarm(table, `${what}-throttled`, {
+      impact,
+      runbook: 'throttled',
+      metric,
+      when: { above: 0 },
+      // DynamoDB splits a table that has become too small by itself, within minutes.
+      periods: 3,
+      breaching: 2,
+    });
   }
 
   /** The one failure that makes no noise: a door that nothing comes through. */
@@ -213,6 +261,7 @@ export class OperationsStack extends StageStack {
       when: { above: 0 },
     });
     this.watchThrottles(name, `${late} The function is not allowed to run.`, functionName);
+    this.watchFlood(name, "Strangers call the webhook: Stripe's own requests may have to be repeated.", functionName);
     // A stranger's probe is refused now and then. A wrong secret refuses everything.
     this.alarm(name, 'refused', {
       impact: 'If these are from Stripe, payments are not recorded and nobody is thanked.',
@@ -253,6 +302,19 @@ export class OperationsStack extends StageStack {
       when: { above: 0 },
     });
     this.watchThrottles(name, `${impact} The function is not allowed to run.`, functionName);
+    this.watchFlood(name, 'Strangers call the pages: customers may find them slow or closed.', functionName);
+  }
+
+  /** A customer with a bad link makes a few of these. */
+  private watchFlood(name: string, impact: string, functionName: string): void {
+    this.alarm(name, 'flood', {
+      impact,
+      runbook: 'flood',
+      metric: refusedRequests(functionName),
+      when: { above: 500 },
+      periods: 3,
+      breaching: 2,
+    });
   }
 
   private watchMail(configurationSetName: string): void {
@@ -347,8 +409,8 @@ export class OperationsStack extends StageStack {
       ...(['contributions', 'supporters', 'consents', 'effects'] as const).map((table) =>
         graph(
           `Throttled, ${table}`,
-          tableMetric(data[table].tableName, 'ReadThrottleEvents'),
-          tableMetric(data[table].tableName, 'WriteThrottleEvents'),
+          tableThrottles(data[table].tableName, 'ReadThrottleEvents'),
+          tableThrottles(data[table].tableName, 'WriteThrottleEvents'),
         ),
       ),
     );

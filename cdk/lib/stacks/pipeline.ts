@@ -6,6 +6,7 @@ import { type Code, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import {
   CloudWatchDimensionSource,
   ConfigurationSet,
+  ConfigurationSetTlsPolicy,
   EmailSendingEvent,
   EventDestination,
   SuppressionReasons,
@@ -13,6 +14,8 @@ import {
 import type { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
 import { BusTap } from '../constructs/bus-tap.ts';
+import { ClosedBus } from '../constructs/closed-bus.ts';
+import { OperatorPolicies } from '../constructs/operator-policies.ts';
 import { PartnerDoor } from '../constructs/partner-door.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
@@ -49,7 +52,12 @@ export class PipelineStack extends StageStack {
 
   constructor(scope: Construct, props: PipelineProps) {
     const { stage, data } = props;
-    super(scope, stage, 'pipeline', { description: `Afterlink ${stage.name}: doors, buses, tasks` });
+    super(scope, stage, 'pipeline', {
+      description: `Afterlink ${stage.name}: doors, buses, tasks`,
+      // A function's URL that is deleted cannot be had again: customers' links and Stripe's
+      // destination hang on it, and what is in the dead-letter queues goes with them.
+      terminationProtection: stage.protection,
+    });
 
     this.fulfilmentBus = this.bus('Fulfilment', stage);
     this.acquisitionBus = this.bus('Acquisition', stage);
@@ -60,8 +68,9 @@ export class PipelineStack extends StageStack {
 
     const configurationSetName = this.configurationSet(stage);
     const pages = this.downloads(props);
+    const webhook = this.webhook(props);
     this.names = {
-      webhook: this.webhook(props).functionName,
+      webhook: webhook.functionName,
       downloads: pages.functionName,
       configurationSet: configurationSetName,
     };
@@ -71,7 +80,20 @@ export class PipelineStack extends StageStack {
       this.softOptIns(props),
       this.acquisitionEvents(props),
     ];
-    this.reconcile(props);
+    const reconcile = this.reconcile(props);
+    // The local cloud has no bus policies.
+    if (stage.name !== 'local') {
+      const roles = [webhook.roleArn, reconcile.roleArn, ...(this.partner ? [this.partner.roleArn] : [])];
+      new ClosedBus(this, 'ClosedFulfilmentBus', { stage, bus: this.fulfilmentBus, roles });
+    }
+    new OperatorPolicies(this, 'Operator', {
+      stage,
+      data,
+      bus: this.fulfilmentBus,
+      queues: this.tasks.map(({ queue }) => queue),
+      deadLetterQueues: [...this.tasks.map(({ dlq }) => dlq), ...(this.partner ? [this.partner.dlq] : [])],
+      secretArn: (name) => this.secretArn(name),
+    });
     if (stage.name === 'local') {
       const tap = new BusTap(this, 'AcquisitionTap', {
         stage,
@@ -97,6 +119,7 @@ export class PipelineStack extends StageStack {
       name,
       code: code(name),
       description: "Verifies Stripe's signature and puts the event on the fulfilment bus",
+      ceiling: stage.publicConcurrency,
       environment: {
         FULFILMENT_BUS: this.fulfilmentBus.eventBusName,
         SIGNING_SECRET_NAME: stage.signingSecretName,
@@ -121,9 +144,11 @@ export class PipelineStack extends StageStack {
       name,
       code: code(name),
       description: 'Shows customers what became of their payment, and gives them the files they bought',
+      ceiling: stage.publicConcurrency,
       environment: {
         CONTRIBUTIONS_TABLE: data.contributions.tableName,
         ...this.purchases(stage, data),
+        ...(stage.originSecretName && { ORIGIN_SECRET_NAME: stage.originSecretName }),
       },
       may: {
         records: [
@@ -133,7 +158,12 @@ export class PipelineStack extends StageStack {
         ],
         // The addresses it makes for customers can do no more than it can itself.
         files: [allow(['s3:GetObject'], [data.files.arnForObjects(`${FILES_FOLDER}*`)])],
-        secrets: [this.allowPurchaseSecrets(stage)],
+        secrets: [
+          this.allowPurchaseSecrets(stage),
+          ...(stage.originSecretName
+            ? [allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.originSecretName)])]
+            : []),
+        ],
       },
     });
     this.acknowledgeFiles(downloads, data);
@@ -234,7 +264,9 @@ export class PipelineStack extends StageStack {
     return allow(
       ['ses:SendEmail'],
       [
-        arn('identity', identity),
+        // SES judges a mail by the identity that is closest to its sender: the address itself, where
+        // it is verified too. https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
+        ...new Set([arn('identity', identity), arn('identity', address)]),
         arn('configuration-set', configurationSetName),
         ...sandboxRecipients.map((recipient) => arn('identity', recipient)),
       ],
@@ -323,7 +355,7 @@ export class PipelineStack extends StageStack {
     });
   }
 
-  private reconcile({ stage, data, code }: PipelineProps): void {
+  private reconcile({ stage, data, code }: PipelineProps): RustFunction {
     const name = 'reconcile';
     const nextRun = 'A run that is lost or fails is made up for by the next, from where the last one came to.';
     const reconcile = new RustFunction(this, 'Reconcile', {
@@ -357,7 +389,7 @@ export class PipelineStack extends StageStack {
     });
     output(this, name, 'FunctionName', reconcile.functionName);
     const { every } = stage.reconcile;
-    if (!every) return;
+    if (!every) return reconcile;
     // Two runs at once are harmless and a waste: one that failed is not tried again before its time.
     reconcile.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: every });
     const schedule = new Rule(this, 'ReconcileSchedule', {
@@ -368,6 +400,7 @@ export class PipelineStack extends StageStack {
     });
     acknowledge(reconcile, { 'Serverless-LambdaAsyncFailureDestination': nextRun });
     acknowledge(schedule, { 'Serverless-EventBusDLQ': nextRun });
+    return reconcile;
   }
 
   /** Counts bounces and complaints, and stops mail to addresses that produced one. */
@@ -377,6 +410,8 @@ export class PipelineStack extends StageStack {
       configurationSetName,
       reputationMetrics: true,
       suppressionReasons: SuppressionReasons.BOUNCES_AND_COMPLAINTS,
+      // Mails carry links to what was bought: to a server without TLS they are not sent, and bounce.
+      tlsPolicy: ConfigurationSetTlsPolicy.REQUIRE,
     });
     set.addEventDestination('Metrics', {
       destination: EventDestination.cloudWatchDimensions([
