@@ -25,7 +25,17 @@ test('the extraction sees what it is for', () => {
   assert.deepEqual(field('Checkout.Session', 'payment_intent').shape, {
     any_of: [{ id: ['PaymentIntent'] }, 'null'],
   });
-  assert.deepEqual(field('Refund', 'failure_reason'), { shape: 'string', optional: true });
+  assert.deepEqual(
+    [field('Refund', 'failure_reason').shape, field('Refund', 'failure_reason').optional],
+    ['string', true],
+  );
+  assert.deepEqual(field('Refund', 'status').documented, [
+    'canceled',
+    'failed',
+    'pending',
+    'requires_action',
+    'succeeded',
+  ]);
   assert.deepEqual(field('Price', 'unit_amount_decimal').shape, { any_of: ['null', 'string'] });
   assert.deepEqual(field('Refund', 'metadata').shape, { any_of: ['null', { map: 'string' }] });
   assert.equal(field('Refund', 'colour'), undefined);
