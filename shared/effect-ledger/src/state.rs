@@ -102,9 +102,14 @@ impl Effect {
         Movement::from_name(self.0.strip_prefix(ACQUISITION)?.strip_prefix('#')?)
     }
 
-    /// What a customer agreed to, written to the records.
+    /// What a customer agreed to, written to the records once the money is there.
     pub fn consents() -> Self {
         Self("consents".to_owned())
+    }
+
+    /// What a customer answered before the money is there, written to the records whatever becomes of it.
+    pub fn consent_answers() -> Self {
+        Self("consents#answers".to_owned())
     }
 
     /// The name as text.
