@@ -81,7 +81,7 @@ impl Effect {
         let later = ["refund#", "dispute#", "fraud-warning#"];
         match self.0.split_once('#') {
             Some(("contribution" | ACQUISITION, what)) => !later.iter().any(|kind| what.starts_with(kind)),
-            Some(("email", _)) => true,
+            Some(("email" | "consents", _)) => true,
             Some(_) => false,
             None => self.0 == ACQUISITION || self.0 == "consents",
         }
