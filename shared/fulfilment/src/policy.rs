@@ -330,8 +330,8 @@ mod tests {
         );
         check("\nyes = [", "\nyess = [", "unknown field `yess`");
         check(
-            "fields = [\"marketing\"]",
-            "fields = [\"marketing\"]\nother_fields = [\"Marketing\"]",
+            "other_fields = []",
+            "other_fields = [\"Marketing\"]",
             "\"Marketing\" is listed in `fields` and in `other_fields`",
         );
         check(
