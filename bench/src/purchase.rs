@@ -33,7 +33,7 @@ pub(crate) fn session_id() -> String {
 /// The token in the mail's link.
 pub(crate) fn token() -> String {
     let keys = TokenKeys::parse(names::TOKEN_KEYS_SECRET_TEXT);
-    keys.map(|keys| keys.sign(&PaymentId::new(format!("pi_{PAYMENT}")))).unwrap_or_default()
+    keys.map(|keys| keys.sign(&PaymentId::new(format!("pi_{PAYMENT}")), 0)).unwrap_or_default()
 }
 
 /// Puts all of it there.

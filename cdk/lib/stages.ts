@@ -27,6 +27,11 @@ export interface Stage {
   readonly signingSecretName: string;
   /** The Secrets Manager secret with Stripe's restricted, read-only key, by name. */
   readonly stripeKeySecretName: string;
+  /**
+   * The secret with the key of the customers' pages, by name. They are open to the internet, so
+   * theirs reads less than reconciliation's.
+   */
+  readonly stripePagesKeySecretName: string;
   /** The secret with the keys that sign customers' download links, by name: one to a line, the first signs. */
   readonly tokenKeysSecretName: string;
   /**
@@ -136,6 +141,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     },
     signingSecretName: 'afterlink/local/stripe-signing-secret',
     stripeKeySecretName: 'afterlink/local/stripe-key',
+    stripePagesKeySecretName: 'afterlink/local/stripe-key-pages',
     tokenKeysSecretName: 'afterlink/local/download-token-keys',
     // Invoked by tests and people, who decide when.
     reconcile: { lag: Duration.minutes(1), overlap: Duration.minutes(10) },
@@ -162,6 +168,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     },
     signingSecretName: 'afterlink/test/stripe-signing-secret',
     stripeKeySecretName: 'afterlink/test/stripe-key',
+    stripePagesKeySecretName: 'afterlink/test/stripe-key-pages',
     tokenKeysSecretName: 'afterlink/test/download-token-keys',
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000001',
     logRetention: RetentionDays.ONE_MONTH,
@@ -184,6 +191,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     partnerEventSource: 'aws.partner/stripe.com/ed_EXAMPLE',
     signingSecretName: 'afterlink/live/stripe-signing-secret',
     stripeKeySecretName: 'afterlink/live/stripe-key',
+    stripePagesKeySecretName: 'afterlink/live/stripe-key-pages',
     tokenKeysSecretName: 'afterlink/live/download-token-keys',
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000002',
     logRetention: RetentionDays.THREE_MONTHS,

@@ -149,6 +149,7 @@ for (const name of STAGE_NAMES) {
         'FilesBucketName',
         'SigningSecretName',
         'StripeKeyName',
+        'StripePagesKeyName',
         'TokenKeysName',
         ...(name === 'local' ? [] : ['DkimRecord1', 'DkimRecord2', 'DkimRecord3']),
       ];

@@ -57,9 +57,10 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     Contributions: ['dynamodb:GetItem'],
     'the contributions by session': ['dynamodb:Query'],
     Downloads: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+    Effects: ['dynamodb:Query'],
     'what is sold': ['s3:GetObject'],
     'the keys of the links': ['secretsmanager:GetSecretValue'],
-    "Stripe's key": ['secretsmanager:GetSecretValue'],
+    "Stripe's key for pages": ['secretsmanager:GetSecretValue'],
   },
   reconcile: {
     'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
@@ -172,6 +173,7 @@ for (const name of STAGE_NAMES) {
         'cloudwatch:GetMetricStatistics',
         'dynamodb:GetItem',
         'dynamodb:Query',
+        'dynamodb:Scan',
         'secretsmanager:GetSecretValue',
         'ses:GetAccount',
         'ses:GetEmailIdentity',
@@ -222,6 +224,7 @@ for (const name of STAGE_NAMES) {
     if (text.includes(`:secret:${stage.signingSecretName}-??????"`)) return 'the signing secret';
     if (text.includes(`:secret:${stage.tokenKeysSecretName}-??????"`)) return 'the keys of the links';
     if (text.includes(`:secret:${stage.stripeKeySecretName}-??????"`)) return "Stripe's key";
+    if (text.includes(`:secret:${stage.stripePagesKeySecretName}-??????"`)) return "Stripe's key for pages";
     if (text.includes(`:identity/${stage.mail.identity}"`)) return 'the sender identity';
     if (text.includes(`:identity/${stage.mail.address}"`)) return 'the sender address';
     if (text.includes(`:configuration-set/afterlink-${name}-mail"`)) return 'the configuration set';

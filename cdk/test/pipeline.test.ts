@@ -165,7 +165,7 @@ for (const name of STAGE_NAMES) {
       };
       check('stripe-webhook', [...common, 'FULFILMENT_BUS', 'SIGNING_SECRET_NAME']);
       const purchases = ['DOWNLOADS_TABLE', 'FILES_BUCKET', 'TOKEN_KEYS_SECRET_NAME', 'STRIPE_KEY_SECRET_NAME'];
-      check('downloads', [...common, 'CONTRIBUTIONS_TABLE', ...purchases]);
+      check('downloads', [...common, 'CONTRIBUTIONS_TABLE', 'EFFECTS_TABLE', ...purchases]);
       check('thank-you-email', [
         ...queued,
         ...purchases,

@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod redrive;
+pub(crate) mod renew_link;
 pub(crate) mod resend;
 pub(crate) mod reset_fetches;
 pub(crate) mod resolve;

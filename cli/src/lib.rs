@@ -19,7 +19,8 @@ use effect_ledger::Clock as _;
 use task_runtime::SystemClock;
 
 use crate::commands::{
-    doctor, explain, publish, reconcile, redrive, resend, reset_fetches, resolve, retry, status, tasks,
+    doctor, explain, publish, reconcile, redrive, renew_link, resend, reset_fetches, resolve, retry, status,
+    tasks,
 };
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
@@ -86,6 +87,8 @@ enum Command {
     Resend(resend::Arguments),
     /// Lets a customer fetch files again who has fetched them too often
     ResetFetches(reset_fetches::Arguments),
+    /// Replaces a customer's download link: those in mails that are out stop working
+    RenewLink(renew_link::Arguments),
     /// Compares what Stripe was paid with what was done, and puts what is missing back on the bus
     Reconcile(reconcile::Arguments),
     /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
@@ -130,6 +133,7 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
         Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),
         Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
+        Command::RenewLink(arguments) => show.report(&renew_link::run(&here, arguments, now).await?),
         Command::ResetFetches(arguments) => show.report(&reset_fetches::run(&here, arguments, now).await?),
         Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
         Command::Publish(arguments) => show.report(&publish::run(&here, arguments).await?),

@@ -1,3 +1,4 @@
+use fulfilment::PaymentId;
 use stripe_events::Personal;
 
 /// Whether personal data is written as it is. Masked unless the operator asks for it.
@@ -14,6 +15,14 @@ impl Privacy {
         match self {
             Self::Shown => email.clone(),
             Self::Masked => masked_email(email),
+        }
+    }
+
+    /// A payment's id. A session id opens the customer's pages for a day, so its reference stands in its place.
+    pub(crate) fn payment(self, payment_id: &PaymentId) -> String {
+        match self {
+            Self::Shown => payment_id.to_string(),
+            Self::Masked => payment_id.reference().into_owned(),
         }
     }
 

@@ -78,8 +78,10 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
     let stack = write_stack_file(cloud, &outputs, &signing_secret)?;
     let input = json!({"SecretId": stack.output("SigningSecretName")?, "SecretString": signing_secret});
     stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
-    let input = json!({"SecretId": stack.output("StripeKeyName")?, "SecretString": stripe::API_KEY});
-    stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
+    for key in ["StripeKeyName", "StripePagesKeyName"] {
+        let input = json!({"SecretId": stack.output(key)?, "SecretString": stripe::API_KEY});
+        stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
+    }
     Ok(stack)
 }
 

@@ -78,6 +78,8 @@ function readStatements(props: OperatorPoliciesProps, stack: Stack, stacks: stri
     allow(['cloudformation:DescribeStacks'], [stacks]),
     allow(['dynamodb:Query'], [...arns, ...indexes]),
     allow(['dynamodb:GetItem'], [data.downloads.tableArn, data.reconciliation.tableArn]),
+    // Which purchase a customer means who quotes a reference (`ref_…`): no index leads from it to the record.
+    allow(['dynamodb:Scan'], [data.contributions.tableArn]),
     allow(['sqs:GetQueueAttributes'], all.map(({ queueArn }) => queueArn)),
     // To count what waits by its reason. A message that is looked at is hidden for a moment.
     allow(['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'], deadLetterQueues.map(({ queueArn }) => queueArn)),

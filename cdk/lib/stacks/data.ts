@@ -35,6 +35,7 @@ export class DataStack extends StageStack {
   readonly files: Bucket;
   readonly signingSecret: Secret;
   readonly stripeKey: Secret;
+  readonly stripePagesKey: Secret;
   readonly tokenKeys: Secret;
 
   constructor(scope: Construct, stage: Stage) {
@@ -139,6 +140,12 @@ export class DataStack extends StageStack {
       'StripeKey',
       stage.stripeKeySecretName,
       "A restricted key of Stripe's API (rk_...) with read permissions only",
+      stripes,
+    );
+    this.stripePagesKey = secret(
+      'StripePagesKey',
+      stage.stripePagesKeySecretName,
+      "A restricted key of Stripe's API (rk_...) for the customers' pages, with fewer read permissions",
       stripes,
     );
     this.tokenKeys = secret(

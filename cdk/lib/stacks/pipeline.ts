@@ -19,7 +19,7 @@ import { OperatorPolicies } from '../constructs/operator-policies.ts';
 import { PartnerDoor } from '../constructs/partner-door.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
-import { acquisitions, moneyMoved, paymentHistory, sessionAnswered, sessionOutcome } from '../event-patterns.ts';
+import { acquisitions, moneyMoved, paymentHistory, sessionOutcome, sessionPaid } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { type DataStack, SESSION_INDEX } from './data.ts';
 import { StageStack } from './stage-stack.ts';
@@ -147,7 +147,8 @@ export class PipelineStack extends StageStack {
       ceiling: stage.publicConcurrency,
       environment: {
         CONTRIBUTIONS_TABLE: data.contributions.tableName,
-        ...this.purchases(stage, data),
+        EFFECTS_TABLE: data.effects.tableName,
+        ...this.purchases(stage, data, stage.stripePagesKeySecretName),
         ...(stage.originSecretName && { ORIGIN_SECRET_NAME: stage.originSecretName }),
       },
       may: {
@@ -156,10 +157,12 @@ export class PipelineStack extends StageStack {
           allow(['dynamodb:Query'], [`${data.contributions.tableArn}/index/${SESSION_INDEX}`]),
           allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'], [data.downloads.tableArn]),
         ],
+        // Whether there was a record, and what it may lack.
+        ledger: [allow(['dynamodb:Query'], [data.effects.tableArn])],
         // The addresses it makes for customers can do no more than it can itself.
         files: [allow(['s3:GetObject'], [data.files.arnForObjects(`${FILES_FOLDER}*`)])],
         secrets: [
-          this.allowPurchaseSecrets(stage),
+          this.allowPurchaseSecrets(stage, stage.stripePagesKeySecretName),
           ...(stage.originSecretName
             ? [allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.originSecretName)])]
             : []),
@@ -175,18 +178,18 @@ export class PipelineStack extends StageStack {
   }
 
   /** What it takes to tell what a customer bought. */
-  private purchases(stage: Stage, data: DataStack): Record<string, string> {
+  private purchases(stage: Stage, data: DataStack, stripeKeySecretName: string): Record<string, string> {
     return {
       DOWNLOADS_TABLE: data.downloads.tableName,
       FILES_BUCKET: data.files.bucketName,
       TOKEN_KEYS_SECRET_NAME: stage.tokenKeysSecretName,
-      STRIPE_KEY_SECRET_NAME: stage.stripeKeySecretName,
+      STRIPE_KEY_SECRET_NAME: stripeKeySecretName,
       ...(stage.stripeApiBaseUrl && { STRIPE_API_BASE_URL: stage.stripeApiBaseUrl }),
     };
   }
 
-  private allowPurchaseSecrets(stage: Stage): PolicyStatement {
-    const names = [stage.tokenKeysSecretName, stage.stripeKeySecretName];
+  private allowPurchaseSecrets(stage: Stage, stripeKeySecretName: string): PolicyStatement {
+    const names = [stage.tokenKeysSecretName, stripeKeySecretName];
     return allow(
       ['secretsmanager:GetSecretValue'],
       names.map((name) => this.secretArn(name)),
@@ -225,7 +228,7 @@ export class PipelineStack extends StageStack {
         CONFIGURATION_SET: configurationSetName,
         TEMPLATES_BUCKET: data.templates.bucketName,
         PAGES_URL: pagesUrl,
-        ...this.purchases(stage, data),
+        ...this.purchases(stage, data, stage.stripeKeySecretName),
       },
       may: {
         ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
@@ -234,7 +237,7 @@ export class PipelineStack extends StageStack {
           // Only to tell whether a file is there.
           allow(['s3:GetObject'], [data.files.arnForObjects(`${FILES_FOLDER}*`)]),
         ],
-        secrets: [this.allowPurchaseSecrets(stage)],
+        secrets: [this.allowPurchaseSecrets(stage, stage.stripeKeySecretName)],
         mail: [this.allowMail(stage, configurationSetName)],
         wording: [
           allow(['s3:ListBucket'], [data.templates.bucketArn]),
@@ -313,7 +316,7 @@ export class PipelineStack extends StageStack {
       impact: 'What customers answered about marketing is not recorded: they may be written to against their word.',
       atMostOnce: false,
       bus: this.fulfilmentBus,
-      pattern: sessionAnswered(stage),
+      pattern: sessionPaid(stage),
       maxConcurrency: TABLE_CONCURRENCY,
       environment: {
         CONSENTS_TABLE: data.consents.tableName,

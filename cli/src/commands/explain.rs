@@ -26,7 +26,7 @@ use crate::stripe;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live explain ada@example.org")]
 pub(crate) struct Arguments {
-    /// pi_…, cs_…, re_…, dp_…, evt_… or an email address
+    /// pi_…, cs_…, re_…, dp_…, evt_…, ref_… or an email address
     #[arg(value_name = "ID")]
     id: String,
 }
@@ -133,12 +133,43 @@ async fn payment_ids(here: &Deployment, dynamodb: &Client, id: &str) -> Result<V
         }
         return Ok(rows.into_iter().map(|row| row.payment_id).collect());
     }
+    if id.starts_with("ref_") {
+        return of_reference(here, dynamodb, id).await;
+    }
     // A session's own id is the key where there is no payment intent: then Stripe need not be asked.
     let itself = PaymentId::new(id);
     if id.starts_with("cs_") && !here.ledger()?.history(&itself).await?.effects.is_empty() {
         return Ok(vec![itself]);
     }
     Ok(vec![stripe::payment_of(here, id).await?])
+}
+
+/// The purchase that a customer quotes by its reference. Only purchases without a payment have one, and no index leads
+/// from it to them: every record is passed, and no more than the ids is read.
+async fn of_reference(here: &Deployment, dynamodb: &Client, reference: &str) -> Result<Vec<PaymentId>> {
+    let table = here.output("ContributionsTableName")?;
+    let mut start = None;
+    loop {
+        let page = dynamodb
+            .scan()
+            .table_name(table)
+            .filter_expression("begins_with(payment_id, :session)")
+            .expression_attribute_values(":session", AttributeValue::S("cs_".to_owned()))
+            .projection_expression("payment_id")
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .with_context(|| format!("{table} does not answer (dynamodb:Scan)"))?;
+        let ids = page.items.unwrap_or_default().into_iter();
+        let ids = ids.filter_map(|item| item.get("payment_id")?.as_s().ok().map(PaymentId::new));
+        if let Some(found) = ids.into_iter().find(|id| id.reference() == reference) {
+            return Ok(vec![found]);
+        }
+        start = page.last_evaluated_key.filter(|key| !key.is_empty());
+        if start.is_none() {
+            bail!("no purchase on record has the reference {reference}");
+        }
+    }
 }
 
 async fn read(here: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> Result<Read> {
@@ -243,7 +274,7 @@ fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
         wording: evidence.wording,
     });
     Payment {
-        payment_id: payment_id.to_string(),
+        payment_id: privacy.payment(payment_id),
         effects: effects.collect(),
         consents: consents.collect(),
         files: downloads.map(|downloads| Files {
@@ -312,7 +343,7 @@ fn record(contribution: &Contribution, privacy: Privacy) -> Record {
         email: session.email.as_ref().map(|email| privacy.email(email)),
         name: session.name.as_ref().map(|name| privacy.name(name)),
         country: session.country.clone(),
-        session_id: session.session_id.clone(),
+        session_id: session.session_id.as_ref().map(|id| privacy.payment(&PaymentId::new(id.as_str()))),
         payment_link_id: session.payment_link_id.clone(),
         supporter_id: session.supporter_id.as_ref().map(ToString::to_string),
     }

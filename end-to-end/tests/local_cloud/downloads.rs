@@ -102,12 +102,12 @@ fn an_address_for_a_file_gives_that_file_by_get_in_its_time_and_nothing_else() {
     cloud.wait_for_ledger("pi_Scoped", &["contribution#paid done", "email#thank-you done"]);
     let address = ask("POST", &link(&cloud, "Scoped"), "file=1").location;
     assert_eq!(ask("GET", &address, "").body, "one");
-    assert!(address.contains("X-Amz-Expires=600&"), "{address}");
+    assert!(address.contains("X-Amz-Expires=300&"), "{address}");
 
     for (method, address) in [
         ("GET", address.replace("one.txt?", "two.txt?")),
         ("GET", address.replace("/files/e2e/one.txt?", "/?")),
-        ("GET", address.replace("X-Amz-Expires=600", "X-Amz-Expires=604800")),
+        ("GET", address.replace("X-Amz-Expires=300", "X-Amz-Expires=604800")),
         ("GET", address.replace("X-Amz-Date=2", "X-Amz-Date=3")),
         ("GET", address.replace("filename%3D%22one.txt", "filename%3D%22two.txt")),
         ("GET", address.replace("X-Amz-Signature=", "X-Amz-Signature=0")),

@@ -99,6 +99,12 @@ fn downloads_may_read_what_is_sold_and_count_and_nothing_else() {
         assert!(denied(&aws, "dynamodb", "DynamoDB_20120810.Scan", &scan), "{output}");
     }
     let secret = |output: &str| json!({ "SecretId": table(output) });
-    assert!(!denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("TokenKeysName")));
+    for output in ["TokenKeysName", "StripePagesKeyName"] {
+        assert!(
+            !denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret(output)),
+            "{output}"
+        );
+    }
+    assert!(denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("StripeKeyName")));
     assert!(denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("SigningSecretName")));
 }

@@ -7,6 +7,7 @@ pub struct Config {
     pub(crate) stage: String,
     pub(crate) livemode: bool,
     pub(crate) contributions_table: String,
+    pub(crate) effects_table: String,
     pub(crate) purchases: PurchasesConfig,
 }
 
@@ -16,11 +17,13 @@ impl Config {
         let stage = env.text("STAGE");
         let livemode = env.parsed("LIVEMODE");
         let contributions_table = env.text("CONTRIBUTIONS_TABLE");
+        let effects_table = env.text("EFFECTS_TABLE");
         let purchases = PurchasesConfig::from_env(env, livemode);
         Some(Self {
             stage: stage?,
             livemode: livemode?,
             contributions_table: contributions_table?,
+            effects_table: effects_table?,
             purchases: purchases?,
         })
     }

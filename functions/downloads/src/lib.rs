@@ -2,12 +2,14 @@
 
 mod access;
 mod config;
+mod ledger;
 mod page;
 mod payments;
 mod records;
 mod request;
 mod site;
 mod size;
+mod unknown_sessions;
 
 use std::io;
 
@@ -22,10 +24,12 @@ use task_runtime::{
 };
 
 pub use crate::config::Config;
+use crate::ledger::DynamoDbLedger;
 use crate::page::Renderer;
 use crate::payments::Payments;
 use crate::records::DynamoDbRecords;
 use crate::site::Site;
+use crate::unknown_sessions::UnknownSessions;
 
 /// The function's name, in logs, metrics and the template.
 pub const NAME: &str = "downloads";
@@ -60,12 +64,14 @@ fn site<C: Clock + Clone>(
     clock: C,
 ) -> Result<Site<C>, Error> {
     let policy = Policy::compiled_in()?;
-    let purchases = AwsPurchases::new(&config.purchases, sdk, network, &policy, clock.clone())?;
+    let purchases = AwsPurchases::new(&config.purchases, sdk, network, &policy, clock.clone())?.paced();
     Ok(Site {
         pages: Renderer::new(&policy.organisation, purchases.objects().origin()),
         keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
         payments: Payments {
             records: DynamoDbRecords::new(sdk, &config.contributions_table),
+            ledger: DynamoDbLedger::new(sdk, &config.effects_table),
+            unknown_sessions: UnknownSessions::default(),
             livemode: config.livemode,
         },
         purchases,

@@ -1,5 +1,7 @@
 //! The pages, from what is known to the answer a browser gets. Pure: no clock, no network.
 
+use std::borrow::Cow;
+
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -18,6 +20,8 @@ use crate::size::size_text;
 pub(crate) enum Page {
     /// Paid, straight after paying.
     Thanks,
+    /// After a payment of which the address says nothing.
+    Welcome,
     /// Paid, from the mail.
     Downloads,
     /// The money is on its way.
@@ -32,6 +36,8 @@ pub(crate) enum Page {
     Expired,
     /// Fetched as often as the policy allows.
     LimitReached,
+    /// A link that was renewed since.
+    Replaced,
     /// Nothing of ours.
     Unknown,
     /// Nobody can tell just now.
@@ -43,6 +49,7 @@ impl Page {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Thanks => "thanks",
+            Self::Welcome => "welcome",
             Self::Downloads => "downloads",
             Self::Pending => "pending",
             Self::Failed => "failed",
@@ -50,6 +57,7 @@ impl Page {
             Self::Disputed => "disputed",
             Self::Expired => "expired",
             Self::LimitReached => "limit-reached",
+            Self::Replaced => "replaced",
             Self::Unknown => "unknown",
             Self::Unavailable => "unavailable",
         }
@@ -58,9 +66,9 @@ impl Page {
     /// The HTTP status it is answered with.
     pub(crate) const fn status(self) -> i64 {
         match self {
-            Self::Thanks | Self::Downloads | Self::Pending | Self::Failed => 200,
+            Self::Thanks | Self::Welcome | Self::Downloads | Self::Pending | Self::Failed => 200,
             Self::Refunded | Self::Disputed => 403,
-            Self::Expired => 410,
+            Self::Expired | Self::Replaced => 410,
             Self::LimitReached => 429,
             Self::Unknown => 404,
             Self::Unavailable => 503,
@@ -79,6 +87,12 @@ pub(crate) struct PageContext<'a> {
     pub(crate) action: Option<&'a str>,
     /// Whether files were bought.
     pub(crate) is_download: bool,
+    /// Whether the files are offered by the mail's link only, because the payment is more than a day old.
+    pub(crate) by_mail_only: bool,
+    /// Whether the record is gone: not the policy's time has ended the link.
+    pub(crate) gone: bool,
+    /// Whether it was opened by a link of a mail, which may have been cut.
+    pub(crate) is_link: bool,
     /// Whether it was free.
     pub(crate) nothing_due: bool,
     /// How long files can be fetched, in days.
@@ -86,8 +100,13 @@ pub(crate) struct PageContext<'a> {
     /// UTM parameters to pass on to the site.
     pub(crate) utm: String,
     /// What the customer can quote to the organisation and the organisation can look up.
-    pub(crate) reference: Option<&'a str>,
+    pub(crate) reference: Option<Cow<'a, str>>,
 }
+
+/// Nothing a page without script could use is allowed.
+const PERMISSIONS_POLICY: &str = "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), display-capture=(), \
+     fullscreen=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), \
+     publickey-credentials-get=(), screen-wake-lock=(), usb=(), xr-spatial-tracking=()";
 
 /// Turns pages into answers.
 pub(crate) struct Renderer {
@@ -118,6 +137,16 @@ impl Renderer {
         response
     }
 
+    /// The answer while strangers keep Stripe busy. The browser asks again by itself.
+    pub(crate) fn answer_later(&self, context: &PageContext<'_>, again: bool) -> LambdaFunctionUrlResponse {
+        let mut response = self.answer(Page::Unavailable, context);
+        header(&mut response, "retry-after", "10");
+        if again {
+            header(&mut response, "refresh", "10");
+        }
+        response
+    }
+
     /// An answer that sends the browser on.
     pub(crate) fn redirect(&self, address: &str) -> LambdaFunctionUrlResponse {
         let mut response = self.answer_with(303, String::new());
@@ -136,6 +165,12 @@ impl Renderer {
         header(&mut response, "x-robots-tag", "noindex, nofollow");
         header(&mut response, "x-content-type-options", "nosniff");
         header(&mut response, "strict-transport-security", "max-age=31536000");
+        header(&mut response, "x-frame-options", "DENY");
+        header(&mut response, "permissions-policy", PERMISSIONS_POLICY);
+        header(&mut response, "cross-origin-opener-policy", "same-origin");
+        header(&mut response, "cross-origin-resource-policy", "same-origin");
+        header(&mut response, "cross-origin-embedder-policy", "require-corp");
+        header(&mut response, "x-permitted-cross-domain-policies", "none");
         response
     }
 
@@ -162,9 +197,12 @@ impl Renderer {
             offers => context.files.iter().any(|offered| offered.size.is_some()),
             action => context.action,
             is_download => context.is_download,
+            by_mail_only => context.by_mail_only,
             nothing_due => context.nothing_due,
             days => context.days,
-            reference => context.reference,
+            gone => context.gone,
+            is_link => context.is_link,
+            reference => context.reference.as_deref(),
         };
         let template = self.templates.get_template(&format!("{}/{locale}.html", page.name()));
         // The templates are compiled in and each is rendered by the tests.
@@ -222,9 +260,11 @@ const TEMPLATES: &[(&str, &str)] = files! {
     "limit-reached/de.html" "limit-reached/en.html" "limit-reached/fr.html"
     "pending/de.html" "pending/en.html" "pending/fr.html"
     "refunded/de.html" "refunded/en.html" "refunded/fr.html"
+    "replaced/de.html" "replaced/en.html" "replaced/fr.html"
     "thanks/de.html" "thanks/en.html" "thanks/fr.html"
     "unavailable/de.html" "unavailable/en.html" "unavailable/fr.html"
     "unknown/de.html" "unknown/en.html" "unknown/fr.html"
+    "welcome/de.html" "welcome/en.html" "welcome/fr.html"
 };
 
 #[cfg(test)]

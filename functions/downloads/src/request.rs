@@ -9,8 +9,10 @@ use base64::prelude::BASE64_STANDARD;
 pub(crate) enum Wish {
     /// The page after the payment.
     Thanks {
-        /// `cs_…`, from the address that Stripe sent the customer to; empty when it is none.
-        session_id: String,
+        /// `cs_…`, from the address that Stripe sent the customer to; `None` when it is no session id.
+        session_id: Option<String>,
+        /// How many folders the browser believes to be in: relative links go up so far.
+        depth: usize,
     },
     /// The page with the files of a payment.
     Claim {
@@ -52,14 +54,15 @@ impl Wish {
         let path = request.raw_path.as_deref().unwrap_or_default();
         let method = request.request_context.http.method.as_deref().unwrap_or_default();
         let reads = matches!(method, "GET" | "HEAD");
-        if path == "/thanks" {
+        if is_thanks(path) {
             return if reads {
-                Self::Thanks { session_id: session_id(request) }
+                let depth = path.matches('/').count().saturating_sub(1);
+                Self::Thanks { session_id: session_id(request), depth }
             } else {
                 Self::WrongMethod { allow: "GET, HEAD" }
             };
         }
-        match path.strip_prefix("/d/") {
+        match path.strip_prefix("/d/").map(|token| token.trim_end_matches('/')) {
             Some(token) if reads => Self::Claim { token: token.to_owned() },
             Some(token) if method == "POST" => match chosen_file(request) {
                 Some(number) => Self::Fetch { token: token.to_owned(), number },
@@ -89,10 +92,15 @@ pub(crate) fn utm_parameters(request: &LambdaFunctionUrlRequest) -> String {
     kept.join("&")
 }
 
-fn session_id(request: &LambdaFunctionUrlRequest) -> String {
+/// `/thanks`, as people and programs write it: `/thanks/`, `//thanks`, `/Thanks`.
+fn is_thanks(path: &str) -> bool {
+    path.trim_matches('/').eq_ignore_ascii_case("thanks")
+}
+
+fn session_id(request: &LambdaFunctionUrlRequest) -> Option<String> {
     let id = parameter(request, "session_id").unwrap_or_default();
     let plausible = id.starts_with("cs_") && id.len() <= LONGEST_SESSION_ID && id.bytes().all(is_plain);
-    if plausible { id.to_owned() } else { String::new() }
+    plausible.then(|| id.to_owned())
 }
 
 /// A parameter of the address. Ours are plain, so nothing is decoded.
@@ -149,10 +157,10 @@ mod tests {
         let claim = Wish::Claim { token: "v1.a.b.c".to_owned() };
         check(json!({ "rawPath": "/d/v1.a.b.c" }), &claim);
         check(json!({ "rawPath": "/d/v1.a.b.c", "method": "HEAD", "rawQueryString": "x=y" }), &claim);
-        let thanks = |id: &str| Wish::Thanks { session_id: id.to_owned() };
+        let thanks = |id: Option<&str>| Wish::Thanks { session_id: id.map(str::to_owned), depth: 0 };
         let at = |query: &str| json!({ "rawPath": "/thanks", "rawQueryString": query });
-        check(at("session_id=cs_test_a1B"), &thanks("cs_test_a1B"));
-        check(at("utm_source=a&session_id=cs_live_a1B"), &thanks("cs_live_a1B"));
+        check(at("session_id=cs_test_a1B"), &thanks(Some("cs_test_a1B")));
+        check(at("utm_source=a&session_id=cs_live_a1B"), &thanks(Some("cs_live_a1B")));
         for other in [
             "",
             "session_id=",
@@ -163,11 +171,28 @@ mod tests {
             "session_id=cs_1/../x",
             &format!("session_id=cs_{}", "a".repeat(300)),
         ] {
-            check(at(other), &thanks(""));
+            check(at(other), &thanks(None));
         }
-        for path in ["/", "", "/thanks/", "/d", "/admin", "//d/x"] {
+        for path in ["/", "", "/d", "/admin", "//d/x", "/thanks/x", "/thank", "/thanksx"] {
             check(json!({ "rawPath": path }), &Wish::Nothing);
         }
+    }
+
+    #[test]
+    fn the_page_after_the_payment_is_found_however_it_is_written() {
+        for (path, depth) in [
+            ("/thanks", 0),
+            ("/thanks/", 1),
+            ("/thanks//", 2),
+            ("//thanks", 1),
+            ("/Thanks", 0),
+            ("/THANKS/", 1),
+        ] {
+            let expected = Wish::Thanks { session_id: Some("cs_test_a".to_owned()), depth };
+            check(json!({ "rawPath": path, "rawQueryString": "session_id=cs_test_a" }), &expected);
+        }
+        let claim = Wish::Claim { token: "v1.a.b.c".to_owned() };
+        check(json!({ "rawPath": "/d/v1.a.b.c/" }), &claim);
     }
 
     #[test]

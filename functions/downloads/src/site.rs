@@ -1,8 +1,8 @@
 use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
 use customer_locale::LocaleRequest;
 use download_claims::{
-    AwsPurchases, CachedSecret, FOLDER, Fetch, NoKeys, OfferedFile, Purchase, Purchases as _, PurchasesError,
-    SecretError, TableError, TokenKeys, Verified,
+    AwsPurchases, CachedSecret, FOLDER, Fetch, NoKeys, Offer, OfferedFile, Purchase, Purchases as _,
+    PurchasesError, SecretError, StripeAccessError, TableError, TokenKeys, Verified,
 };
 use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy};
@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::access::{Access, access};
 use crate::page::{Page, PageContext, Renderer};
-use crate::payments::{Payment, Payments, PaymentsError};
+use crate::payments::{Closed, Lookup, Payment, Payments, PaymentsError};
 use crate::request::{Wish, preferred_language, utm_parameters};
 use crate::size::lifetime;
 
@@ -48,12 +48,35 @@ enum Unavailable {
     NotSigned(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl Unavailable {
+    /// Whether it is strangers who keep Stripe busy: nothing is broken, and a moment later there is an answer.
+    const fn is_pace(&self) -> bool {
+        matches!(
+            self,
+            Self::Payments(PaymentsError::Stripe(StripeAccessError::PaceExceeded))
+                | Self::Purchases(PurchasesError::Stripe(StripeAccessError::PaceExceeded))
+        )
+    }
+}
+
+/// For how long a session id offers files on the page after the payment, in seconds.
+///
+/// The id is in the browser's history, in analysts' events and in Stripe's dashboard, so it is no key for longer than a
+/// customer needs who has just paid. The mail's link has no such end.
+const SESSION_OFFERS_SECONDS: i64 = 86_400;
+
 /// What becomes of a request.
 struct Outcome {
     page: Page,
     payment: Option<Payment>,
     /// What is offered on the page.
     files: Vec<OfferedFile>,
+    /// The generation of the link that opens it.
+    generation: u32,
+    /// Whether only the mail's link offers the files.
+    by_mail_only: bool,
+    /// Whether it is the pace of calls to Stripe that stands in the way.
+    later: bool,
     /// Where the page's form goes, when that is not the page itself.
     action: Option<String>,
     /// Where the browser is sent instead of the page.
@@ -62,7 +85,16 @@ struct Outcome {
 
 impl Outcome {
     const fn page(page: Page, payment: Option<Payment>) -> Self {
-        Self { page, payment, files: Vec::new(), action: None, address: None }
+        Self {
+            page,
+            payment,
+            files: Vec::new(),
+            generation: 0,
+            by_mail_only: false,
+            later: false,
+            action: None,
+            address: None,
+        }
     }
 }
 
@@ -80,8 +112,10 @@ impl<C: Clock + Clone> Site<C> {
         request: &LambdaFunctionUrlRequest,
     ) -> (LambdaFunctionUrlResponse, Counts) {
         let wish = Wish::read(request);
+        self.purchases.stripe().begin_page();
         let outcome = match &wish {
-            Wish::Thanks { session_id } => self.thanks(session_id).await,
+            Wish::Thanks { session_id: None, .. } => Ok(Outcome::page(Page::Welcome, None)),
+            Wish::Thanks { session_id: Some(session_id), depth } => self.thanks(session_id, *depth).await,
             Wish::Claim { token } => self.claim(token).await,
             Wish::Fetch { token, number } => self.fetch(token, *number).await,
             Wish::WrongMethod { .. } | Wish::BadForm | Wish::Nothing => {
@@ -90,12 +124,25 @@ impl<C: Clock + Clone> Site<C> {
         };
         let outcome = outcome.unwrap_or_else(|problem| {
             let cause = cause_chain(&problem);
-            error!(cause, "failed: {cause}");
-            Outcome::page(Page::Unavailable, None)
+            let later = problem.is_pace();
+            if later {
+                warn!(cause, "later: {cause}");
+            } else {
+                error!(cause, "failed: {cause}");
+            }
+            Outcome { later, ..Outcome::page(Page::Unavailable, None) }
         });
+        let is_link = matches!(wish, Wish::Claim { .. } | Wish::Fetch { .. });
         let mut response = match &outcome.address {
             Some(address) => self.pages.redirect(address),
-            None => self.pages.answer(outcome.page, &self.context(request, &outcome)),
+            None => {
+                let context = self.context(request, &outcome, is_link);
+                match outcome.later {
+                    // A form is not sent again by itself.
+                    true => self.pages.answer_later(&context, !matches!(wish, Wish::Fetch { .. })),
+                    false => self.pages.answer(outcome.page, &context),
+                }
+            }
         };
         match wish {
             Wish::WrongMethod { allow } => {
@@ -113,26 +160,36 @@ impl<C: Clock + Clone> Site<C> {
     }
 
     /// The page after the payment.
-    async fn thanks(&self, session_id: &str) -> Result<Outcome, Unavailable> {
-        let payment = self.payments.of_session(session_id, self.purchases.stripe(), self.now()).await?;
-        let Some(payment) = payment else {
-            return Ok(Outcome::page(Page::Unknown, None));
+    async fn thanks(&self, session_id: &str, depth: usize) -> Result<Outcome, Unavailable> {
+        if !self.payments.is_plausible(session_id) {
+            return Ok(Outcome::page(Page::Welcome, None));
+        }
+        let stripe = self.purchases.stripe();
+        let payment = match self.payments.of_session(session_id, stripe, self.now()).await? {
+            Lookup::Payment(payment) => *payment,
+            Lookup::Gone => return Ok(Outcome::page(Page::Welcome, None)),
+            Lookup::Unknown => return Ok(Outcome::page(Page::Unknown, None)),
         };
-        let mut outcome = self.look(payment, Page::Thanks).await?;
+        let mut outcome = self.look(payment, Page::Thanks, None).await?;
         if let (Page::Thanks, Some(payment)) = (outcome.page, &outcome.payment)
             && !outcome.files.is_empty()
         {
             let keys = TokenKeys::parse(&self.keys.current().await?)?;
-            outcome.action = Some(format!("d/{}", keys.sign(&payment.contribution.payment_id)));
+            let token = keys.sign(&payment.contribution.payment_id, outcome.generation);
+            outcome.action = Some(format!("{}d/{token}", "../".repeat(depth)));
         }
         Ok(outcome)
     }
 
     /// The page with the files. Looking at it uses nothing up: mail scanners follow links.
     async fn claim(&self, token: &str) -> Result<Outcome, Unavailable> {
-        match self.claimed(token).await? {
-            Some(payment) => self.look(payment, Page::Downloads).await,
-            None => Ok(Outcome::page(Page::Unknown, None)),
+        let Some((payment_id, generation)) = self.verified(token).await? else {
+            return Ok(Outcome::page(Page::Unknown, None));
+        };
+        match self.payments.of_payment(&payment_id, self.purchases.stripe(), self.now()).await? {
+            Lookup::Payment(payment) => self.look(*payment, Page::Downloads, Some(generation)).await,
+            Lookup::Gone => Ok(Outcome::page(Page::Expired, None)),
+            Lookup::Unknown => Ok(Outcome::page(Page::Unknown, None)),
         }
     }
 
@@ -163,50 +220,82 @@ impl<C: Clock + Clone> Site<C> {
         Ok(outcome)
     }
 
-    /// What a payment of ours gives, at this moment.
-    async fn look(&self, payment: Payment, if_open: Page) -> Result<Outcome, Unavailable> {
-        let page = match access(&payment.contribution, &self.policy.files, self.now()) {
+    /// What a payment of ours gives, at this moment. `generation` is that of the link it was opened by; `None` where it
+    /// was opened by its session.
+    async fn look(
+        &self,
+        payment: Payment,
+        if_open: Page,
+        generation: Option<u32>,
+    ) -> Result<Outcome, Unavailable> {
+        let page = match self.access_to(&payment) {
             Access::Open => if_open,
             Access::Pending => Page::Pending,
             Access::Failed => Page::Failed,
             Access::Refunded => Page::Refunded,
             Access::Disputed => Page::Disputed,
-            // Nobody is turned away from a page that offers nothing.
-            Access::Expired if !is_download(&payment) => if_open,
-            Access::Expired => Page::Expired,
+            Access::Expired if is_download(&payment) => Page::Expired,
+            Access::Expired if payment.closed == Some(Closed::Gone) => Page::Welcome,
+            // A page that offers nothing does not run out.
+            Access::Expired => if_open,
         };
-        let files = match &payment.contribution.session.session_id {
-            Some(session_id) if page == if_open && is_download(&payment) => {
-                let payment_id = &payment.contribution.payment_id;
-                let purchase = Purchase { payment_id, session_id, of_link: payment.of_link.as_deref() };
-                self.purchases.files(&purchase).await?
-            }
-            _ => Vec::new(),
-        };
-        Ok(Outcome { files, ..Outcome::page(page, Some(payment)) })
+        if page != if_open || !is_download(&payment) {
+            return Ok(Outcome::page(page, Some(payment)));
+        }
+        let by_mail_only = generation.is_none() && !self.is_fresh(&payment);
+        if by_mail_only {
+            return Ok(Outcome { by_mail_only, ..Outcome::page(page, Some(payment)) });
+        }
+        let Offer { files, generation: newest } = self.offer(&payment).await?;
+        if generation.is_some_and(|generation| generation != newest) {
+            return Ok(Outcome::page(Page::Replaced, Some(payment)));
+        }
+        Ok(Outcome { files, generation: newest, ..Outcome::page(page, Some(payment)) })
     }
 
-    /// The payment of ours that a token names.
-    async fn claimed(&self, token: &str) -> Result<Option<Payment>, Unavailable> {
-        let Some(payment_id) = self.verified(token).await? else {
-            return Ok(None);
-        };
-        Ok(self.payments.of_payment(&payment_id, self.purchases.stripe(), self.now()).await?)
+    fn access_to(&self, payment: &Payment) -> Access {
+        match payment.closed {
+            Some(Closed::Gone) => Access::Expired,
+            Some(Closed::Refunded) => Access::Refunded,
+            Some(Closed::Disputed) => Access::Disputed,
+            None => access(&payment.contribution, &self.policy.files, self.now()),
+        }
     }
 
-    async fn verified(&self, token: &str) -> Result<Option<PaymentId>, Unavailable> {
+    /// Whether the payment is young enough for its session to offer files.
+    fn is_fresh(&self, payment: &Payment) -> bool {
+        let paid_at = payment.contribution.paid_at;
+        paid_at.is_some_and(|paid_at| self.now() < paid_at.saturating_add(SESSION_OFFERS_SECONDS))
+    }
+
+    async fn offer(&self, payment: &Payment) -> Result<Offer, PurchasesError> {
+        let Some(session_id) = &payment.contribution.session.session_id else {
+            return Ok(Offer::default());
+        };
+        let payment_id = &payment.contribution.payment_id;
+        let purchase = Purchase { payment_id, session_id, of_link: payment.of_link.as_deref() };
+        self.purchases.offer(&purchase).await
+    }
+
+    /// The payment that a token names, and the generation of its link.
+    async fn verified(&self, token: &str) -> Result<Option<(PaymentId, u32)>, Unavailable> {
         let mut verified = TokenKeys::parse(&self.keys.current().await?)?.verify(token);
         if verified == Verified::UnknownKey {
             // Somebody may have put a new key in since.
             verified = TokenKeys::parse(&self.keys.fresh().await?)?.verify(token);
         }
         Ok(match verified {
-            Verified::Payment(payment_id) => Some(payment_id),
+            Verified::Payment { payment_id, generation } => Some((payment_id, generation)),
             Verified::UnknownKey | Verified::Forged => None,
         })
     }
 
-    fn context<'a>(&self, request: &'a LambdaFunctionUrlRequest, outcome: &'a Outcome) -> PageContext<'a> {
+    fn context<'a>(
+        &self,
+        request: &'a LambdaFunctionUrlRequest,
+        outcome: &'a Outcome,
+        is_link: bool,
+    ) -> PageContext<'a> {
         let session = outcome.payment.as_ref().map(|payment| &payment.contribution.session);
         let country = session.and_then(|session| session.country.as_deref());
         let locale = session.and_then(|session| session.locale.as_deref());
@@ -217,17 +306,20 @@ impl<C: Clock + Clone> Site<C> {
             files: &outcome.files,
             action: outcome.action.as_deref(),
             is_download: outcome.payment.as_ref().is_some_and(is_download),
+            by_mail_only: outcome.by_mail_only,
+            gone: outcome.payment.as_ref().is_none_or(|payment| payment.closed == Some(Closed::Gone)),
+            is_link,
             nothing_due: session.is_some_and(|session| session.amount == Some(0)),
             days: self.policy.files.days,
             utm: utm_parameters(request),
-            reference: outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.as_str()),
+            reference: outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.reference()),
         }
     }
 
     /// Logs what became of a request, and says what is counted.
     fn note(&self, outcome: &Outcome, status: i64) -> Counts {
-        let payment_id = outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.as_str());
-        let payment_id = payment_id.unwrap_or_default();
+        let payment_id = outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.reference());
+        let payment_id = payment_id.as_deref().unwrap_or_default();
         let page = outcome.page.name();
         if outcome.address.is_some() {
             info!(payment.id = payment_id, status, "fetched");
@@ -235,7 +327,7 @@ impl<C: Clock + Clone> Site<C> {
         }
         info!(payment.id = payment_id, page, status, "page: {page}");
         let mut counts = vec![("Pages", 1)];
-        let offers = matches!(outcome.page, Page::Thanks | Page::Downloads);
+        let offers = matches!(outcome.page, Page::Thanks | Page::Downloads) && !outcome.by_mail_only;
         if offers && outcome.payment.as_ref().is_some_and(is_download) {
             let missing = outcome.files.iter().filter(|offered| offered.size.is_none());
             let missing: Vec<&str> = missing.map(|offered| offered.file.key.as_str()).collect();
@@ -249,7 +341,8 @@ impl<C: Clock + Clone> Site<C> {
             }
         }
         if outcome.page == Page::Unavailable {
-            counts.push(("Failed", 1));
+            // Strangers who keep Stripe busy must not be able to ring the alarm for a broken function.
+            counts.push((if outcome.later { "Delayed" } else { "Failed" }, 1));
         }
         counts
     }

@@ -22,15 +22,18 @@ pub(crate) fn size_text(bytes: i64, language: &str) -> String {
     format!("{number}\u{a0}{prefix}{byte}")
 }
 
-const SHORTEST: Duration = Duration::from_mins(10);
-const LONGEST: Duration = Duration::from_hours(3);
+const SHORTEST: Duration = Duration::from_mins(5);
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// Bytes a second on a slow line: 2 Mbit/s.
 const SLOW_LINE: u64 = 250_000;
 
-/// How long an address for a file lives: as long as the file takes on a slow line, and ten minutes, up to three hours.
+/// How long an address for a file lives: as long as the file takes on a slow line, and five minutes, up to half an hour.
 ///
-/// S3 looks at the time when a request begins. A browser that takes up a broken transfer begins a new one.
+/// S3 looks at the time when a transfer begins and lets one that runs come to its end, so the time is for taking up a
+/// transfer that broke. It is short because one counted address can be fetched from many places at once: a customer
+/// who comes back later is one click from a new one.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>
 pub(crate) fn lifetime(bytes: i64) -> Duration {
     let transfer = u64::try_from(bytes).unwrap_or_default() / SLOW_LINE;
     SHORTEST.saturating_add(Duration::from_secs(transfer)).min(LONGEST)
@@ -65,7 +68,7 @@ mod tests {
     #[test]
     fn a_large_file_has_longer() {
         for (bytes, minutes) in
-            [(1, 10), (15_000_000, 11), (750_000_000, 60), (2_550_000_000, 180), (20_000_000_000, 180)]
+            [(1, 5), (15_000_000, 6), (225_000_000, 20), (375_000_000, 30), (20_000_000_000, 30)]
         {
             assert_eq!(lifetime(bytes), Duration::from_mins(minutes), "{bytes}");
         }
@@ -73,7 +76,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_less_than_ten_minutes_nor_more_than_three_hours(bytes in any::<i64>()) {
+        fn never_less_than_five_minutes_nor_more_than_half_an_hour(bytes in any::<i64>()) {
             prop_assert!((SHORTEST..=LONGEST).contains(&lifetime(bytes)));
         }
     }

@@ -88,7 +88,7 @@ pub async fn handle(
         warn!(
             event.id = missing.event_id,
             event.kind = missing.event_type,
-            payment.id = missing.payment_id.as_str(),
+            payment.id = %missing.payment_id.reference(),
             effects = ?missing.effects,
             "missing"
         );

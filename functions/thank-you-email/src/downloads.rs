@@ -66,8 +66,9 @@ impl<C: Clock + Clone> Downloads for AwsDownloads<C> {
             session_id: &event.session_id,
             of_link: Some(&event.link.files),
         };
-        let files = self.purchases.files(&purchase).await?;
+        let offer = self.purchases.offer(&purchase).await?;
         let keys = TokenKeys::parse(&self.keys.current().await?)?;
-        Ok(Download { files, link: format!("{}/d/{}", self.pages_url, keys.sign(&event.payment_id)) })
+        let token = keys.sign(&event.payment_id, offer.generation);
+        Ok(Download { files: offer.files, link: format!("{}/d/{token}", self.pages_url) })
     }
 }

@@ -329,7 +329,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             customer_name: event.name.as_ref().map(|name| name.expose().as_str()),
             amount: *event.shown_amount(),
             paid_on: event.occurred_at,
-            reference: event.payment_id.as_str(),
+            reference: &event.payment_id.reference(),
         };
         let mut passed_over = Vec::new();
         if let (About::Session(SessionOutcome::Paid), Some(error)) = (about, &event.link.unusable_thank_you) {
@@ -366,7 +366,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         let send = async |executor| {
             let act = async || {
                 for cause in passed_over {
-                    warn!(payment.id = mail.key.payment_id.as_str(), "wording passed over: {cause}");
+                    warn!(payment.id = %mail.key.payment_id.reference(), "wording passed over: {cause}");
                 }
                 if !passed_over.is_empty() {
                     delivery.note(BROKEN_WORDING);

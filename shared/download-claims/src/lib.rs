@@ -2,6 +2,7 @@
 
 mod bought;
 mod config;
+mod pace;
 mod purchases;
 mod secret;
 mod stripe;
@@ -10,9 +11,9 @@ mod token;
 
 pub use bought::BoughtFile;
 pub use config::PurchasesConfig;
-pub use purchases::{AwsPurchases, OfferedFile, Purchase, Purchases, PurchasesError};
+pub use purchases::{AwsPurchases, Offer, OfferedFile, Purchase, Purchases, PurchasesError};
 pub use secret::{CachedSecret, SecretError};
-pub use stripe::{StripeAccess, StripeAccessError};
+pub use stripe::{ChargeState, StripeAccess, StripeAccessError, StripeSession};
 pub use table::{Downloads, DynamoDbDownloads, Fetch, TableError};
 pub use token::{NoKeys, TokenKeys, Verified};
 

@@ -11,11 +11,17 @@ use crate::{
 
 /// Tells what was bought, and what of it is there.
 pub trait Purchases {
-    /// The files of a purchase, in the order of the purchase. None at all when nothing names a file.
-    fn files(
-        &self,
-        purchase: &Purchase<'_>,
-    ) -> impl Future<Output = Result<Vec<OfferedFile>, PurchasesError>>;
+    /// What a purchase offers.
+    fn offer(&self, purchase: &Purchase<'_>) -> impl Future<Output = Result<Offer, PurchasesError>>;
+}
+
+/// What a purchase offers, and by which of its links.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// In the order of the purchase. None at all when nothing names a file.
+    pub files: Vec<OfferedFile>,
+    /// How often the purchase's link was renewed: links of earlier generations offer nothing.
+    pub generation: u32,
 }
 
 /// A payment that files were bought with.
@@ -81,11 +87,17 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
         Ok(Self {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
-            stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref())?,
+            stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref(), clock.clone())?,
             objects: S3Objects::new(sdk, &config.files_bucket)?,
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
             clock,
         })
+    }
+
+    /// For pages that anybody can open: see [`StripeAccess::paced`].
+    #[must_use]
+    pub fn paced(self) -> Self {
+        Self { stripe: self.stripe.paced(), ..self }
     }
 
     /// The table of downloads.
@@ -103,17 +115,19 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         &self.stripe
     }
 
-    async fn bought(&self, purchase: &Purchase<'_>) -> Result<Vec<BoughtFile>, PurchasesError> {
+    /// What was bought, and the generation of its link.
+    async fn bought(&self, purchase: &Purchase<'_>) -> Result<(Vec<BoughtFile>, u32), PurchasesError> {
         if let Some(decided) = self.table.of_payment(purchase.payment_id).await? {
-            return Ok(decided.files);
+            return Ok((decided.files, decided.generation));
         }
         let files = self.told(purchase).await?;
         if files.is_empty() {
-            return Ok(files);
+            return Ok((files, 0));
         }
         let now = self.clock.now_ms() / 1000;
         let keep_until = now.saturating_add(self.retention_seconds);
-        Ok(self.table.decide(purchase.payment_id, files, now, keep_until).await?)
+        let decided = self.table.decide(purchase.payment_id, files, now, keep_until).await?;
+        Ok((decided, 0))
     }
 
     /// What the link says, else what Stripe says of the products.
@@ -132,19 +146,19 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         let Some(session) = self.stripe.session(session_id).await? else {
             return Ok(Vec::new());
         };
-        let session = session.session().map_err(StripeAccessError::from)?;
+        let session = session.object.session().map_err(StripeAccessError::from)?;
         Ok(file_keys(&session.metadata))
     }
 }
 
 impl<C: Clock + Clone> Purchases for AwsPurchases<C> {
-    async fn files(&self, purchase: &Purchase<'_>) -> Result<Vec<OfferedFile>, PurchasesError> {
-        let bought = self.bought(purchase).await?;
+    async fn offer(&self, purchase: &Purchase<'_>) -> Result<Offer, PurchasesError> {
+        let (bought, generation) = self.bought(purchase).await?;
         let offered = bought.into_iter().map(async |file| {
             let size = self.objects.size(&format!("{FOLDER}{}", file.key)).await?;
-            Ok(OfferedFile { file, size })
+            Ok::<_, PurchasesError>(OfferedFile { file, size })
         });
-        try_join_all(offered).await
+        Ok(Offer { files: try_join_all(offered).await?, generation })
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Downloads {
     /// When that was last, in Unix seconds.
     #[serde(default)]
     pub last_fetched_at: Option<i64>,
+    /// How often the link was renewed.
+    #[serde(default)]
+    pub generation: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +155,34 @@ impl DynamoDbDownloads {
                 _ => Err(failed("count_fetch", error)),
             },
         }
+    }
+
+    /// Makes every link of a payment that is out worth nothing, if none was renewed since `seen` was read: a part of a
+    /// transaction, so that the operator's action is recorded with it.
+    ///
+    /// # Errors
+    ///
+    /// None that a payment's id can cause: the SDK checks that nothing is left out.
+    pub fn renew_link(
+        &self,
+        payment_id: &PaymentId,
+        seen: &Downloads,
+    ) -> Result<TransactWriteItem, BuildError> {
+        let unchanged = match seen.generation {
+            0 => "attribute_exists(payment_id) AND attribute_not_exists(#generation)",
+            _ => "#generation = :seen",
+        };
+        let mut update = Update::builder()
+            .table_name(&self.table)
+            .key("payment_id", text(payment_id.as_str()))
+            .update_expression("SET #generation = :next")
+            .condition_expression(unchanged)
+            .expression_attribute_names("#generation", "generation")
+            .expression_attribute_values(":next", number(i64::from(seen.generation) + 1));
+        if seen.generation > 0 {
+            update = update.expression_attribute_values(":seen", number(seen.generation.into()));
+        }
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
     /// Lets a payment fetch its files as often as at first, if nobody has fetched one since `seen` was read: a part

@@ -27,8 +27,13 @@ pub struct NoKeys;
 /// What a token turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
-    /// Signed by one of the keys, for this payment.
-    Payment(PaymentId),
+    /// Signed by one of the keys.
+    Payment {
+        /// For this payment.
+        payment_id: PaymentId,
+        /// How often the payment's link had been renewed. Only the newest generation counts.
+        generation: u32,
+    },
     /// Signed by a key that is not known here: newer than what was read, taken out, or invented.
     UnknownKey,
     /// Not one of our tokens.
@@ -41,7 +46,11 @@ const SHORTEST_KEY: usize = 40;
 /// Characters. The longest payment ids, those of sessions, make tokens of about 180.
 const LONGEST_TOKEN: usize = 400;
 
-const VERSION: &str = "v1";
+/// A token of the first generation. It says nothing of generations, as those in old mails do not.
+const FIRST: &str = "v1";
+
+/// A token of a link that was renewed: it names its generation before the signature.
+const RENEWED: &str = "v2";
 
 impl TokenKeys {
     /// Reads the keys from a text with one in each line.
@@ -54,36 +63,55 @@ impl TokenKeys {
         if keys.is_empty() { Err(NoKeys) } else { Ok(Self(keys)) }
     }
 
-    /// The token of a payment: `v1.<key id>.<payment>.<signature>`, all plain in an address.
-    pub fn sign(&self, payment_id: &PaymentId) -> String {
+    /// The token of a payment: `v1.<key id>.<payment>.<signature>`, once its link was renewed
+    /// `v2.<key id>.<payment>.<generation>.<signature>`, all plain in an address.
+    pub fn sign(&self, payment_id: &PaymentId, generation: u32) -> String {
         // `parse` leaves at least one.
         let key = &self.0[0];
-        let signed = format!("{VERSION}.{}.{}", key.id, BASE64.encode(payment_id.as_str()));
+        let payment = BASE64.encode(payment_id.as_str());
+        let signed = match generation {
+            0 => format!("{FIRST}.{}.{payment}", key.id),
+            _ => format!("{RENEWED}.{}.{payment}.{generation}", key.id),
+        };
         let signature = BASE64.encode(key.mac(&signed).finalize().into_bytes());
         format!("{signed}.{signature}")
     }
 
     /// The payment that a token names, if one of the keys signed it.
     pub fn verify(&self, token: &str) -> Verified {
-        let parts: Vec<&str> = token.split('.').collect();
-        let [VERSION, key_id, payload, signature] = parts[..] else {
-            return Verified::Forged;
-        };
         if token.len() > LONGEST_TOKEN {
             return Verified::Forged;
         }
+        let parts: Vec<&str> = token.split('.').collect();
+        let (key_id, payload, generation, signature) = match parts[..] {
+            [FIRST, key_id, payload, signature] => (key_id, payload, Some(0), signature),
+            [RENEWED, key_id, payload, generation, signature] => {
+                (key_id, payload, parse_generation(generation), signature)
+            }
+            _ => return Verified::Forged,
+        };
+        let Some(generation) = generation else {
+            return Verified::Forged;
+        };
         let Some(key) = self.0.iter().find(|key| key.id == key_id) else {
             return Verified::UnknownKey;
         };
-        let signed = format!("{VERSION}.{key_id}.{payload}");
+        let signed = &token[..token.len() - signature.len() - 1];
         // `verify_slice` compares in constant time.
         let signature = BASE64.decode(signature).unwrap_or_default();
-        if key.mac(&signed).verify_slice(&signature).is_err() {
+        if key.mac(signed).verify_slice(&signature).is_err() {
             return Verified::Forged;
         }
         let payment_id = BASE64.decode(payload).ok().and_then(|id| String::from_utf8(id).ok());
-        payment_id.map_or(Verified::Forged, |id| Verified::Payment(PaymentId::new(id)))
+        payment_id
+            .map_or(Verified::Forged, |id| Verified::Payment { payment_id: PaymentId::new(id), generation })
     }
+}
+
+/// A generation as [`TokenKeys::sign`] writes it: from 1, without signs and leading zeros.
+fn parse_generation(text: &str) -> Option<u32> {
+    let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|generation| plain && *generation > 0)
 }
 
 impl TokenKey {
@@ -128,20 +156,40 @@ mod tests {
         PaymentId::new("pi_3QExample")
     }
 
+    fn verified(generation: u32) -> Verified {
+        Verified::Payment { payment_id: payment(), generation }
+    }
+
+    #[test]
+    fn a_renewed_link_names_its_generation_and_the_signature_covers_it() {
+        let keys = keys(NEW);
+        let renewed = keys.sign(&payment(), 1);
+        assert_ne!(renewed, keys.sign(&payment(), 0));
+        assert_eq!(keys.verify(&renewed), verified(1));
+        assert_eq!(keys.verify(&keys.sign(&payment(), u32::MAX)), verified(u32::MAX));
+        let parts: Vec<_> = renewed.split('.').collect();
+        for generation in ["0", "2", "01", "+1", "", "1 ", "99999999999"] {
+            let forged = format!("v2.{}.{}.{generation}.{}", parts[1], parts[2], parts[4]);
+            assert_eq!(keys.verify(&forged), Verified::Forged, "{generation}");
+        }
+        let older = format!("v1.{}.{}.{}", parts[1], parts[2], parts[4]);
+        assert_eq!(keys.verify(&older), Verified::Forged);
+    }
+
     #[test]
     fn the_same_payment_always_has_the_same_token() {
-        let token = keys(NEW).sign(&payment());
-        assert_eq!(token, keys(&format!(" {NEW}\n{OLD}\n")).sign(&payment()));
-        assert_eq!(keys(NEW).verify(&token), Verified::Payment(payment()));
+        let token = keys(NEW).sign(&payment(), 0);
+        assert_eq!(token, keys(&format!(" {NEW}\n{OLD}\n")).sign(&payment(), 0));
+        assert_eq!(keys(NEW).verify(&token), verified(0));
         assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{token}");
     }
 
     #[test]
     fn a_token_outlives_the_replacement_of_its_key_as_long_as_the_old_one_is_there() {
-        let token = keys(OLD).sign(&payment());
+        let token = keys(OLD).sign(&payment(), 0);
         let both = keys(&format!("{NEW}\n{OLD}"));
-        assert_eq!(both.verify(&token), Verified::Payment(payment()));
-        assert_ne!(both.sign(&payment()), token);
+        assert_eq!(both.verify(&token), verified(0));
+        assert_ne!(both.sign(&payment(), 0), token);
         assert_eq!(keys(NEW).verify(&token), Verified::UnknownKey);
     }
 
@@ -161,8 +209,8 @@ mod tests {
     #[test]
     fn nothing_of_a_token_can_be_exchanged() {
         let keys = keys(&format!("{NEW}\n{OLD}"));
-        let token = keys.sign(&payment());
-        let other = keys.sign(&PaymentId::new("pi_3QAnother"));
+        let token = keys.sign(&payment(), 0);
+        let other = keys.sign(&PaymentId::new("pi_3QAnother"), 0);
         let (parts, others): (Vec<_>, Vec<_>) = (token.split('.').collect(), other.split('.').collect());
         let forged = [
             format!("{}.{}.{}.{}", parts[0], parts[1], others[2], parts[3]),
@@ -189,17 +237,19 @@ mod tests {
         #[test]
         fn any_change_of_any_character_is_noticed(place in 0_usize..80, to in "[A-Za-z0-9_.-]") {
             let keys = keys(NEW);
-            let token = keys.sign(&payment());
+            let token = keys.sign(&payment(), 0);
             let place = place % token.len();
             let mut changed = token.clone();
             changed.replace_range(place..=place, &to);
             prop_assume!(changed != token);
-            prop_assert!(!matches!(keys.verify(&changed), Verified::Payment(_)), "{changed}");
+            let verified = matches!(keys.verify(&changed), Verified::Payment { .. });
+            prop_assert!(!verified, "{}", changed);
         }
 
         #[test]
         fn no_text_is_a_token(text in ".{0,120}") {
-            prop_assert!(!matches!(keys(NEW).verify(&text), Verified::Payment(_)));
+            let verified = matches!(keys(NEW).verify(&text), Verified::Payment { .. });
+            prop_assert!(!verified);
         }
     }
 }

@@ -57,6 +57,8 @@ pub enum Verb {
     Reconcile,
     /// A customer who had fetched their files too often may go on.
     Reset,
+    /// A customer's download link was replaced by a new one.
+    RenewLink,
 }
 
 impl fmt::Display for Verb {
@@ -68,6 +70,7 @@ impl fmt::Display for Verb {
             Self::Resend => "resend",
             Self::Reconcile => "reconcile",
             Self::Reset => "reset",
+            Self::RenewLink => "renew-link",
         })
     }
 }

@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use stripe_events::{CheckoutSession, Object, SessionMode, SnapshotEvent};
+use uuid::Uuid;
 
 /// The one key of a payment: its payment intent when it has one, its invoice when it is a subscription's, else its
 /// session.
@@ -49,10 +51,40 @@ impl PaymentId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What customers quote and logs show.
+    ///
+    /// A session id opens the customer's pages for a day, and where there is no payment intent it is also the key. It
+    /// is shown as `ref_` and twelve hexadecimal digits that follow from it and do not lead back.
+    pub fn reference(&self) -> Cow<'_, str> {
+        if !self.0.starts_with("cs_") {
+            return Cow::Borrowed(&self.0);
+        }
+        let digest = Uuid::new_v5(&Uuid::nil(), self.0.as_bytes()).simple().to_string();
+        Cow::Owned(format!("ref_{}", &digest[..12]))
+    }
 }
 
 impl fmt::Display for PaymentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_is_not_shown_and_other_ids_are() {
+        for id in ["pi_3QExample", "in_1Example"] {
+            assert_eq!(PaymentId::new(id).reference(), id);
+        }
+        let reference = |id: &str| PaymentId::new(id).reference().into_owned();
+        let free = reference("cs_test_Free");
+        assert!(free.starts_with("ref_") && free.len() == 16, "{free}");
+        assert!(!free.contains("Free"), "{free}");
+        assert_eq!(free, reference("cs_test_Free"));
+        assert_ne!(free, reference("cs_test_Free2"));
     }
 }

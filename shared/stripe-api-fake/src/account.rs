@@ -59,7 +59,8 @@ impl Refusal {
 const EVENTS_KEPT_SECONDS: i64 = 30 * 86_400;
 
 /// Where each kind of object is.
-const LISTS: [(&str, &str); 8] = [
+const LISTS: [(&str, &str); 9] = [
+    ("payment_intent", "/v1/payment_intents"),
     ("event", "/v1/events"),
     ("checkout.session", "/v1/checkout/sessions"),
     ("refund", "/v1/refunds"),
@@ -181,8 +182,8 @@ impl Account {
             .filter(|entry| list != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS);
         let entry =
             found.ok_or_else(|| Refusal::of(404, "resource_missing", format!("No such object: '{id}'")))?;
-        let expanded = query.all("expand[]").any(|field| field == "line_items");
-        Ok(self.text_of(entry, expanded))
+        let expanded: Vec<_> = query.all("expand[]").collect();
+        Ok(self.text_of(entry, &expanded))
     }
 
     fn list(&self, path: &str, query: &Query, requests: usize, now: i64) -> Result<String, Refusal> {
@@ -226,8 +227,9 @@ impl Account {
             page.truncate(limit);
             (page, has_more)
         };
-        let expanded = query.all("expand[]").any(|field| field == "data.line_items");
-        let texts: Vec<_> = page.into_iter().map(|entry| self.text_of(entry, expanded)).collect();
+        let expanded: Vec<_> =
+            query.all("expand[]").filter_map(|field| field.strip_prefix("data.")).collect();
+        let texts: Vec<_> = page.into_iter().map(|entry| self.text_of(entry, &expanded)).collect();
         let data = texts.join(",");
         if path.starts_with("/v2/") {
             return Ok(format!(r#"{{"data":[{data}],"next_page_url":null,"previous_page_url":null}}"#));
@@ -235,16 +237,56 @@ impl Account {
         Ok(format!(r#"{{"object":"list","url":"{path}","has_more":{has_more},"data":[{data}]}}"#))
     }
 
-    fn text_of(&self, entry: &Entry, with_line_items: bool) -> String {
-        if !with_line_items {
+    /// An object with what was asked to be written out in it. <https://docs.stripe.com/expand>
+    fn text_of(&self, entry: &Entry, expanded: &[&str]) -> String {
+        let intent = expanded.iter().find(|field| field.starts_with("payment_intent"));
+        let intent = intent.filter(|_| entry.json["payment_intent"].is_string());
+        let with_line_items = expanded.contains(&"line_items");
+        if !with_line_items && intent.is_none() {
             return entry.text.clone();
         }
         let mut json = entry.json.clone();
+        if let Some(field) = intent {
+            let mut intent = self.payment_intent_of(&entry.json);
+            if !field.contains("latest_charge") && intent["latest_charge"].is_object() {
+                intent["latest_charge"] = intent["latest_charge"]["id"].clone();
+            }
+            json["payment_intent"] = intent;
+        }
+        if !with_line_items {
+            return json.to_string();
+        }
         let kind = entry.json["object"].as_str().unwrap_or_default();
         let list = LISTS.iter().find(|(known, _)| *known == kind).map_or("", |(_, list)| list);
         let path = format!("{list}/{}/line_items", entry.id);
         json["line_items"] = list_of(&path, &self.line_items_of(&entry.id), false);
         json.to_string()
+    }
+
+    /// The payment intent of a session: as it was put, or as the session, the refunds and the disputes imply.
+    ///
+    /// <https://docs.stripe.com/api/payment_intents/object>
+    fn payment_intent_of(&self, session: &Value) -> Value {
+        let id = &session["payment_intent"];
+        if let Some(known) = id.as_str().and_then(|id| self.find("/v1/payment_intents", id)) {
+            return known.clone();
+        }
+        let of_it = |list: &str| self.all(list).into_iter().filter(|object| object["payment_intent"] == *id);
+        let returned = |refund: &Value| refund["status"] != "failed" && refund["status"] != "canceled";
+        let refunds = of_it("/v1/refunds").filter(returned);
+        let refunded: i64 = refunds.filter_map(|refund| refund["amount"].as_i64()).sum();
+        let amount = session["amount_total"].as_i64().unwrap_or_default();
+        let paid = session["payment_status"] == "paid";
+        let charge = json!({
+            "id": format!("ch_of_{}", id.as_str().unwrap_or_default()), "object": "charge", "amount": amount,
+            "captured": paid, "paid": paid, "amount_refunded": refunded, "refunded": paid && refunded >= amount,
+            "disputed": of_it("/v1/disputes").next().is_some(),
+        });
+        json!({
+            "id": id, "object": "payment_intent", "amount": amount, "currency": session["currency"],
+            "capture_method": "automatic", "status": if paid { "succeeded" } else { "processing" },
+            "amount_received": if paid { amount } else { 0 }, "latest_charge": charge,
+        })
     }
 
     fn line_items_of(&self, session_id: &str) -> Vec<Value> {

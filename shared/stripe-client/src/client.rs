@@ -32,6 +32,7 @@ pub struct StripeClient {
     http: SharedHttpClient,
     sleep: SharedAsyncSleep,
     key: ApiKey,
+    patience: Patience,
     requests_left: AtomicU32,
 }
 
@@ -46,14 +47,32 @@ pub enum NotAClient {
     InTheClear,
 }
 
-/// Attempts at one request.
-const ATTEMPTS: u32 = 4;
+/// How long a client tries before it gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Attempts at one request.
+    pub attempts: u32,
+    /// How long one attempt may take.
+    pub attempt_timeout: Duration,
+    /// No pause between two attempts is longer, whatever Stripe asks for.
+    pub longest_pause: Duration,
+}
+
+impl Patience {
+    /// For work that waits in a queue. A page of a hundred sessions takes Stripe a second or two on a bad day.
+    pub const QUEUED: Self =
+        Self { attempts: 4, attempt_timeout: Duration::from_secs(15), longest_pause: Duration::from_secs(8) };
+
+    /// For a page that a customer waits for: at most four seconds.
+    pub const PAGE: Self = Self {
+        attempts: 2,
+        attempt_timeout: Duration::from_millis(1750),
+        longest_pause: Duration::from_millis(500),
+    };
+}
 
 /// The first pause is up to this, each further one up to twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// No pause is longer, whatever Stripe asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 impl StripeClient {
     /// A client that makes at most `budget` requests, attempts included.
@@ -75,9 +94,17 @@ impl StripeClient {
         if !base_url.starts_with("https://") && !on_loopback(base_url) {
             return Err(NotAClient::InTheClear);
         }
-        let api = operation(base_url, http.clone(), sleep.clone());
+        let patience = Patience::QUEUED;
+        let api = operation(base_url, http.clone(), sleep.clone(), patience);
         let requests_left = AtomicU32::new(budget);
-        Ok(Self { api, base_url: base_url.to_owned(), http, sleep, key, requests_left })
+        Ok(Self { api, base_url: base_url.to_owned(), http, sleep, key, patience, requests_left })
+    }
+
+    /// The client, with another patience than [`Patience::QUEUED`].
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        let api = operation(&self.base_url, self.http.clone(), self.sleep.clone(), patience);
+        Self { api, patience, ..self }
     }
 
     /// One object.
@@ -107,7 +134,7 @@ impl StripeClient {
             idempotency_key: write.idempotency_key(),
         };
         let answer = if write.is_upload() && self.base_url == STRIPE_API {
-            let files = operation(STRIPE_FILES, self.http.clone(), self.sleep.clone());
+            let files = operation(STRIPE_FILES, self.http.clone(), self.sleep.clone(), self.patience);
             self.call(&files, &call).await?
         } else {
             self.call(&self.api, &call).await?
@@ -178,10 +205,11 @@ impl StripeClient {
                     (StripeError::Unavailable { path: path(), attempts, reason: reason.to_owned() }, None)
                 }
             };
-            if attempts == ATTEMPTS {
+            if attempts >= self.patience.attempts {
                 return Err(failure);
             }
-            self.sleep.sleep(pause(attempts, wanted_pause)).await;
+            let pause = pause(attempts, wanted_pause, self.patience.longest_pause);
+            self.sleep.sleep(pause).await;
         }
     }
 
@@ -225,11 +253,10 @@ impl StripeClient {
 /// A host of Stripe's.
 type Server = Operation<HttpRequest, Answer, Infallible>;
 
-fn operation(base_url: &str, http: SharedHttpClient, sleep: SharedAsyncSleep) -> Server {
-    // A page of a hundred sessions takes Stripe a second or two on a bad day.
+fn operation(base_url: &str, http: SharedHttpClient, sleep: SharedAsyncSleep, patience: Patience) -> Server {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(Duration::from_secs(15))
+        .connect_timeout(Duration::from_secs(3).min(patience.attempt_timeout))
+        .operation_attempt_timeout(patience.attempt_timeout)
         .build();
     // Retries are this client's own, because each counts against the budget.
     Operation::builder()
@@ -314,14 +341,14 @@ fn read_answer(response: &HttpResponse) -> Answer {
     }
 }
 
-/// Anything up to twice the pause before, at least what Stripe asks for, never more than eight seconds.
+/// Anything up to twice the pause before, at least what Stripe asks for, never more than `longest`.
 ///
 /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
-fn pause(attempts: u32, wanted: Option<Duration>) -> Duration {
-    let longest = FIRST_PAUSE * 2_u32.saturating_pow(attempts.saturating_sub(1));
-    let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-    let jittered = Duration::from_millis(fastrand::u64(1..=longest_ms));
-    (wanted.unwrap_or_default() + jittered).min(LONGEST_PAUSE)
+fn pause(attempts: u32, wanted: Option<Duration>, longest: Duration) -> Duration {
+    let spread = FIRST_PAUSE * 2_u32.saturating_pow(attempts.saturating_sub(1));
+    let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+    let jittered = Duration::from_millis(fastrand::u64(1..=spread_ms));
+    (wanted.unwrap_or_default() + jittered).min(longest)
 }
 
 fn on_loopback(base_url: &str) -> bool {

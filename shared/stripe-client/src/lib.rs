@@ -7,12 +7,11 @@ mod object;
 mod request;
 mod write;
 
-pub use client::{API_VERSION, NotAClient, STRIPE_API, StripeClient, Written};
+pub use client::{API_VERSION, NotAClient, Patience, STRIPE_API, StripeClient, Written};
 pub use error::{Sentence, StripeError};
 pub use key::{ApiKey, NotAKey};
 pub use object::{
-    AmazonEventBridge, ApiObject, ConsentCollection, EventDestination, LineItem, NotReadable, Page,
-    PaymentLink, WebhookEndpoint,
+    AmazonEventBridge, ApiObject, EventDestination, LineItem, NotReadable, Page, PaymentLink, WebhookEndpoint,
 };
 pub use request::Request;
 pub use write::Write;

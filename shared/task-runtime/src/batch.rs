@@ -253,7 +253,8 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
             |_| ("", "", String::new()),
             |delivery| {
-                let payment_id = delivery.payment_id().map(|id| id.to_string()).unwrap_or_default();
+                let payment_id =
+                    delivery.payment_id().map(|id| id.reference().into_owned()).unwrap_or_default();
                 (delivery.event.id(), delivery.event.type_name(), payment_id)
             },
         );

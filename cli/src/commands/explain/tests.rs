@@ -53,7 +53,8 @@ fn story(privacy: Privacy) -> Story {
     ];
     let history = History { effects, actions: vec![resolved] };
     let guide = BoughtFile { key: "guide.pdf".to_owned(), quantity: 1, product: None };
-    let downloads = Downloads { files: vec![guide], fetches: 2, last_fetched_at: Some(PAID_AT + 400) };
+    let downloads =
+        Downloads { files: vec![guide], fetches: 2, last_fetched_at: Some(PAID_AT + 400), generation: 0 };
     let (contribution, downloads) = (Some(contribution()), Some(downloads));
     let read = Read { history, contribution, evidence: Vec::new(), downloads };
     Story { payments: vec![tell(&PaymentId::new("pi_Example"), read, privacy)] }
@@ -66,7 +67,7 @@ fn tells_the_story_in_order_with_reasons() {
       part_refunded  12.50 GBP
       customer  A. L.  a***@e***.org  GB
       supporter 3be627a6-a6a0-5514-8a9d-2baa1ac9f97e
-      session   cs_test_Example  plink_1FixtureContribution
+      session   ref_f0c575d96eb4  plink_1FixtureContribution
       files     guide.pdf  fetched 2 times, last at 2026-11-18T11:13:20Z
 
       when                  who        what

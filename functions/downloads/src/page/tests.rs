@@ -3,8 +3,9 @@ use fulfilment::Policy;
 
 use super::*;
 
-const PAGES: [Page; 10] = [
+const PAGES: [Page; 12] = [
     Page::Thanks,
+    Page::Welcome,
     Page::Downloads,
     Page::Pending,
     Page::Failed,
@@ -12,6 +13,7 @@ const PAGES: [Page; 10] = [
     Page::Disputed,
     Page::Expired,
     Page::LimitReached,
+    Page::Replaced,
     Page::Unknown,
     Page::Unavailable,
 ];
@@ -33,10 +35,13 @@ fn context<'a>(language: &'a str, files: &'a [OfferedFile]) -> PageContext<'a> {
         files,
         action: None,
         is_download: true,
+        by_mail_only: false,
+        gone: false,
+        is_link: true,
         nothing_due: false,
         days: 365,
         utm: String::new(),
-        reference: Some("pi_3QExample"),
+        reference: Some("pi_3QExample".into()),
     }
 }
 
@@ -110,6 +115,10 @@ fn no_answer_is_kept_or_found_or_told_of() {
         assert_eq!(header("x-robots-tag"), "noindex, nofollow");
         assert_eq!(header("x-content-type-options"), "nosniff");
         assert!(header("content-security-policy").contains("frame-ancestors 'none'"));
+        assert_eq!(header("x-frame-options"), "DENY");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(header("cross-origin-resource-policy"), "same-origin");
+        assert!(header("permissions-policy").contains("camera=()"));
     }
 }
 
@@ -156,6 +165,27 @@ fn nobody_is_told_to_fetch_what_is_not_there() {
             let html = html(page, &context("en", files));
             assert!(html.contains("Your files will follow"), "{page:?} {html}");
             assert!(!html.contains("right here") && !html.contains("Each button"), "{page:?} {html}");
+        }
+    }
+}
+
+#[test]
+fn a_payment_of_another_day_sends_to_the_mail() {
+    for (language, sentence) in
+        [("en", "link in the mail"), ("de", "Link in der E-Mail"), ("fr", "lien de l’e-mail")]
+    {
+        let html = html(Page::Thanks, &PageContext { by_mail_only: true, ..context(language, &[]) });
+        assert!(html.contains(sentence) && !html.contains("<button"), "{html}");
+    }
+}
+
+#[test]
+fn thanks_in_general_say_nothing_of_a_link_and_nothing_of_a_payment() {
+    for language in ["de", "en", "fr"] {
+        let context = PageContext { reference: None, is_download: false, ..context(language, &[]) };
+        let html = html(Page::Welcome, &context).to_lowercase();
+        for word in ["incomplete", "unvollständig", "incomplet", "<code>", "your payment has arrived"] {
+            assert!(!html.contains(word), "{language} {word}");
         }
     }
 }

@@ -49,7 +49,7 @@ impl Case {
             session_id: "cs_test_Example",
             of_link: of_link.as_deref(),
         };
-        let files = self.purchases.files(&purchase).await.unwrap();
+        let files = self.purchases.offer(&purchase).await.unwrap().files;
         files.into_iter().map(|offered| (offered.file.key, offered.file.quantity, offered.size)).collect()
     }
 
@@ -164,7 +164,7 @@ async fn stripe_that_does_not_answer_is_worth_another_try() {
     case.stripe.withhold(Some("rak_product_read"));
     let payment_id = PaymentId::new("pi_Example");
     let purchase = Purchase { payment_id: &payment_id, session_id: "cs_test_Example", of_link: Some(&[]) };
-    let error = case.purchases.files(&purchase).await.unwrap_err();
+    let error = case.purchases.offer(&purchase).await.unwrap_err();
     assert!(matches!(error, PurchasesError::Stripe(_)), "{error:?}");
     case.stripe.withhold(None);
     case.stripe.fail([Some(Fault::Status(503))]);

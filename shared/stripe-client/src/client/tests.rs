@@ -150,9 +150,9 @@ fn a_live_key_goes_to_stripe_and_nowhere_else() {
 proptest! {
     #[test]
     fn pauses_grow_and_end(attempts in 1_u32..40, wanted in proptest::option::of(0_u64..1000)) {
-        let pause = pause(attempts, wanted.map(Duration::from_secs));
-        prop_assert!(pause <= LONGEST_PAUSE);
-        prop_assert!(pause >= Duration::from_secs(wanted.unwrap_or_default()).min(LONGEST_PAUSE));
+        let pause = pause(attempts, wanted.map(Duration::from_secs), Patience::QUEUED.longest_pause);
+        prop_assert!(pause <= Patience::QUEUED.longest_pause);
+        prop_assert!(pause >= Duration::from_secs(wanted.unwrap_or_default()).min(Patience::QUEUED.longest_pause));
         prop_assert!(wanted.is_some() || pause <= FIRST_PAUSE * 2_u32.saturating_pow(attempts - 1));
     }
 }
