@@ -45,9 +45,12 @@ export function sessionOutcome(stage: Stage): EventPattern {
   return pattern(stage, SESSION_OUTCOMES);
 }
 
-/** A session of ours whose money is there, or that had nothing to pay. */
-export function sessionPaid(stage: Stage): EventPattern {
-  return pattern(stage, [SESSION_PAID]);
+/**
+ * A session of ours whose customer has finished, whatever becomes of the money, or whose money
+ * came later. An answer about marketing counts from the moment it is given.
+ */
+export function sessionAnswered(stage: Stage): EventPattern {
+  return pattern(stage, [session([SESSION_COMPLETED]), session([SESSION_ASYNC_SUCCEEDED], PAID)]);
 }
 
 /**

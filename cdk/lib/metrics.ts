@@ -17,6 +17,9 @@ export type MailTaskMetricName = 'BrokenWording' | 'MailThrottled';
 /** What the records count besides: a payment that became paid, once each. */
 export type RecordsMetricName = 'Paid';
 
+/** What the consents count besides: an answer to a custom field that `policy.toml` does not name. */
+export type ConsentsMetricName = 'UnknownConsentQuestion';
+
 /** What the pages count, per request; the mail task counts missing files too. */
 export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed';
 
@@ -43,6 +46,7 @@ export function functionMetric(
     | TaskMetricName
     | MailTaskMetricName
     | RecordsMetricName
+    | ConsentsMetricName
     | DownloadsMetricName
     | WebhookMetricName
     | ReconcileMetricName,

@@ -61,8 +61,11 @@ describe('the rules', () => {
   });
 
   it('pass a session that is unpaid, still or for good, to be recorded and written about', () => {
-    check('session_completed_unpaid', TOLD_OF_EVERY_OUTCOME);
     check('session_async_payment_failed', TOLD_OF_EVERY_OUTCOME);
+  });
+
+  it('pass what a customer answered, also before the money is there', () => {
+    check('session_completed_unpaid', [...TOLD_OF_EVERY_OUTCOME, 'soft-opt-ins']);
   });
 
   it('pass refunds, of whichever payment', () => {

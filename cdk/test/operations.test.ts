@@ -29,6 +29,7 @@ for (const name of ['test', 'live'] as const) {
         ...TASKS.flatMap((of) => task.map((what) => `${of}-${what}`)),
         // Only a mail can be unknown: a table write is there or it is not.
         'thank-you-email-unknown',
+        'soft-opt-ins-unknown-question',
         'thank-you-email-broken-wording',
         'thank-you-email-files-missing',
         ...['files-missing', 'failed', 'errors', 'throttled', 'flood'].map((what) => `downloads-${what}`),
@@ -226,6 +227,7 @@ for (const name of ['test', 'live'] as const) {
       check('thank-you-email-throttled', 0);
       check('thank-you-email-unknown', 0);
       check('thank-you-email-broken-wording', 0);
+      check('soft-opt-ins-unknown-question', 0);
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);

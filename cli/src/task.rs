@@ -71,6 +71,7 @@ mod tests {
             (Effect::contribution(SessionOutcome::Paid), Task::ContributionRecords),
             (Effect::contribution_refund("re_1"), Task::ContributionRecords),
             (Effect::consents(), Task::SoftOptIns),
+            (Effect::consent_answers(), Task::SoftOptIns),
             (Effect::acquisition(), Task::AcquisitionEvents),
             (Effect::acquisition_correction(&Movement::Refund("re_1".to_owned())), Task::AcquisitionEvents),
         ] {

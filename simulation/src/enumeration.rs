@@ -71,6 +71,7 @@ impl Scenario {
         let broken = Payment { link: Link::Broken, ..paid.clone() };
         let yes = Payment { marketing: Some("yes"), ..paid.clone() };
         let no = Payment { name: "Other".into(), marketing: Some("no"), at: paid.at + 60, ..paid.clone() };
+        let objecting = Payment { marketing: Some("no"), link: Link::Download, ..delayed.clone() };
         let twice = |name, task, payment: &Payment| {
             let event = payment.events().swap_remove(0);
             Self::new(name, task, &[payment], &[], &[event.clone(), event])
@@ -137,6 +138,7 @@ impl Scenario {
                 &[],
                 &[yes.events().swap_remove(0), no.events().swap_remove(0)],
             ),
+            in_order("consents-delayed", SoftOptIns, &objecting, 0),
             twice("acquisition-twice", AcquisitionEvents, &paid),
             in_order("acquisition-refund", AcquisitionEvents, &refunded, 0),
             // No later event makes good what the two at once forget.

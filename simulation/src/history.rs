@@ -222,7 +222,7 @@ fn payment(rng: &mut Rng, number: u32) -> Payment {
         currency: ["gbp", "eur", "jpy", "kwd"][rng.usize(0..4)],
         // Some come again.
         customer: rng.u32(0..=number),
-        marketing: [None, Some("yes"), Some("no"), Some("perhaps")][rng.usize(0..4)],
+        marketing: [None, Some("yes"), Some("no"), Some("perhaps"), Some("No, never!")][rng.usize(0..5)],
         at: (BEGINNING_MS + rng.i64(0..SEASON_MS)) / 1000,
         refunds,
         dispute,

@@ -323,16 +323,22 @@ fn status(payment: &Payment) -> &'static str {
     }
 }
 
-/// Consents only from payments, and the strongest answer stands whatever came first.
+/// Answers count from the moment they are given and soft opt-ins from payments, and the strongest answer stands whatever
+/// came first.
 fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
     let mut expected: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut owed = BTreeMap::new();
     for event in told.events.iter().filter_map(|event| event.tells.as_ref()) {
         let PaymentEvent::Session(event) = event else { continue };
-        let (SessionOutcome::Paid, Some(email)) = (event.outcome, &event.email) else { continue };
+        let effect = match event.outcome {
+            SessionOutcome::Paid => "consents",
+            SessionOutcome::Pending if event.consent_form.is_answered() => "consents#answers",
+            SessionOutcome::Pending | SessionOutcome::Failed => continue,
+        };
+        let Some(email) = &event.email else { continue };
         let supporter_id = SupporterId::of_email(&namespace(), email.expose());
         let consents = Consents::of(event, &POLICY, &supporter_id);
-        owed.insert(event.payment_id.to_string(), consents.is_empty());
+        owed.insert((event.payment_id.to_string(), effect), consents.is_empty());
         for state in &consents.states {
             let key = (supporter_id.as_str().to_owned(), state.record.clone());
             let state = json!(state);
@@ -355,13 +361,15 @@ fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: 
     });
     for payment in &told.payments {
         let id = payment.payment_id();
-        let (state, reason) = ledger.state(&id, "consents");
-        let as_told = match owed.get(&id) {
-            Some(true) => (state, reason) == ("skipped", "nothing_to_record"),
-            Some(false) => state == "done",
-            None => state.is_empty() || (payment.link == Link::Broken && state == "parked"),
-        };
-        found.unless(as_told, || format!("consents of {id} ended as {state:?} {reason:?}"));
+        for effect in ["consents", "consents#answers"] {
+            let (state, reason) = ledger.state(&id, effect);
+            let as_told = match owed.get(&(id.clone(), effect)) {
+                Some(true) => (state, reason) == ("skipped", "nothing_to_record"),
+                Some(false) => state == "done",
+                None => state.is_empty() || (payment.link == Link::Broken && state == "parked"),
+            };
+            found.unless(as_told, || format!("{effect} of {id} ended as {state:?} {reason:?}"));
+        }
     }
 }
 

@@ -195,6 +195,7 @@ impl Payment {
             .set("/data/object/customer_details/address/postal_code", json!(PERSONAL))
             .set("/data/object/customer_details/address/line1", json!(PERSONAL))
             .country("GB")
+            .notice()
             .marketing(self.marketing);
         if self.fate == Fate::Free {
             event = event.session("payment_intent", Value::Null);

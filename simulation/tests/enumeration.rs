@@ -47,6 +47,7 @@ scenarios! {
     records_dispute: "records-dispute",
     consents_twice: "consents-twice",
     consents_contradict: "consents-contradict",
+    consents_delayed: "consents-delayed",
     acquisition_twice: "acquisition-twice",
     acquisition_refund: "acquisition-refund",
     acquisition_corrected: "acquisition-corrected",

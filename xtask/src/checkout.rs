@@ -37,6 +37,11 @@ impl Checkout {
         self.root.join("cdk")
     }
 
+    /// What Stripe publishes of its API, with an npm package of its own.
+    pub(crate) fn stripe_types(&self) -> PathBuf {
+        self.root.join("shared/stripe-api-fake/stripe-types")
+    }
+
     pub(crate) fn venv(&self) -> PathBuf {
         self.root.join(".venv")
     }

@@ -1,4 +1,4 @@
-//! What the project installs into the clone: `.venv` and `cdk/node_modules`, as their lock files say.
+//! What the project installs into the clone: `.venv` and each `node_modules`, as their lock files say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,15 +83,15 @@ pub(crate) fn install_python(
     Ok(true)
 }
 
-/// Brings `cdk/node_modules` up to date. Does nothing, at once, when it is.
-pub(crate) fn install_node(checkout: &Checkout, step: &Step) -> Result<bool> {
-    let lock = checkout.cdk().join("package-lock.json");
-    if is_as_locked(&lock, &checkout.cdk().join("node_modules/.package-lock.json")).unwrap_or(false) {
+/// Brings the `node_modules` of a folder up to date. Does nothing, at once, when they are.
+pub(crate) fn install_node(checkout: &Checkout, folder: &Path, step: &Step) -> Result<bool> {
+    let lock = folder.join("package-lock.json");
+    if is_as_locked(&lock, &folder.join("node_modules/.package-lock.json")).unwrap_or(false) {
         return Ok(false);
     }
-    step.note("installing cdk/node_modules");
+    step.note(format!("installing {}", checkout.display(&folder.join("node_modules"))));
     let mut command = Command::new("npm");
-    command.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(checkout.cdk());
+    command.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(folder);
     run_logged(&mut command, &checkout.log("npm-ci")?, step, "Is the npm registry within reach?")?;
     Ok(true)
 }

@@ -58,7 +58,7 @@ fn prepare(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
     let (built, installed) = std::thread::scope(|scope| {
         let installing = scope.spawn(|| {
             let python = install_python(checkout, tools, Requirements::LocalCloud, &dependencies)?;
-            Ok::<_, anyhow::Error>(install_node(checkout, &dependencies)? || python)
+            Ok::<_, anyhow::Error>(install_node(checkout, &checkout.cdk(), &dependencies)? || python)
         });
         let built = build_functions(checkout, site);
         let live = dependencies.live();

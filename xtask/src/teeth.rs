@@ -121,7 +121,7 @@ impl<'a> Bench<'a> {
         let catchers = teeth.iter().flat_map(|tooth| &tooth.caught_by);
         if catchers.into_iter().any(|catcher| matches!(catcher, Catcher::Cdk { .. })) {
             let step = bench.step("dependencies", "cdk/node_modules");
-            install_node(checkout, &step)?;
+            install_node(checkout, &checkout.cdk(), &step)?;
             let modules = bench.tree.join("cdk/node_modules");
             if !modules.exists() {
                 std::os::unix::fs::symlink(checkout.cdk().join("node_modules"), &modules)?;

@@ -36,6 +36,8 @@ enum Kind {
     Unit,
     /// The CDK app
     Cdk,
+    /// What Stripe publishes, against the copy that the Rust tests read
+    Stripe,
     /// The functions on a local cloud
     E2e,
 }
@@ -47,7 +49,8 @@ impl Selection {
 
     fn wants(&self, kind: Kind) -> bool {
         // A filter names Rust tests, so it does not ask for the others.
-        self.only.map_or(kind != Kind::Cdk || self.filters.is_empty(), |only| only == kind)
+        let rust = matches!(kind, Kind::Unit | Kind::E2e);
+        self.only.map_or(rust || self.filters.is_empty(), |only| only == kind)
     }
 }
 
@@ -78,6 +81,10 @@ pub(crate) fn run(checkout: &Checkout, selection: &Selection) -> Result<()> {
     if selection.wants(Kind::Cdk) {
         heading("The CDK app");
         total.add(cdk_tests(checkout)?);
+    }
+    if selection.wants(Kind::Stripe) {
+        heading("What Stripe publishes");
+        total.add(stripe_tests(checkout)?);
     }
     if selection.wants(Kind::E2e) {
         heading("End to end, on a local cloud with IAM enforced");
@@ -129,11 +136,28 @@ fn rust_tests(
     run_tests(&mut command)
 }
 
-fn cdk_tests(checkout: &Checkout) -> Result<Results> {
-    let step = Step::start("dependencies", "cdk/node_modules");
+/// Compares the copy of Stripe's types with the npm package they are from. That what is read, sent and answered fits
+/// them, Rust tests of `stripe-api-fake` see.
+fn stripe_tests(checkout: &Checkout) -> Result<Results> {
+    let folder = checkout.stripe_types();
+    install(checkout, &folder)?;
+    let mut command = Command::new("npm");
+    command.args(["test", "--silent"]).current_dir(folder);
+    run_tests(&mut command)
+}
+
+/// Installs the npm packages of a folder, and says so.
+fn install(checkout: &Checkout, folder: &Path) -> Result<()> {
+    let modules = folder.join("node_modules");
+    let step = Step::start("dependencies", checkout.display(&modules).to_string());
     let _tools = Tools::find()?;
-    let installed = install_node(checkout, &step)?;
-    step.done(if installed { "cdk/node_modules, as locked" } else { "unchanged" });
+    let installed = install_node(checkout, folder, &step)?;
+    step.done(if installed { "installed, as locked" } else { "unchanged" });
+    Ok(())
+}
+
+fn cdk_tests(checkout: &Checkout) -> Result<Results> {
+    install(checkout, &checkout.cdk())?;
     let mut check = Command::new("npm");
     check.args(["run", "--silent", "check"]).current_dir(checkout.cdk());
     let (status, _) = run_read(&mut check)?;

@@ -42,6 +42,7 @@ export class OperationsStack extends StageStack {
     const busName = physicalName(stage, 'fulfilment');
     for (const task of pipeline.tasks) this.watchTask(task, busName);
     this.watchMailTask();
+    this.watchConsents();
     this.watchTables(data);
     if (stage.silenceHours !== undefined) this.watchSilence(stage.silenceHours);
     this.watchWebhook(pipeline.names.webhook);
@@ -241,6 +242,17 @@ export class OperationsStack extends StageStack {
       impact: "Customers get our own wording instead of the campaign's, because its template cannot be used.",
       runbook: 'broken-wording',
       metric: functionMetric(this.stage, name, 'BrokenWording'),
+      when: { above: 0 },
+    });
+  }
+
+  private watchConsents(): void {
+    const name = 'soft-opt-ins';
+    this.alarm(name, 'unknown-question', {
+      impact:
+        'Answers to a question on a payment page count for nothing, because policy.toml does not say whether it asks about marketing.',
+      runbook: 'unknown-question',
+      metric: functionMetric(this.stage, name, 'UnknownConsentQuestion'),
       when: { above: 0 },
     });
   }

@@ -19,7 +19,7 @@ import { OperatorPolicies } from '../constructs/operator-policies.ts';
 import { PartnerDoor } from '../constructs/partner-door.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
-import { acquisitions, moneyMoved, paymentHistory, sessionOutcome, sessionPaid } from '../event-patterns.ts';
+import { acquisitions, moneyMoved, paymentHistory, sessionAnswered, sessionOutcome } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { type DataStack, SESSION_INDEX } from './data.ts';
 import { StageStack } from './stage-stack.ts';
@@ -316,7 +316,7 @@ export class PipelineStack extends StageStack {
       impact: 'What customers answered about marketing is not recorded: they may be written to against their word.',
       atMostOnce: false,
       bus: this.fulfilmentBus,
-      pattern: sessionPaid(stage),
+      pattern: sessionAnswered(stage),
       maxConcurrency: TABLE_CONCURRENCY,
       environment: {
         CONSENTS_TABLE: data.consents.tableName,

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use download_claims::TokenKeys;
-use fulfilment::LinkContract;
+use fulfilment::{LinkContract, Policy};
 use reconciliation::EVENT_TYPES;
 use serde::Serialize;
 use stripe_client::{API_VERSION, ApiKey, EventDestination, PaymentLink, Request, StripeClient};
@@ -14,6 +14,8 @@ use crate::query_api::QueryApi;
 use crate::queues::depth;
 use crate::stripe;
 use crate::task::Task;
+
+mod consent;
 
 #[derive(Serialize)]
 pub(crate) struct Health {
@@ -178,7 +180,10 @@ async fn of_payment_links(here: &Deployment, client: &StripeClient) -> Vec<Check
         Ok(objects) => {
             let links = objects.iter().filter_map(|object| object.read::<PaymentLink>().ok());
             let links: Vec<_> = links.filter(|link| link.active && link.livemode == livemode).collect();
-            of_links(&links)
+            match Policy::compiled_in() {
+                Ok(policy) => [consent::of_policy(&policy), of_links(&links, &policy)].concat(),
+                Err(error) => vec![Check::fail("policy", error.to_string(), "correct policy.toml")],
+            }
         }
         Err(error) => {
             vec![Check::warn(WHAT, error.to_string(), "give the key the permission to read Payment Links")]
@@ -186,20 +191,23 @@ async fn of_payment_links(here: &Deployment, client: &StripeClient) -> Vec<Check
     }
 }
 
-fn of_links(links: &[PaymentLink]) -> Vec<Check> {
+fn of_links(links: &[PaymentLink], policy: &Policy) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut sound = 0;
     for link in links {
         let what = format!("link {}", link.id);
         match LinkContract::from_metadata(&link.metadata).transpose() {
-            Some(Ok(contract)) => match contract.unusable_thank_you {
-                None => sound += 1,
-                Some(error) => checks.push(Check::warn(
-                    what,
-                    error.to_string(),
-                    "correct its metadata `thank_you` in Stripe",
-                )),
-            },
+            Some(Ok(contract)) => {
+                checks.extend(consent::of_link(link, &contract, policy));
+                match contract.unusable_thank_you {
+                    None => sound += 1,
+                    Some(error) => checks.push(Check::warn(
+                        what,
+                        error.to_string(),
+                        "correct its metadata `thank_you` in Stripe",
+                    )),
+                }
+            }
             Some(Err(error)) => checks.push(Check::fail(
                 what,
                 error.to_string(),

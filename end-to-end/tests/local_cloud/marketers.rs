@@ -52,9 +52,21 @@ fn a_yes_and_a_no_are_kept_with_their_evidence_and_a_no_is_not_overridden_by_a_s
 }
 
 #[test]
+fn a_no_counts_before_the_money_is_there() {
+    let cloud = Cloud::shared();
+    let debit = of(SessionEvent::unpaid(), "DebitNo")
+        .email("debit-no@example.org")
+        .session("custom_fields", marketing("no"));
+    cloud.post(&debit);
+    cloud.wait_for_effect("pi_DebitNo", "consents#answers done");
+    cloud.wait_until(vec!["supporter_newsletter no explicit"], || consents(&cloud, "pi_DebitNo"));
+}
+
+#[test]
 fn a_sale_where_the_law_allows_it_is_a_soft_opt_in() {
     let cloud = Cloud::shared();
     let sale = of(SessionEvent::paid(), "SoftOptIn")
+        .notice()
         .metadata(json!({ "fulfilment": "download", "files": "guide.pdf" }));
     cloud.post(&sale);
     cloud.wait_for_effect("pi_SoftOptIn", "consents done");

@@ -27,7 +27,7 @@ impl DynamoDbConsents {
 
     /// Evidence first, then states, then the ledger's row: [`refused`] tells them apart by their places.
     fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
-        let Change { consents, key, unless_noted, event_id, now } = change;
+        let Change { consents, key, event_id, now } = change;
         let mut items = Vec::with_capacity(consents.evidence.len() + consents.states.len() + 1);
         for evidence in &consents.evidence {
             let put = Put::builder()
@@ -46,8 +46,7 @@ impl DynamoDbConsents {
                 .expression_attribute_values(":rank", AttributeValue::S(state.rank.clone()));
             items.push(TransactWriteItem::builder().put(put.build()?).build());
         }
-        let done = self.effects.done(key, event_id, now)?;
-        let done = if unless_noted { DynamoDbEffects::unless_settled(done) } else { done };
+        let done = DynamoDbEffects::unless_done(self.effects.done(key, event_id, now)?);
         items.push(TransactWriteItem::builder().update(done).build());
         Ok(items)
     }
@@ -75,17 +74,17 @@ fn refused(consents: &Consents, reasons: &[CancellationReason]) -> Option<Saved>
     let is = |code: &str, reason: &CancellationReason| reason.code() == Some(code);
     let unmet = |reason: &CancellationReason| is("ConditionalCheckFailed", reason);
     let (evidence, rest) = reasons.split_at_checked(consents.evidence.len())?;
-    let noted = reasons.last().is_some_and(unmet);
+    let is_done = reasons.last().is_some_and(unmet);
     if evidence.iter().any(unmet) {
-        return Some(Saved::AlreadyThere { noted });
+        return Some(Saved::AlreadyThere { is_done });
     }
     let outranked = consents.states.iter().zip(rest).filter(|(_, reason)| unmet(reason));
     let outranked: Vec<_> = outranked.map(|(state, _)| state.record.clone()).collect();
     if !outranked.is_empty() {
         return Some(Saved::Outranked(outranked));
     }
-    if noted {
-        return Some(Saved::Noted);
+    if is_done {
+        return Some(Saved::Gone);
     }
     reasons.iter().any(|reason| is("TransactionConflict", reason)).then_some(Saved::Conflict)
 }

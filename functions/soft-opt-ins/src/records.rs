@@ -7,19 +7,17 @@ use fulfilment::Consents;
 pub(crate) trait ConsentRecords {
     /// Writes evidence, states and the ledger's row together: all of it or nothing.
     ///
-    /// The evidence must not be there yet, each state must outrank the one that is there, and where the change says so
-    /// the ledger must not have settled the effect.
+    /// The evidence must not be there yet, each state must outrank the one that is there, and the ledger must not say
+    /// that the effect is done.
     fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
 }
 
-/// Everything one payment changes.
+/// Everything one event changes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change<'a> {
     pub(crate) consents: &'a Consents,
     /// What the ledger notes as done.
     pub(crate) key: &'a EffectKey,
-    /// Whether nothing may be written if the ledger has settled it.
-    pub(crate) unless_noted: bool,
     /// `evt_…`, for the ledger.
     pub(crate) event_id: &'a str,
     /// Unix milliseconds, for the ledger.
@@ -33,14 +31,14 @@ pub(crate) enum Saved {
     Written,
     /// None of it is: the evidence is there already, so an earlier delivery wrote it all.
     AlreadyThere {
-        /// The ledger has settled it too.
-        noted: bool,
+        /// The ledger says so too.
+        is_done: bool,
     },
-    /// None of it is: the ledger has settled it, but the evidence is gone.
-    Noted,
+    /// None of it is: the ledger says that it was written, but the evidence is gone.
+    Gone,
     /// None of it is: these states (by their `record`) are outranked by what is there.
     Outranked(Vec<String>),
-    /// None of it is: somebody else was writing one of the rows at this moment.
+    /// None of it is: another write of one of the rows was under way.
     Conflict,
 }
 

@@ -1,8 +1,9 @@
 use effect_ledger::{Busy, Clock, Effect, EffectKey, EffectStore, Policy as Attempts, StoreError};
 use fulfilment::{
-    Consents, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
+    ConsentForm, Consents, NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
 };
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::records::{Change, ConsentRecords, RecordsError, Saved};
@@ -62,34 +63,53 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
         let event = match SessionEvent::read(&delivery.event, self.livemode) {
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
-            Err(NotReadable::Broken { payment_id, intended: SessionOutcome::Paid, broken }) => {
-                let error = TaskFailed::Broken(broken);
-                let key = key(payment_id);
+            Err(NotReadable::Broken { payment_id, intended, broken }) => {
+                let form = ConsentForm::of_event(&delivery.event).unwrap_or_default();
+                let Some(effect) = effect_of(intended, &form) else {
+                    return Ok(Outcome::Skipped(NOT_PAID));
+                };
+                let (error, key) = (TaskFailed::Broken(broken), EffectKey { payment_id, effect });
                 return delivery.park(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, error).await;
             }
-            Err(NotReadable::Broken {
-                intended: SessionOutcome::Pending | SessionOutcome::Failed, ..
-            }) => {
-                return Ok(Outcome::Skipped(NOT_PAID));
-            }
         };
-        match event.outcome {
-            SessionOutcome::Paid => self.record(&event, delivery).await,
-            SessionOutcome::Pending | SessionOutcome::Failed => Ok(Outcome::Skipped(NOT_PAID)),
+        match effect_of(event.outcome, &event.consent_form) {
+            Some(effect) => self.record(&event, effect, delivery).await,
+            None => Ok(Outcome::Skipped(NOT_PAID)),
         }
+    }
+}
+
+/// What a session event is recorded as, if it is.
+///
+/// An answer counts from the moment it was given, whatever becomes of the money; a sale, and so a soft opt-in, from the
+/// moment the money is there. Each has its own effect, so that neither waits for the other and both may come in any
+/// order. `async_payment_failed` adds nothing: `completed` came before it with the same answers and their time.
+fn effect_of(outcome: SessionOutcome, form: &ConsentForm) -> Option<Effect> {
+    match outcome {
+        SessionOutcome::Paid => Some(Effect::consents()),
+        SessionOutcome::Pending => form.is_answered().then(Effect::consent_answers),
+        SessionOutcome::Failed => None,
     }
 }
 
 const NOT_PAID: &str = "not_paid";
 
+/// Counts yes-or-no answers to custom fields that the policy does not name.
+const UNKNOWN_QUESTION: &str = "UnknownConsentQuestion";
+
 impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
-    /// Writes what the payment tells, less what the supporter's later or stronger answers have settled.
+    /// Writes what the event shows, less what the supporter's later or stronger answers have settled.
     ///
     /// Ranks only ever grow, so a state that was outranked once is outranked for good: it can be left out
     /// without looking again, and nothing has to be read before it is written.
-    async fn record(&self, event: &SessionEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+    async fn record(
+        &self,
+        event: &SessionEvent,
+        effect: Effect,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
         // The ledger says so too, or the payment would look forgotten.
-        let key = key(event.payment_id.clone());
+        let key = EffectKey { payment_id: event.payment_id.clone(), effect };
         let skip = async |reason| {
             delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, reason).await
         };
@@ -99,18 +119,25 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
         let supporter_id = SupporterId::of_email(&self.supporter_namespace, email.expose());
         let mut consents = Consents::of(event, &self.policy, &supporter_id);
         if consents.is_empty() {
-            return skip("nothing_to_record").await;
+            let outcome = skip("nothing_to_record").await?;
+            if outcome == Outcome::Skipped("nothing_to_record") {
+                report_unknown_questions(event, &consents, delivery);
+            }
+            return Ok(outcome);
         }
-        let mut unless_noted = true;
         for _ in 0..TRIES {
             let (event_id, now) = (&event.event_id, self.clock.now_ms());
-            let change = Change { consents: &consents, key: &key, unless_noted, event_id, now };
+            let change = Change { consents: &consents, key: &key, event_id, now };
             match self.records.save(change).await? {
-                Saved::Written => return Ok(Outcome::Done),
-                Saved::AlreadyThere { noted: true } => return Ok(Outcome::Skipped("already_done")),
+                Saved::Written => {
+                    report_unknown_questions(event, &consents, delivery);
+                    return Ok(Outcome::Done);
+                }
+                Saved::AlreadyThere { is_done: true } => return Ok(Outcome::Skipped("already_done")),
                 // The ledger's row has gone.
-                Saved::AlreadyThere { noted: false } => return skip("already_recorded").await,
-                Saved::Noted => unless_noted = false,
+                Saved::AlreadyThere { is_done: false } => return skip("already_recorded").await,
+                // The ledger outlives what it records. What was erased stays erased, whatever is replayed.
+                Saved::Gone => return Ok(Outcome::Skipped("erased_or_expired")),
                 Saved::Outranked(records) => consents.states.retain(|state| !records.contains(&state.record)),
                 Saved::Conflict => {}
             }
@@ -119,8 +146,18 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
     }
 }
 
-fn key(payment_id: PaymentId) -> EffectKey {
-    EffectKey { payment_id, effect: Effect::consents() }
+/// Counted when an event is recorded, and logged with the key, which is the marketer's own.
+fn report_unknown_questions(event: &SessionEvent, consents: &Consents, delivery: &Delivery) {
+    for question in &consents.unknown_questions {
+        delivery.note(UNKNOWN_QUESTION);
+        let link = event.payment_link_id.as_deref().unwrap_or_default();
+        warn!(
+            payment.id = event.payment_id.as_str(),
+            link.id = link,
+            question.key = question,
+            "custom field \"{question}\" was answered and is not in policy.toml"
+        );
+    }
 }
 
 #[cfg(test)]

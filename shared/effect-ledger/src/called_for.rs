@@ -1,6 +1,6 @@
 use fulfilment::{
-    AcquisitionCorrection, DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection, NotReadable,
-    PaymentId, RefundEvent, SessionEvent, SessionOutcome,
+    AcquisitionCorrection, ConsentForm, DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection,
+    NotReadable, PaymentId, RefundEvent, SessionEvent, SessionOutcome,
 };
 use stripe_events::{Event, Object};
 
@@ -32,7 +32,7 @@ impl CalledFor {
             return None;
         };
         match &snapshot.object {
-            Object::Session(_) => of_session(SessionEvent::read(event, livemode)),
+            Object::Session(_) => of_session(event, SessionEvent::read(event, livemode)),
             Object::Refund(_) => of_refund(RefundEvent::read(event, livemode)),
             Object::Dispute(_) => of_dispute(DisputeEvent::read(event, livemode)),
             Object::Invoice(_) => InvoiceEvent::read(event, livemode).ok().map(of_invoice),
@@ -62,7 +62,7 @@ fn of_fraud_warning(warning: &FraudWarningEvent) -> CalledFor {
 }
 
 /// A broken session is parked under the same effects it should have had.
-fn of_session(read: Result<SessionEvent, NotReadable>) -> Option<CalledFor> {
+fn of_session(event: &Event, read: Result<SessionEvent, NotReadable>) -> Option<CalledFor> {
     let (payment_id, outcome) = match read {
         Ok(event) => (event.payment_id, event.outcome),
         Err(NotReadable::Broken { payment_id, intended, .. }) => (payment_id, intended),
@@ -71,6 +71,10 @@ fn of_session(read: Result<SessionEvent, NotReadable>) -> Option<CalledFor> {
     let mut effects = vec![Effect::email_about(outcome), Effect::contribution(outcome)];
     match outcome {
         SessionOutcome::Paid => effects.extend([Effect::consents(), Effect::acquisition()]),
+        // An answer counts whatever becomes of the money. Where nothing was answered there is nothing to record.
+        SessionOutcome::Pending if ConsentForm::of_event(event).is_some_and(|form| form.is_answered()) => {
+            effects.push(Effect::consent_answers());
+        }
         SessionOutcome::Pending | SessionOutcome::Failed => {}
     }
     Some(CalledFor { payment_id, if_ours: None, outcome: Some(outcome), effects })
@@ -136,7 +140,11 @@ mod tests {
         check(SessionEvent::async_succeeded().to_json(), Some(&paid));
         let broken = serde_json::json!({ "fulfilment": "donation" });
         check(SessionEvent::paid().metadata(broken).to_json(), Some(&paid));
-        check(SessionEvent::unpaid().to_json(), Some(&["email#payment-pending", "contribution#pending"]));
+        let pending = ["email#payment-pending", "contribution#pending"];
+        check(SessionEvent::unpaid().to_json(), Some(&pending));
+        check(SessionEvent::unpaid().marketing(None).to_json(), Some(&pending));
+        let answered = [&pending[..], &["consents#answers"]].concat();
+        check(SessionEvent::unpaid().marketing(Some("no")).to_json(), Some(&answered));
         check(SessionEvent::async_failed().to_json(), Some(&["email#payment-failed", "contribution#failed"]));
     }
 

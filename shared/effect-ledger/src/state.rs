@@ -81,7 +81,7 @@ impl Effect {
         let later = ["refund#", "dispute#", "fraud-warning#"];
         match self.0.split_once('#') {
             Some(("contribution" | ACQUISITION, what)) => !later.iter().any(|kind| what.starts_with(kind)),
-            Some(("email", _)) => true,
+            Some(("email" | "consents", _)) => true,
             Some(_) => false,
             None => self.0 == ACQUISITION || self.0 == "consents",
         }
@@ -102,9 +102,14 @@ impl Effect {
         Movement::from_name(self.0.strip_prefix(ACQUISITION)?.strip_prefix('#')?)
     }
 
-    /// What a customer agreed to, written to the records.
+    /// What a customer agreed to, written to the records once the money is there.
     pub fn consents() -> Self {
         Self("consents".to_owned())
+    }
+
+    /// What a customer answered before the money is there, written to the records whatever becomes of it.
+    pub fn consent_answers() -> Self {
+        Self("consents#answers".to_owned())
     }
 
     /// The name as text.

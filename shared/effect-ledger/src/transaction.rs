@@ -93,6 +93,14 @@ impl DynamoDbEffects {
         update
     }
 
+    /// The same write of a done effect, on condition that it is not done yet. If it is, the transaction is refused at
+    /// this place: what it wrote earlier may have been erased since, and must not be written again.
+    pub fn unless_done(done: Update) -> Update {
+        let mut update = done;
+        update.condition_expression = Some("attribute_not_exists(#state) OR #state <> :state".to_owned());
+        update
+    }
+
     /// The write that leaves news of a payment on the row of an effect, for the transaction that is the news
     /// ([`EffectStore::leave_news`](crate::EffectStore::leave_news)).
     ///

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use stripe_events::Personal;
 
 use crate::policy::ConsentPolicy;
-use crate::{AskedIn, FulfilmentKind, PaymentId, Policy, Question, SessionEvent, SupporterId};
+use crate::{
+    AskedIn, ConsentForm, FulfilmentKind, PaymentId, Policy, Question, SessionEvent, SessionOutcome,
+    SupporterId,
+};
 
 /// What a customer can agree to, by the name `policy.toml` gives it: lower-case letters, digits, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,7 +70,7 @@ pub enum Answer {
 pub enum Basis {
     /// The customer said so.
     Explicit,
-    /// The customer bought, was told, and did not refuse. In the UK, PECR regulation 22(3) and (3A):
+    /// The customer bought, read the notice, and did not refuse. In the UK, PECR regulation 22(3) and (3A):
     /// <https://www.legislation.gov.uk/uksi/2003/2426/regulation/22>
     SoftOptIn,
 }
@@ -85,13 +88,21 @@ pub struct Evidence {
     pub answer: Answer,
     /// What it rests on.
     pub basis: Basis,
-    /// The answer as it was given; `None` for an assumption.
+    /// The answer as the customer read or typed it; `None` for an assumption.
     pub answer_given: Option<Personal<String>>,
+    /// The value behind the chosen option of a dropdown. Rows of before 0.2.0 have it in `answer_given`.
+    #[serde(default)]
+    pub option_value: Option<Personal<String>>,
     /// Where it was asked. On an assumption: the question that stood there too and was left open.
     pub asked_in: Option<String>,
-    /// The words the customer saw, as far as the event tells: the question, or the notice of a soft opt-in.
+    /// The words the customer saw, as far as the event shows them: the question, or the text with the notice of a soft
+    /// opt-in.
     pub words_shown: Option<String>,
-    /// The version of those words, as `policy.toml` names it.
+    /// Where the notice of a soft opt-in stood: a text of the page, such as `custom_text.submit`, or
+    /// `metadata.soft_opt_in` where the link asserts it. Rows of before 0.2.0 have none.
+    #[serde(default)]
+    pub notice_in: Option<String>,
+    /// The version of those words, as `policy.toml` names it; `unknown` where it does not name the question.
     pub wording: String,
     /// What was bought.
     pub kind: FulfilmentKind,
@@ -165,31 +176,43 @@ fn sortable(unix_seconds: i64) -> String {
     format!("{:010}", unix_seconds.max(0))
 }
 
-/// What one payment tells about a supporter's consents.
+/// What one session event shows of a supporter's consents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consents {
     /// What was answered or assumed.
     pub evidence: Vec<Evidence>,
     /// What follows from it, one a consent, if nothing that outranks it is there already.
     pub states: Vec<ConsentState>,
+    /// The keys of custom fields with an answer of yes or no that the policy does not name. They may ask about
+    /// marketing, and the operator has to say whether they do.
+    pub unknown_questions: Vec<String>,
 }
 
 impl Consents {
-    /// Reads a paid session's answers by the policy. Empty when nothing was answered and nothing may be assumed.
+    /// Reads a session's answers by the policy. Empty when nothing was answered and nothing may be assumed.
+    ///
+    /// An answer counts whatever becomes of the money. A soft opt-in is assumed of a sale, and there is none until
+    /// the money is there.
     pub fn of(event: &SessionEvent, policy: &Policy, supporter_id: &SupporterId) -> Self {
-        let form = &event.consent_form;
-        let asked: Vec<_> =
-            form.questions.iter().filter(|question| policy.marketing.asks(question)).collect();
-        let answered: Vec<_> = asked
-            .iter()
-            .filter_map(|question| Some((*question, policy.marketing.understand(question)?)))
-            .collect();
+        let (marketing, questions) = (&policy.marketing, &event.consent_form.questions);
+        let asked: Vec<_> = questions.iter().filter(|question| marketing.asks(question)).collect();
+        let mut answered: Vec<_> =
+            asked.iter().filter_map(|question| Some((*question, marketing.understand(question)?))).collect();
+        let unknown: Vec<_> = questions.iter().filter(|question| marketing.is_unknown(question)).collect();
+        if answered.is_empty() {
+            // Perhaps a refusal under a key that is missing in the policy, perhaps the answer to another question.
+            let refusals = unknown.iter().filter(|question| marketing.might_refuse(question));
+            answered.extend(refusals.map(|question| (*question, Answer::NotUnderstood)));
+        }
         let mut evidence = BTreeMap::new();
         for consent in &policy.kind(event.link.kind).consents {
             let found: Vec<_> = if answered.is_empty() {
-                assumed(event, consent, &asked).into_iter().collect()
+                assumed(event, policy, consent, &asked).into_iter().collect()
             } else {
-                answered.iter().map(|(question, answer)| explicit(consent, question, *answer)).collect()
+                answered
+                    .iter()
+                    .map(|(question, answer)| explicit(policy, consent, question, *answer))
+                    .collect()
             };
             for found in found {
                 let found = found.filed(event, supporter_id);
@@ -207,7 +230,16 @@ impl Consents {
                 }
             }
         }
-        Self { evidence, states: states.into_values().collect() }
+        let unknown = unknown.into_iter().filter(|question| marketing.might_consent(question));
+        let key = |question: &Question| match &question.asked_in {
+            AskedIn::CustomField(key) => Some(key.clone()),
+            AskedIn::Promotions => None,
+        };
+        Self {
+            evidence,
+            states: states.into_values().collect(),
+            unknown_questions: unknown.filter_map(key).collect(),
+        }
     }
 
     /// Nothing was answered, nothing may be assumed.
@@ -221,21 +253,27 @@ struct Found<'a> {
     consent: &'a ConsentPolicy,
     answer: Answer,
     basis: Basis,
-    answer_given: Option<&'a Personal<String>>,
-    asked_in: Option<&'a AskedIn>,
+    question: Option<&'a Question>,
     words_shown: Option<&'a String>,
+    notice_in: Option<String>,
     wording: &'a str,
 }
 
-fn explicit<'a>(consent: &'a ConsentPolicy, question: &'a Question, answer: Answer) -> Found<'a> {
+fn explicit<'a>(
+    policy: &Policy,
+    consent: &'a ConsentPolicy,
+    question: &'a Question,
+    answer: Answer,
+) -> Found<'a> {
     Found {
         consent,
         answer,
         basis: Basis::Explicit,
-        answer_given: question.answer.as_ref(),
-        asked_in: Some(&question.asked_in),
+        question: Some(question),
         words_shown: question.words.as_ref(),
+        notice_in: None,
         wording: match question.asked_in {
+            AskedIn::CustomField(_) if policy.marketing.is_unknown(question) => "unknown",
             AskedIn::CustomField(_) => &consent.question,
             // Stripe wrote that one.
             AskedIn::Promotions => "stripe",
@@ -243,26 +281,38 @@ fn explicit<'a>(consent: &'a ConsentPolicy, question: &'a Question, answer: Answ
     }
 }
 
-/// A soft opt-in, where the policy has one for the customer's country. None from an unknown country, whose law
-/// nobody knows, none from what was given away, which is no sale, and none from before there was a notice.
+/// A soft opt-in, where the policy has one for the customer's country and the page showed its notice. None from an
+/// unknown country, whose law is not known either, none from what was given away, which is no sale, and none from
+/// before there was a notice.
 fn assumed<'a>(
     event: &'a SessionEvent,
+    policy: &Policy,
     consent: &'a ConsentPolicy,
     left_open: &[&'a Question],
 ) -> Option<Found<'a>> {
     let soft_opt_in = consent.soft_opt_in.as_ref()?;
+    let form = &event.consent_form;
     let is_sale = !event.amount.is_zero() || event.subscription_id.is_some();
-    let was_told = event.consent_form.answered_at >= soft_opt_in.since;
-    if !is_sale || !was_told || !soft_opt_in.countries.contains(event.country.as_ref()?) {
+    let is_paid = event.outcome == SessionOutcome::Paid;
+    if !is_paid || !is_sale || form.answered_at < soft_opt_in.since {
         return None;
     }
+    if !soft_opt_in.countries.contains(event.country.as_ref()?) {
+        return None;
+    }
+    let shown = policy.marketing.notice_shown(&soft_opt_in.notice, &form.texts);
+    let (words_shown, notice_in) = match shown {
+        Some(text) => (Some(&text.text), text.place.clone()),
+        None if form.notice_asserted => (None, format!("metadata.{}", ConsentForm::NOTICE_MARKER)),
+        None => return None,
+    };
     Some(Found {
         consent,
         answer: Answer::Yes,
         basis: Basis::SoftOptIn,
-        answer_given: None,
-        asked_in: left_open.first().map(|question| &question.asked_in),
-        words_shown: event.consent_form.notice.as_ref(),
+        question: left_open.first().copied(),
+        words_shown,
+        notice_in: Some(notice_in),
         wording: &soft_opt_in.notice,
     })
 }
@@ -270,10 +320,15 @@ fn assumed<'a>(
 impl Found<'_> {
     fn filed(self, event: &SessionEvent, supporter_id: &SupporterId) -> Evidence {
         let (consent, answered_at) = (&self.consent.name, event.consent_form.answered_at);
-        let asked_in = self.asked_in.map(AskedIn::as_text);
-        let source = match self.basis {
-            Basis::Explicit => asked_in.as_deref().unwrap_or_default(),
-            Basis::SoftOptIn => "soft_opt_in",
+        let asked_in = self.question.map(|question| question.asked_in.as_text());
+        let (source, answer_given, option_value) = match self.basis {
+            Basis::Explicit => {
+                let question = self.question;
+                let answer = question.and_then(|question| question.answer.clone());
+                let value = question.and_then(|question| question.option_value.clone());
+                (asked_in.as_deref().unwrap_or_default(), answer, value)
+            }
+            Basis::SoftOptIn => ("soft_opt_in", None, None),
         };
         Evidence {
             supporter_id: supporter_id.clone(),
@@ -281,9 +336,11 @@ impl Found<'_> {
             consent: consent.clone(),
             answer: self.answer,
             basis: self.basis,
-            answer_given: self.answer_given.cloned(),
+            answer_given,
+            option_value,
             asked_in,
             words_shown: self.words_shown.cloned(),
+            notice_in: self.notice_in,
             wording: self.wording.to_owned(),
             kind: event.link.kind,
             locale: event.locale.clone(),

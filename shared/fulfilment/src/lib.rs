@@ -10,6 +10,7 @@ mod dispute_event;
 mod fraud_warning_event;
 mod invoice_event;
 mod link;
+mod marketing;
 mod money;
 mod payment_event;
 mod payment_frequency;
@@ -19,13 +20,14 @@ mod refund_event;
 mod session_event;
 mod subscription_contract;
 mod supporter;
+mod words;
 
 pub use acquisition::{
     AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, Movement, QueryParameter, utc,
 };
 pub use attribution::{AbTest, Attribution};
 pub use consent::{Answer, Basis, ConsentName, ConsentNameError, ConsentState, Consents, Evidence};
-pub use consent_form::{AskedIn, ConsentForm, Question};
+pub use consent_form::{AskedIn, ConsentForm, PageText, Question};
 pub use contribution::{
     AsOf, Contribution, ContributionStatus, DisputeFacts, FraudWarningFacts, InvoiceFacts, RefundFacts,
     SessionFacts,
@@ -35,13 +37,13 @@ pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
 pub use fraud_warning_event::FraudWarningEvent;
 pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
+pub use marketing::MarketingPolicy;
 pub use money::{Currency, Money, MoneyError};
 pub use payment_event::PaymentEvent;
 pub use payment_frequency::PaymentFrequency;
 pub use payment_id::PaymentId;
 pub use policy::{
-    ConsentPolicy, FilesPolicy, KindPolicy, MarketingPolicy, Organisation, Policy, PolicyError,
-    SoftOptInPolicy,
+    ConsentPolicy, FilesPolicy, KindPolicy, Organisation, Policy, PolicyError, SoftOptInPolicy,
 };
 pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};

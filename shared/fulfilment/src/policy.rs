@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
-use crate::{Answer, AskedIn, ConsentName, FulfilmentKind, Question, TemplateName};
+use crate::{ConsentName, FulfilmentKind, MarketingPolicy, TemplateName};
 
 /// What the business decides: `policy.toml`, compiled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -62,15 +62,6 @@ pub struct KindPolicy {
     pub consents: Vec<ConsentPolicy>,
 }
 
-/// How a payment page asks whether the customer wants to be written to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MarketingPolicy {
-    fields: Vec<String>,
-    yes: Vec<String>,
-    no: Vec<String>,
-}
-
 /// Something a customer may agree to.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,7 +81,7 @@ pub struct ConsentPolicy {
 pub struct SoftOptInPolicy {
     /// The customer's countries: ISO 3166-1 alpha-2.
     pub countries: Vec<String>,
-    /// The version of the notice on the payment page.
+    /// The version of the notice on the payment page, whose words are in [`MarketingPolicy`].
     pub notice: String,
     /// When the notice went on the page, as midnight UTC in Unix seconds: nothing is assumed of an earlier customer,
     /// not even when an old event is replayed.
@@ -120,6 +111,12 @@ fn unix_seconds(date: Date) -> i64 {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("policy.toml: {0}")]
 pub struct PolicyError(String);
+
+impl PolicyError {
+    pub(crate) const fn new(problem: String) -> Self {
+        Self(problem)
+    }
+}
 
 impl Policy {
     /// A link ends so many days before its record may be deleted. A bank debit's record counts from the day it was
@@ -186,6 +183,27 @@ impl Policy {
         Ok(self)
     }
 
+    /// What is valid and yet does less than its author expects, a sentence each.
+    ///
+    /// A soft opt-in whose notice has no words is one: policies of before 0.2.0 named the version alone.
+    pub fn warnings(&self) -> Vec<String> {
+        let consents = FulfilmentKind::ALL
+            .into_iter()
+            .flat_map(|kind| self.kind(kind).consents.iter().map(move |consent| (kind, consent)));
+        consents
+            .filter_map(|(kind, consent)| Some((kind, consent, consent.soft_opt_in.as_ref()?)))
+            .filter(|(_, _, soft_opt_in)| !self.marketing.has_words_of(&soft_opt_in.notice))
+            .map(|(kind, consent, soft_opt_in)| {
+                let (name, notice) = (&consent.name, &soft_opt_in.notice);
+                format!(
+                    "policy.toml: [{kind}] consent `{name}`: the words of notice \"{notice}\" are missing, so \
+                     nothing is assumed but where a link's metadata says `soft_opt_in` = `shown`; write them under \
+                     [marketing.notices.\"{notice}\"]"
+                )
+            })
+            .collect()
+    }
+
     /// What is decided for a kind.
     pub const fn kind(&self, kind: FulfilmentKind) -> &KindPolicy {
         match kind {
@@ -231,49 +249,6 @@ impl KindPolicy {
         }
         Ok(())
     }
-}
-
-impl MarketingPolicy {
-    /// Whether a question asks about marketing.
-    pub fn asks(&self, question: &Question) -> bool {
-        match &question.asked_in {
-            AskedIn::CustomField(key) => self.fields.iter().any(|field| tidy(field) == tidy(key)),
-            AskedIn::Promotions => true,
-        }
-    }
-
-    /// What an answer means; `None` when the question was left open, which is the same as not asked.
-    pub fn understand(&self, question: &Question) -> Option<Answer> {
-        let answer = tidy(question.answer.as_ref()?.expose());
-        let knows = |words: &[String]| words.iter().any(|word| tidy(word) == answer);
-        let (yes, no) = match question.asked_in {
-            AskedIn::CustomField(_) => (knows(&self.yes), knows(&self.no)),
-            AskedIn::Promotions => (answer == "opt_in", answer == "opt_out"),
-        };
-        Some(match (yes, no) {
-            (true, false) => Answer::Yes,
-            (false, true) => Answer::No,
-            _ => Answer::NotUnderstood,
-        })
-    }
-
-    fn check(&self) -> Result<(), PolicyError> {
-        let wrong = |problem: String| Err(PolicyError(format!("[marketing] {problem}")));
-        for (list, name) in [(&self.fields, "fields"), (&self.yes, "yes"), (&self.no, "no")] {
-            if list.is_empty() || list.iter().any(|word| word.trim().is_empty()) {
-                return wrong(format!("`{name}` must list at least one word, and no empty ones"));
-            }
-        }
-        if let Some(word) = self.yes.iter().find(|yes| self.no.iter().any(|no| tidy(no) == tidy(yes))) {
-            return wrong(format!("\"{word}\" is listed as a yes and as a no; it cannot be both"));
-        }
-        Ok(())
-    }
-}
-
-/// Case and spacing, forgiven.
-fn tidy(typed: &str) -> String {
-    typed.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 #[cfg(test)]
@@ -361,11 +336,38 @@ mod tests {
         check("yes = [\"yes\",", "yes = [\" Non\",", "\" Non\" is listed as a yes and as a no");
         check("fields = [\"marketing\"]", "fields = []", "[marketing] `fields` must list at least one word");
         check(
-            "no = [\"no\",",
-            "no = [\"\",",
+            "\"no\", \"not\"",
+            "\"\", \"not\"",
             "[marketing] `no` must list at least one word, and no empty ones",
         );
-        check("[marketing]", "[marketting]", "unknown field `marketting`");
+        check("\nyes = [", "\nyess = [", "unknown field `yess`");
+        check(
+            "other_fields = []",
+            "other_fields = [\"Marketing\"]",
+            "\"Marketing\" is listed in `fields` and in `other_fields`",
+        );
+        check(
+            "de = \"Wir schreiben",
+            "de = \"Liebe Leute\"\nnl = \"Wir schreiben",
+            "[marketing] notice \"2025-01\" in \"de\" must be the words as the payment page shows them",
+        );
+    }
+
+    #[test]
+    fn the_file_as_delivered_has_the_words_of_its_notices() {
+        assert_eq!(Policy::compiled_in().unwrap().warnings(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_policy_of_before_the_words_can_be_read_and_says_what_is_missing() {
+        let notices = FILE.find("[marketing.notices").unwrap();
+        let after = FILE[notices..].find("\n# How customers fetch").unwrap();
+        let old = format!("{}{}", &FILE[..notices], &FILE[notices + after..]);
+        let warnings = Policy::parse(&old).unwrap().warnings();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(
+            warnings[0].contains("[download] consent `similar_products`: the words of notice \"2025-01\"")
+        );
     }
 
     #[test]
@@ -376,54 +378,6 @@ mod tests {
         assert_eq!(since("2024-12-31"), 1_735_603_200);
         assert_eq!(since("2026-11-21"), 1_795_219_200);
         assert_eq!(since("2028-03-01"), 1_835_481_600);
-    }
-
-    fn question(asked_in: AskedIn, answer: Option<&str>) -> Question {
-        let answer = answer.map(|answer| stripe_events::Personal::new(answer.to_owned()));
-        Question { asked_in, words: None, answer }
-    }
-
-    #[test]
-    fn understands_yes_and_no_in_every_language_of_the_mails() {
-        use Answer::{No, NotUnderstood, Yes};
-        let policy = Policy::compiled_in().unwrap();
-        let understood = |asked_in: AskedIn, answer: Option<&str>| {
-            policy.marketing.understand(&question(asked_in, answer))
-        };
-        for (answer, expected) in [
-            ("yes", Yes),
-            ("  YES\u{a0}", Yes),
-            ("Ja", Yes),
-            ("oui", Yes),
-            ("no", No),
-            ("No\n", No),
-            ("NEIN", No),
-            ("Non", No),
-            ("yes but not on Sundays", NotUnderstood),
-            ("yes no", NotUnderstood),
-            ("1", NotUnderstood),
-            ("true", NotUnderstood),
-            ("opt_in", NotUnderstood),
-        ] {
-            let field = AskedIn::CustomField("marketing".to_owned());
-            assert_eq!(understood(field, Some(answer)), Some(expected), "{answer}");
-        }
-        assert_eq!(understood(AskedIn::CustomField("marketing".to_owned()), None), None);
-        assert_eq!(understood(AskedIn::Promotions, Some("opt_in")), Some(Yes));
-        assert_eq!(understood(AskedIn::Promotions, Some("opt_out")), Some(No));
-        assert_eq!(understood(AskedIn::Promotions, Some("yes")), Some(NotUnderstood));
-    }
-
-    #[test]
-    fn only_the_fields_the_policy_names_ask_about_marketing() {
-        let policy = Policy::compiled_in().unwrap();
-        let asks = |key: &str| {
-            let field = question(AskedIn::CustomField(key.to_owned()), Some("yes"));
-            policy.marketing.asks(&field)
-        };
-        assert!(asks("marketing") && asks("Marketing"));
-        assert!(!asks("company") && !asks("marketing2") && !asks(""));
-        assert!(policy.marketing.asks(&question(AskedIn::Promotions, None)));
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub fn is_known(rows: &[EffectRow]) -> bool {
     let of_sessions = |effect: &Effect| {
         *effect == Effect::acquisition()
             || *effect == Effect::consents()
+            || *effect == Effect::consent_answers()
             || outcomes.iter().any(|outcome| {
                 *effect == Effect::contribution(*outcome) || *effect == Effect::email_about(*outcome)
             })
@@ -139,6 +140,8 @@ mod tests {
             assert!(is_known(&[done(Effect::contribution(outcome))]));
             assert!(is_known(&[done(Effect::email_about(outcome))]));
         }
-        assert!(is_known(&[done(Effect::consents())]) && is_known(&[done(Effect::acquisition())]));
+        for effect in [Effect::consents(), Effect::consent_answers(), Effect::acquisition()] {
+            assert!(is_known(&[done(effect)]));
+        }
     }
 }

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
 mod account;
+mod published;
 mod query;
 mod server;
+mod shapes;
 mod writes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use crate::account::Account;
+pub use crate::published::{Misfit, Published};
 
 /// The key that is let in, when nobody chose another.
 pub const KEY: &str = "rk_test_fake";

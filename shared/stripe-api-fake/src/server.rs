@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::account::Refusal;
 use crate::query::Query;
-use crate::{Fault, KEY, State, lock};
+use crate::{Fault, KEY, Misfit, Published, State, lock};
 
 /// A request, as far as it matters.
 struct Request {
@@ -115,10 +115,27 @@ fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
         return refused(&refusal);
     }
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let query = Query::read(query);
+    let form = Query::of_form(&request.content_type, &request.body);
+    let said = if request.method == "POST" { &form } else { &query };
+    let unknown = |(name, value): (&str, &str)| {
+        // A file's bytes are no text.
+        let value = Some(value).filter(|_| name != "file");
+        let misfit = Published::get().takes(&request.method, path, name, value).err()?;
+        let code = match misfit {
+            Misfit::Unknown(_) => "parameter_unknown",
+            Misfit::NotANumber(_) => "parameter_invalid_integer",
+            Misfit::Value(_) => "parameter_invalid",
+        };
+        Some(Refusal { param: Some(name.to_owned()), ..Refusal::of(400, code, misfit.to_string()) })
+    };
+    if let Some(refusal) = said.pairs().find_map(unknown) {
+        return refused(&refusal);
+    }
     let reply = match request.method.as_str() {
         "GET" => {
             let requests = state.requests.len();
-            match state.account.get(path, &Query::read(query), requests, now) {
+            match state.account.get(path, &query, requests, now) {
                 Ok(body) => Reply::Answer(200, body),
                 Err(refusal) => refused(&refusal),
             }

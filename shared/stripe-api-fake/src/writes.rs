@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::account::{Account, Refusal, invalid};
 use crate::query::Query;
+use crate::shapes;
 
 /// What may be said of each kind, with `[]` for any index and `[*]` for any key.
 const PRODUCT: &[&str] = &["name", "description", "active", "images[]", "metadata[*]", "default_price"];
@@ -80,8 +81,7 @@ impl Account {
         if self.find("/v1/products", &id).is_some() {
             return Err(Refusal::of(400, "resource_already_exists", format!("Product already exists: {id}")));
         }
-        let mut object = json!({ "id": id, "object": "product", "created": now, "active": true, "name": name,
-            "description": null, "images": [], "metadata": {}, "livemode": false });
+        let mut object = shapes::product(&id, &name, now);
         change(&mut object, form)?;
         self.put(object.clone());
         Ok(object)
@@ -103,9 +103,7 @@ impl Account {
         {
             return Err(Refusal::about("amount_too_large", "unit_amount"));
         }
-        let mut object = json!({ "id": self.new_id("price"), "object": "price", "created": now, "active": true,
-            "product": product, "currency": currency, "unit_amount": amount, "type": "one_time",
-            "lookup_key": null, "metadata": {}, "livemode": false });
+        let mut object = shapes::price(&self.new_id("price"), &product, &currency, amount, now);
         self.take_lookup_key(form)?;
         change(&mut object, form)?;
         self.put(object.clone());
@@ -157,16 +155,11 @@ impl Account {
             return Err(Refusal::of(400, "", message.to_owned()));
         }
         let id = self.new_id("plink");
-        let mut object = json!({ "id": id, "object": "payment_link", "active": true,
-            "url": format!("https://buy.stripe.com/{id}"), "currency": price["currency"], "metadata": {},
-            "after_completion": { "type": "hosted_confirmation" }, "allow_promotion_codes": false,
-            "automatic_tax": { "enabled": false }, "billing_address_collection": "auto",
-            "consent_collection": null, "custom_fields": [], "livemode": false });
+        let mut object = shapes::payment_link(&id, &price["currency"]);
         change(&mut object, form)?;
-        let product = price["product"].as_str().and_then(|id| self.find("/v1/products", id)).cloned();
-        let item = json!({ "id": self.new_id("li"), "object": "item", "quantity": quantity, "price": price,
-            "description": product.map(|product| product["name"].clone()), "currency": price["currency"],
-            "amount_total": price["unit_amount"].as_i64().unwrap_or_default() * quantity });
+        let product = price["product"].as_str().and_then(|id| self.find("/v1/products", id));
+        let description = product.map(|product| product["name"].clone()).unwrap_or_default();
+        let item = shapes::line_item(&self.new_id("li"), &price, &description, quantity);
         self.line_items.insert(id, vec![item]);
         self.put(object.clone());
         Ok(object)
@@ -185,13 +178,11 @@ impl Account {
         }
         let id = self.new_id("file");
         let links = if form.one("file_link_data[create]") == Some("true") {
-            vec![json!({ "id": self.new_id("link"), "object": "file_link", "file": id, "expired": false,
-                "url": format!("https://files.stripe.com/links/{id}") })]
+            vec![shapes::file_link(&self.new_id("link"), &id, now)]
         } else {
             Vec::new()
         };
-        Ok(json!({ "id": id, "object": "file", "created": now, "purpose": purpose, "size": bytes,
-            "links": { "object": "list", "has_more": false, "data": links } }))
+        Ok(shapes::file(&id, &purpose, bytes, &links, now))
     }
 
     /// Whether a link is active, and every price that it sells.
@@ -280,6 +271,7 @@ fn change(object: &mut Value, form: &Query) -> Result<(), Refusal> {
             _ => value.into(),
         };
     }
+    shapes::complete(object);
     Ok(())
 }
 

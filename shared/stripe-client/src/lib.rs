@@ -11,7 +11,8 @@ pub use client::{API_VERSION, NotAClient, Patience, STRIPE_API, StripeClient, Wr
 pub use error::{Sentence, StripeError};
 pub use key::{ApiKey, NotAKey};
 pub use object::{
-    AmazonEventBridge, ApiObject, EventDestination, LineItem, NotReadable, Page, PaymentLink, WebhookEndpoint,
+    AmazonEventBridge, ApiObject, ConsentCollection, EventDestination, LineItem, NotReadable, Page,
+    PaymentLink, WebhookEndpoint,
 };
 pub use request::Request;
 pub use write::Write;

@@ -1,7 +1,10 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use stripe_events::{CheckoutSession, DecodeError, Dispute, Event, Object, Refund};
+use stripe_events::{
+    CheckoutSession, CustomField, CustomText, DecodeError, Dispute, Event, Object, Refund,
+    ShippingAddressCollection,
+};
 
 use crate::Request;
 
@@ -169,6 +172,26 @@ pub struct PaymentLink {
     /// What the marketer typed; copied to every session.
     #[serde(default)]
     pub metadata: std::collections::BTreeMap<String, String>,
+    /// What the page asks beyond Stripe's own questions.
+    #[serde(default)]
+    pub custom_fields: Vec<CustomField>,
+    /// The marketer's own words on the page.
+    #[serde(default)]
+    pub custom_text: Option<CustomText>,
+    /// Present when the page asks for a postal address.
+    #[serde(default)]
+    pub shipping_address_collection: Option<ShippingAddressCollection>,
+    /// Which of Stripe's own boxes the page has.
+    #[serde(default)]
+    pub consent_collection: Option<ConsentCollection>,
+}
+
+/// Which of Stripe's own boxes a page has.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ConsentCollection {
+    /// `required` where the customer has to accept the terms of service.
+    #[serde(default)]
+    pub terms_of_service: Option<String>,
 }
 
 /// What was bought. <https://docs.stripe.com/api/checkout/sessions/line_items>

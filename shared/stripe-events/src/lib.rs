@@ -25,7 +25,7 @@ pub use personal::Personal;
 pub use refund::{Refund, RefundStatus};
 pub use session::{
     Address, CheckoutSession, Consent, CurrencyConversion, CustomField, CustomFieldAnswer, CustomFieldLabel,
-    CustomText, CustomTextMessage, CustomerDetails, Discount, PaymentStatus, PresentmentDetails, Promotions,
-    SessionMode,
+    CustomText, CustomTextMessage, CustomerDetails, Discount, DropdownAnswer, DropdownOption, PaymentStatus,
+    PresentmentDetails, Promotions, SessionMode, ShippingAddressCollection,
 };
 pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};

@@ -64,6 +64,9 @@ pub struct CheckoutSession {
     /// The marketer's own words on the page.
     #[serde(default)]
     pub custom_text: Option<CustomText>,
+    /// Present when the page asked for a postal address, and so showed the words beside it.
+    #[serde(default)]
+    pub shipping_address_collection: Option<ShippingAddressCollection>,
     /// What the customer agreed to in Stripe's own boxes.
     #[serde(default)]
     pub consent: Option<Consent>,
@@ -170,9 +173,9 @@ pub struct CustomField {
     /// What the page calls it.
     #[serde(default)]
     pub label: Option<CustomFieldLabel>,
-    /// The answer of a dropdown: the value of the chosen option, not the words the customer saw.
+    /// The options of a dropdown and which of them was chosen.
     #[serde(default)]
-    pub dropdown: Option<CustomFieldAnswer>,
+    pub dropdown: Option<DropdownAnswer>,
     /// The answer of a text field.
     #[serde(default)]
     pub text: Option<CustomFieldAnswer>,
@@ -197,13 +200,61 @@ pub struct CustomFieldAnswer {
     pub value: Option<Personal<String>>,
 }
 
+/// The answer to a dropdown.
+///
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-custom_fields-dropdown>
+#[derive(Debug, Clone, Deserialize)]
+pub struct DropdownAnswer {
+    /// What the customer could choose from.
+    #[serde(default, deserialize_with = "wire::list")]
+    pub options: Vec<DropdownOption>,
+    /// The value of the chosen option, which the customer never saw. Null when nothing was chosen.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub value: Option<Personal<String>>,
+}
+
+impl DropdownAnswer {
+    /// The words of the chosen option, as the customer read them.
+    pub fn chosen_label(&self) -> Option<&str> {
+        let value = self.value.as_ref()?.expose();
+        let chosen = self.options.iter().find(|option| option.value.as_ref() == Some(value))?;
+        chosen.label.as_deref()
+    }
+}
+
+/// An option of a dropdown.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DropdownOption {
+    /// What the customer reads.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub label: Option<String>,
+    /// Letters and digits, which the customer does not see.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub value: Option<String>,
+}
+
 /// The marketer's own words on the payment page.
+///
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-custom_text>
 #[derive(Debug, Clone, Deserialize)]
 pub struct CustomText {
     /// Beside the button that pays.
     #[serde(default)]
     pub submit: Option<CustomTextMessage>,
+    /// Below the button that pays.
+    #[serde(default)]
+    pub after_submit: Option<CustomTextMessage>,
+    /// Beside the postal address, where the page asks for one.
+    #[serde(default)]
+    pub shipping_address: Option<CustomTextMessage>,
+    /// Beside the box for the terms of service, where the page has one.
+    #[serde(default)]
+    pub terms_of_service_acceptance: Option<CustomTextMessage>,
 }
+
+/// That the page asked for a postal address.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ShippingAddressCollection {}
 
 /// A text on the payment page.
 #[derive(Debug, Clone, Deserialize)]
@@ -220,6 +271,9 @@ pub struct Consent {
     /// only for merchants in the US.
     #[serde(default)]
     pub promotions: Option<Promotions>,
+    /// `accepted` where the page had the box for the terms of service.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub terms_of_service: Option<String>,
 }
 
 open_enum! {

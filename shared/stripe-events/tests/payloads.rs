@@ -99,7 +99,9 @@ fn reads_what_the_page_asked_and_what_the_customer_answered() {
     let label = marketing.label.as_ref().and_then(|label| label.custom.as_deref());
     assert_eq!(label, Some("May we write to you about similar guides?"));
     let answer = |answer: &Option<CustomFieldAnswer>| answer.as_ref()?.value.clone();
-    assert_eq!(answer(&marketing.dropdown).unwrap().expose(), "no");
+    let dropdown = marketing.dropdown.as_ref().unwrap();
+    assert_eq!(dropdown.value.as_ref().unwrap().expose(), "no");
+    assert_eq!(dropdown.chosen_label(), Some("No, thank you"));
     assert!(marketing.text.is_none());
     assert_eq!(answer(&heard_of_us.text).unwrap().expose(), "from Jonas, jonas@example.org");
     assert_eq!(answer(&age.numeric), None);

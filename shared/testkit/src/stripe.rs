@@ -125,6 +125,18 @@ impl SessionEvent {
         self.session("custom_fields", json!([field]))
     }
 
+    /// The page shows these words beside the button that pays, such as the notice of a soft opt-in.
+    #[must_use]
+    pub fn submit_text(self, message: &str) -> Self {
+        self.session("custom_text", json!({ "submit": { "message": message } }))
+    }
+
+    /// The page shows the notice of a soft opt-in, in the words of `policy.toml` as delivered.
+    #[must_use]
+    pub fn notice(self) -> Self {
+        self.submit_text("We write to you about similar guides. [Rather not?](https://example.org/no-mail)")
+    }
+
     /// What the customer chose in Stripe's own box: `opt_in` or `opt_out`.
     #[must_use]
     pub fn promotions(self, answer: &str) -> Self {

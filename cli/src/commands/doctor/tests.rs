@@ -72,7 +72,10 @@ fn links_are_told_apart_by_their_contract() {
         link("plink_foreign", json!({ "order": "42" })),
         link("plink_wording", json!({ "fulfilment": "contribution", "thank_you": "gala/2026" })),
     ];
-    let results: Vec<_> = of_links(&links).iter().map(|check| (check.what.clone(), check.result)).collect();
+    let results: Vec<_> = of_links(&links, &Policy::compiled_in().unwrap())
+        .iter()
+        .map(|check| (check.what.clone(), check.result))
+        .collect();
     let expected = [
         ("Payment Links", Outcome::Pass),
         ("link plink_broken", Outcome::Fail),

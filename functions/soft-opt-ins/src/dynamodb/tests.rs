@@ -37,7 +37,7 @@ async fn save(reply: Reply) -> (Result<Saved, RecordsError>, Endpoint) {
     let dynamodb = Endpoint::start(std::iter::repeat_n(reply, 4));
     let (key, consents) = membership();
     let (event_id, now) = ("evt_1", 1_795_000_000_000);
-    let change = Change { consents: &consents, key: &key, unless_noted: true, event_id, now };
+    let change = Change { consents: &consents, key: &key, event_id, now };
     let saved = records(&dynamodb).save(change).await;
     (saved, dynamodb)
 }
@@ -68,7 +68,7 @@ async fn a_payment_is_one_transaction_that_changes_no_evidence_and_lowers_no_sta
 async fn evidence_that_is_there_means_that_all_of_it_is() {
     let codes = ["None", "ConditionalCheckFailed", "ConditionalCheckFailed", "None", "None"];
     let (saved, dynamodb) = save(canceled(codes)).await;
-    assert_eq!(saved.unwrap(), Saved::AlreadyThere { noted: false });
+    assert_eq!(saved.unwrap(), Saved::AlreadyThere { is_done: false });
     assert_eq!(dynamodb.count(), 1);
 }
 
@@ -76,8 +76,8 @@ async fn evidence_that_is_there_means_that_all_of_it_is() {
 async fn tells_what_the_ledger_knows() {
     let failed = "ConditionalCheckFailed";
     for (codes, expected) in [
-        ([failed, failed, failed, failed, failed], Saved::AlreadyThere { noted: true }),
-        (["None", "None", "None", "None", failed], Saved::Noted),
+        ([failed, failed, failed, failed, failed], Saved::AlreadyThere { is_done: true }),
+        (["None", "None", "None", "None", failed], Saved::Gone),
     ] {
         let (saved, _) = save(canceled(codes)).await;
         assert_eq!(saved.unwrap(), expected);

@@ -68,7 +68,8 @@ fn an_answer_is_recorded_with_its_evidence() {
         json!({
             "supporter_id": supporter(),
             "record": "evidence#similar_products#1795000000#pi_3FixtureCustomFields#custom_field:marketing",
-            "consent": "similar_products", "answer": "no", "basis": "explicit", "answer_given": "no",
+            "consent": "similar_products", "answer": "no", "basis": "explicit",
+            "answer_given": "No, thank you", "option_value": "no", "notice_in": null,
             "asked_in": "custom_field:marketing",
             "words_shown": "May we write to you about similar guides?", "wording": "2025-01",
             "kind": "download", "locale": "en-GB", "country": "GB",
@@ -81,6 +82,7 @@ fn an_answer_is_recorded_with_its_evidence() {
     let [state] = &consents.states[..] else { panic!("{:?}", consents.states) };
     assert_eq!((state.record.as_str(), state.answer), ("state#similar_products", Answer::No));
     assert_eq!(state.evidence, field.record, "the greater of two equal answers, everywhere the same");
+    assert_eq!(state.rank, format!("1#1795000000#1#{}", field.record), "as rows of earlier versions have it");
 }
 
 #[test]
@@ -94,6 +96,7 @@ fn an_assumption_is_recorded_with_the_notice_that_allows_it() {
     assert_eq!(evidence.asked_in.as_deref(), Some("custom_field:marketing"), "asked, and left open");
     let notice = evidence.words_shown.as_deref().unwrap();
     assert!(notice.starts_with("We write to you about similar guides."), "{notice}");
+    assert_eq!(evidence.notice_in.as_deref(), Some("custom_text.submit"));
 }
 
 #[test]
@@ -186,7 +189,181 @@ fn an_answer_is_as_old_as_the_page_it_was_given_on() {
     assert_eq!(answered_at(event.clone()), 1_795_000_300);
     event["type"] = json!("checkout.session.async_payment_succeeded");
     event["created"] = json!(1_795_400_000);
-    assert_eq!(answered_at(event), 1_795_000_000);
+    assert_eq!(answered_at(event.clone()), 1_795_000_000);
+    // A page cannot be opened after its payment.
+    event["data"]["object"]["created"] = json!(1_795_500_000);
+    assert_eq!(answered_at(event), 1_795_400_000);
+}
+
+/// A sale with these custom fields and words on its page.
+fn page(fields: Value, text: Value) -> Value {
+    let mut event = session("download", "GB", None, json!(null));
+    event["data"]["object"]["custom_fields"] = fields;
+    event["data"]["object"]["custom_text"] = text;
+    event
+}
+
+fn notice() -> Value {
+    json!({ "submit": { "message": "We write to you about similar guides. Rather not?" } })
+}
+
+#[test]
+fn an_answer_counts_before_the_money_and_an_assumption_does_not() {
+    let unpaid = |mut event: Value| {
+        event["data"]["object"]["payment_status"] = json!("unpaid");
+        event
+    };
+    let no = session("download", "GB", Some(field("text", json!("no"))), json!(null));
+    assert_eq!(states(unpaid(no)), ["similar_products no explicit"]);
+    let sale = session("download", "GB", None, json!(null));
+    assert_eq!(states(sale.clone()), ["similar_products yes soft_opt_in"]);
+    assert!(consents(&read(unpaid(sale))).is_empty());
+}
+
+#[test]
+fn nothing_is_assumed_of_a_page_that_does_not_show_the_notice() {
+    let delivery = json!({ "message": "Your files come by mail." });
+    for text in [
+        json!(null),
+        json!({}),
+        json!({ "submit": null }),
+        json!({ "submit": delivery, "after_submit": delivery }),
+        json!({ "submit": { "message": "We write to you about similar guides." } }),
+        // Words beside an address or a box that the page did not have.
+        json!({ "shipping_address": notice()["submit"], "terms_of_service_acceptance": notice()["submit"] }),
+    ] {
+        assert!(consents(&read(page(json!([]), text.clone()))).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn the_notice_may_stand_in_every_text_of_the_page() {
+    let found = |event: Value| {
+        let consents = consents(&read(event));
+        let [evidence] = &consents.evidence[..] else { panic!("{:?}", consents.evidence) };
+        assert_eq!((evidence.basis, evidence.wording.as_str()), (Basis::SoftOptIn, "2025-01"));
+        (evidence.notice_in.clone().unwrap(), evidence.words_shown.clone())
+    };
+    for place in ["submit", "after_submit", "shipping_address", "terms_of_service_acceptance"] {
+        let mut text = json!({ "submit": { "message": "Your files come by mail." } });
+        text[place] = notice()["submit"].clone();
+        let mut event = page(json!([]), text);
+        event["data"]["object"]["shipping_address_collection"] = json!({ "allowed_countries": ["GB"] });
+        event["data"]["object"]["consent"] = json!({ "terms_of_service": "accepted" });
+        let words = notice()["submit"]["message"].as_str().map(str::to_owned);
+        assert_eq!(found(event), (format!("custom_text.{place}"), words));
+    }
+    let mut open = field("dropdown", json!(null));
+    open["label"]["custom"] = json!("Wir schreiben Ihnen über ähnliche Angebote – lieber nicht?");
+    let (place, words) = found(page(json!([open]), json!(null)));
+    assert_eq!(place, "custom_field:marketing");
+    assert!(words.unwrap().starts_with("Wir schreiben"));
+}
+
+#[test]
+fn a_link_may_assert_a_notice_that_no_event_shows() {
+    for (marker, asserted) in
+        [("shown", true), (" Shown. ", true), ("", false), ("no", false), ("not shown", false)]
+    {
+        let mut event = page(json!([]), json!({ "submit": { "message": "Your files come by mail." } }));
+        event["data"]["object"]["metadata"] = json!({ "fulfilment": "download", "soft_opt_in": marker });
+        let evidence = consents(&read(event)).evidence;
+        assert_eq!(evidence.len(), usize::from(asserted), "{marker:?}");
+        for evidence in evidence {
+            assert_eq!(evidence.notice_in.as_deref(), Some("metadata.soft_opt_in"));
+            assert_eq!(evidence.words_shown, None, "other words are not the notice");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_under_an_unknown_key_is_kept_and_nothing_is_assumed() {
+    let asked = |kind: &str, answer: Value| {
+        let mut field = field(kind, answer);
+        field["key"] = json!("maywewritetoyou");
+        if kind == "dropdown" {
+            field["dropdown"]["options"] =
+                json!([{ "label": "Yes", "value": "1" }, { "label": "No, thanks", "value": "2" }]);
+        }
+        page(json!([field]), notice())
+    };
+    for (kind, answer, given) in [
+        ("dropdown", "2", "No, thanks"),
+        ("dropdown", "no", "no"),
+        ("text", "NEIN!", "NEIN!"),
+        ("text", "please do not", "please do not"),
+    ] {
+        let consents = consents(&read(asked(kind, json!(answer))));
+        let [evidence] = &consents.evidence[..] else { panic!("{:?}", consents.evidence) };
+        assert_eq!((evidence.answer, evidence.basis), (Answer::NotUnderstood, Basis::Explicit), "{answer}");
+        assert_eq!(evidence.answer_given.as_ref().unwrap().expose(), given);
+        assert_eq!(evidence.words_shown.as_deref(), Some("May we write to you?"));
+        assert_eq!(evidence.asked_in.as_deref(), Some("custom_field:maywewritetoyou"));
+        assert_eq!(evidence.wording, "unknown");
+        assert!(consents.states.is_empty(), "it may have been another question");
+        assert_eq!(consents.unknown_questions, ["maywewritetoyou"]);
+    }
+    // A yes is reported and not recorded; what is neither is another question's answer.
+    for (kind, answer, unknown) in
+        [("dropdown", "1", 1), ("text", "yes", 1), ("text", "XL", 0), ("numeric", "42", 0), ("text", " ", 0)]
+    {
+        let event = asked(kind, json!(answer));
+        let consents = consents(&read(event.clone()));
+        assert_eq!(consents.unknown_questions.len(), unknown, "{answer}");
+        assert_eq!(states(event), ["similar_products yes soft_opt_in"], "{answer}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_known_question_counts_beside_one_to_an_unknown_question() {
+    let mut gift = field("dropdown", json!("no"));
+    gift["key"] = json!("giftwrapped");
+    for (answer, expected) in [
+        (json!("yes"), vec!["similar_products yes explicit".to_owned()]),
+        (json!("no"), vec!["similar_products no explicit".to_owned()]),
+        (json!(null), Vec::new()),
+    ] {
+        let event = page(json!([gift, field("dropdown", answer.clone())]), notice());
+        assert_eq!(states(event), expected, "{answer}");
+    }
+}
+
+#[test]
+fn a_blank_answer_is_none() {
+    let event = page(json!([field("text", json!(" \u{200b}"))]), notice());
+    assert_eq!(states(event), ["similar_products yes soft_opt_in"]);
+}
+
+#[test]
+fn an_answer_that_begins_with_a_word_of_no_ends_a_yes() {
+    for answer in [
+        "No.",
+        "NO!!",
+        "Nein!",
+        "« non »",
+        "no thanks",
+        "nein danke",
+        "Non, merci",
+        "No, never",
+        "Not really",
+    ] {
+        let mut table = Table::default();
+        table.apply(&read(session("download", "DE", Some(field("dropdown", json!("yes"))), json!(null))));
+        let mut later = session("download", "DE", Some(field("text", json!(answer))), json!(null));
+        later["created"] = json!(1_795_000_100);
+        later["data"]["object"]["payment_intent"] = json!("pi_Later");
+        table.apply(&read(later));
+        assert_eq!(table.states["state#similar_products"].answer, Answer::No, "{answer}");
+    }
+}
+
+#[test]
+fn evidence_of_before_the_new_fields_can_be_read() {
+    let consents = consents(&read(fixture()));
+    let mut row = json!(consents.evidence[0]);
+    row.as_object_mut().unwrap().retain(|field, _| field != "option_value" && field != "notice_in");
+    let row: Evidence = serde_json::from_value(row).unwrap();
+    assert_eq!((row.option_value, row.notice_in), (None, None));
 }
 
 #[test]
@@ -254,32 +431,38 @@ impl Table {
 }
 
 fn any_event() -> impl Strategy<Value = SessionEvent> {
-    let answer = || prop::option::of(prop::sample::select(vec!["yes", "no", "perhaps"]));
+    let answers = ["yes", "no", "No.", "no thanks", "perhaps"].map(|answer| ("marketing", answer));
+    let answers = [&answers[..], &[("tshirt", "M"), ("mayweemail", "No"), ("mayweemail", "Yes")]].concat();
+    let answer = || prop::option::of(prop::sample::select(answers.clone()));
+    let outcome = prop::sample::select(vec![SessionOutcome::Paid, SessionOutcome::Pending]);
     let promotions = prop::option::of(prop::sample::select(vec!["opt_in", "opt_out", "opt_other"]));
     let kind = prop::sample::select(FulfilmentKind::ALL.to_vec());
     let country = prop::option::of(prop::sample::select(vec!["GB", "DE"]));
     // Few payments and times, so that ties are common. What a payment's page said follows from the payment, as
     // it does at Stripe: only the time may differ, when it is told of twice.
-    (0i64..4, kind, country, answer(), promotions, 0i64..2).prop_map(
-        |(at, kind, country, answer, promotions, amount)| {
+    (0i64..4, kind, country, answer(), promotions, 0i64..2, outcome, any::<bool>()).prop_map(
+        |(at, kind, country, answer, promotions, amount, outcome, notice)| {
             let mut event = PAID.clone();
             let question = |asked_in, answer: &str| Question {
                 asked_in,
                 words: None,
                 answer: Some(Personal::new(answer.to_owned())),
+                option_value: None,
             };
-            let field = answer.map(|answer| question(AskedIn::CustomField("marketing".into()), answer));
+            let field = answer.map(|(key, answer)| question(AskedIn::CustomField(key.to_owned()), answer));
             let promotions_ = promotions.map(|answer| question(AskedIn::Promotions, answer));
             event.consent_form = ConsentForm {
                 answered_at: 1_795_000_000 + at,
                 questions: field.into_iter().chain(promotions_).collect(),
-                notice: None,
+                texts: Vec::new(),
+                notice_asserted: notice,
             };
+            event.outcome = outcome;
             event.link.kind = kind;
             event.country = country.map(str::to_owned);
             event.amount = Money::new(amount, Currency::try_from("gbp").unwrap());
             event.payment_id =
-                PaymentId::new(format!("pi_{kind}{country:?}{answer:?}{promotions:?}{amount}"));
+                PaymentId::new(format!("pi_{kind}{country:?}{answer:?}{promotions:?}{amount}{notice}"));
             event
         },
     )
@@ -330,6 +513,8 @@ proptest! {
         sale.consent_form.questions.clear();
         sale.country = Some("GB".to_owned());
         sale.link.kind = FulfilmentKind::Membership;
+        sale.outcome = SessionOutcome::Paid;
+        sale.consent_form.notice_asserted = true;
         let mut after = Table::after(&history);
         after.apply(&sale);
         for (record, state) in &before.states {

@@ -1,0 +1,319 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::policy::PolicyError;
+use crate::words::{Words, shows};
+use crate::{Answer, AskedIn, PageText, Question};
+
+/// How a payment page asks whether the customer wants to be written to, and says that it will write.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarketingPolicy {
+    fields: Vec<String>,
+    /// Questions that do not ask about marketing.
+    #[serde(default)]
+    other_fields: Vec<String>,
+    yes: Vec<String>,
+    no: Vec<String>,
+    /// By version, then by language.
+    #[serde(default)]
+    notices: BTreeMap<String, BTreeMap<String, Wordings>>,
+}
+
+/// The words of a notice in a language: one text, or several that pages use side by side.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Wordings {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Wordings {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
+}
+
+impl MarketingPolicy {
+    /// Whether a question asks about marketing, as far as the policy says.
+    pub fn asks(&self, question: &Question) -> bool {
+        match &question.asked_in {
+            AskedIn::CustomField(key) => names(&self.fields, key),
+            AskedIn::Promotions => true,
+        }
+    }
+
+    /// Whether the policy does not say what a question asks about. It may be a question about marketing under a key
+    /// that was not written into the policy.
+    pub fn is_unknown(&self, question: &Question) -> bool {
+        match &question.asked_in {
+            AskedIn::CustomField(key) => self.is_unknown_field(key),
+            AskedIn::Promotions => false,
+        }
+    }
+
+    /// Whether the policy does not say what a custom field asks about, by the field's key.
+    pub fn is_unknown_field(&self, key: &str) -> bool {
+        !names(&self.fields, key) && !names(&self.other_fields, key)
+    }
+
+    /// What an answer means; `None` when the question was left open, which is the same as not asked.
+    ///
+    /// What the customer read or typed decides. The value behind an option decides only where its label is not
+    /// understood, and it makes no yes of a label that holds a word of no.
+    pub fn understand(&self, question: &Question) -> Option<Answer> {
+        let answer = question.answer.as_ref()?.expose();
+        if question.asked_in == AskedIn::Promotions {
+            return Some(match answer.trim().to_lowercase().as_str() {
+                "opt_in" => Answer::Yes,
+                "opt_out" => Answer::No,
+                _ => Answer::NotUnderstood,
+            });
+        }
+        let read = Words::of(answer);
+        let by_words = self.meaning(&read);
+        let Some(value) = question.option_value.as_ref().filter(|_| by_words == Answer::NotUnderstood) else {
+            return Some(by_words);
+        };
+        Some(match self.meaning(&Words::of(value.expose())) {
+            Answer::Yes if holds(&self.no, &read) => Answer::NotUnderstood,
+            by_value @ (Answer::Yes | Answer::No | Answer::NotUnderstood) => by_value,
+        })
+    }
+
+    /// Whether an answer holds a word of yes or no in any place, as an answer to a question about marketing might.
+    pub fn might_consent(&self, question: &Question) -> bool {
+        self.might_refuse(question) || said(question).any(|words| holds(&self.yes, &words))
+    }
+
+    /// Whether an answer holds a word of no in any place. Of a question that the policy does not name, that is enough
+    /// to assume nothing.
+    pub fn might_refuse(&self, question: &Question) -> bool {
+        said(question).any(|words| holds(&self.no, &words))
+    }
+
+    /// The first of a page's texts that shows a version of the notice in any language.
+    pub fn notice_shown<'a>(&self, version: &str, texts: &'a [PageText]) -> Option<&'a PageText> {
+        let notices = self.notices.get(version)?;
+        let shows_one = |text: &PageText| {
+            notices.values().flat_map(Wordings::all).any(|notice| shows(&text.text, notice))
+        };
+        texts.iter().find(|text| shows_one(text))
+    }
+
+    /// Whether the policy has the words of a version of the notice.
+    pub fn has_words_of(&self, version: &str) -> bool {
+        self.notices.get(version).is_some_and(|languages| !languages.is_empty())
+    }
+
+    /// An answer that begins with a word of no is a no, whatever follows. A yes is a yes alone.
+    fn meaning(&self, answer: &Words) -> Answer {
+        let is = |phrases: &[String]| phrases.iter().any(|phrase| Words::of(phrase) == *answer);
+        if is(&self.yes) {
+            Answer::Yes
+        } else if self.no.iter().any(|phrase| answer.begin_with(&Words::of(phrase))) {
+            Answer::No
+        } else {
+            Answer::NotUnderstood
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), PolicyError> {
+        let wrong = |problem: String| Err(PolicyError::new(format!("[marketing] {problem}")));
+        for (list, name) in [(&self.fields, "fields"), (&self.yes, "yes"), (&self.no, "no")] {
+            if list.is_empty() || list.iter().any(|word| word.trim().is_empty()) {
+                return wrong(format!("`{name}` must list at least one word, and no empty ones"));
+            }
+        }
+        if let Some(word) = self.yes.iter().find(|yes| self.no.iter().any(|no| tidy(no) == tidy(yes))) {
+            return wrong(format!("\"{word}\" is listed as a yes and as a no; it cannot be both"));
+        }
+        if let Some(key) = self.other_fields.iter().find(|key| names(&self.fields, key)) {
+            return wrong(format!(
+                "\"{key}\" is listed in `fields` and in `other_fields`; it cannot be both"
+            ));
+        }
+        for (version, languages) in &self.notices {
+            // A word or two stand in every text.
+            let short = languages.iter().find(|(_, wordings)| {
+                let texts = wordings.all();
+                texts.is_empty() || texts.iter().any(|text| text.split_whitespace().count() < 3)
+            });
+            if let Some((language, _)) = short {
+                return wrong(format!(
+                    "notice \"{version}\" in \"{language}\" must be the words as the payment page shows them, at \
+                     least three"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The words of an answer: those that the customer read or typed, and those of the option's value.
+fn said(question: &Question) -> impl Iterator<Item = Words> {
+    let said = [&question.answer, &question.option_value].into_iter().flatten();
+    said.map(|answer| Words::of(answer.expose()))
+}
+
+fn holds(phrases: &[String], words: &Words) -> bool {
+    phrases.iter().any(|phrase| words.contain(&Words::of(phrase)))
+}
+
+fn names(fields: &[String], key: &str) -> bool {
+    fields.iter().any(|field| tidy(field) == tidy(key))
+}
+
+/// Case and spacing, forgiven.
+fn tidy(typed: &str) -> String {
+    typed.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use stripe_events::Personal;
+
+    use super::*;
+    use crate::Policy;
+
+    fn policy() -> MarketingPolicy {
+        Policy::compiled_in().unwrap().marketing
+    }
+
+    fn field(key: &str, answer: Option<&str>) -> Question {
+        question(AskedIn::CustomField(key.to_owned()), answer, None)
+    }
+
+    fn question(asked_in: AskedIn, answer: Option<&str>, value: Option<&str>) -> Question {
+        let personal = |text: &str| Personal::new(text.to_owned());
+        Question { asked_in, words: None, answer: answer.map(personal), option_value: value.map(personal) }
+    }
+
+    #[test]
+    fn understands_yes_and_no_in_every_language_of_the_mails() {
+        use Answer::{No, NotUnderstood, Yes};
+        for (answer, expected) in [
+            ("yes", Yes),
+            ("  YES\u{a0}", Yes),
+            ("Yes.", Yes),
+            ("¡Yes!", Yes),
+            ("\u{feff}Yes", Yes),
+            ("Ｙｅｓ", Yes),
+            ("Yes 👍", Yes),
+            ("Ja", Yes),
+            ("« oui »", Yes),
+            ("no", No),
+            ("No.", No),
+            ("NO!!", No),
+            ("Nein!", No),
+            ("“Non”", No),
+            ("No\n", No),
+            ("n\u{200b}o", No),
+            ("ＮＯ", No),
+            ("no thanks", No),
+            ("No, never", No),
+            ("nein danke", No),
+            ("Non, merci.", No),
+            ("Not really", No),
+            ("never", No),
+            ("Don’t", No),
+            ("do not write to me", No),
+            ("no, yes, no", No),
+            ("yes please", NotUnderstood),
+            ("yes but not on Sundays", NotUnderstood),
+            ("yes no", NotUnderstood),
+            ("yes / no", NotUnderstood),
+            ("notable", NotUnderstood),
+            ("nobody", NotUnderstood),
+            ("noon", NotUnderstood),
+            ("1", NotUnderstood),
+            ("true", NotUnderstood),
+            ("opt_in", NotUnderstood),
+            ("👎", NotUnderstood),
+            ("?", NotUnderstood),
+        ] {
+            assert_eq!(policy().understand(&field("marketing", Some(answer))), Some(expected), "{answer}");
+        }
+        assert_eq!(policy().understand(&field("marketing", None)), None);
+        let box_ = |answer: &str| policy().understand(&question(AskedIn::Promotions, Some(answer), None));
+        assert_eq!(
+            [box_("opt_in"), box_("opt_out"), box_("yes")],
+            [Some(Yes), Some(No), Some(NotUnderstood)]
+        );
+    }
+
+    #[test]
+    fn what_the_customer_read_decides_before_the_value_behind_it() {
+        use Answer::{No, NotUnderstood, Yes};
+        for (label, value, expected) in [
+            ("Yes", "1", Yes),
+            ("No", "no2", No),
+            ("No", "yes", No),
+            ("Yes", "no", Yes),
+            ("Yes, please", "yes", Yes),
+            ("Keep me posted", "yes", Yes),
+            ("Rather by post", "no", No),
+            ("Please, no mails", "yes", NotUnderstood),
+            ("I would not", "yes", NotUnderstood),
+            ("No, thank you", "2", No),
+            ("Maybe", "2", NotUnderstood),
+        ] {
+            let chosen = question(AskedIn::CustomField("marketing".to_owned()), Some(label), Some(value));
+            assert_eq!(policy().understand(&chosen), Some(expected), "{label} {value}");
+        }
+    }
+
+    #[test]
+    fn words_that_the_policy_lists_are_understood_as_they_stand() {
+        let text = "fields = ['marketing']\nyes = ['no problem', '1', '👍']\nno = ['no', '👎']";
+        let policy: MarketingPolicy = toml::from_str(text).unwrap();
+        policy.check().unwrap();
+        for (answer, expected) in [
+            ("No problem!", Answer::Yes),
+            ("1", Answer::Yes),
+            ("👍🏽", Answer::Yes),
+            ("no", Answer::No),
+            ("👎", Answer::No),
+        ] {
+            assert_eq!(policy.understand(&field("marketing", Some(answer))), Some(expected), "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_the_fields_the_policy_names_ask_about_marketing() {
+        let mut policy = policy();
+        let asks = |key: &str| policy.asks(&field(key, Some("yes")));
+        assert!(asks("marketing") && asks("Marketing"));
+        assert!(!asks("company") && !asks("marketing2") && !asks(""));
+        assert!(policy.asks(&question(AskedIn::Promotions, None, None)));
+        let unknown = |policy: &MarketingPolicy, key: &str| policy.is_unknown(&field(key, None));
+        assert!(unknown(&policy, "tshirt") && !unknown(&policy, "marketing"));
+        assert!(!policy.is_unknown(&question(AskedIn::Promotions, None, None)));
+        policy.other_fields = vec!["TShirt".to_owned()];
+        assert!(!unknown(&policy, "tshirt"));
+    }
+
+    #[test]
+    fn a_word_of_no_in_any_place_might_be_a_refusal() {
+        for (answer, value, refuses, consents) in [
+            ("No", None, true, true),
+            ("Please, no mails", None, true, true),
+            ("Rather by post", Some("no"), true, true),
+            ("Yes", None, false, true),
+            ("M", Some("m"), false, false),
+            ("nobody", None, false, false),
+        ] {
+            let asked = question(AskedIn::CustomField("unknown".to_owned()), Some(answer), value);
+            assert_eq!(
+                (policy().might_refuse(&asked), policy().might_consent(&asked)),
+                (refuses, consents),
+                "{answer}"
+            );
+        }
+        assert!(!policy().might_refuse(&field("unknown", None)));
+    }
+}
