@@ -1,21 +1,22 @@
-use std::collections::BTreeSet;
+mod consent;
+mod destination;
+mod key;
+mod links;
 
 use anyhow::{Context as _, Result};
 use download_claims::TokenKeys;
 use fulfilment::{LinkContract, Policy};
-use reconciliation::EVENT_TYPES;
 use serde::Serialize;
-use stripe_client::{API_VERSION, ApiKey, EventDestination, PaymentLink, Request, StripeClient};
+use stripe_client::{ApiKey, PaymentLink, Request, StripeClient, StripeError};
 use stripe_events::SigningSecret;
 
+use self::links::Surroundings;
 use crate::deployment::Deployment;
-use crate::page::{BAD, Cell, GOOD, Page, Report, Verdict, WARN};
+use crate::page::{BAD, Cell, DIM, GOOD, Page, Report, Verdict, WARN};
 use crate::query_api::QueryApi;
 use crate::queues::depth;
 use crate::stripe;
 use crate::task::Task;
-
-mod consent;
 
 #[derive(Serialize)]
 pub(crate) struct Health {
@@ -37,6 +38,8 @@ struct Check {
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     Pass,
+    /// It could not be looked at, which says nothing of whether it is sound.
+    Unchecked,
     Warn,
     Fail,
 }
@@ -44,6 +47,10 @@ enum Outcome {
 impl Check {
     fn pass(what: impl Into<String>, seen: impl Into<String>) -> Self {
         Self { what: what.into(), result: Outcome::Pass, seen: seen.into(), mend: None }
+    }
+
+    fn unchecked(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { result: Outcome::Unchecked, ..Self::warn(what, seen, mend) }
     }
 
     fn warn(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
@@ -59,9 +66,16 @@ pub(crate) async fn find_out(here: &Deployment) -> Result<Health> {
     let mut checks = Vec::new();
     match stripe::client(here, stripe::BUDGET).await {
         Ok(client) => {
-            checks.push(Check::pass("Stripe key", "readable"));
-            checks.extend(of_destinations(here, &client).await);
-            checks.extend(of_payment_links(here, &client).await);
+            let access = key::tried(&client).await;
+            checks.extend(key::of_access(&access));
+            if !access.is_refused() {
+                checks.push(key::of_account_version(access.newest_event.as_ref()));
+                let (found, listens) = destination::of_destinations(here, &client).await;
+                checks.extend(found);
+                let around =
+                    Surroundings { pages_url: here.optional("PagesUrl"), access: &access, listens: &listens };
+                checks.extend(of_payment_links(&selling(here, &client).await, &around));
+            }
         }
         Err(error) => checks.push(Check::fail(
             "Stripe key",
@@ -81,113 +95,37 @@ pub(crate) async fn find_out(here: &Deployment) -> Result<Health> {
     Ok(Health { checks })
 }
 
-async fn of_destinations(here: &Deployment, client: &StripeClient) -> Vec<Check> {
-    const WHAT: &str = "Stripe destination";
-    let found = client.all(Request::event_destinations()).await;
-    let objects = match found {
-        Ok(objects) => objects,
-        Err(error) => {
-            return vec![Check::warn(
-                WHAT,
-                error.to_string(),
-                "give the key the permission to read event destinations, or look in Workbench, Webhooks",
-            )];
-        }
-    };
-    let destinations: Vec<EventDestination> =
-        objects.iter().filter_map(|object| object.read().ok()).collect();
-    let webhook_url = here.optional("WebhookUrl");
-    let partner = here.optional("PartnerEventSource");
-    let ours: Vec<_> = destinations.iter().filter(|it| is_ours(it, webhook_url, partner)).collect();
-    if ours.is_empty() {
-        return vec![Check::fail(
-            WHAT,
-            format!("none of {} leads here", destinations.len()),
-            "make one in Workbench, Webhooks: docs/DEPLOY.md",
-        )];
-    }
-    ours.into_iter().flat_map(of_destination).collect()
-}
-
-/// Whether a destination leads to this stage: by its partner event source, or by the webhook's address.
-fn is_ours(destination: &EventDestination, webhook_url: Option<&str>, partner: Option<&str>) -> bool {
-    let webhook = destination.webhook_endpoint.as_ref().and_then(|webhook| webhook.url.as_deref());
-    let same =
-        |url: &str| webhook_url.is_some_and(|ours| ours.trim_end_matches('/') == url.trim_end_matches('/'));
-    // The source's name ends in the destination's id.
-    webhook.is_some_and(same)
-        || partner.is_some_and(|source| source.ends_with(&format!("/{}", destination.id)))
-}
-
-fn of_destination(destination: &EventDestination) -> Vec<Check> {
-    let what = |part: &str| format!("destination {}: {part}", destination.id);
-    let mut checks = Vec::new();
-    checks.push(match destination.status.as_str() {
-        "enabled" => Check::pass(what("status"), "enabled"),
-        status => Check::fail(
-            what("status"),
-            status,
-            "enable it in Workbench, Webhooks; what was missed, `afterlink reconcile` finds",
-        ),
-    });
-    if let Some(bridge) = &destination.amazon_eventbridge {
-        checks.push(match bridge.aws_event_source_status.as_str() {
-            "active" => Check::pass(what("event source"), "active"),
-            status => Check::fail(
-                what("event source"),
-                status,
-                "associate the partner event source with a bus within 7 days: docs/DEPLOY.md",
-            ),
-        });
-    }
-    checks.push(match destination.event_payload.as_str() {
-        "snapshot" => Check::pass(what("payload"), "snapshot"),
-        style => Check::fail(
-            what("payload"),
-            style,
-            "make a new destination with payload style snapshot: the style cannot be changed",
-        ),
-    });
-    checks.push(match destination.snapshot_api_version.as_deref() {
-        Some(API_VERSION) => Check::pass(what("API version"), API_VERSION),
-        version => Check::warn(
-            what("API version"),
-            version.unwrap_or("the account's default"),
-            format!("this version of Afterlink was tested with {API_VERSION}"),
-        ),
-    });
-    let selected: BTreeSet<_> = destination.enabled_events.iter().map(String::as_str).collect();
-    let lacking = EVENT_TYPES.iter().map(|event_type| event_type.as_str());
-    let lacking: Vec<_> =
-        lacking.filter(|name| !selected.contains("*") && !selected.contains(name)).collect();
-    checks.push(if lacking.is_empty() {
-        Check::pass(what("events"), "all that are acted on")
-    } else {
-        Check::fail(
-            what("events"),
-            format!("without {}", lacking.join(", ")),
-            "select them in Workbench, Webhooks",
-        )
-    });
-    checks
-}
-
-async fn of_payment_links(here: &Deployment, client: &StripeClient) -> Vec<Check> {
-    const WHAT: &str = "Payment Links";
-    let found = client.all(Request::payment_links()).await;
+/// The active Payment Links of this stage's mode, with what they sell.
+async fn selling(here: &Deployment, client: &StripeClient) -> Result<Vec<PaymentLink>, StripeError> {
     let livemode = here.livemode().unwrap_or_default();
+    let objects = match client.all(Request::payment_links().expand("data.line_items")).await {
+        // The key may not read prices, which is another check's to say.
+        Err(StripeError::KeyRefused { .. }) => client.all(Request::payment_links()).await?,
+        found => found?,
+    };
+    let links = objects.iter().filter_map(|object| object.read::<PaymentLink>().ok());
+    Ok(links.filter(|link| link.active && link.livemode == livemode).collect())
+}
+
+fn of_payment_links(found: &Result<Vec<PaymentLink>, StripeError>, around: &Surroundings<'_>) -> Vec<Check> {
     match found {
-        Ok(objects) => {
-            let links = objects.iter().filter_map(|object| object.read::<PaymentLink>().ok());
-            let links: Vec<_> = links.filter(|link| link.active && link.livemode == livemode).collect();
+        Ok(links) => {
+            let settings = links.iter().flat_map(|link| links::of_settings(link, around));
             match Policy::compiled_in() {
-                Ok(policy) => [consent::of_policy(&policy), of_links(&links, &policy)].concat(),
+                Ok(policy) => consent::of_policy(&policy)
+                    .into_iter()
+                    .chain(of_links(links, &policy))
+                    .chain(settings)
+                    .collect(),
                 Err(error) => vec![Check::fail("policy", error.to_string(), "correct policy.toml")],
             }
         }
-        Err(error) => {
-            vec![Check::warn(WHAT, error.to_string(), "give the key the permission to read Payment Links")]
-        }
+        // What the key lacks is named with its permissions.
+        Err(error) => vec![Check::unchecked(
+            "Payment Links",
+            error.to_string(),
+            "run it again when the key may read them",
+        )],
     }
 }
 
@@ -400,6 +338,7 @@ impl Report for Health {
             .map(|check| {
                 let (style, name) = match check.result {
                     Outcome::Pass => (GOOD, "pass"),
+                    Outcome::Unchecked => (DIM, "unchecked"),
                     Outcome::Warn => (WARN, "warn"),
                     Outcome::Fail => (BAD, "FAIL"),
                 };

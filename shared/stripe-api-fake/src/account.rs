@@ -59,8 +59,13 @@ impl Refusal {
 const EVENTS_KEPT_SECONDS: i64 = 30 * 86_400;
 
 /// Where each kind of object is.
-const LISTS: [(&str, &str); 9] = [
+const LISTS: [(&str, &str); 14] = [
+    ("charge", "/v1/charges"),
+    ("invoice", "/v1/invoices"),
+    ("invoice_payment", "/v1/invoice_payments"),
     ("payment_intent", "/v1/payment_intents"),
+    ("radar.early_fraud_warning", "/v1/radar/early_fraud_warnings"),
+    ("subscription", "/v1/subscriptions"),
     ("event", "/v1/events"),
     ("checkout.session", "/v1/checkout/sessions"),
     ("refund", "/v1/refunds"),

@@ -136,7 +136,7 @@ impl StripeApi {
         self.lock().faults.clear();
     }
 
-    /// Takes a permission from the key, e.g. `rak_event_read`: everything is refused for want of it.
+    /// Takes a permission from the key, e.g. `rak_event_read`: what needs it is refused.
     pub fn withhold(&self, permission: Option<&'static str>) {
         self.lock().lacks = permission;
     }

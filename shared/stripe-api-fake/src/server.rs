@@ -111,10 +111,12 @@ fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
         Some(Fault::Silence) => return Reply::Silence,
         Some(Fault::LostReply | Fault::Kept(_)) | None => {}
     }
-    if let Err(refusal) = authorize(&request.authorization, state.lacks) {
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    if let Err(refusal) =
+        authorize(&request.authorization, state.lacks.filter(|lacks| is_needed(lacks, path, query)))
+    {
         return refused(&refusal);
     }
-    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let query = Query::read(query);
     let form = Query::of_form(&request.content_type, &request.body);
     let said = if request.method == "POST" { &form } else { &query };
@@ -199,6 +201,32 @@ fn error_of_type(kind: &str, refusal: &Refusal) -> String {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What each permission is needed for. One that is not here is needed for everything.
+const PERMISSIONS: [(&str, &str); 11] = [
+    ("rak_charge_read", "/v1/refunds"),
+    ("rak_checkout_session_read", "/v1/checkout/sessions"),
+    ("rak_dispute_read", "/v1/disputes"),
+    ("rak_event_read", "/v1/events"),
+    ("rak_invoice_read", "/v1/invoice"),
+    ("rak_payment_intent_read", "/v1/payment_intents"),
+    ("rak_payment_link_read", "/v1/payment_links"),
+    ("rak_plan_read", "/v1/prices"),
+    ("rak_product_read", "/v1/products"),
+    ("rak_subscription_read", "/v1/subscriptions"),
+    ("hzn_event_destination_read", "/v2/core/event_destinations"),
+];
+
+/// Whether a request needs a permission: for its endpoint, or for an object that it wants expanded.
+///
+/// <https://docs.stripe.com/stripe-apps/reference/permissions>
+fn is_needed(permission: &str, path: &str, query: &str) -> bool {
+    let endpoint = PERMISSIONS.iter().find(|(known, _)| *known == permission);
+    let object = permission.strip_prefix("rak_").and_then(|rest| rest.strip_suffix("_read"));
+    let expanded = |field: &str| field.split('.').any(|part| Some(part) == object);
+    endpoint.is_none_or(|(_, endpoint)| path.starts_with(endpoint))
+        || Query::read(query).all("expand[]").any(expanded)
 }
 
 /// <https://docs.stripe.com/api/authentication>: the key as Bearer, or as the user of Basic.

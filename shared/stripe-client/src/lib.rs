@@ -4,6 +4,7 @@ mod client;
 mod error;
 mod key;
 mod object;
+mod permission;
 mod request;
 mod write;
 
@@ -11,8 +12,10 @@ pub use client::{API_VERSION, NotAClient, Patience, STRIPE_API, StripeClient, Wr
 pub use error::{Sentence, StripeError};
 pub use key::{ApiKey, NotAKey};
 pub use object::{
-    AmazonEventBridge, ApiObject, ConsentCollection, EventDestination, LineItem, NotReadable, Page,
-    PaymentLink, WebhookEndpoint,
+    AfterCompletion, AmazonEventBridge, ApiObject, ConsentCollection, EventDestination, EventVersion,
+    LineItem, LinkItem, LinkItems, LinkPrice, NotReadable, Page, PaymentIntentData, PaymentLink, Redirect,
+    WebhookEndpoint,
 };
+pub use permission::Permission;
 pub use request::Request;
 pub use write::Write;

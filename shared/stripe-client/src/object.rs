@@ -184,6 +184,15 @@ pub struct PaymentLink {
     /// Which of Stripe's own boxes the page has.
     #[serde(default)]
     pub consent_collection: Option<ConsentCollection>,
+    /// Where customers go after paying.
+    #[serde(default)]
+    pub after_completion: Option<AfterCompletion>,
+    /// How payments are taken; not of subscriptions.
+    #[serde(default)]
+    pub payment_intent_data: Option<PaymentIntentData>,
+    /// What it sells; only where it was asked for.
+    #[serde(default)]
+    pub line_items: Option<LinkItems>,
 }
 
 /// Which of Stripe's own boxes a page has.
@@ -192,6 +201,76 @@ pub struct ConsentCollection {
     /// `required` where the customer has to accept the terms of service.
     #[serde(default)]
     pub terms_of_service: Option<String>,
+}
+
+/// What happens after paying.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AfterCompletion {
+    /// Set where customers are sent to another page.
+    #[serde(default)]
+    pub redirect: Option<Redirect>,
+}
+
+/// A page that customers are sent to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Redirect {
+    /// Its address.
+    pub url: String,
+}
+
+/// How the payments of a link are taken.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PaymentIntentData {
+    /// `automatic`, `automatic_async` or `manual`.
+    #[serde(default)]
+    pub capture_method: Option<String>,
+}
+
+/// What a link sells, the first ten.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LinkItems {
+    /// In the order of the page.
+    #[serde(default)]
+    pub data: Vec<LinkItem>,
+}
+
+/// One thing that a link sells.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LinkItem {
+    /// At which price.
+    #[serde(default)]
+    pub price: Option<LinkPrice>,
+}
+
+/// A price, as far as it matters for a link.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LinkPrice {
+    /// `one_time` or `recurring`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+}
+
+impl PaymentLink {
+    /// Whether it begins subscriptions. Only told by a link that was asked for with its line items.
+    pub fn is_subscription(&self) -> bool {
+        let prices =
+            self.line_items.iter().flat_map(|items| &items.data).filter_map(|item| item.price.as_ref());
+        prices.into_iter().any(|price| price.kind == "recurring")
+    }
+
+    /// Whether its payments are only authorized, and taken when the merchant captures them.
+    pub fn is_captured_by_hand(&self) -> bool {
+        let method = self.payment_intent_data.as_ref().and_then(|data| data.capture_method.as_deref());
+        method == Some("manual")
+    }
+}
+
+/// The API version that an event is written in.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EventVersion {
+    /// The account's own when the event was made; a date, since 2024 with a name: `2024-10-28.acacia`.
+    #[serde(default)]
+    pub api_version: Option<String>,
 }
 
 /// What was bought. <https://docs.stripe.com/api/checkout/sessions/line_items>
@@ -233,6 +312,9 @@ pub struct EventDestination {
     /// The API version its events are written in.
     #[serde(default)]
     pub snapshot_api_version: Option<String>,
+    /// Whose events: `@self`, `@accounts`, … Nothing said is `@self`.
+    #[serde(default)]
+    pub events_from: Vec<String>,
     /// Event types; `*` is all.
     #[serde(default)]
     pub enabled_events: Vec<String>,

@@ -200,7 +200,7 @@ impl Request {
         Self { path: target.to_owned(), endpoint, query: Vec::new() }
     }
 
-    fn list(path: &str) -> Self {
+    pub(crate) fn list(path: &str) -> Self {
         Self::to(path.to_owned(), path.to_owned()).with("limit", LARGEST_PAGE.to_string())
     }
 

@@ -1,5 +1,9 @@
 use serde_json::{Value, json};
 
+use reconciliation::EVENT_TYPES;
+use stripe_client::{API_VERSION, EventDestination};
+
+use super::destination::{is_ours, of_destination};
 use super::*;
 use crate::page::plain;
 
@@ -27,6 +31,7 @@ fn complaints(changes: &[(&str, Value)]) -> Vec<(String, Outcome)> {
 fn a_sound_destination_passes_and_each_fault_is_named() {
     assert_eq!(complaints(&[]), []);
     assert_eq!(complaints(&[("enabled_events", json!(["*"]))]), []);
+    assert_eq!(complaints(&[("events_from", json!(["@self", "@accounts"]))]), []);
     for (field, value, part, result) in [
         ("status", json!("disabled"), "status", Outcome::Fail),
         (
@@ -39,6 +44,8 @@ fn a_sound_destination_passes_and_each_fault_is_named() {
         ("snapshot_api_version", json!("2024-06-20"), "API version", Outcome::Warn),
         ("snapshot_api_version", json!(null), "API version", Outcome::Warn),
         ("enabled_events", json!(["checkout.session.completed"]), "events", Outcome::Fail),
+        ("events_from", json!(["@accounts"]), "events from", Outcome::Fail),
+        ("events_from", json!(["@organization_members", "@accounts"]), "events from", Outcome::Fail),
     ] {
         assert_eq!(complaints(&[(field, value)]), [(part.to_owned(), result)]);
     }

@@ -99,6 +99,7 @@ fn asks_for_a_key_and_its_permissions() {
     api.withhold(Some("rak_event_read"));
     let (status, body) = ask(&api, basic);
     assert!(status == 403 && body["error"]["message"].as_str().unwrap().contains("'rak_event_read'"));
+    assert_eq!(get(&api, "/v1/refunds").0, 200, "which needs another permission");
 }
 
 #[test]

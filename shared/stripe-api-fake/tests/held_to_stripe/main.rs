@@ -15,7 +15,7 @@ mod source;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stripe_api_fake::Published;
-use stripe_client::{API_VERSION, Request, Write};
+use stripe_client::{API_VERSION, Permission, Request, Write};
 
 use crate::reads::{Legacy, Reader};
 use crate::source::{Known, files, public_functions, requests_in, shared, types_in};
@@ -64,13 +64,16 @@ const OTHERS: [(&str, &str); 10] = [
 ];
 
 /// Fields that events and objects of older API versions have, and that are read because events keep the version that
-/// their destination or account had.
+/// their destination or account had; and fields that only one of the types has that a struct reads.
 const LEGACY: &[Legacy] = &[
-    ("Invoice", "subscription", "2025-03-31: moved into `parent`"),
-    ("Invoice", "subscription_details", "2025-03-31: moved into `parent`"),
-    ("InvoiceLine", "price", "2025-03-31: moved into `pricing`"),
-    ("InvoiceLine", "proration", "2025-03-31: moved into `parent`"),
-    ("InvoiceLine", "type", "2025-03-31: `parent.type` takes its place"),
+    ("Invoice", "subscription", None, "2025-03-31: moved into `parent`"),
+    ("Invoice", "subscription_details", None, "2025-03-31: moved into `parent`"),
+    ("InvoiceLine", "price", None, "2025-03-31: moved into `pricing`"),
+    ("InvoiceLine", "proration", None, "2025-03-31: moved into `parent`"),
+    ("DropdownAnswer", "value", Some("PaymentLink.CustomField.Dropdown"), "only a session has an answer"),
+    ("CustomFieldAnswer", "value", Some("PaymentLink.CustomField.Text"), "only a session has an answer"),
+    ("CustomFieldAnswer", "value", Some("PaymentLink.CustomField.Numeric"), "only a session has an answer"),
+    ("InvoiceLine", "type", None, "2025-03-31: `parent.type` takes its place"),
 ];
 
 /// Structs that are only reached over a field of [`LEGACY`], and what they are read as.
@@ -87,6 +90,7 @@ fn every_field_that_is_read_is_one_of_stripes() {
             types: vec![&types, &events],
             legacy: LEGACY,
             seen: BTreeSet::new(),
+            compared: BTreeSet::new(),
             problems: Vec::new(),
             needed: BTreeSet::new(),
         };
@@ -223,6 +227,16 @@ fn every_parameter_that_is_asked_with_is_one_of_stripes() {
                 .map(|name| format!("no list of Stripe's that is read can be narrowed by `{name}`")),
         };
         problems.extend(unknown.map(|problem| format!("Request::{}: {problem}", function.name)));
+        // `doctor` tries each permission, and docs/DEPLOY.md tells operators to give them.
+        if let Some(endpoint) =
+            function.endpoint.filter(|endpoint| Permission::of_endpoint(endpoint).is_none())
+        {
+            problems.push(format!(
+                "Request::{}: no permission of `stripe_client::Permission` covers {endpoint}: add it there and to \
+                 docs/DEPLOY.md",
+                function.name
+            ));
+        }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

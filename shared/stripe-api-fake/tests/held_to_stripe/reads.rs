@@ -8,8 +8,9 @@ use syn::{GenericArgument, PathArguments, Type};
 
 use crate::source::{Either, Field, Known, Types};
 
-/// A field that only older API versions have: the struct, the field, and the version that took it away.
-pub(crate) type Legacy = (&'static str, &'static str, &'static str);
+/// A field that is read and is not in the types: the struct, the field, the type if it is in another one that the struct
+/// reads too, and why it is read all the same.
+pub(crate) type Legacy = (&'static str, &'static str, Option<&'static str>, &'static str);
 
 /// Compares what code reads with what Stripe publishes.
 pub(crate) struct Reader<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) types: Vec<&'a Types>,
     pub(crate) legacy: &'a [Legacy],
     pub(crate) seen: BTreeSet<String>,
+    /// Structs, with the type that they were compared with: one struct may read several.
+    pub(crate) compared: BTreeSet<(String, String)>,
     pub(crate) problems: Vec<String>,
     /// The entries of `legacy` that were needed.
     pub(crate) needed: BTreeSet<Legacy>,
@@ -26,7 +29,8 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     /// A struct against a type, and all that it holds.
     pub(crate) fn read(&mut self, name: &str, stripe: &str) {
-        if !self.seen.insert(name.to_owned()) {
+        self.seen.insert(name.to_owned());
+        if !self.compared.insert((name.to_owned(), stripe.to_owned())) {
             return;
         }
         match self.known(name) {
@@ -54,7 +58,10 @@ impl Reader<'_> {
             return;
         }
         for field in fields {
-            let legacy = self.legacy.iter().find(|(of, known, _)| *of == name && *known == field.name);
+            let is_it = |legacy: &&Legacy| {
+                legacy.0 == name && legacy.1 == field.name && legacy.2.is_none_or(|only| only == stripe)
+            };
+            let legacy = self.legacy.iter().find(is_it);
             match (self.published.field(stripe, &field.name).cloned(), legacy) {
                 (Some(published), None) => self.read_field(name, field, &published),
                 (None, Some(legacy)) => {
