@@ -63,6 +63,12 @@ impl Account {
             ("payment_links", "") => self.new_link(form)?,
             ("payment_links", id) => self.changed("/v1/payment_links", id, form, &[LINK, &["active"]])?,
             ("files", "") => self.new_file(form, now)?,
+            ("payment_intents", id) if id.ends_with("/capture") => {
+                self.captured(id.trim_end_matches("/capture"), form)?
+            }
+            ("payment_intents", id) if id.ends_with("/cancel") => {
+                self.cancelled(id.trim_end_matches("/cancel"))?
+            }
             _ => {
                 return Err(Refusal::of(
                     404,
@@ -183,6 +189,49 @@ impl Account {
             Vec::new()
         };
         Ok(shapes::file(&id, &purpose, bytes, &links, now))
+    }
+
+    /// Takes what was only authorized, or a part of it. The session is paid then, and no event of it says so.
+    ///
+    /// <https://docs.stripe.com/payments/place-a-hold-on-a-payment-method>
+    fn captured(&mut self, id: &str, form: &Query) -> Result<Value, Refusal> {
+        let mut intent = self.uncaptured(id)?;
+        let authorized =
+            intent["amount_capturable"].as_i64().or(intent["amount"].as_i64()).unwrap_or_default();
+        let amount = form.number("amount_to_capture").unwrap_or(authorized);
+        if !(1..=authorized).contains(&amount) {
+            return Err(Refusal::about("amount_too_large", "amount_to_capture"));
+        }
+        intent["status"] = "succeeded".into();
+        intent["amount_received"] = amount.into();
+        intent["amount_capturable"] = 0.into();
+        self.replace("/v1/payment_intents", intent.clone());
+        let session =
+            self.all("/v1/checkout/sessions").into_iter().find(|session| session["payment_intent"] == id);
+        if let Some(mut session) = session {
+            session["payment_status"] = "paid".into();
+            self.replace("/v1/checkout/sessions", session);
+        }
+        Ok(intent)
+    }
+
+    /// Gives up what was only authorized: the session stays unpaid.
+    fn cancelled(&mut self, id: &str) -> Result<Value, Refusal> {
+        let mut intent = self.uncaptured(id)?;
+        intent["status"] = "canceled".into();
+        intent["amount_capturable"] = 0.into();
+        self.replace("/v1/payment_intents", intent.clone());
+        Ok(intent)
+    }
+
+    fn uncaptured(&self, id: &str) -> Result<Value, Refusal> {
+        let intent =
+            self.find("/v1/payment_intents", id).cloned().ok_or_else(|| missing("payment_intent", id))?;
+        if intent["status"] == "requires_capture" {
+            return Ok(intent);
+        }
+        let message = format!("This PaymentIntent could not be captured: its status is {}", intent["status"]);
+        Err(Refusal::of(400, "payment_intent_unexpected_state", message))
     }
 
     /// Whether a link is active, and every price that it sells.

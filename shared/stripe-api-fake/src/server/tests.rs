@@ -266,3 +266,31 @@ fn takes_no_text_that_is_longer_than_stripe_does() {
     let keys: Vec<_> = (0..51).map(|key| format!("metadata[k{key}]=1")).collect();
     assert_eq!(post(&api, &link, "", &keys.join("&")).0, 400);
 }
+
+#[test]
+fn an_authorized_payment_is_captured_once_in_whole_or_in_part_or_cancelled() {
+    let api = StripeApi::start(|| 100);
+    let authorized = |id: &str| {
+        api.put(&json!({ "id": id, "object": "payment_intent", "amount": 1250, "amount_capturable": 1250,
+            "capture_method": "manual", "status": "requires_capture", "created": 10 }));
+        api.put(&json!({ "id": format!("cs_{id}"), "object": "checkout.session", "payment_intent": id,
+            "payment_status": "unpaid", "created": 10 }));
+    };
+    ["pi_whole", "pi_part", "pi_given_up"].into_iter().for_each(authorized);
+    let capture = |id: &str, form: &str| post(&api, &format!("/v1/payment_intents/{id}/capture"), "", form);
+    let status = |id: &str| get(&api, &format!("/v1/checkout/sessions/cs_{id}")).1["payment_status"].clone();
+    assert_eq!(capture("pi_part", "amount_to_capture=1251").0, 400);
+    assert_eq!(capture("pi_part", "amount_to_capture=1000").1["amount_received"], 1000);
+    assert_eq!(capture("pi_whole", "").1["amount_received"], 1250);
+    assert_eq!(
+        (status("pi_whole"), status("pi_part"), status("pi_given_up")),
+        ("paid".into(), "paid".into(), "unpaid".into())
+    );
+    let given_up = post(&api, "/v1/payment_intents/pi_given_up/cancel", "", "cancellation_reason=abandoned");
+    assert_eq!((given_up.0, &given_up.1["status"]), (200, &json!("canceled")));
+    for id in ["pi_whole", "pi_given_up"] {
+        let (status, refused) = capture(id, "");
+        assert_eq!((status, &refused["error"]["code"]), (400, &json!("payment_intent_unexpected_state")));
+    }
+    assert_eq!(status("pi_given_up"), "unpaid");
+}
