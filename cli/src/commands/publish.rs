@@ -2,6 +2,7 @@ mod object;
 mod plan;
 mod price;
 mod product;
+mod report;
 mod upload;
 
 use std::path::PathBuf;
@@ -11,7 +12,6 @@ use clap::Args;
 use download_claims::FOLDER;
 use effect_ledger::Clock as _;
 use s3_objects::S3Objects;
-use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeError, Write, Written};
@@ -20,8 +20,10 @@ use task_runtime::SystemClock;
 use self::object::{Form, Object, inactive};
 use self::plan::{Made, Place, Seen, Step, current_link, next_step, prices_kept};
 use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
+pub(crate) use self::report::Published;
+use self::report::{KeptPrice, Told, told};
 use crate::deployment::Deployment;
-use crate::page::{BOLD, Cell, DIM, Page, Report, Verdict};
+use crate::page::DIM;
 use crate::stripe::client_with;
 
 const HELP: &str = "\
@@ -46,33 +48,6 @@ pub(crate) struct Arguments {
     /// Shows what would be done, and changes nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-/// What was done, or would be.
-#[derive(Debug, Serialize)]
-pub(crate) struct Published {
-    id: String,
-    acted: bool,
-    steps: Vec<Told>,
-    /// The Payment Link; none when it would be a new one.
-    url: Option<String>,
-    /// Prices that are no longer asked and stay active.
-    kept: Vec<KeptPrice>,
-}
-
-/// A price that links of others sell: archiving it would stop them.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct KeptPrice {
-    price: String,
-    /// The addresses of these links.
-    links: Vec<String>,
-}
-
-/// A step, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Told {
-    step: &'static str,
-    what: String,
 }
 
 /// Requests of Stripe: an account may have thousands of links, a hundred to a page.
@@ -333,48 +308,6 @@ fn with(write: Write, form: &Form) -> Write {
     form.iter().fold(write, |write, (name, value)| write.with(name, value))
 }
 
-/// A step in words, of what it is about to change.
-fn told(step: &Step, product: &Product, seen: &Seen) -> Told {
-    let price = || format!("{} {}", product.price.decimal_text(), product.price.currency().code());
-    let said = |form: &Form| {
-        let names = form.iter().map(|(name, value)| match value.as_str() {
-            "" => format!("without {name}"),
-            _ => format!("{name} = {value}"),
-        });
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let (step, what) = match step {
-        Step::Upload { file, replaces } => {
-            let Some(LocalFile { path, key, size, .. }) = product.files.get(*file) else {
-                return Told { step: "upload", what: String::new() };
-            };
-            let replaced =
-                if *replaces { ", in place of what is there: also for whoever bought it" } else { "" };
-            let what = format!("{} ({}) as {FOLDER}{key}{replaced}", path.display(), upload::shown(*size));
-            ("upload", what)
-        }
-        Step::UploadImage => ("upload", "the image, to Stripe".to_owned()),
-        Step::CreateProduct(_) => ("create", format!("the product {:?}", product.name)),
-        Step::ChangeProduct(form) => ("change", format!("the product: {}", said(form))),
-        Step::CreatePrice(_) if seen.prices.is_empty() => ("create", format!("the price {}", price())),
-        Step::CreatePrice(_) => {
-            ("create", format!("the price {}, because Stripe changes no amounts", price()))
-        }
-        Step::ChangePrice { form, .. } => ("change", format!("the price {}: {}", price(), said(form))),
-        Step::CreateLink(_) if seen.links.is_empty() => ("create", "the Payment Link".to_owned()),
-        Step::CreateLink(_) => {
-            ("create", format!("a NEW Payment Link for {}, because a link keeps its price", price()))
-        }
-        Step::ChangeLink { form, .. } => ("change", format!("the Payment Link: {}", said(form))),
-        Step::Deactivate { url, .. } => (
-            "switch off",
-            format!("the link {url}, which sells at another price: wherever it stands, put the new one"),
-        ),
-        Step::Archive { id } => ("archive", format!("the price {id}, which is no longer asked")),
-    };
-    Told { step, what }
-}
-
 /// The key that may write. The stage's own may not, and shall not.
 fn key(livemode: bool, text: Option<String>) -> Result<ApiKey> {
     const HOW: &str = "docs/PAYMENT-LINKS.md says how to make one";
@@ -392,35 +325,6 @@ fn key(livemode: bool, text: Option<String>) -> Result<ApiKey> {
 #[expect(clippy::disallowed_methods, reason = "a secret is no argument: other processes can read those")]
 fn environment() -> Option<String> {
     std::env::var("STRIPE_API_KEY").ok()
-}
-
-impl Report for Published {
-    fn print(&self, page: &mut Page) {
-        let Self { id, acted, steps, url, kept } = self;
-        page.heading(match (steps.is_empty(), acted) {
-            (true, _) => format!("{id} is published, and nothing has changed"),
-            (false, true) => format!("{id} is published"),
-            (false, false) => format!("A dry run: {id} would be published by"),
-        });
-        if !steps.is_empty() {
-            let row = |told: &Told| vec![Cell::new(told.step), Cell::new(&told.what)];
-            page.table(&["step", "what"], &steps.iter().map(row).collect::<Vec<_>>());
-        }
-        for KeptPrice { price, links } in kept {
-            page.line(format!(
-                "\nThe price {price} stays active, because links that were not published here sell it:"
-            ));
-            links.iter().for_each(|link| page.line(format!("  {link}")));
-        }
-        page.line(match url {
-            Some(url) => format!("\n{BOLD}{url}{BOLD:#}"),
-            None => "\nThe link is a new one. Without --dry-run it is made.".to_owned(),
-        });
-    }
-
-    fn verdict(&self) -> Verdict {
-        Verdict::Fine
-    }
 }
 
 #[cfg(test)]
