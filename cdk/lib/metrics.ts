@@ -21,7 +21,7 @@ export type RecordsMetricName = 'Paid';
 export type ConsentsMetricName = 'UnknownConsentQuestion';
 
 /** What the pages count, per request; the mail task counts missing files too. */
-export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed';
+export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed' | 'Delayed';
 
 /** What the webhook counts, per request. */
 export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
@@ -33,6 +33,8 @@ export type ReconcileMetricName =
   | 'PutBack'
   | 'Missing'
   | 'OldestUnexplainedAge'
+  | 'Pending'
+  | 'OldestPendingAge'
   | 'Paid'
   | 'Fulfilled'
   | 'Open'

@@ -432,8 +432,8 @@ export class OperationsStack extends StageStack {
     dashboard.addWidgets(heading('reconcile'));
     dashboard.addWidgets(
       graph('Each day', ...reconciled('Paid', 'Fulfilled', 'Open', 'Unexplained')),
-      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing')),
-      graph('Oldest unexplained, s', ...reconciled('OldestUnexplainedAge')),
+      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing', 'Pending')),
+      graph('Oldest unexplained and pending, s', ...reconciled('OldestUnexplainedAge', 'OldestPendingAge')),
     );
 
     dashboard.addWidgets(heading('downloads'));

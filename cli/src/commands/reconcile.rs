@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use effect_ledger::{Clock as _, DynamoDbEffects, StoreError, Verb};
 use reconciliation::{
-    DynamoDbJournal, EventBridgeFulfilmentBus, Journal, Missing, Overtaken, Position, Reconciliation,
-    Settings, Tally,
+    DynamoDbJournal, EventBridgeFulfilmentBus, Journal, Missing, Overtaken, Pending, Position,
+    Reconciliation, Settings, Tally,
 };
 use serde::Serialize;
 use task_runtime::SystemClock;
@@ -245,6 +245,22 @@ impl Journal for RecordedJournal {
 
     async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
         self.journal.explained(event_id).await
+    }
+
+    async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        self.journal.pending().await
+    }
+
+    async fn remember(&self, pending: &Pending) -> Result<(), StoreError> {
+        self.journal.remember(pending).await
+    }
+
+    async fn postpone(&self, pending: &Pending) -> Result<(), StoreError> {
+        self.journal.postpone(pending).await
+    }
+
+    async fn decided(&self, session_id: &str) -> Result<(), StoreError> {
+        self.journal.decided(session_id).await
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::commands::reconcile::{self, Gap, Since, journal, print_gaps, since};
 use crate::commands::tasks::OpenEffect;
 use crate::deployment::Deployment;
-use crate::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, Report, Time, Verdict, WARN, duration};
+use crate::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, Report, Time, Verdict, WARN, count, duration};
 use crate::query_api::QueryApi;
 use crate::queues::{Depth, depth, name_of};
 use crate::task::Task;
@@ -62,6 +62,10 @@ struct ReconciliationStatus {
     proven_until: Option<Time>,
     /// Paid, and something is missing.
     unexplained: Vec<Gap>,
+    /// Sessions that wait for their money: bank debits, and holds that were not captured.
+    pending: usize,
+    /// Since when the oldest of them does.
+    oldest_pending: Option<Time>,
     /// Why Stripe could not be asked, if it could not.
     not_asked: Option<String>,
 }
@@ -143,6 +147,7 @@ async fn reconciliation(here: &Deployment, arguments: &Arguments, now: i64) -> R
     let journal = journal(here)?;
     let position = journal.position().await?;
     let mut unexplained: Vec<Gap> = journal.missing().await?.into_iter().map(Gap::from).collect();
+    let pending = journal.pending().await?;
     let from = arguments.since.map(|since| since.at(now));
     let checked = position.as_ref().map(|position| position.until);
     let from = from.or(checked).unwrap_or(now / 1000 - DAY_SECONDS);
@@ -161,6 +166,8 @@ async fn reconciliation(here: &Deployment, arguments: &Arguments, now: i64) -> R
         checked_until: checked.map(Time::of_seconds),
         proven_until: position.map(|position| Time::of_seconds(position.proven_until)),
         unexplained,
+        pending: pending.len(),
+        oldest_pending: pending.iter().map(|pending| pending.since).min().map(Time::of_seconds),
         not_asked,
     })
 }
@@ -207,8 +214,14 @@ impl Report for Status {
         }
 
         page.heading("Paid and unexplained");
-        let ReconciliationStatus { checked_until, proven_until, unexplained, not_asked } =
-            &self.reconciliation;
+        let ReconciliationStatus {
+            checked_until,
+            proven_until,
+            unexplained,
+            pending,
+            oldest_pending,
+            not_asked,
+        } = &self.reconciliation;
         if unexplained.is_empty() && not_asked.is_none() {
             page.line(format_args!("  {GOOD}nothing{GOOD:#}"));
         } else if !unexplained.is_empty() {
@@ -217,6 +230,10 @@ impl Report for Status {
         }
         if let Some(why) = not_asked {
             page.line(format_args!("  {WARN}Stripe could not be asked for what is newer:{WARN:#} {why}"));
+        }
+        if let Some(oldest) = oldest_pending {
+            let sessions = count(*pending, "session");
+            page.line(format_args!("  {sessions} waiting for money, the oldest for {}", page.ago(*oldest)));
         }
         let until = |time: &Option<Time>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
         page.line(format_args!(
@@ -251,6 +268,8 @@ mod tests {
             checked_until: Some(Time(0)),
             proven_until: None,
             unexplained: Vec::new(),
+            pending: 0,
+            oldest_pending: None,
             not_asked: None,
         };
         Status { stage: "live".to_owned(), queues: queues.into(), open: Vec::new(), reconciliation }
@@ -286,6 +305,8 @@ mod tests {
             |state| OpenCount { task: Some(Task::ThankYouEmail), state, effects: 4, oldest: Some(Time(0)) };
         status.open = vec![open("parked"), open("retry")];
         status.reconciliation.not_asked = Some("Stripe refuses the key".to_owned());
+        status.reconciliation.pending = 2;
+        status.reconciliation.oldest_pending = Some(Time(0));
         insta::assert_snapshot!(plain(&status, 7_200_000), @r#"
         Queues of stage live
           task                  waiting  in flight  oldest  DLQ  oldest
@@ -301,6 +322,7 @@ mod tests {
 
         Paid and unexplained
           Stripe could not be asked for what is newer: Stripe refuses the key
+          2 sessions waiting for money, the oldest for 2 h
           reconciled until 1970-01-01T00:00:00Z, proven until never
         "#);
     }

@@ -97,6 +97,7 @@ pub async fn handle(
         examined = report.examined,
         put_back = report.put_back,
         unexplained = report.unexplained,
+        pending = report.pending,
         unreadable = report.unreadable,
         complete = report.complete,
         overtaken = report.overtaken,
@@ -156,14 +157,19 @@ fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()
 }
 
 /// `now` is in Unix seconds.
-fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 5] {
-    let age = report.oldest_unexplained_at.map_or(0, |happened_at| now - happened_at);
+fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 7] {
+    let age = |since: Option<i64>| {
+        let seconds = since.map_or(0, |since| now - since);
+        u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
+    };
     [
         ("Completed", u32::from(report.complete)),
         ("Examined", count(report.examined)),
         ("PutBack", count(report.put_back)),
         ("Missing", count(report.unexplained)),
-        ("OldestUnexplainedAge", u32::try_from(age.max(0)).unwrap_or(u32::MAX)),
+        ("OldestUnexplainedAge", age(report.oldest_unexplained_at)),
+        ("Pending", count(report.pending)),
+        ("OldestPendingAge", age(report.oldest_pending_at)),
     ]
 }
 
@@ -187,6 +193,7 @@ fn summary(report: &Report) -> Value {
         "examined": report.examined,
         "put_back": report.put_back,
         "unexplained": report.unexplained,
+        "pending": report.pending,
         "unreadable": report.unreadable,
     })
 }

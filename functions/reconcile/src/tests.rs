@@ -36,14 +36,18 @@ async fn a_run_is_these_calls_and_no_others() {
         empty(), // no rows in the ledger
         empty(), // noted
         Reply::json(200, &json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] })),
-        empty(), // the position
+        empty(), // the position, past the events
+        empty(), // past the refunds
+        empty(), // past the disputes
+        empty(), // no session to look at again
         empty(), // what is missing now
+        empty(), // what is pending now
     ]);
     let report =
         handle(&config(&stripe), &aws.sdk_config(), &ManualClock::default(), i64::MAX).await.unwrap();
     assert_eq!((report.examined, report.put_back, report.complete), (1, 1, true));
     let bodies = aws.bodies();
-    assert_eq!(bodies.len(), 8);
+    assert_eq!(bodies.len(), 12);
     assert_eq!(bodies[0]["SecretId"], "key");
     assert_eq!(bodies[3]["TableName"], "effects");
     assert_eq!(bodies[4]["Item"]["kind"]["S"], "missing");
@@ -53,7 +57,7 @@ async fn a_run_is_these_calls_and_no_others() {
         (&json!("fulfilment"), &json!("afterlink.reconcile"))
     );
     assert_eq!(entry["Detail"], lost);
-    assert_eq!(bodies[6]["Item"]["until"]["N"], (NOW - 60).to_string());
+    assert_eq!(bodies[8]["Item"]["until"]["N"], (NOW - 60).to_string());
 }
 
 #[tokio::test]
@@ -75,6 +79,8 @@ fn counts_what_the_alarms_look_at() {
         complete: true,
         unexplained: 1,
         oldest_unexplained_at: Some(NOW - 1),
+        pending: 1,
+        oldest_pending_at: Some(NOW - 1),
         ..Report::default()
     };
     let tally = Tally { paid: 1, fulfilled: 1, open: 1, unexplained: 1 };

@@ -2,15 +2,17 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use effect_ledger::StoreError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, Position};
+use crate::{Journal, Missing, Overtaken, Pending, Position};
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The journal in DynamoDB: partition key `kind` (`position` or `missing`), sort key `name`.
+/// The journal in DynamoDB: partition key `kind` (`position`, `missing` or `pending`), sort key `name`.
 #[derive(Debug, Clone)]
 pub struct DynamoDbJournal {
     client: Client,
@@ -19,6 +21,7 @@ pub struct DynamoDbJournal {
 
 const POSITION: &str = "position";
 const MISSING: &str = "missing";
+const PENDING: &str = "pending";
 
 /// A row: its key, and what it holds.
 #[derive(Serialize, Deserialize)]
@@ -35,23 +38,47 @@ impl DynamoDbJournal {
         Self { client, table: table.into() }
     }
 
-    async fn missing_from(&self, start: Option<Item>) -> Result<(Vec<Missing>, Option<Item>), StoreError> {
+    /// Every row of a kind.
+    async fn rows_of<T: DeserializeOwned>(&self, kind: &'static str) -> Result<Vec<T>, StoreError> {
+        let (mut rows, mut next) = self.page_of(kind, None).await?;
+        while next.is_some() {
+            let (more, after) = self.page_of(kind, next).await?;
+            rows.extend(more);
+            next = after;
+        }
+        Ok(rows)
+    }
+
+    async fn page_of<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        start: Option<Item>,
+    ) -> Result<(Vec<T>, Option<Item>), StoreError> {
         let output = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("#kind = :kind")
             .expression_attribute_names("#kind", "kind")
-            .expression_attribute_values(":kind", text(MISSING))
+            .expression_attribute_values(":kind", text(kind))
             .set_exclusive_start_key(start)
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| failed("missing", error))?;
+            .map_err(|error| failed(kind, error))?;
         let rows = output.items.unwrap_or_default().into_iter();
-        let rows = rows.map(|item| serde_dynamo::from_item::<_, Row<Missing>>(item).map(|row| row.content));
-        let rows = rows.collect::<Result<_, _>>().map_err(|error| failed("missing", error))?;
+        let rows = rows.map(|item| serde_dynamo::from_item::<_, Row<T>>(item).map(|row| row.content));
+        let rows = rows.collect::<Result<_, _>>().map_err(|error| failed(kind, error))?;
         Ok((rows, output.last_evaluated_key))
+    }
+}
+
+impl DynamoDbJournal {
+    fn put_pending(&self, pending: &Pending) -> Result<PutItemFluentBuilder, StoreError> {
+        let (kind, name) = (PENDING.to_owned(), pending.session_id.clone());
+        let item = serde_dynamo::to_item(Row { kind, name, content: pending });
+        let item: Item = item.map_err(|error| failed("pending", error))?;
+        Ok(self.client.put_item().table_name(&self.table).set_item(Some(item)))
     }
 }
 
@@ -95,12 +122,7 @@ impl Journal for DynamoDbJournal {
     }
 
     async fn missing(&self) -> Result<Vec<Missing>, StoreError> {
-        let (mut rows, mut next) = self.missing_from(None).await?;
-        while next.is_some() {
-            let (more, after) = self.missing_from(next).await?;
-            rows.extend(more);
-            next = after;
-        }
+        let mut rows: Vec<Missing> = self.rows_of(MISSING).await?;
         rows.sort_by_key(|missing| missing.happened_at);
         Ok(rows)
     }
@@ -115,7 +137,7 @@ impl Journal for DynamoDbJournal {
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(put_back_at) OR put_back_at <= :before")
-            .expression_attribute_values(":before", number(now - PUT_BACK_AGAIN_AFTER_SECONDS))
+            .expression_attribute_values(":before", number(now - missing.put_back_again_after()))
             .send()
             .await;
         match noted {
@@ -140,6 +162,39 @@ impl Journal for DynamoDbJournal {
             .await
             .map(drop)
             .map_err(|error| failed("explained", error))
+    }
+
+    async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let mut rows: Vec<Pending> = self.rows_of(PENDING).await?;
+        rows.sort_by_key(|pending| pending.next_look_at);
+        Ok(rows)
+    }
+
+    async fn remember(&self, pending: &Pending) -> Result<(), StoreError> {
+        let put = self.put_pending(pending)?.condition_expression("attribute_not_exists(#kind)");
+        let put = put.expression_attribute_names("#kind", "kind");
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(failed("remember", error)),
+        }
+    }
+
+    async fn postpone(&self, pending: &Pending) -> Result<(), StoreError> {
+        let put = self.put_pending(pending)?.send().await;
+        put.map(drop).map_err(|error| failed("postpone", error))
+    }
+
+    async fn decided(&self, session_id: &str) -> Result<(), StoreError> {
+        let delete = self.client.delete_item().table_name(&self.table);
+        let delete = delete.set_key(Some(key(PENDING, session_id))).send().await;
+        delete.map(drop).map_err(|error| failed("decided", error))
     }
 }
 

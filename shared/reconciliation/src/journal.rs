@@ -2,7 +2,7 @@ use effect_ledger::{Effect, StoreError};
 use fulfilment::PaymentId;
 use serde::{Deserialize, Serialize};
 
-use crate::Sweep;
+use crate::{Pending, PendingSearch, Sweep};
 
 /// Where reconciliation writes down how far it has come and what it found missing.
 pub trait Journal {
@@ -17,15 +17,31 @@ pub trait Journal {
     fn missing(&self) -> impl Future<Output = Result<Vec<Missing>, StoreError>>;
 
     /// Writes down that something is missing. Whether it is put back now: not when that was done within
-    /// [`PUT_BACK_AGAIN_AFTER_SECONDS`] of `now` (Unix seconds), whoever did it. Decided by the write's condition.
+    /// [`Missing::put_back_again_after`] of `now` (Unix seconds), whoever did it. Decided by the write's condition.
     fn note(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<bool, StoreError>>;
 
     /// Strikes out what is missing no longer.
     fn explained(&self, event_id: &str) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Every session whose money is waited for.
+    fn pending(&self) -> impl Future<Output = Result<Vec<Pending>, StoreError>>;
+
+    /// Remembers a session whose money is waited for, unless it is remembered already.
+    fn remember(&self, pending: &Pending) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Writes down when a session is to be looked at again.
+    fn postpone(&self, pending: &Pending) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Strikes out a session whose money came, or will not come.
+    fn decided(&self, session_id: &str) -> impl Future<Output = Result<(), StoreError>>;
 }
 
 /// An event is put back again only after this. A task that is well needs seconds.
 pub const PUT_BACK_AGAIN_AFTER_SECONDS: i64 = 3600;
+
+/// An event of which something is parked as well is put back again only after this: every task gets it, and one that
+/// cannot act on it parks it once more.
+pub const PUT_BACK_BESIDE_PARKED_AFTER_SECONDS: i64 = 24 * 3600;
 
 /// How far reconciliation has come. Times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +60,9 @@ pub struct Position {
     /// The day that is being proven.
     #[serde(default)]
     pub proof: Option<Sweep>,
+    /// How far the search for older pending sessions has come.
+    #[serde(default)]
+    pub pending_search: PendingSearch,
 }
 
 /// Somebody else wrote the position meanwhile.
@@ -66,4 +85,14 @@ pub struct Missing {
     /// When it was last put back, in Unix seconds.
     #[serde(default)]
     pub put_back_at: Option<i64>,
+    /// Whether another effect of the event is parked or unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside_parked: bool,
+}
+
+impl Missing {
+    /// In seconds.
+    pub const fn put_back_again_after(&self) -> i64 {
+        if self.beside_parked { PUT_BACK_BESIDE_PARKED_AFTER_SECONDS } else { PUT_BACK_AGAIN_AFTER_SECONDS }
+    }
 }

@@ -4,15 +4,20 @@ mod bus;
 mod dynamodb;
 mod journal;
 mod made_event;
+mod pending;
 mod proof;
 mod run;
 mod sweep;
 mod verdict;
+mod waiting;
 
 pub use bus::{BusEntry, EventBridgeFulfilmentBus, FulfilmentBus, NotPut};
 pub use dynamodb::DynamoDbJournal;
-pub use journal::{Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, Position};
+pub use journal::{
+    Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, PUT_BACK_BESIDE_PARKED_AFTER_SECONDS, Position,
+};
 pub use made_event::{MADE_PREFIX, made_from};
+pub use pending::{Pending, PendingSearch};
 pub use proof::{DailyProof, Tally};
 pub use run::{Reconciliation, Report, RunError, Settings};
 pub use sweep::{EVENT_TYPES, Source, Sweep};

@@ -4,15 +4,15 @@ use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError
 use fulfilment::{LinkContract, PaymentId, SessionOutcome};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
-use stripe_events::{Door, Event};
+use stripe_events::{Door, Event, Object};
 use tracing::warn;
 
-use crate::journal::PUT_BACK_AGAIN_AFTER_SECONDS;
 use crate::made_event::MADE_PREFIX;
+use crate::pending::{Look, session_of_made};
 use crate::verdict::MESSAGE_LIFE_SECONDS;
 use crate::{
-    BusEntry, DailyProof, FulfilmentBus, Journal, Missing, NotPut, Overtaken, Position, Source, Sweep, Tally,
-    Verdict, is_known, judge, made_from, missing,
+    BusEntry, DailyProof, FulfilmentBus, Journal, Missing, NotPut, Overtaken, PendingSearch, Position,
+    Source, Sweep, Tally, Verdict, is_known, judge, made_from, missing,
 };
 
 /// One run of reconciliation, with everything it works on.
@@ -70,6 +70,10 @@ pub struct Report {
     pub unexplained: u64,
     /// When the oldest of them happened, in Unix seconds.
     pub oldest_unexplained_at: Option<i64>,
+    /// How many sessions wait for their money.
+    pub pending: u64,
+    /// Since when the oldest of them does, in Unix seconds.
+    pub oldest_pending_at: Option<i64>,
 }
 
 /// Why a run broke off. What it had come to is kept.
@@ -96,14 +100,14 @@ const DAY: i64 = 86_400;
 
 /// What a run has come to.
 #[derive(Default)]
-struct Work {
-    report: Report,
+pub(crate) struct Work {
+    pub(crate) report: Report,
     /// Whether a payment is ours, as far as Stripe was asked.
     ours: BTreeMap<PaymentId, bool>,
     /// The paid payments that are in the tally of the present window.
     counted: BTreeSet<PaymentId>,
     /// What this run put back: of two events that tell of one change, one is enough.
-    put_back: BTreeSet<(PaymentId, Effect)>,
+    pub(crate) put_back: BTreeSet<(PaymentId, Effect)>,
 }
 
 /// An event, and what it calls for.
@@ -112,6 +116,10 @@ struct Candidate {
     event_id: String,
     event_type: String,
     happened_at: i64,
+    /// The session, when it waits for its money.
+    waiting_session: Option<String>,
+    /// Whether it is in the window only if its money came days after its session was opened.
+    only_if_delayed: bool,
     called_for: CalledFor,
 }
 
@@ -124,7 +132,24 @@ impl Candidate {
         let event = Event::from_json(json.as_bytes())?;
         let (event_id, event_type) = (event.id().to_owned(), event.type_name().to_owned());
         let called_for = CalledFor::by(&event, livemode);
-        Ok(called_for.map(|called_for| Self { json, event_id, event_type, happened_at, called_for }))
+        Ok(called_for.map(|called_for| {
+            let mut waiting_session = None;
+            if let Event::Snapshot(snapshot) = &event
+                && let Object::Session(session) = &snapshot.object
+                && called_for.outcome == Some(SessionOutcome::Pending)
+            {
+                waiting_session = Some(session.id.clone());
+            }
+            Self {
+                json,
+                event_id,
+                event_type,
+                happened_at,
+                waiting_session,
+                only_if_delayed: false,
+                called_for,
+            }
+        }))
     }
 }
 
@@ -148,6 +173,9 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let unexplained = self.journal.missing().await?;
         work.report.unexplained = u64::try_from(unexplained.len()).unwrap_or(u64::MAX);
         work.report.oldest_unexplained_at = unexplained.iter().map(|missing| missing.happened_at).min();
+        let pending = self.journal.pending().await?;
+        work.report.pending = u64::try_from(pending.len()).unwrap_or(u64::MAX);
+        work.report.oldest_pending_at = pending.iter().map(|pending| pending.since).min();
         Ok(work.report)
     }
 
@@ -205,6 +233,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             self.save(position).await?;
         }
         work.report.complete = true;
+        self.look_at_pending(work).await?;
+        self.search_pending(position, work).await?;
         while let Some(day) = due_day(position, self.now()) {
             let sweep = position.proof.take().unwrap_or(day);
             let (from, to) = (sweep.from, sweep.to);
@@ -235,10 +265,12 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             sweep: None,
             proven_until: began_at,
             proof: None,
+            // What was pending before the deployment is its own business as little as what was paid.
+            pending_search: PendingSearch::Done,
         })
     }
 
-    async fn save(&self, position: &mut Position) -> Result<(), Stopped> {
+    pub(crate) async fn save(&self, position: &mut Position) -> Result<(), Stopped> {
         match self.journal.save(position).await? {
             Ok(()) => {
                 position.revision += 1;
@@ -272,10 +304,12 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 self.journal.explained(&known.event_id).await?;
                 continue;
             }
-            if self.now() - known.put_back_at.unwrap_or_default() < PUT_BACK_AGAIN_AFTER_SECONDS {
+            if self.now() - known.put_back_at.unwrap_or_default() < known.put_back_again_after() {
+                // Another event, or Stripe's list of refunds, may tell of the same.
+                work.put_back.extend(keys(&Missing { effects: still, ..known }));
                 continue;
             }
-            let Some(json) = self.fetch(&known.event_id).await? else {
+            let Some(json) = self.fetch(&known).await? else {
                 warn!(event.id = known.event_id, "missing, and no longer at Stripe");
                 continue;
             };
@@ -290,7 +324,16 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     }
 
     /// An event as it was, or as it is made from what Stripe still has. `None` when Stripe has neither.
-    async fn fetch(&self, event_id: &str) -> Result<Option<String>, RunError> {
+    async fn fetch(&self, known: &Missing) -> Result<Option<String>, RunError> {
+        let event_id = known.event_id.as_str();
+        if let Some(session_id) = session_of_made(event_id) {
+            let waited = self.now() - known.happened_at;
+            let look = self.look(session_id, known.happened_at, waited).await?;
+            return Ok(match look {
+                Look::Final { event_id: made, json } if made == event_id => Some(json),
+                Look::Final { .. } | Look::Open | Look::NotOurs => None,
+            });
+        }
         let made_of = event_id.strip_prefix(MADE_PREFIX);
         let request = match made_of {
             None => Request::event(event_id),
@@ -314,19 +357,28 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         work: &mut Work,
     ) -> Result<(Option<Sweep>, Tally), RunError> {
         let page = self.stripe.page(&sweep.request()).await?;
-        let candidates = self.candidates(sweep.source(), &page.items, work);
+        let candidates = self.candidates(&sweep, &page.items, work);
         let rows = self.rows_of(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
         let mut batch = Vec::new();
         for candidate in candidates {
             let CalledFor { payment_id, outcome, effects, .. } = &candidate.called_for;
             let rows = rows.get(payment_id).map(Vec::as_slice).unwrap_or_default();
+            if candidate.only_if_delayed && !has_been_pending(rows) {
+                continue;
+            }
+            if put_back && let Some(session_id) = &candidate.waiting_session {
+                self.remember(session_id, payment_id, candidate.happened_at, rows).await?;
+            }
             work.report.examined += 1;
             if *outcome == Some(SessionOutcome::Paid) && work.counted.insert(payment_id.clone()) {
                 let now = self.clock.now_ms();
                 let verdicts = effects.iter().map(|effect| judge(effect, rows, candidate.happened_at, now));
                 sweep.tally.count(verdicts.max().unwrap_or(Verdict::Settled));
             }
-            let missing = missing(&candidate.called_for, rows, candidate.happened_at, self.clock.now_ms());
+            let now = self.clock.now_ms();
+            let missing = missing(&candidate.called_for, rows, candidate.happened_at, now);
+            let is_open = |effect| judge(effect, rows, candidate.happened_at, now) == Verdict::Open;
+            let beside_parked = effects.iter().any(is_open);
             if missing.is_empty() {
                 continue;
             }
@@ -340,6 +392,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 effects: missing,
                 happened_at: candidate.happened_at,
                 put_back_at: None,
+                beside_parked,
             };
             let on_its_way = keys(&missing).all(|key| work.put_back.contains(&key));
             if put_back && !on_its_way && self.journal.note(&missing, self.now()).await? {
@@ -356,15 +409,19 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok((sweep.advanced(last), tally))
     }
 
-    fn candidates(&self, source: Source, items: &[ApiObject], work: &mut Work) -> Vec<Candidate> {
+    fn candidates(&self, sweep: &Sweep, items: &[ApiObject], work: &mut Work) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for item in items {
-            let json = match source {
+            let delayed = sweep.source() == Source::Sessions && sweep.only_if_delayed(item.created);
+            let json = match sweep.source() {
                 Source::Events => Some(item.json().to_owned()),
                 Source::Sessions | Source::Refunds | Source::Disputes => made_from(item, self.livemode),
             };
             match json.map(|json| Candidate::read(json, item.created, self.livemode)).transpose() {
-                Ok(candidate) => candidates.extend(candidate.flatten()),
+                Ok(candidate) => {
+                    let candidate = candidate.flatten();
+                    candidates.extend(candidate.map(|it| Candidate { only_if_delayed: delayed, ..it }));
+                }
                 Err(error) => {
                     work.report.unreadable += 1;
                     warn!(event.id = item.id, "cannot be read: {error}");
@@ -374,7 +431,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         candidates
     }
 
-    async fn rows_of(
+    pub(crate) async fn rows_of(
         &self,
         payments: impl Iterator<Item = &PaymentId>,
     ) -> Result<BTreeMap<PaymentId, Vec<EffectRow>>, StoreError> {
@@ -405,17 +462,17 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok(ours)
     }
 
-    async fn put_back(&self, batch: Vec<BusEntry>, work: &mut Work) -> Result<(), RunError> {
+    pub(crate) async fn put_back(&self, batch: Vec<BusEntry>, work: &mut Work) -> Result<(), RunError> {
         self.bus.put(&batch).await?;
         work.report.put_back += u64::try_from(batch.len()).unwrap_or(u64::MAX);
         Ok(())
     }
 
-    fn stop_in_time(&self, work: &Work) -> Result<(), Stopped> {
+    pub(crate) fn stop_in_time(&self, work: &Work) -> Result<(), Stopped> {
         if self.must_stop(work) { Err(Stopped::Early) } else { Ok(()) }
     }
 
-    fn must_stop(&self, work: &Work) -> bool {
+    pub(crate) fn must_stop(&self, work: &Work) -> bool {
         self.clock.now_ms() >= self.settings.deadline_ms
             || work.report.put_back >= self.settings.put_back_at_most
     }
@@ -424,13 +481,23 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         self.settings.lag_seconds.max(60)
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.clock.now_ms() / 1000
     }
 }
 
+/// Whether the ledger saw the payment wait for its money.
+fn has_been_pending(rows: &[EffectRow]) -> bool {
+    has_outcome(rows, SessionOutcome::Pending)
+}
+
+pub(crate) fn has_outcome(rows: &[EffectRow], outcome: SessionOutcome) -> bool {
+    let effects = [Effect::contribution(outcome), Effect::email_about(outcome)];
+    rows.iter().any(|row| effects.contains(&row.effect))
+}
+
 /// Why a run ends before its end.
-enum Stopped {
+pub(crate) enum Stopped {
     /// Its time, its budget or its measure is full. The next one goes on.
     Early,
     Overtaken,
@@ -459,7 +526,7 @@ fn due_day(position: &Position, now: i64) -> Option<Sweep> {
     (now >= end + MESSAGE_LIFE_SECONDS).then(|| Sweep::new(from, end - 1, now))
 }
 
-fn keys(missing: &Missing) -> impl Iterator<Item = (PaymentId, Effect)> {
+pub(crate) fn keys(missing: &Missing) -> impl Iterator<Item = (PaymentId, Effect)> {
     missing.effects.iter().map(|effect| (missing.payment_id.clone(), effect.clone()))
 }
 
@@ -475,7 +542,7 @@ impl Tally {
 }
 
 impl BusEntry {
-    fn replay(event_type: &str, json: String) -> Self {
+    pub(crate) fn replay(event_type: &str, json: String) -> Self {
         Self { source: Door::RECONCILE_SOURCE, detail_type: event_type.to_owned(), detail: json }
     }
 

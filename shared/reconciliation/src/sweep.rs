@@ -26,6 +26,9 @@ const EVENTS_KEPT_SECONDS: i64 = 29 * 86_400;
 /// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-expires_at>
 const SESSION_OPEN_SECONDS: i64 = 86_400;
 
+/// A bank debit's money comes up to 14 days after that. <https://docs.stripe.com/payments/bank-debits>
+const DEBIT_SECONDS: i64 = 14 * 86_400;
+
 /// A window of time on its way through Stripe's lists, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
@@ -52,9 +55,10 @@ pub enum Source {
     Events,
     /// Sessions as they are now.
     Sessions,
-    /// Refunds as they are now.
+    /// Refunds as they are now. Looked at in every window: Stripe writes the list of events in the version of the API
+    /// that the account had then, and old versions have no events about most refunds.
     Refunds,
-    /// Disputes as they are now.
+    /// Disputes as they are now, in every window as well.
     Disputes,
 }
 
@@ -70,6 +74,12 @@ impl Sweep {
         self.source
     }
 
+    /// Whether a session that was opened at a time, in Unix seconds, can only be paid in the window if its money came
+    /// days later. Any other was paid before the window.
+    pub(crate) const fn only_if_delayed(&self, opened_at: i64) -> bool {
+        opened_at < self.from - SESSION_OPEN_SECONDS
+    }
+
     /// The page that is due.
     pub fn request(&self) -> Request {
         let older_to = self.to.min(self.events_from);
@@ -79,10 +89,11 @@ impl Sweep {
                 Request::events(&types).created(self.events_from, self.to)
             }
             Source::Sessions => {
-                Request::completed_sessions().created(self.from - SESSION_OPEN_SECONDS, older_to)
+                let opened_from = self.from - SESSION_OPEN_SECONDS - DEBIT_SECONDS;
+                Request::completed_sessions().created(opened_from, older_to)
             }
-            Source::Refunds => Request::refunds().created(self.from, older_to),
-            Source::Disputes => Request::disputes().created(self.from, older_to),
+            Source::Refunds => Request::refunds().created(self.from, self.to),
+            Source::Disputes => Request::disputes().created(self.from, self.to),
         };
         match &self.after {
             Some(id) => request.starting_after(id),
@@ -99,9 +110,9 @@ impl Sweep {
         let is_older = self.from < self.events_from;
         let source = match self.source {
             Source::Events if is_older => Source::Sessions,
-            Source::Sessions => Source::Refunds,
+            Source::Events | Source::Sessions => Source::Refunds,
             Source::Refunds => Source::Disputes,
-            Source::Events | Source::Disputes => return None,
+            Source::Disputes => return None,
         };
         Some(Self { source, after: None, ..self })
     }
@@ -125,8 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn looks_into_other_lists_only_for_what_events_no_longer_tell() {
-        assert_eq!(sources(Sweep::new(NOW - 29 * DAY, NOW, NOW)), [Source::Events]);
+    fn looks_into_the_list_of_sessions_only_for_what_events_no_longer_tell() {
+        let recent = [Source::Events, Source::Refunds, Source::Disputes];
+        assert_eq!(sources(Sweep::new(NOW - 29 * DAY, NOW, NOW)), recent);
         let all = [Source::Events, Source::Sessions, Source::Refunds, Source::Disputes];
         assert_eq!(sources(Sweep::new(NOW - 30 * DAY, NOW, NOW)), all);
     }
@@ -139,9 +151,9 @@ mod tests {
         assert_eq!(sweep.request(), expected);
         let older = Sweep::new(NOW - 40 * DAY, NOW, NOW).advanced(None).unwrap();
         let boundary = NOW - 29 * DAY;
-        assert_eq!(older.request(), Request::completed_sessions().created(NOW - 41 * DAY, boundary));
+        assert_eq!(older.request(), Request::completed_sessions().created(NOW - 55 * DAY, boundary));
         let refunds = older.advanced(None).unwrap();
-        assert_eq!(refunds.request(), Request::refunds().created(NOW - 40 * DAY, boundary));
+        assert_eq!(refunds.request(), Request::refunds().created(NOW - 40 * DAY, NOW));
     }
 
     #[test]

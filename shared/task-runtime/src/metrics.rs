@@ -100,7 +100,7 @@ fn write_line(
 fn unit(metric: &str) -> &'static str {
     match metric {
         "Duration" => "Milliseconds",
-        "OldestUnexplainedAge" => "Seconds",
+        "OldestUnexplainedAge" | "OldestPendingAge" => "Seconds",
         _ => "Count",
     }
 }

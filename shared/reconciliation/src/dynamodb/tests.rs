@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::aws::{Endpoint, Reply};
 
 use super::*;
-use crate::Sweep;
+use crate::{PendingSearch, Sweep};
 
 fn journal(endpoint: &Endpoint) -> DynamoDbJournal {
     DynamoDbJournal::new(Client::new(&endpoint.sdk_config()), "journal")
@@ -19,7 +19,15 @@ fn refused() -> Reply {
 
 fn position() -> Position {
     let sweep = Sweep::new(5, 6, 7).advanced(Some("evt_1"));
-    Position { revision: 3, began_at: 1, until: 2, sweep, proven_until: 4, proof: None }
+    Position {
+        revision: 3,
+        began_at: 1,
+        until: 2,
+        sweep,
+        proven_until: 4,
+        proof: None,
+        pending_search: PendingSearch::default(),
+    }
 }
 
 fn missing() -> Missing {
@@ -30,6 +38,7 @@ fn missing() -> Missing {
         effects: vec![Effect::acquisition()],
         happened_at: 1_795_000_000,
         put_back_at: None,
+        beside_parked: false,
     }
 }
 

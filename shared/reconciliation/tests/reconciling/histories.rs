@@ -170,7 +170,11 @@ async fn of_ten_thousand_sessions_exactly_the_missing_hundredth_is_repaired() {
     let report = world.run().await;
     assert_eq!((report.examined, report.put_back, report.complete), (10_000, 100, true));
     assert_eq!(world.deliver().into_iter().collect::<BTreeSet<_>>(), lost);
-    assert_eq!(world.stripe.requests().len(), 100, "a request for each hundred");
+    assert_eq!(
+        world.stripe.requests().len(),
+        102,
+        "a request for each hundred, one for refunds, one for disputes"
+    );
     let again = world.run().await;
     assert_eq!((again.put_back, again.unexplained), (0, 0));
     at_most_one_mail_each(&world);

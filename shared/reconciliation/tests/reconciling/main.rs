@@ -5,4 +5,5 @@
 mod histories;
 mod proofs;
 mod runs;
+mod waiting;
 mod world;

@@ -179,7 +179,7 @@ async fn a_bad_day_at_stripe_is_an_error_and_the_next_run_goes_on() {
     assert_eq!(world.deliver().len(), 100);
     let before = world.stripe.requests().len();
     assert_eq!(world.run().await.put_back, 150);
-    assert_eq!(world.stripe.requests().len() - before, 2, "the first page is not asked for again");
+    assert_eq!(world.stripe.requests().len() - before, 4, "the first page is not asked for again");
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn looking_back_changes_nothing_unless_told_to() {
     let reconciliation = world.reconciliation(&client);
     let mut pages = 0;
     let look = reconciliation.look_back(NOW - 4 * DAY, NOW, false, |_| pages += 1).await.unwrap();
-    assert_eq!((look.missing.len(), look.put_back, pages, look.tally.unexplained), (1, 0, 1, 1));
+    assert_eq!((look.missing.len(), look.put_back, pages, look.tally.unexplained), (1, 0, 3, 1));
     assert!(world.bus.entries.borrow().is_empty() && world.journal.missing.borrow().is_empty());
     let mended = reconciliation.look_back(NOW - 4 * DAY, NOW, true, |_| {}).await.unwrap();
     assert_eq!(mended.put_back, 1);
@@ -272,4 +272,74 @@ async fn what_was_made_can_be_made_again() {
     world.pass(HOUR);
     assert_eq!(world.run().await.put_back, 1);
     assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Old"; 2]);
+}
+
+/// Stripe writes its list of events in the version of the API that the account has, and old ones have no refund events.
+#[tokio::test]
+async fn refunds_and_disputes_that_no_event_reports_are_found_in_their_own_lists() {
+    let world = World::new();
+    world.happen(&paid("Known").to_json());
+    let at = NOW - 20 * MINUTE;
+    let refund = CorrectionEvent::refund("Known", "re_1", "created").object("created", json!(at)).to_json();
+    let dispute = CorrectionEvent::dispute("Known", "dp_1", "created").object("created", json!(at)).to_json();
+    for event in [&refund, &dispute] {
+        world.stripe.put(&event["data"]["object"]);
+    }
+    let foreign =
+        CorrectionEvent::refund("Foreign", "re_2", "created").object("created", json!(at)).to_json();
+    world.stripe.put(&foreign["data"]["object"]);
+    world.run().await;
+    let mut delivered = world.deliver();
+    delivered.sort();
+    assert_eq!(delivered, ["evt_reconcile_dp_1", "evt_reconcile_re_1"]);
+    let asked = world.stripe.requests().into_iter().filter(|line| line.contains("payment_intent=pi_Foreign"));
+    assert_eq!(asked.count(), 1, "another business's costs one look-up");
+    world.pass(MINUTE);
+    assert_eq!(world.run().await.put_back, 0);
+}
+
+#[tokio::test]
+async fn a_refund_that_an_event_reports_is_not_put_back_twice() {
+    let world = World::new();
+    world.happen(&paid("Known").to_json());
+    let refund = CorrectionEvent::refund("Known", "re_1", "created").at(NOW - 20 * MINUTE);
+    world.lose(&refund.object("created", json!(NOW - 20 * MINUTE)).to_json());
+    assert_eq!(world.run().await.put_back, 1);
+    // The task has not got to it yet.
+    world.pass(MINUTE);
+    assert_eq!(world.run().await.put_back, 0);
+    assert_eq!(world.deliver(), ["evt_re_1_created"]);
+}
+
+/// Thirty days and more back only the lists are left, and a debit's money comes days after its session was opened.
+#[tokio::test]
+async fn a_bank_debit_of_a_month_ago_is_found_and_nothing_from_before_the_window() {
+    let world = World::new();
+    let session = |event: SessionEvent, payment: &str, at: i64| {
+        let opened = event.payment(payment).session("created", json!(NOW - 42 * DAY));
+        opened.session("status", json!("complete")).at(at).to_json()
+    };
+    world.happen(&session(SessionEvent::unpaid(), "Debit", NOW - 42 * DAY + 300));
+    world.lose(&session(SessionEvent::async_succeeded(), "Debit", NOW - 32 * DAY));
+    world.lose(&session(SessionEvent::paid(), "Card", NOW - 42 * DAY + 300));
+    let client = world.client();
+    let report = world.reconciliation(&client).look_back(NOW - 35 * DAY, NOW, true, |_| {}).await.unwrap();
+    assert_eq!((report.examined, report.put_back, report.tally.paid), (1, 1, 1));
+    assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Debit"]);
+}
+
+/// Every task gets what is put back, and the one that parked the event parks it again.
+#[tokio::test]
+async fn what_is_missing_beside_something_parked_is_put_back_daily() {
+    let world = World::new();
+    world.happen(&paid("P").to_json());
+    world.ledger.forget(|key| key.effect == Effect::consents());
+    let key = EffectKey { payment_id: PaymentId::new("pi_P"), effect: Effect::acquisition() };
+    world.ledger.put(&key, EffectState::Parked { reason: "entry_refused".to_owned() });
+    let mut put_back = 0;
+    for _ in 0..49 {
+        put_back += world.run().await.put_back;
+        world.pass(HOUR);
+    }
+    assert_eq!(put_back, 3, "at once, and after one and two days");
 }

@@ -14,7 +14,7 @@ use effect_ledger::{
 };
 use fulfilment::PaymentId;
 use reconciliation::{
-    BusEntry, FulfilmentBus, Journal, Missing, NotPut, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, Position,
+    BusEntry, FulfilmentBus, Journal, Missing, NotPut, Overtaken, Pending, PendingSearch, Position,
     Reconciliation, Report, RunError, Settings,
 };
 use serde_json::Value;
@@ -32,8 +32,9 @@ pub(crate) const DAY: i64 = 86_400;
 /// A journal in memory with DynamoDB's conditions; clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct InMemoryJournal {
-    position: Rc<RefCell<Option<Position>>>,
+    pub(crate) position: Rc<RefCell<Option<Position>>>,
     pub(crate) missing: Rc<RefCell<BTreeMap<String, Missing>>>,
+    pub(crate) pending: Rc<RefCell<BTreeMap<String, Pending>>>,
     /// After so many writes it answers no more.
     pub(crate) dies_after: Rc<Cell<Option<u32>>>,
 }
@@ -41,9 +42,21 @@ pub(crate) struct InMemoryJournal {
 impl InMemoryJournal {
     /// As if reconciliation had begun long ago and come to a time.
     pub(crate) fn set_until(&self, until: i64) {
-        let position =
-            Position { revision: 1, began_at: 0, until, sweep: None, proven_until: until, proof: None };
+        let position = Position {
+            revision: 1,
+            began_at: 0,
+            until,
+            sweep: None,
+            proven_until: until,
+            proof: None,
+            pending_search: PendingSearch::Done,
+        };
         *self.position.borrow_mut() = Some(position);
+    }
+
+    /// As if a version had written the position that remembers no pending sessions.
+    pub(crate) fn forget_search(&self) {
+        self.position.borrow_mut().as_mut().unwrap().pending_search = PendingSearch::Due;
     }
 
     /// As if days had been proven up to a time.
@@ -91,7 +104,7 @@ impl Journal for InMemoryJournal {
         self.write()?;
         let mut all = self.missing.borrow_mut();
         let last = all.get(&missing.event_id).and_then(|known| known.put_back_at);
-        if last.is_some_and(|last| last > now - PUT_BACK_AGAIN_AFTER_SECONDS) {
+        if last.is_some_and(|last| last > now - missing.put_back_again_after()) {
             return Ok(false);
         }
         all.insert(missing.event_id.clone(), Missing { put_back_at: Some(now), ..missing.clone() });
@@ -101,6 +114,30 @@ impl Journal for InMemoryJournal {
     async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
         self.write()?;
         self.missing.borrow_mut().remove(event_id);
+        Ok(())
+    }
+
+    async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let mut pending: Vec<_> = self.pending.borrow().values().cloned().collect();
+        pending.sort_by_key(|pending| pending.next_look_at);
+        Ok(pending)
+    }
+
+    async fn remember(&self, pending: &Pending) -> Result<(), StoreError> {
+        self.write()?;
+        self.pending.borrow_mut().entry(pending.session_id.clone()).or_insert_with(|| pending.clone());
+        Ok(())
+    }
+
+    async fn postpone(&self, pending: &Pending) -> Result<(), StoreError> {
+        self.write()?;
+        self.pending.borrow_mut().insert(pending.session_id.clone(), pending.clone());
+        Ok(())
+    }
+
+    async fn decided(&self, session_id: &str) -> Result<(), StoreError> {
+        self.write()?;
+        self.pending.borrow_mut().remove(session_id);
         Ok(())
     }
 }

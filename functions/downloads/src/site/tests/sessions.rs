@@ -147,7 +147,7 @@ async fn a_page_tries_stripe_twice_and_names_no_session_in_its_failure() {
         let problem = case.site.thanks("cs_test_SECRETSESSION", 0).await.err().unwrap();
         assert_eq!(case.stripe_requests(), 2);
         let cause = cause_chain(&problem);
-        assert!(cause.contains("/v1/checkout/sessions/") && !cause.contains("SECRET"), "{cause}");
+        assert!(cause.contains("/v1/checkout/sessions") && !cause.contains("SECRET"), "{cause}");
     }
 }
 
