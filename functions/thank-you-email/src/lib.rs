@@ -52,7 +52,7 @@ pub fn task<C: Clock + Clone>(
     let templates = S3Objects::new(sdk, &config.templates_bucket)?;
     Ok(ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
-        sender: SesEmailSender::new(sdk, &config)?,
+        sender: SesEmailSender::new(sdk, &config),
         overrides: Overrides::new(templates, clock.clone()),
         downloads: AwsDownloads::new(&config, sdk, &policy, clock.clone())?,
         policy,

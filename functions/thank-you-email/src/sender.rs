@@ -1,3 +1,5 @@
+use std::fmt;
+
 use effect_ledger::{Attempted, EffectKey};
 use stripe_events::Personal;
 
@@ -32,11 +34,32 @@ pub(crate) enum SendError {
     #[error("the mail service cannot be used ({0})")]
     Unavailable(String),
     /// Refused for good.
-    #[error("the mail service rejects this mail ({0})")]
-    Rejected(String),
+    #[error("the mail service rejects {0} ({1})")]
+    Rejected(Refused, String),
     /// The reply is missing or says nothing.
-    #[error("nobody can tell whether the mail was sent ({0})")]
+    #[error("it is not known whether the mail was sent ({0})")]
     ReplyLost(String),
+}
+
+/// What of a mail the service refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The sender's identity: every mail fails until the operator verifies it.
+    Sender,
+    /// The recipient's address.
+    Recipient,
+    /// What the mail holds.
+    Content,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sender => "the sender",
+            Self::Recipient => "the recipient",
+            Self::Content => "this mail",
+        })
+    }
 }
 
 impl SendError {
@@ -45,7 +68,9 @@ impl SendError {
         match self {
             Self::Throttled(_) => "mail_throttled",
             Self::Unavailable(_) => "mail_unavailable",
-            Self::Rejected(_) => "mail_rejected",
+            Self::Rejected(Refused::Sender, _) => "sender_refused",
+            Self::Rejected(Refused::Recipient, _) => "recipient_refused",
+            Self::Rejected(Refused::Content, _) => "mail_rejected",
             Self::ReplyLost(_) => "mail_reply_lost",
         }
     }

@@ -1,18 +1,25 @@
 use std::time::Duration;
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    Builder, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::types::Object;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
-use signed_requests::{
-    Answer, AwsService, Body, Request, ServiceConfig, percent_encoded, percent_encoded_path,
-};
+use signed_requests::{Answer, AwsService, Body, Request, ServiceConfig, percent_encoded_path};
 
 /// The objects of one S3 bucket.
 #[derive(Debug)]
 pub struct S3Objects {
+    client: Client,
+    bucket: String,
+    /// For uploads and for customers' addresses.
     pub(crate) s3: AwsService,
     /// What comes before a key.
     root: String,
@@ -63,14 +70,25 @@ impl S3Objects {
     /// When the configuration lacks what every client needs.
     pub fn with_timeouts(sdk: &SdkConfig, bucket: &str, timeouts: TimeoutConfig) -> Result<Self, BoxError> {
         // A host name per bucket needs DNS, which a cloud on loopback lacks.
-        let root = if sdk.endpoint_url().is_some() { format!("/{bucket}/") } else { "/".to_owned() };
+        let on_loopback = sdk.endpoint_url().is_some();
+        let client = Builder::from(sdk)
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .timeout_config(timeouts.clone())
+            .force_path_style(on_loopback)
+            // TLS protects what is read here, and the timeouts end a call that stalls.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        let client = Client::from_conf(client);
+        let root = if on_loopback { format!("/{bucket}/") } else { "/".to_owned() };
         let config = ServiceConfig {
             name: "s3",
             host: format!("{bucket}.s3"),
             retries: RetryConfig::standard().with_max_attempts(2),
             timeouts,
         };
-        Ok(Self { s3: AwsService::new(sdk, config)?, root })
+        Ok(Self { client, bucket: bucket.to_owned(), s3: AwsService::new(sdk, config)?, root })
     }
 
     /// Every object.
@@ -80,15 +98,15 @@ impl S3Objects {
     /// When the bucket cannot be listed.
     pub async fn list(&self) -> Result<Vec<ListedObject>, ObjectsError> {
         let mut objects = Vec::new();
-        let mut query = "?list-type=2".to_owned();
+        let mut token = None;
         loop {
-            let page = self.call("GET", &query).await.map_err(|error| classify(&error))?;
-            let page = String::from_utf8_lossy(&page.body);
-            objects.extend(page.split("<Contents>").skip(1).filter_map(listed));
-            let Some(token) = between(&page, "NextContinuationToken") else {
+            let page = self.client.list_objects_v2().bucket(&self.bucket).set_continuation_token(token);
+            let page = page.send().await.map_err(|error| classify_sdk(&error))?;
+            objects.extend(page.contents().iter().filter_map(listed));
+            token = page.next_continuation_token;
+            if token.is_none() {
                 return Ok(objects);
-            };
-            query = format!("?continuation-token={}&list-type=2", percent_encoded(token));
+            }
         }
     }
 
@@ -98,12 +116,13 @@ impl S3Objects {
     ///
     /// When the bucket does not answer, or refuses.
     pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectsError> {
-        match self.call("GET", &percent_encoded_path(key).to_string()).await {
-            Ok(found) => Ok(Some(found.body)),
-            Err(error) if error.as_service_error().is_some_and(|answer| code(answer) == "NoSuchKey") => {
-                Ok(None)
+        match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(found) => {
+                let bytes = found.body.collect().await;
+                Ok(Some(bytes.map_err(|_| ObjectsError::Unavailable("body cut off".to_owned()))?.to_vec()))
             }
-            Err(error) => Err(classify(&error)),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) => Err(classify_sdk(&error)),
         }
     }
 
@@ -116,7 +135,17 @@ impl S3Objects {
     ///
     /// When the bucket does not answer.
     pub async fn size(&self, key: &str) -> Result<Option<i64>, ObjectsError> {
-        Ok(self.head(key, Vec::new()).await?.map(|found| size_of(&found)))
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(found) => Ok(Some(found.content_length.unwrap_or_default())),
+            Err(error)
+                if error
+                    .raw_response()
+                    .is_some_and(|answer| [403, 404].contains(&answer.status().as_u16())) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(classify_sdk(&error)),
+        }
     }
 
     /// What S3 says of an object without its bytes.
@@ -142,11 +171,6 @@ impl S3Objects {
         self.s3.origin()
     }
 
-    async fn call(&self, method: &'static str, path: &str) -> Result<Answer, SdkError<Answer, HttpResponse>> {
-        let path = &format!("{}{path}", self.root);
-        self.s3.call(Request { method, path, headers: Vec::new(), body: Body::empty() }).await
-    }
-
     /// Where an object is below [`S3Objects::origin`].
     pub(crate) fn path(&self, key: &str) -> String {
         format!("{}{}", self.root, percent_encoded_path(key))
@@ -164,17 +188,14 @@ fn code(refusal: &Answer) -> String {
     between(&String::from_utf8_lossy(&refusal.body), "Code").unwrap_or("no code").to_owned()
 }
 
-/// One entry of a listing. S3 writes it without prefixes, attributes or white space.
-///
-/// Keys with other characters than these are left out, so nothing has to be unescaped: no template can be named so.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax>
-fn listed(entry: &str) -> Option<ListedObject> {
-    let key = between(entry, "Key")?;
+/// One entry of a listing. Keys with other characters than these are left out: no template can be named so.
+fn listed(object: &Object) -> Option<ListedObject> {
+    let key = object.key()?;
     let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c));
     plain.then_some(ListedObject {
         key: key.to_owned(),
-        version: between(entry, "ETag")?.to_owned(),
-        size: between(entry, "Size")?.parse().ok()?,
+        version: object.e_tag()?.to_owned(),
+        size: object.size()?,
     })
 }
 
@@ -186,11 +207,19 @@ fn between<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
 
 /// Whether an answer is worth waiting for.
 pub(crate) fn classify(error: &SdkError<Answer, HttpResponse>) -> ObjectsError {
+    classify_by(error, code)
+}
+
+fn classify_sdk<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> ObjectsError {
+    classify_by(error, |refusal| refusal.code().unwrap_or("no code").to_owned())
+}
+
+fn classify_by<E>(error: &SdkError<E, HttpResponse>, code: impl FnOnce(&E) -> String) -> ObjectsError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not a service's answer may be one next time")]
     match error {
         SdkError::ServiceError(answer) => {
             let code = code(answer.err());
-            match (answer.err().status, code.as_str()) {
+            match (answer.raw().status().as_u16(), code.as_str()) {
                 (408 | 429 | 500.., _) | (_, "RequestTimeout" | "SlowDown") => {
                     ObjectsError::Unavailable(code)
                 }

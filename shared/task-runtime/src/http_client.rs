@@ -29,6 +29,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
+mod written;
+
+use written::{Counted, NothingWritten, Written};
+pub use written::{OwnConnection, nothing_was_sent};
+
 /// The HTTP client under the SDK's clients: HTTP/1.1, in clear or over TLS, with one pool of connections.
 ///
 /// The SDK's own brings HTTP/2 along, which AWS's endpoints do not offer, and reads its trusted roots for each client
@@ -63,10 +68,11 @@ impl Http1Client {
         tcp.set_nodelay(true);
         let connect = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let connect = Connect { connect: connect.wrap_connector(tcp), within: sleep.zip(connect_timeout) };
+        let mut client = legacy::Client::builder(TokioExecutor::new());
         // Idle connections are closed by the pool's own timer.
-        let client =
-            legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connect);
-        Connector { client }
+        let pooled = client.pool_timer(TokioTimer::new()).build(connect.clone());
+        let unpooled = client.pool_max_idle_per_host(0).build(connect);
+        Connector { pooled, unpooled }
     }
 }
 
@@ -111,7 +117,9 @@ fn client_config(roots: RootCertStore) -> ClientConfig {
 /// Connections of one kind, and what is sent over them.
 #[derive(Debug)]
 struct Connector {
-    client: legacy::Client<Connect, SdkBody>,
+    pooled: legacy::Client<Connect, SdkBody>,
+    /// For requests that carry [`OwnConnection`]: it neither takes a connection from a pool nor leaves one there.
+    unpooled: legacy::Client<Connect, SdkBody>,
 }
 
 impl HttpConnector for Connector {
@@ -122,14 +130,19 @@ impl HttpConnector for Connector {
         };
         // The SDK does not want a connection back on which something went wrong.
         let connection = capture_connection(&mut request);
+        let used = connection.clone();
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || Some(metadata(connection.clone())));
         }
-        let response = self.client.request(request);
+        let own = request.extensions().get::<OwnConnection>().is_some();
+        let response = if own { self.unpooled.request(request) } else { self.pooled.request(request) };
         HttpConnectorFuture::new(async move {
             match response.await {
                 Ok(response) => HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                     .map_err(|error| ConnectorError::other(error.into(), None)),
+                Err(error) if own && Written::over(&used).is_some_and(|written| written.nothing()) => {
+                    Err(ConnectorError::io(NothingWritten(error).into()))
+                }
                 Err(error) => Err(classify(error)),
             }
         })
@@ -184,7 +197,7 @@ struct Connect {
 }
 
 impl Service<Uri> for Connect {
-    type Response = <HttpsConnector<Tcp> as Service<Uri>>::Response;
+    type Response = Counted<<HttpsConnector<Tcp> as Service<Uri>>::Response>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -197,9 +210,9 @@ impl Service<Uri> for Connect {
         match &self.within {
             Some((sleep, within)) => {
                 let timeout = Timeout::new(connecting, sleep.sleep(*within));
-                async move { timeout.await? }.boxed()
+                async move { timeout.await?.map(Counted::new) }.boxed()
             }
-            None => connecting.boxed(),
+            None => async move { connecting.await.map(Counted::new) }.boxed(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub use batch::{Delivery, Invocation, Outcome, Task, handle_batch};
 pub use clients::{SystemClock, aws_sdk_config, for_others, http_client, sdk_config};
 pub use environment::{ConfigError, Environment};
 pub use failure::{Backoff, FailureClass, THROTTLED_LIFE, TaskError, cause_chain};
+pub use http_client::{OwnConnection, nothing_was_sent};
 pub use metrics::{MetricsContext, Tally, write_counts};
 pub use queue::{Queue, QueueError, SqsQueue};
 pub use run::{QueueConfig, run_task};

@@ -1,5 +1,10 @@
 //! What goes over the wire to SES, and what each answer proves.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use effect_ledger::{Effect, EffectKey};
@@ -36,7 +41,7 @@ fn sender(sdk: &SdkConfig) -> SesEmailSender {
         Some(value.to_owned())
     };
     let config = Config::from_env(&mut Environment::new(variables)).unwrap();
-    SesEmailSender::new(sdk, &config).unwrap()
+    SesEmailSender::new(sdk, &config)
 }
 
 fn name(attempted: &Attempted<SendError>) -> &'static str {
@@ -142,7 +147,7 @@ async fn silence_ends_after_eight_seconds_and_one_call_and_proves_nothing() {
 
 #[test]
 fn errors_hold_codes_and_never_the_services_own_words() {
-    let error = SendError::Rejected("MessageRejected".to_owned());
+    let error = SendError::Rejected(Refused::Content, "MessageRejected".to_owned());
     assert_eq!(error.to_string(), "the mail service rejects this mail (MessageRejected)");
 }
 
@@ -158,4 +163,128 @@ async fn ses_takes_the_mail_until_the_quota_is_used_up() {
     assert!(matches!(sender.send(&mail()).await, Attempted::NotDone(SendError::Throttled(_))));
     assert_eq!(cloud.mails().len(), 1);
     assert_eq!(cloud.mails()[0].tags["effect"], "email-thank-you");
+}
+
+#[test]
+fn sender_recipient_and_content_are_refused_for_reasons_of_their_own() {
+    let check = |code: &str, sentence: &str, expected: Refused| {
+        let sender = "Example Project <thanks@example.org>";
+        assert_eq!(refused(code, sentence, sender, "ada@example.net"), expected, "{sentence}");
+    };
+    let unverified = |identities: &str| {
+        format!(
+            "Email address is not verified. The following identities failed the check in region EU-WEST-1: {identities}"
+        )
+    };
+    check("MessageRejected", &unverified("ada@example.net"), Refused::Recipient);
+    check("MessageRejected", &unverified("thanks@example.org"), Refused::Sender);
+    check("MessageRejected", &unverified("ada@example.net, thanks@example.org"), Refused::Sender);
+    check("MessageRejected", &unverified("Example Project <thanks@example.org>"), Refused::Sender);
+    check("MailFromDomainNotVerifiedException", "", Refused::Sender);
+    check("BadRequestException", "Local address contains dot-dot", Refused::Recipient);
+    check("BadRequestException", "Domain contains illegal character", Refused::Recipient);
+    check("BadRequestException", "Missing final '@domain'", Refused::Recipient);
+    check("BadRequestException", "Message length is more than 10485760 bytes", Refused::Content);
+    check("MessageRejected", "Transaction failed: Expected disposition", Refused::Content);
+}
+
+/// An SES on loopback that keeps connections open, and what becomes of a connection that has answered once.
+#[derive(Clone, Copy)]
+enum Afterwards {
+    /// Nothing is read from it again, and nothing shows: a connection that was dropped while the process was frozen.
+    Silent,
+    /// Closed in order.
+    Closed,
+    /// Reset.
+    Reset,
+}
+
+fn serve_once_a_connection(afterwards: Afterwards) -> (SdkConfig, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&served);
+    thread::spawn(move || {
+        let mut dropped = Vec::new();
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            read_request(&mut connection);
+            let body = "{\"MessageId\":\"ses-1\"}";
+            let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", body.len());
+            connection.write_all((head + body).as_bytes()).unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            match afterwards {
+                Afterwards::Silent => dropped.push(connection),
+                Afterwards::Closed => connection.shutdown(Shutdown::Both).unwrap(),
+                // What is not read when a socket closes makes the kernel reset the connection.
+                Afterwards::Reset => drop(connection),
+            }
+        }
+    });
+    let variables = move |name: &str| match name {
+        "AWS_REGION" => Some("us-east-1".to_owned()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+        "AWS_ENDPOINT_URL" => Some(url.clone()),
+        _ => None,
+    };
+    (task_runtime::sdk_config(&mut Environment::new(variables)).unwrap(), served)
+}
+
+/// Reads up to the end of a request's body.
+fn read_request(connection: &mut TcpStream) {
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&received);
+        let length =
+            text.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
+        if let (Some(length), Some(body)) = (length, body)
+            && body >= length
+        {
+            return;
+        }
+        match connection.read(&mut buffer).unwrap() {
+            0 => return,
+            n => received.extend_from_slice(&buffer[..n]),
+        }
+    }
+}
+
+/// Lambda freezes the process between two invocations, and drops its idle connections meanwhile.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html#function-code>
+#[tokio::test]
+async fn a_mail_never_meets_a_connection_from_before_a_freeze() {
+    for afterwards in [Afterwards::Silent, Afterwards::Closed, Afterwards::Reset] {
+        let (sdk, served) = serve_once_a_connection(afterwards);
+        let sender = sender(&sdk);
+        for mails in 1..=3 {
+            let attempted = sender.send(&mail()).await;
+            assert_eq!(name(&attempted), "sent", "mail {mails}: {attempted:?}");
+            assert_eq!(served.load(Ordering::SeqCst), mails);
+        }
+    }
+}
+
+/// A load balancer that resets what it cannot serve: the connection is made, and ends before the request.
+#[tokio::test]
+async fn a_reset_before_the_first_byte_of_the_request_proves_that_nothing_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            // The client's first words of TLS stay unread, so closing resets the connection.
+            let mut first = [0; 1];
+            let _ = connection.unwrap().read(&mut first);
+        }
+    });
+    let variables = move |name: &str| match name {
+        "AWS_REGION" => Some("us-east-1".to_owned()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+        "AWS_ENDPOINT_URL" => Some(url.clone()),
+        _ => None,
+    };
+    let sdk = task_runtime::sdk_config(&mut Environment::new(variables)).unwrap();
+    let attempted = sender(&sdk).send(&mail()).await;
+    assert_eq!(name(&attempted), "not sent", "{attempted:?}");
 }

@@ -15,6 +15,7 @@ use testkit::stripe::SessionEvent as StripeEvent;
 use super::*;
 use crate::config::Config;
 use crate::overrides::tests::InMemoryTemplates;
+use crate::sender::Refused;
 use crate::ses::SesEmailSender;
 
 /// A mail service that remembers what it accepted (recipient and text), and answers as told before that.
@@ -197,7 +198,7 @@ async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
     };
     let config = Config::from_env(&mut Environment::new(variables)).unwrap();
     let TestTask { ledger, overrides, policy, livemode, clock, .. } = task();
-    let sender = SesEmailSender::new(&ses.sdk_config(), &config).unwrap();
+    let sender = SesEmailSender::new(&ses.sdk_config(), &config);
     let downloads = InMemoryDownloads::default();
     let task = ThankYouEmail { ledger, sender, overrides, downloads, policy, livemode, clock };
     let event = [StripeEvent::paid().to_json()];
@@ -240,7 +241,7 @@ async fn a_crash_after_the_claim_is_never_sent_again() {
 #[tokio::test]
 async fn a_rejected_mail_is_parked_and_sent_once_mended() {
     let task = task();
-    let rejected = Attempted::Rejected(SendError::Rejected("MessageRejected".to_owned()));
+    let rejected = Attempted::Rejected(SendError::Rejected(Refused::Content, "MessageRejected".to_owned()));
     *task.sender.answers.borrow_mut() = vec![rejected];
     let event = [StripeEvent::paid().to_json()];
     let (tally, queue) = deliver(&task, &event).await;

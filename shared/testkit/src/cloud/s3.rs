@@ -35,6 +35,9 @@ pub(super) fn operation<'u>(method: &str, uri: &'u str) -> (&'static str, &'u st
         uri.split_once("://").map_or(uri, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let path = path.trim_start_matches('/');
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    // The SDK names some of its operations in the query. S3 ignores that.
+    let query =
+        query.strip_prefix("x-id=").map_or(query, |named| named.split_once('&').map_or("", |(_, rest)| rest));
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     match (method, key) {
         ("GET", "") if query.split('&').any(|part| part == "list-type=2") => ("ListObjectsV2", bucket, query),
