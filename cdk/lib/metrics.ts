@@ -9,10 +9,11 @@ export const NAMESPACE = 'Afterlink';
 export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parked' | 'Unknown' | 'Duration';
 
 /**
- * What the mail task counts besides: a template of a marketer's that could not be used, and a
- * mail that SES did not take because of the account's sending rate or quota.
+ * What the mail task counts besides: a template of a marketer's that could not be used, a mail
+ * that SES did not take because of the account's sending rate or quota, and a mail that was parked
+ * because its address has had its mails of the day about payments that cost nothing.
  */
-export type MailTaskMetricName = 'BrokenWording' | 'MailThrottled';
+export type MailTaskMetricName = 'BrokenWording' | 'MailLimited' | 'MailThrottled';
 
 /** What the records count besides: a payment that became paid, once each. */
 export type RecordsMetricName = 'Paid';

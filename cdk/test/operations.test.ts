@@ -31,6 +31,7 @@ for (const name of ['test', 'live'] as const) {
         'thank-you-email-unknown',
         'soft-opt-ins-unknown-question',
         'thank-you-email-broken-wording',
+        'thank-you-email-mail-limited',
         'thank-you-email-files-missing',
         ...['files-missing', 'failed', 'errors', 'throttled', 'flood'].map((what) => `downloads-${what}`),
         'thank-you-email-mail-throttled',

@@ -147,7 +147,9 @@ pub(crate) fn rows_touched(request: &Request) -> Vec<RowKey> {
     };
     let key = |write: &Value| {
         let of = |name: &str| Some(write["Key"][name]["S"].as_str()?.to_owned());
-        (write["TableName"] == EFFECTS_TABLE).then(|| of("payment_id").zip(of("effect")))?
+        let row = (write["TableName"] == EFFECTS_TABLE).then(|| of("payment_id").zip(of("effect")))??;
+        // How many mails an address has had is no effect, and follows other rules.
+        (!row.0.starts_with("mail-limit#")).then_some(row)
     };
     match body["TransactItems"].as_array() {
         Some(items) => items.iter().filter_map(|item| key(&item["Update"])).collect(),

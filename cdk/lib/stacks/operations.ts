@@ -244,6 +244,12 @@ export class OperationsStack extends StageStack {
       metric: functionMetric(this.stage, name, 'BrokenWording'),
       when: { above: 0 },
     });
+    this.alarm(name, 'mail-limited', {
+      impact: 'One address is sent mails about payments that cost nothing, more than a customer causes.',
+      runbook: 'mail-limit',
+      metric: functionMetric(this.stage, name, 'MailLimited'),
+      when: { above: 0 },
+    });
   }
 
   private watchConsents(): void {

@@ -44,8 +44,10 @@ fn a_sender_that_ses_does_not_know_parks_the_mail_and_leaves_the_record_alone() 
     let form = "Action=DeleteIdentity&Version=2010-12-01&Identity=example.org";
     cloud.stack.aws.query("ses", form).unwrap();
     cloud.post(&of(SessionEvent::paid(), "Refused"));
-    cloud
-        .wait_for_ledger("pi_Refused", &["contribution#paid done", "email#thank-you parked (sender_refused)"]);
+    cloud.wait_for_ledger(
+        "pi_Refused",
+        &["contribution#paid done", "email#thank-you parked (sender_refused)"],
+    );
     let (body, reason) = cloud.wait_for_dead_letter("ThankYouEmail", "pi_Refused");
     assert_eq!(reason, "sender_refused");
     assert_eq!(cloud.contribution("pi_Refused").unwrap()["status"], "paid");

@@ -1,5 +1,6 @@
 //! A date the way the reader's locale writes it: `21 November 2026`, `21. November 2026`, `21 novembre 2026`.
 
+use fulfilment::TimeZone;
 use icu_calendar::types::RataDie;
 use icu_calendar::{Date, Gregorian};
 use icu_datetime::FixedCalendarDateTimeFormatter;
@@ -12,16 +13,20 @@ const UNIX_EPOCH: i64 = 719_163;
 /// 31 December 9999, in days since 1970: past it, the number was not a time in seconds.
 const LAST_DAY: i64 = 2_932_896;
 
-/// The date in UTC of a time in Unix seconds; `None` for what cannot be the time of a payment.
-pub(crate) fn date_text(unix_seconds: i64, locale: &Locale) -> Option<String> {
-    let day = unix_seconds.div_euclid(SECONDS_A_DAY);
-    if !(0..=LAST_DAY).contains(&day) {
+/// The date of a time in Unix seconds in the organisation's time zone; `None` for what cannot be the time of a payment.
+///
+/// UTC is named, because it is the zone of those who decided on none: its day is another one than the customer's for
+/// some hours of each night.
+pub(crate) fn date_text(unix_seconds: i64, zone: &TimeZone, locale: &Locale) -> Option<String> {
+    if !(0..=LAST_DAY).contains(&unix_seconds.div_euclid(SECONDS_A_DAY)) {
         return None;
     }
+    let day = zone.local(unix_seconds).div_euclid(SECONDS_A_DAY);
     let date = Date::from_rata_die(RataDie::new(UNIX_EPOCH + day), Gregorian);
     let formatter =
         FixedCalendarDateTimeFormatter::<Gregorian, _>::try_new(locale.into(), YMD::long()).ok()?;
-    Some(formatter.format(&date).to_string())
+    let text = formatter.format(&date).to_string();
+    Some(if zone.is_utc() { format!("{text} (UTC)") } else { text })
 }
 
 #[cfg(test)]
@@ -29,8 +34,9 @@ mod tests {
     use super::*;
 
     fn check(unix_seconds: i64, tag: &str, expected: Option<&str>) {
-        let text = date_text(unix_seconds, &tag.parse().unwrap());
-        assert_eq!(text.as_deref(), expected, "{unix_seconds} in {tag}");
+        let text = date_text(unix_seconds, &TimeZone::UTC, &tag.parse().unwrap());
+        let expected = expected.map(|date| format!("{date} (UTC)"));
+        assert_eq!(text, expected, "{unix_seconds} in {tag}");
     }
 
     #[test]
@@ -52,6 +58,20 @@ mod tests {
         check(1_795_305_599, "en-GB", Some("21 November 2026"));
         check(0, "en-GB", Some("1 January 1970"));
         check(951_782_400, "en-GB", Some("29 February 2000"));
+    }
+
+    #[test]
+    fn a_day_is_what_the_organisation_calls_one() {
+        let check = |offset: i64, expected: &str| {
+            let zone = TimeZone::new("Somewhere", vec![(0, offset)]);
+            // 2027-01-01T03:00:00Z: the last evening of the year in New York.
+            let text = date_text(1_798_772_400, &zone, &"en-US".parse().unwrap());
+            assert_eq!(text.as_deref(), Some(expected), "{offset}");
+        };
+        check(-18_000, "December 31, 2026");
+        check(-10_800, "January 1, 2027");
+        check(-10_801, "December 31, 2026");
+        check(50_400, "January 1, 2027");
     }
 
     #[test]

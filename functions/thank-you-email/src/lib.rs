@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod customer_name;
 mod date_format;
 mod displayed;
 mod downloads;
+mod limit;
 mod mail;
 mod money_format;
 mod overrides;
 pub mod preview;
+mod recipient;
 mod sender;
 mod ses;
 mod task;
@@ -22,6 +25,7 @@ use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::downloads::AwsDownloads;
+use crate::limit::DynamoDbAddressLimit;
 use crate::overrides::Overrides;
 use crate::ses::SesEmailSender;
 use crate::task::ThankYouEmail;
@@ -54,6 +58,7 @@ pub fn task<C: Clock + Clone>(
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
         sender: SesEmailSender::new(sdk, &config),
         overrides: Overrides::new(templates, clock.clone()),
+        limit: DynamoDbAddressLimit::new(&config, sdk, policy.mail.free_mails_a_day, clock.clone()),
         downloads: AwsDownloads::new(&config, sdk, &policy, clock.clone())?,
         policy,
         livemode: config.livemode,

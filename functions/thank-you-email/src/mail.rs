@@ -8,11 +8,12 @@ use fulfilment::{FulfilmentKind, Money, Policy, TemplateName};
 use minijinja::context;
 use minijinja::value::Value;
 
+use crate::customer_name::customer_name;
 use crate::date_format::date_text;
-use crate::displayed::{displayed, displayed_name};
+use crate::displayed::displayed;
 use crate::downloads::Download;
 use crate::money_format::money_text;
-use crate::wording::{BrokenTemplate, Part, Wording, Wordings};
+use crate::wording::{BrokenTemplate, Part, Wording, Wordings, or_missing};
 
 /// What a mail tells the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,16 @@ pub(crate) fn render(own: Option<&Wordings>, context: &MailContext<'_>) -> Resul
 }
 
 impl<'a> MailContext<'a> {
+    /// The name the customer is greeted by: only of a customer who has paid. A mail that costs nothing can be had for
+    /// any address by anybody, with any text as the name.
+    fn greeted_name(&self) -> Option<String> {
+        let has_paid = match self.occasion {
+            Occasion::ThankYou { .. } | Occasion::FilesReady => !self.amount.is_zero(),
+            Occasion::PaymentPending | Occasion::PaymentFailed => false,
+        };
+        self.customer_name.filter(|_| has_paid).and_then(customer_name)
+    }
+
     /// The templates that may be used, best first.
     pub(crate) fn templates(&self) -> Vec<&'a str> {
         match self.occasion {
@@ -180,14 +191,15 @@ fn render_template(
 /// The variables of a template. Only `customer.name` and `files_url` may be missing.
 fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderError> {
     let format = context.locale.format_of(&wording.locale);
-    let paid_on = date_text(context.paid_on, &format).ok_or(RenderError::PaidOn(context.paid_on))?;
+    let zone = &context.policy.organisation.time_zone;
+    let paid_on = date_text(context.paid_on, zone, &format).ok_or(RenderError::PaidOn(context.paid_on))?;
     let language = wording.locale.language.as_str();
     let organisation = &context.policy.organisation;
     let offered = context.download.map(|download| &download.files[..]).unwrap_or_default();
     let files: Vec<Value> = offered.iter().map(file).collect();
     Ok(context! {
         locale => wording.locale.to_string(),
-        customer => context! { name => context.customer_name.and_then(displayed_name) },
+        customer => context! { name => or_missing(context.greeted_name()) },
         organisation => context! { name => &organisation.name, contact => &organisation.contact },
         product => context.policy.kind(context.kind).shown_as(language),
         amount => money_text(context.amount, &format),
@@ -195,7 +207,7 @@ fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderE
         paid_on => paid_on,
         reference => context.reference,
         files => files,
-        files_url => context.download.map(|download| &download.link),
+        files_url => or_missing(context.download.map(|download| download.link.as_str())),
         // A purchase that names no file at all is mended and told of like one whose file is missing.
         files_follow => offered.is_empty() || offered.iter().any(|offered| offered.size.is_none()),
     })
@@ -204,7 +216,7 @@ fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderE
 fn file(offered: &OfferedFile) -> Value {
     context! {
         name => displayed(offered.file.name()).unwrap_or_default(),
-        product => offered.file.product.as_deref().and_then(displayed),
+        product => or_missing(offered.file.product.as_deref().and_then(displayed)),
         quantity => offered.file.quantity,
         follows => offered.size.is_none(),
     }

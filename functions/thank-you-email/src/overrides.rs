@@ -84,7 +84,8 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
         let mut shelf = self.shelf.lock().await;
         self.list(&mut shelf).await?;
         self.read(&mut shelf, templates).await?;
-        Ok(shelf.wordings())
+        let has_own = shelf.files.keys().any(|path| is_of(path, templates));
+        Ok(if has_own { shelf.wordings() } else { None })
     }
 
     async fn list(&self, shelf: &mut Shelf) -> Result<(), ObjectsError> {
@@ -108,10 +109,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
     }
 
     async fn read(&self, shelf: &mut Shelf, templates: &[&str]) -> Result<(), ObjectsError> {
-        let needed = shelf.files.iter().filter(|(path, file)| {
-            let folder = path.split_once('/').map_or("", |(folder, _)| folder);
-            file.text.is_none() && (folder == LAYOUT || templates.contains(&folder))
-        });
+        let needed = shelf.files.iter().filter(|(path, file)| file.text.is_none() && is_of(path, templates));
         let needed: Vec<String> = needed.map(|(path, _)| path.clone()).collect();
         let read = try_join_all(needed.iter().map(|path| self.files.read(path))).await?;
         for (path, bytes) in needed.into_iter().zip(read) {
@@ -124,6 +122,12 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
         }
         Ok(())
     }
+}
+
+/// Whether mails of these templates may use a file.
+fn is_of(path: &str, templates: &[&str]) -> bool {
+    let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+    folder == LAYOUT || templates.contains(&folder)
 }
 
 impl Shelf {

@@ -107,8 +107,9 @@ pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
     let free = MailContext { amount: Money::new(0, currency), ..context };
     for (context, when) in [(nameless, "the customer gave no name"), (free, "nothing was due")] {
         for mistake in render(Some(&own), &context).map_err(error)?.passed_over {
-            if !mail.passed_over.contains(&mistake) {
-                mistakes.push(format!("{mistake} (when {when})"));
+            let said = mistake.to_string();
+            if !mistakes.iter().any(|mistake| mistake.starts_with(&said)) {
+                mistakes.push(format!("{said} (when {when})"));
             }
         }
     }

@@ -5,23 +5,27 @@ use effect_ledger::{
 };
 use fulfilment::{
     FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
+    without_invisible,
 };
 use s3_objects::ObjectsError;
-use stripe_events::{Personal, Resend};
+use stripe_events::Personal;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
 
 use crate::downloads::{Download, Downloads, DownloadsError};
+use crate::limit::{AddressLimit, Admission, LimitError};
 use crate::mail::{MailContext, Occasion, RenderError, render};
 use crate::overrides::{Overrides, TemplateFiles};
+use crate::recipient::{NoRecipient, recipient};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
 /// Sends the mail a session event calls for, at most once each.
-pub(crate) struct ThankYouEmail<L, S, F, D, C> {
+pub(crate) struct ThankYouEmail<L, S, F, D, A, C> {
     pub(crate) ledger: L,
     pub(crate) sender: S,
     pub(crate) overrides: Overrides<F, C>,
     pub(crate) downloads: D,
+    pub(crate) limit: A,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
     pub(crate) clock: C,
@@ -36,12 +40,23 @@ const FILES_MISSING: &str = "FilesMissing";
 /// The metric that counts mails which SES did not take because of the account's sending rate or daily quota.
 const MAIL_THROTTLED: &str = "MailThrottled";
 
+/// The metric that counts mails which were parked because their address has had its mails of the day.
+const MAIL_LIMITED: &str = "MailLimited";
+
+/// Why a wording that is there was not used.
+const CAME_BACK: &str = "the message was delivered before and left no trace, so its own wording was not used: it may \
+                         have ended the process";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskFailed {
     #[error("the event is ours but cannot be acted on")]
     Broken(#[source] SessionBroken),
-    #[error("the customer has no usable email address")]
-    NoRecipient,
+    #[error("the mail cannot be addressed")]
+    NoRecipient(#[source] NoRecipient),
+    #[error("the address has had its mails of the day about payments that cost nothing")]
+    OverLimit,
+    #[error("it is not known how many mails the address has had")]
+    LimitUnknown(#[source] LimitError),
     #[error("the mail's wording cannot be had")]
     NoWording(#[source] ObjectsError),
     #[error("nobody can tell which files were bought")]
@@ -68,13 +83,15 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::Broken(_)
-            | Self::NoRecipient
+            | Self::NoRecipient(_)
+            | Self::OverLimit
             | Self::FilesMissing(_)
             | Self::NoFiles
             | Self::NotRendered(_)
             | Self::Rejected(_) => FailureClass::Permanent,
             Self::NotSent(SendError::Throttled(_)) => FailureClass::Throttled,
             Self::NoDownload(_)
+            | Self::LimitUnknown(_)
             | Self::NoWording(_)
             | Self::NotSent(_)
             | Self::InFlight(_)
@@ -86,7 +103,9 @@ impl TaskError for TaskFailed {
     fn reason(&self) -> &'static str {
         match self {
             Self::Broken(broken) => broken.as_str(),
-            Self::NoRecipient => "no_recipient",
+            Self::NoRecipient(problem) => problem.reason(),
+            Self::OverLimit => "too_many_to_one_address",
+            Self::LimitUnknown(_) => "limit_unavailable",
             Self::NoWording(_) => "templates_unavailable",
             Self::NoDownload(_) => "purchase_unavailable",
             Self::FilesMissing(_) => "file_missing",
@@ -100,8 +119,8 @@ impl TaskError for TaskFailed {
     }
 }
 
-impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> Task
-    for ThankYouEmail<L, S, F, D, C>
+impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressLimit, C: Clock> Task
+    for ThankYouEmail<L, S, F, D, A, C>
 {
     type Error = TaskFailed;
 
@@ -117,9 +136,10 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             }
         };
         let key = EffectKey { payment_id: event.payment_id.clone(), effect: wanted(event.outcome, delivery) };
+        let about = About::Session(event.outcome);
+        let planned = Planned { event: &event, about, download: None, key: &key, own_wording: true };
         if is_claimed_unseen(&event, delivery) {
-            let about = About::Session(event.outcome);
-            return self.prepare_and_send(&event, about, None, &key, delivery).await;
+            return self.prepare_and_send(&planned, delivery).await;
         }
         let history = self.ledger.of_payment(&key.payment_id).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
@@ -134,10 +154,15 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         }
         let download = self.download(&event).await?;
         let missing = download.as_ref().and_then(missing);
-        self.promise_files(missing.as_ref(), &key.payment_id, &history, delivery).await?;
-        let outcome = self
-            .prepare_and_send(&event, About::Session(event.outcome), download.as_ref(), &key, delivery)
-            .await?;
+        if let Some(missing) = &missing {
+            self.promise_files(missing, &key.payment_id, delivery).await?;
+        }
+        let own_wording = may_use_own_wording(delivery, so_far);
+        let planned = Planned { download: download.as_ref(), own_wording, ..planned };
+        let outcome = self.prepare_and_send(&planned, delivery).await?;
+        if missing.is_none() && outcome == Outcome::Done && promised_files(&history) {
+            self.take_back_promise(&key.payment_id, delivery).await?;
+        }
         missing.map_or(Ok(outcome), Err)
     }
 }
@@ -146,11 +171,30 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
 ///
 /// Whoever records that money went back leaves word on the thank-you's own row, and the claim is refused until that is
 /// looked at. The others look first: pending and failed mails for what overtook them, one mail more for what became of
-/// the first. A purchase of files does because finding them out costs more, which a duplicate need not.
+/// the first. A purchase of files does because finding them out costs more, which a duplicate need not. A message that
+/// was delivered before does because how that ended decides about the wording.
 fn is_claimed_unseen(event: &SessionEvent, delivery: &Delivery) -> bool {
     event.outcome == SessionOutcome::Paid
         && event.link.kind != FulfilmentKind::Download
         && delivery.resend.is_none()
+        && delivery.receive_count <= 1
+}
+
+/// Whether a mail may be written with a marketer's own wording, which may be a mistake that kills the process.
+///
+/// A message that comes back without a trace of its first delivery is one whose process may have died over the wording:
+/// it goes out with the built-in one. A delivery that got as far as SES left `retry` behind, and its wording is good.
+fn may_use_own_wording(delivery: &Delivery, so_far: Option<&EffectRow>) -> bool {
+    let was_rendered = so_far.is_some_and(|row| matches!(row.state, EffectState::Retry { .. }));
+    delivery.receive_count <= 1 || was_rendered
+}
+
+/// Whether a mail can be had for nothing: thanks for a payment of nothing, and word of one that has not come.
+const fn costs_nothing(event: &SessionEvent) -> bool {
+    match event.outcome {
+        SessionOutcome::Paid => event.amount.is_zero(),
+        SessionOutcome::Pending | SessionOutcome::Failed => true,
+    }
 }
 
 /// The mail that says that files are there which an earlier one promised.
@@ -180,6 +224,17 @@ fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
         Some(resend) => own.resent(&resend.id),
         None => own,
     }
+}
+
+/// A mail that is to be written and sent.
+#[derive(Clone, Copy)]
+struct Planned<'a> {
+    event: &'a SessionEvent,
+    about: About,
+    download: Option<&'a Download>,
+    key: &'a EffectKey,
+    /// Whether a marketer's own wording may be used.
+    own_wording: bool,
 }
 
 /// A mail that is ready to go.
@@ -229,7 +284,9 @@ fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'sta
     overtaken.then_some("overtaken")
 }
 
-impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> ThankYouEmail<L, S, F, D, C> {
+impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressLimit, C: Clock>
+    ThankYouEmail<L, S, F, D, A, C>
+{
     /// What was bought, when files were.
     async fn download(&self, event: &SessionEvent) -> Result<Option<Download>, TaskFailed> {
         if event.outcome != SessionOutcome::Paid || event.link.kind != FulfilmentKind::Download {
@@ -238,27 +295,33 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
         self.downloads.of(event).await.map(Some).map_err(TaskFailed::NoDownload)
     }
 
-    /// Parks the mail that will say that the files are there, before the customer is told that they will follow: a
-    /// promise that nobody remembers would not be kept.
+    /// Parks the mail that will say that the files are there, before the first mail promises it: a promise without a
+    /// row would not be kept.
     async fn promise_files(
         &self,
-        missing: Option<&TaskFailed>,
+        missing: &TaskFailed,
         payment_id: &PaymentId,
-        history: &[EffectRow],
+        delivery: &Delivery,
+    ) -> Result<(), TaskFailed> {
+        delivery.note(FILES_MISSING);
+        self.set_aside_files_ready(SetAside::Parked(missing.reason()), payment_id, delivery).await
+    }
+
+    /// Drops the promise of a second mail: the files came before the first one, which lists them. Only once that one is
+    /// done: an earlier attempt at it may have been sent, with the promise in it.
+    async fn take_back_promise(&self, payment_id: &PaymentId, delivery: &Delivery) -> Result<(), TaskFailed> {
+        self.set_aside_files_ready(SetAside::Skipped("told_otherwise"), payment_id, delivery).await
+    }
+
+    async fn set_aside_files_ready(
+        &self,
+        set_aside: SetAside<'_>,
+        payment_id: &PaymentId,
         delivery: &Delivery,
     ) -> Result<(), TaskFailed> {
         let key = EffectKey { payment_id: payment_id.clone(), effect: files_ready() };
-        let set_aside = match missing {
-            Some(missing) => {
-                delivery.note(FILES_MISSING);
-                SetAside::Parked(missing.reason())
-            }
-            // They have come before this mail, which lists them.
-            None if promised_files(history) => SetAside::Skipped("told_otherwise"),
-            None => return Ok(()),
-        };
-        // Whether it is written or was dealt with before, nobody forgets it.
         let (policy, event_id) = (Attempts::AtMostOnce, delivery.event.id());
+        // Either it is written now or it was dealt with before.
         put_aside::<_, TaskFailed>(&self.ledger, &self.clock, &key, policy, set_aside, event_id).await?;
         Ok(())
     }
@@ -279,22 +342,27 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             delivery.note(FILES_MISSING);
             return delivery.park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, missing).await;
         }
-        self.prepare_and_send(event, About::FilesReady, download.as_ref(), &key, delivery).await
+        let so_far = history.iter().find(|row| row.effect == key.effect);
+        let planned = Planned {
+            event,
+            about: About::FilesReady,
+            download: download.as_ref(),
+            key: &key,
+            own_wording: may_use_own_wording(delivery, so_far),
+        };
+        self.prepare_and_send(&planned, delivery).await
     }
 
     async fn prepare_and_send(
         &self,
-        event: &SessionEvent,
-        about: About,
-        download: Option<&Download>,
-        key: &EffectKey,
+        planned: &Planned<'_>,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        match self.prepare(event, about, download, key, delivery.resend.as_ref()).await {
-            Ok(prepared) => self.send(&prepared, event, delivery).await,
+        match self.prepare(planned, delivery).await {
+            Ok(prepared) => self.send(&prepared, planned.event, delivery).await,
             Err(error) => match error.class() {
                 FailureClass::Permanent => {
-                    delivery.park(&self.ledger, &self.clock, key, Attempts::AtMostOnce, error).await
+                    delivery.park(&self.ledger, &self.clock, planned.key, Attempts::AtMostOnce, error).await
                 }
                 FailureClass::Retryable | FailureClass::Throttled => Err(error),
             },
@@ -302,18 +370,64 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
     }
 
     /// Everything that can fail without the mail service.
-    async fn prepare(
-        &self,
-        event: &SessionEvent,
-        about: About,
-        download: Option<&Download>,
-        key: &EffectKey,
-        resend: Option<&Resend>,
-    ) -> Result<Prepared, TaskFailed> {
+    async fn prepare(&self, planned: &Planned<'_>, delivery: &Delivery) -> Result<Prepared, TaskFailed> {
+        let Planned { event, key, .. } = *planned;
+        let resend = delivery.resend.as_ref();
         let elsewhere = resend.and_then(|resend| resend.to.as_ref());
-        let to = elsewhere.or(event.email.as_ref()).filter(|email| is_one_address(email.expose()));
-        let to = to.ok_or(TaskFailed::NoRecipient)?.clone();
-        let context = MailContext {
+        let to = elsewhere.or(event.email.as_ref()).and_then(|email| without_invisible(email.expose()));
+        let to =
+            to.ok_or(NoRecipient::NotOne).and_then(|to| recipient(&to)).map_err(TaskFailed::NoRecipient)?;
+        let reference = event.payment_id.reference();
+        let context = self.context(planned, &reference);
+        let mut passed_over = Vec::new();
+        if let (About::Session(SessionOutcome::Paid), Some(error)) =
+            (planned.about, &event.link.unusable_thank_you)
+        {
+            passed_over.push(cause_chain(error));
+        }
+        let own = match self.overrides.wordings(&context.templates()).await {
+            Ok(Some(_)) if !planned.own_wording => {
+                passed_over.push(CAME_BACK.to_owned());
+                None
+            }
+            Ok(own) => own,
+            Err(error @ ObjectsError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
+            Err(error @ ObjectsError::Refused(_)) => {
+                passed_over.push(cause_chain(&error));
+                None
+            }
+        };
+        let rendered = render(own.as_deref(), &context).map_err(TaskFailed::NotRendered)?;
+        passed_over.extend(rendered.passed_over.iter().map(|error| cause_chain(error)));
+        // Last of all, so that only a mail that can be sent counts.
+        if costs_nothing(event) && resend.is_none() {
+            self.admit(&to, key, delivery).await?;
+        }
+        let mail = OutgoingMail {
+            key: key.clone(),
+            to: Personal::new(to),
+            reply_to: self.policy.organisation.contact.clone(),
+            subject: Personal::new(rendered.subject),
+            html: Personal::new(rendered.html),
+            text: Personal::new(rendered.text),
+        };
+        Ok(Prepared { mail, passed_over })
+    }
+
+    /// Counts a mail that costs nothing.
+    async fn admit(&self, to: &str, mail: &EffectKey, delivery: &Delivery) -> Result<(), TaskFailed> {
+        match self.limit.admit(to, mail).await.map_err(TaskFailed::LimitUnknown)? {
+            Admission::Admitted => Ok(()),
+            Admission::OverLimit => {
+                delivery.note(MAIL_LIMITED);
+                Err(TaskFailed::OverLimit)
+            }
+        }
+    }
+
+    fn context<'a>(&'a self, planned: &Planned<'a>, reference: &'a str) -> MailContext<'a> {
+        let Planned { event, about, download, .. } = *planned;
+        MailContext {
             occasion: match about {
                 About::Session(SessionOutcome::Paid) => {
                     Occasion::ThankYou { template: event.link.thank_you.as_ref() }
@@ -329,31 +443,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             customer_name: event.name.as_ref().map(|name| name.expose().as_str()),
             amount: *event.shown_amount(),
             paid_on: event.occurred_at,
-            reference: &event.payment_id.reference(),
-        };
-        let mut passed_over = Vec::new();
-        if let (About::Session(SessionOutcome::Paid), Some(error)) = (about, &event.link.unusable_thank_you) {
-            passed_over.push(cause_chain(error));
+            reference,
         }
-        let own = match self.overrides.wordings(&context.templates()).await {
-            Ok(own) => own,
-            Err(error @ ObjectsError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
-            Err(error @ ObjectsError::Refused(_)) => {
-                passed_over.push(cause_chain(&error));
-                None
-            }
-        };
-        let rendered = render(own.as_deref(), &context).map_err(TaskFailed::NotRendered)?;
-        passed_over.extend(rendered.passed_over.iter().map(|error| cause_chain(error)));
-        let mail = OutgoingMail {
-            key: key.clone(),
-            to,
-            reply_to: self.policy.organisation.contact.clone(),
-            subject: Personal::new(rendered.subject),
-            html: Personal::new(rendered.html),
-            text: Personal::new(rendered.text),
-        };
-        Ok(Prepared { mail, passed_over })
     }
 
     async fn send(
@@ -402,17 +493,6 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, C: Clock> T
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }
-}
-
-/// Whether a text is one address and nothing else: it becomes a header.
-fn is_one_address(email: &str) -> bool {
-    let plain = |c: char| !c.is_control() && !c.is_whitespace() && !",;<>\"".contains(c);
-    let parts = email.split_once('@');
-    email.len() <= 320
-        && email.chars().all(plain)
-        && parts.is_some_and(|(user, domain)| {
-            !user.is_empty() && domain.contains('.') && !domain.contains('@') && !domain.starts_with('.')
-        })
 }
 
 #[cfg(test)]

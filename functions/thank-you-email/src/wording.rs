@@ -8,14 +8,25 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use icu_locale_core::LanguageIdentifier;
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, ErrorKind};
+
+mod allowed;
+mod engine;
+mod missing;
+
+use engine::{engine, render};
+pub(crate) use missing::or_missing;
 
 /// Something that has template files.
 pub(crate) trait WordingSource: Send + Sync {
     /// The text of a file by its path, `contribution/en.html`; `None` when this source does not have it.
     fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>>;
+
+    /// Whether its files shipped with the function; others are read through before they are used (`allowed.rs`).
+    fn is_trusted(&self) -> bool {
+        false
+    }
 }
 
 /// A file that is there but cannot be a template; says what it is instead.
@@ -29,6 +40,10 @@ impl WordingSource for BuiltIn {
     fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == path)?;
         Some(Ok(Cow::Borrowed(*text)))
+    }
+
+    fn is_trusted(&self) -> bool {
+        true
     }
 }
 
@@ -78,9 +93,6 @@ impl Part {
         }
     }
 }
-
-/// How much a template may do; the built-in ones need a fiftieth. A loop that never ends would hold up every mail.
-const FUEL: u64 = 100_000;
 
 /// Bytes of a filled-in part. Mail programs cut a mail off at about half of it.
 const LONGEST_PART: usize = 200 * 1024;
@@ -147,16 +159,11 @@ impl Wordings {
             Part::Html => &self.html,
             Part::Subject | Part::Text => &self.text,
         };
-        let filled = engine.get_template(&path).and_then(|template| template.render(values));
-        let filled = filled.map_err(|error| broken(&path, &error))?;
-        let problem = if filled.trim().is_empty() {
-            "it comes out empty"
-        } else if filled.len() > LONGEST_PART {
-            "it comes out longer than any mail should be"
-        } else {
-            return Ok(filled);
-        };
-        Err(BrokenTemplate { path, line: 0, problem: problem.to_owned() })
+        let filled = render(engine, &path, values).map_err(|error| broken(&path, &error))?;
+        if filled.trim().is_empty() {
+            return Err(BrokenTemplate { path, line: 0, problem: "it comes out empty".to_owned() });
+        }
+        Ok(filled)
     }
 }
 
@@ -164,48 +171,11 @@ fn path(template: &str, locale: &LanguageIdentifier, part: Part) -> String {
     format!("{template}/{locale}.{}", part.ending())
 }
 
-fn read<'a>(sources: &'a [Box<dyn WordingSource>], path: &str) -> Option<Result<Cow<'a, str>, Unusable>> {
-    sources.iter().find_map(|source| source.file(path))
-}
+/// A file, and whether it shipped with the function.
+type Found<'a> = (Result<Cow<'a, str>, Unusable>, bool);
 
-fn engine(sources: Arc<[Box<dyn WordingSource>]>, escape: AutoEscape) -> Environment<'static> {
-    let mut engine = Environment::new();
-    engine.set_undefined_behavior(UndefinedBehavior::Strict);
-    // Tags on lines of their own leave no empty lines behind. It fails for odd delimiters only; ours are usual.
-    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
-        engine.set_syntax(syntax);
-    }
-    let default = escape.clone();
-    engine.set_auto_escape_callback(move |_| default.clone());
-    engine.set_formatter(move |out, state, value| print(out, state, value, &escape));
-    // A template is written by hand and filled with what strangers typed: nothing may switch escaping off.
-    engine.remove_filter("safe");
-    engine.set_fuel(Some(FUEL));
-    engine.set_loader(move |path| match read(&sources, path) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text.into_owned())),
-        // The engine names the file it was working on, which may be the one that includes this one.
-        Some(Err(Unusable(what))) => {
-            Err(minijinja::Error::new(ErrorKind::SyntaxError, format!("{path} is {what}")))
-        }
-    });
-    engine
-}
-
-/// Prints a value. What is missing is a mistake rather than the word "none": the template has to ask first.
-fn print(
-    out: &mut Output,
-    state: &mut State,
-    value: &Value,
-    escape: &AutoEscape,
-) -> Result<(), minijinja::Error> {
-    if value.is_none() {
-        return Err(minijinja::Error::new(ErrorKind::UndefinedError, "printed although it may be missing"));
-    }
-    if state.auto_escape() != escape {
-        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "escaping cannot be changed"));
-    }
-    minijinja::escape_formatter(out, state, value)
+fn read<'a>(sources: &'a [Box<dyn WordingSource>], path: &str) -> Option<Found<'a>> {
+    sources.iter().find_map(|source| Some((source.file(path)?, source.is_trusted())))
 }
 
 fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
@@ -213,6 +183,9 @@ fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
     let mut innermost = error;
     let mut source = std::error::Error::source(error);
     while let Some(next) = source {
+        if let Some(not_allowed) = next.downcast_ref::<BrokenTemplate>() {
+            return not_allowed.clone();
+        }
         if let Some(next) = next.downcast_ref::<minijinja::Error>() {
             innermost = next;
         }
@@ -229,12 +202,14 @@ fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
         ErrorKind::UnknownBlock,
     ]
     .contains(&kind);
-    let detail = innermost.detail().filter(|_| quotes_only_the_template);
+    let is_own = |detail: &&str| quotes_only_the_template || engine::OWN_DETAILS.contains(detail);
+    let detail = innermost.detail().filter(is_own);
     BrokenTemplate {
         path: innermost.name().unwrap_or(path).to_owned(),
         line: innermost.line().unwrap_or(0),
         problem: match (kind, detail) {
             (ErrorKind::OutOfFuel, _) => "it loops without end".to_owned(),
+            (ErrorKind::WriteFailure, _) => "it comes out longer than any mail should be".to_owned(),
             (_, Some(detail)) => format!("{kind}: {detail}"),
             (_, None) => kind.to_string(),
         },
@@ -246,7 +221,7 @@ macro_rules! files {
 }
 
 #[rustfmt::skip]
-const BUILT_IN: &[(&str, &str)] = files! {
+pub(crate) const BUILT_IN: &[(&str, &str)] = files! {
     "layout/base.html" "layout/base.txt" "layout/files.html" "layout/files.txt"
     "layout/de.html" "layout/de.txt" "layout/en.html" "layout/en.txt" "layout/fr.html" "layout/fr.txt"
     "contribution/de.html" "contribution/de.subject.txt" "contribution/de.txt"

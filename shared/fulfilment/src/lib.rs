@@ -7,6 +7,7 @@ mod consent_form;
 mod contribution;
 mod correction;
 mod dispute_event;
+mod email_address;
 mod fraud_warning_event;
 mod invoice_event;
 mod link;
@@ -20,6 +21,7 @@ mod refund_event;
 mod session_event;
 mod subscription_contract;
 mod supporter;
+mod time_zone;
 mod words;
 
 pub use acquisition::{
@@ -34,6 +36,7 @@ pub use contribution::{
 };
 pub use correction::{CorrectionBroken, NotACorrection};
 pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
+pub use email_address::without_invisible;
 pub use fraud_warning_event::FraudWarningEvent;
 pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
@@ -49,3 +52,4 @@ pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};
 pub use subscription_contract::SubscriptionContract;
 pub use supporter::{SupporterId, SupporterRow};
+pub use time_zone::TimeZone;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
-use crate::{ConsentName, FulfilmentKind, MarketingPolicy, TemplateName};
+use crate::{ConsentName, FulfilmentKind, MarketingPolicy, TemplateName, TimeZone};
 
 /// What the business decides: `policy.toml`, compiled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Policy {
     pub marketing: MarketingPolicy,
     /// How customers fetch the files they bought.
     pub files: FilesPolicy,
+    /// How much mail one address gets.
+    #[serde(default)]
+    pub mail: MailPolicy,
     contribution: KindPolicy,
     download: KindPolicy,
     membership: KindPolicy,
@@ -31,6 +34,9 @@ pub struct Organisation {
     pub contact: String,
     /// Where customers go from our pages: an `https` address.
     pub site: String,
+    /// What a day is: the date of a payment in a mail.
+    #[serde(default)]
+    pub time_zone: TimeZone,
 }
 
 /// How customers fetch the files they bought.
@@ -43,6 +49,20 @@ pub struct FilesPolicy {
     pub fetches: i64,
     /// Whether the link works while a bank decides about a dispute.
     pub while_disputed: bool,
+}
+
+/// How much mail one address gets.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailPolicy {
+    /// Mails about payments that cost nothing, to one address in 24 hours.
+    pub free_mails_a_day: i64,
+}
+
+impl Default for MailPolicy {
+    fn default() -> Self {
+        Self { free_mails_a_day: 5 }
+    }
 }
 
 /// What is decided per kind of fulfilment.
@@ -157,6 +177,9 @@ impl Policy {
             return wrong("[organisation] `site` must be an address like https://example.org".into());
         }
         self.marketing.check()?;
+        if self.mail.free_mails_a_day < 1 {
+            return wrong("[mail] `free_mails_a_day` must be at least 1".into());
+        }
         if self.files.days < 1 || self.files.fetches < 1 {
             return wrong("[files] `days` and `fetches` must be at least 1".into());
         }

@@ -2,7 +2,10 @@ use stripe_events::{
     CheckoutSession, Event, EventType, Object, PaymentStatus, Personal, SessionMode, SnapshotEvent,
 };
 
-use crate::{AsOf, Attribution, ConsentForm, ContractError, Currency, LinkContract, Money, PaymentId};
+use crate::{
+    AsOf, Attribution, ConsentForm, ContractError, Currency, LinkContract, Money, PaymentId,
+    without_invisible,
+};
 
 /// A checkout session event of ours, read and validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +224,16 @@ impl SessionEvent {
         let outcome = outcome(event, session)?;
         let (amount, presentment) = amounts(session).ok_or(SessionBroken::NoAmount)?;
         let customer = session.customer_details.clone().unwrap_or_default();
+        let collected = session.collected_information.clone().unwrap_or_default();
+        // Stripe fills in one or the other: <https://docs.stripe.com/payments/checkout/collect-individual-name>
+        let name = [
+            customer.name,
+            customer.individual_name,
+            collected.individual_name,
+            customer.business_name,
+            collected.business_name,
+        ];
+        let name = name.into_iter().flatten().find(|name| !name.expose().trim().is_empty());
         let address = customer.address.unwrap_or_default();
         Ok(Self {
             payment_id: PaymentId::of_session(session),
@@ -238,8 +251,8 @@ impl SessionEvent {
             promotion_code_id: session.discounts.iter().find_map(|discount| discount.promotion_code.clone()),
             amount,
             presentment,
-            email: customer.email,
-            name: customer.name,
+            email: customer.email.and_then(|email| without_invisible(email.expose())).map(Personal::new),
+            name,
             country: address.country,
             state: address.state,
             postal_code: address.postal_code,
@@ -423,5 +436,31 @@ mod tests {
         assert_eq!(read(before_its_invoice).unwrap().payment_id.as_str(), "cs_test_a1FixtureMembership");
         let Event::Snapshot(refund) = Event::from_value(fixture("refund_created")).unwrap() else { panic!() };
         assert_eq!(PaymentId::of_event(&refund).unwrap().as_str(), "pi_3FixtureContribution");
+    }
+
+    #[test]
+    fn the_address_is_read_without_what_surrounds_it_unseen() {
+        for typed in [" ada@example.org", "ada@example.org ", "\u{200b}ada@example.org\u{feff}\n"] {
+            let event = changed("customer_details", json!({ "email": typed })).unwrap();
+            assert_eq!(event.email.unwrap().expose(), "ada@example.org", "{typed:?}");
+        }
+        let event = changed("customer_details", json!({ "email": "\u{200b} " })).unwrap();
+        assert_eq!(event.email, None);
+    }
+
+    #[test]
+    fn a_name_is_found_where_the_page_asked_for_it() {
+        let name = |details: Value| {
+            let event = changed("customer_details", details).unwrap();
+            event.name.map(|name| name.expose().clone())
+        };
+        let both = json!({ "name": null, "individual_name": "Ada Lovelace", "business_name": "Engines Ltd" });
+        assert_eq!(name(both).as_deref(), Some("Ada Lovelace"));
+        assert_eq!(
+            name(json!({ "name": " ", "business_name": "Engines Ltd" })).as_deref(),
+            Some("Engines Ltd")
+        );
+        assert_eq!(name(json!({ "name": "Ada", "individual_name": "Eve" })).as_deref(), Some("Ada"));
+        assert_eq!(name(json!({})), None);
     }
 }

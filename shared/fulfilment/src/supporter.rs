@@ -3,9 +3,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Contribution, ContributionStatus, PaymentId, Policy};
+use crate::{Contribution, ContributionStatus, PaymentId, Policy, without_invisible};
 
-/// A supporter, without their address: UUIDv5 of the trimmed, lower-cased email in a namespace that each
+/// A supporter, without their address: UUIDv5 of the trimmed (also of what cannot be seen), lower-cased email in a namespace that each
 /// deployment has for itself.
 ///
 /// Guests and customers with an account get the same id, and two deployments cannot be joined by it.
@@ -16,7 +16,8 @@ pub struct SupporterId(String);
 impl SupporterId {
     /// The id of whoever has this email.
     pub fn of_email(namespace: &Uuid, email: &str) -> Self {
-        Self(Uuid::new_v5(namespace, email.trim().to_lowercase().as_bytes()).to_string())
+        let email = without_invisible(email).unwrap_or_default();
+        Self(Uuid::new_v5(namespace, email.to_lowercase().as_bytes()).to_string())
     }
 
     /// The id as text.
@@ -81,6 +82,7 @@ mod tests {
         let namespace = Uuid::from_u128(1);
         let id = SupporterId::of_email(&namespace, "ada@example.org");
         assert_eq!(SupporterId::of_email(&namespace, "  Ada@Example.ORG\n"), id);
+        assert_eq!(SupporterId::of_email(&namespace, "\u{200b}ada@example.org \u{feff}"), id);
         assert_ne!(SupporterId::of_email(&namespace, "ada@example.com"), id);
         assert_ne!(SupporterId::of_email(&Uuid::from_u128(2), "ada@example.org"), id);
     }

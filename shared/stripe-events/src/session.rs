@@ -36,6 +36,9 @@ pub struct CheckoutSession {
     /// Who paid. Null before completion.
     #[serde(default)]
     pub customer_details: Option<CustomerDetails>,
+    /// What the page asked for beyond payment details. Null before completion.
+    #[serde(default)]
+    pub collected_information: Option<CollectedInformation>,
     /// `cus_…`; null for guests.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub customer: Option<String>,
@@ -143,9 +146,28 @@ pub struct CustomerDetails {
     /// As typed: may be missing, long, or hostile.
     #[serde(default, deserialize_with = "wire::personal_text")]
     pub name: Option<Personal<String>>,
+    /// Where the page asks for the name of a person by itself: `name` may be null then.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub individual_name: Option<Personal<String>>,
+    /// Where the page asks for the name of a business.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub business_name: Option<Personal<String>>,
     /// Every line may be missing.
     #[serde(default)]
     pub address: Option<Address>,
+}
+
+/// What the page collected by questions of its own.
+///
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-collected_information>
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct CollectedInformation {
+    /// The name of a person.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub individual_name: Option<Personal<String>>,
+    /// The name of a business.
+    #[serde(default, deserialize_with = "wire::personal_text")]
+    pub business_name: Option<Personal<String>>,
 }
 
 /// The parts of a postal address that are read.

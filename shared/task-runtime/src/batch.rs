@@ -43,6 +43,9 @@ pub struct Delivery {
     pub event: Event,
     /// What an operator asks for beyond it.
     pub resend: Option<Resend>,
+    /// How often the queue has handed the message out, this time included. Beyond one, an earlier delivery ended in a
+    /// retry, or its process died.
+    pub receive_count: u32,
     owner: String,
     lease_until: i64,
     noted: RefCell<BTreeMap<&'static str, u32>>,
@@ -156,11 +159,13 @@ impl Message {
         let id = record.message_id.unwrap_or_default();
         let body = record.body.unwrap_or_default();
         let number = |name: &str| record.attributes.get(name).and_then(|text| text.parse::<i64>().ok());
-        let receive_count = number("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
+        let receive_count =
+            number("ApproximateReceiveCount").and_then(|count| count.try_into().ok()).unwrap_or(1);
         let delivery = Delivered::from_json(body.as_bytes()).map(|delivered| Delivery {
             door: delivered.door,
             event: delivered.event,
             resend: delivered.resend,
+            receive_count,
             owner: format!("{}/{id}", invocation.request_id),
             lease_until: invocation.deadline_ms.saturating_add(LEASE_MARGIN_MS),
             noted: RefCell::default(),
@@ -168,7 +173,7 @@ impl Message {
         Self {
             id,
             receipt_handle: record.receipt_handle.unwrap_or_default(),
-            receive_count: receive_count.unwrap_or(1),
+            receive_count,
             sent_at_ms: number("SentTimestamp"),
             first_received_ms: number("ApproximateFirstReceiveTimestamp"),
             body,

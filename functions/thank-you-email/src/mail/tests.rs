@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 use download_claims::BoughtFile;
 
 use super::*;
+use crate::customer_name::tests::linkable;
 use crate::overrides::{OwnFiles, text_of};
 
 const TEMPLATES: [&str; 6] =
@@ -167,13 +168,7 @@ fn every_part_says_what_where_when_and_which() {
     let policy = policy();
     for mail in every_mail(ada(&policy)) {
         for part in [&mail.html, &mail.text] {
-            for fact in [
-                "Ada Lovelace",
-                "pi_3QTestReference000000001",
-                "Example Project",
-                "hello@example.org",
-                "2026",
-            ] {
+            for fact in ["pi_3QTestReference000000001", "Example Project", "hello@example.org", "2026"] {
                 assert!(part.contains(fact), "{fact} in {mail:?}");
             }
             assert!(part.contains("£12.50") || part.contains("12,50\u{a0}£"), "{mail:?}");
@@ -243,12 +238,70 @@ fn greets_a_customer_without_a_name() {
 fn escapes_what_the_customer_typed() {
     let policy = policy();
     let name = "<b>Bob</b> & \"Co\" <!-- {{ reference }} {% include 'x' %}";
-    for mail in every_mail(MailContext { customer_name: Some(name), ..ada(&policy) }) {
+    for mail in greeted_mails(MailContext { customer_name: Some(name), ..ada(&policy) }) {
         assert!(!mail.html.contains("<b>"));
         assert!(mail.html.contains("&lt;b&gt;Bob&lt;&#x2f;b&gt; &amp; &quot;Co&quot; &lt;!--"));
         assert!(mail.html.contains("{{ reference }}"));
         // Plain text has nothing to escape.
         assert!(mail.text.contains("<b>Bob</b> & \"Co\""));
+    }
+}
+
+/// The mails that greet by name: those to customers who have paid.
+fn greeted_mails(context: MailContext<'_>) -> impl Iterator<Item = RenderedMail> {
+    every_mail(context).into_iter().filter(|mail| !mail.template.starts_with("payment-"))
+}
+
+#[test]
+fn only_customers_who_have_paid_are_greeted_by_name() {
+    let policy = policy();
+    for mail in every_mail(ada(&policy)) {
+        let greeted = mail.text.contains("Ada Lovelace") && mail.html.contains("Ada Lovelace");
+        assert_eq!(greeted, !mail.template.starts_with("payment-"), "{mail:?}");
+    }
+    for mail in every_mail(MailContext { amount: money(0, "gbp"), ..ada(&policy) }) {
+        assert!(!mail.text.contains("Ada") && !mail.html.contains("Ada"), "{mail:?}");
+    }
+}
+
+/// A mail has the same links with and without the name, whatever the name is and whatever template shows it.
+#[test]
+fn no_name_adds_a_link_to_any_part_of_a_mail() {
+    const OWN: &[(&str, &str)] = &[
+        ("gala/en.subject.txt", "Dear {{ (customer.name or 'friend') | upper }}"),
+        ("gala/en.html", "<p>{% if customer.name %}{{ customer.name | title }}{% endif %}!</p>"),
+        ("gala/en.txt", "{% if customer.name %}Dear {{ customer.name }},{% endif %} hello"),
+    ];
+    let policy = policy();
+    let gala = named("gala");
+    let count = |context: &MailContext<'_>| {
+        let mails = [with_files(OWN, context), built_in(context)];
+        let parts = mails.iter().flat_map(|mail| [&mail.subject, &mail.html, &mail.text]);
+        parts.map(|part| linkable(part).len()).collect::<Vec<_>>()
+    };
+    let lures = [
+        "EVIL.COM",
+        "t.co/x",
+        "see evil.com?r",
+        "https://EVIL.COM/r",
+        "evil。com",
+        "tel:123",
+        "a@b.c",
+        "call 0900 1234",
+        "Dr.med. Ada",
+    ];
+    for template in TEMPLATES {
+        let context = of_template(template, ada(&policy));
+        let context = match context.occasion {
+            Occasion::ThankYou { .. } => {
+                MailContext { occasion: Occasion::ThankYou { template: Some(&gala) }, ..context }
+            }
+            Occasion::PaymentPending | Occasion::PaymentFailed | Occasion::FilesReady => context,
+        };
+        let nameless = count(&MailContext { customer_name: None, ..context });
+        for lure in lures {
+            assert_eq!(count(&MailContext { customer_name: Some(lure), ..context }), nameless, "{lure}");
+        }
     }
 }
 
@@ -309,7 +362,7 @@ fn a_marketers_locale_wins_when_it_is_complete() {
     let policy = policy();
     let context = MailContext { locale: spoken("it"), ..ada(&policy) };
     let mail = with_files(ITALIAN, &context);
-    assert_eq!((&*mail.locale, &*mail.text), ("it", "12,50\u{a0}£, 21 novembre 2026"));
+    assert_eq!((&*mail.locale, &*mail.text), ("it", "12,50\u{a0}£, 21 novembre 2026 (UTC)"));
     let mail = with_files(&ITALIAN[..2], &context);
     assert_eq!(mail.locale, "en");
     assert_eq!(
@@ -382,6 +435,125 @@ fn no_mail_is_lost_to_a_broken_file() {
     );
 }
 
+/// Used in any way but asked for and replaced, a missing name is a mistake, named with its line.
+#[test]
+fn a_missing_name_is_never_printed_however_it_is_used() {
+    for used in [
+        "{{ customer.name }}",
+        "{{ customer.name | title }}",
+        "{{ customer.name|upper|trim }}",
+        "{{ 'Dear ' ~ customer.name }}",
+        "{{ customer.name + '!' }}",
+        "{% set who = customer.name %}{{ who }}",
+        "{% set who = customer.name | capitalize %}{{ who }}",
+        "{{ [customer.name] | join(', ') }}",
+        "{{ customer.name | escape }}",
+        "{{ customer.name | first }}",
+        "{{ customer.name | length }}",
+        "{% for letter in customer.name %}{{ letter }}{% endfor %}",
+        "{{ customer.name if amount else 'x' }}",
+        "{{ files_url ~ '' }}",
+        "{{ none | upper }}",
+        "{{ 'a' ~ none }}",
+        "{{ [customer.name] }}",
+        "{{ customer.nmae | lower }}",
+    ] {
+        for file in ["en.subject.txt", "en.html", "en.txt"] {
+            let policy = policy();
+            let context = MailContext { customer_name: None, ..ada(&policy) };
+            let path = format!("contribution/{file}");
+            let mail = with_files(&[(&path, &format!("Hello\n{used}"))], &context);
+            assert_eq!(mail.html, built_in(&context).html, "{used}");
+            assert_eq!(mail.subject, built_in(&context).subject, "{used}");
+            let said: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
+            assert!(said.len() == 1 && said[0].contains(&format!("{path}, line 2: ")), "{used}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_name_can_be_asked_for_and_replaced() {
+    let policy = policy();
+    let context = MailContext { customer_name: None, ..ada(&policy) };
+    for asked in [
+        "{{ customer.name or 'friend' }}",
+        "{{ customer.name | default('friend') }}",
+        "{{ customer.name | default('friend') | lower }}",
+        "{{ customer.name|d('friend', true) }}",
+        "{% if customer.name %}{{ customer.name }}{% else %}friend{% endif %}",
+        "{{ customer.name if customer.name else 'friend' }}",
+        "{{ 'friend' if customer.name is none }}",
+        "{{ 'friend' if customer.name is not defined }}",
+        "{% set who = customer.name | default('friend') %}{{ who }}",
+        "{{ 'frie' ~ 'nd' if not customer.name }}",
+    ] {
+        let mail = with_files(&[("contribution/en.txt", asked)], &context);
+        assert_eq!((&*mail.text, &*mail.passed_over), ("friend", &[][..]), "{asked}");
+    }
+}
+
+/// None of these may come as far as the engine, or go further in it than a mail does.
+#[test]
+fn no_template_uses_up_memory_or_time() {
+    let doubling = format!("{{% set a = 'xxxxxxxxxxxxxxxx' %}}{}", "{% set a = a ~ a %}".repeat(30));
+    let kept = format!(
+        "{{% set a %}}xxxxxxxxxxxxxxxx{{% endset %}}{}",
+        "{% set a %}{{ a }}{{ a }}{% endset %}".repeat(30)
+    );
+    let by_list = format!("{{% set a = 'x' %}}{}", "{% set a = [a, a] | join %}".repeat(30));
+    let joined = format!("{{{{ {} }}}}", ["range(200) | join('xxxxxxxxxxxxxxxx')"; 20].join(" ~ "));
+    let nested = "{{ range(200) | join(range(200) | join('xxxxxxxxxxxxxxxx')) }}";
+    let with = format!("{}{{{{ a }}}}{}", "{% with a = a ~ a %}".repeat(25), "{% endwith %}".repeat(25));
+    let looped = format!("{{% for _ in range(200) %}}{}{{% endfor %}}", "very long ".repeat(2000));
+    for bomb in [
+        "{% set ns = namespace(s='xx') %}{% for i in range(25) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}hello",
+        doubling.as_str(),
+        by_list.as_str(),
+        joined.as_str(),
+        nested,
+        with.as_str(),
+        looped.as_str(),
+        "{{ 'a\nb' | indent(2000000000) }}",
+        "{{ '%2000000000s' | format('a') }}",
+        "{{ 'x' * 1000000000 }}",
+        "{{ 'x' ** 9 }}",
+        "{{ amount | replace('1', 'xxxxxxxxxxxxxxxxxxxxxxxxx') }}",
+        "{{ [1] | batch(2000000000, 'x') }}",
+        "{{ range(2000000000) | length }}",
+        kept.as_str(),
+        "{% set a %}{% include 'layout/files.txt' %}{% endset %}",
+        "{% include 'layout/files.txt' %}{% include 'layout/files.txt' %}{% include 'layout/files.txt' %}\
+         {% include 'layout/files.txt' %}{% include 'layout/files.txt' %}",
+        "{% filter upper %}{{ amount }}{% endfilter %}",
+        "{% for f in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+        "{% block a %}x{% endblock %}{% set x = self.a() %}{{ x }}",
+        "{% block a %}x{% endblock %}{{ self.a() | length }}{{ amount.a() }}",
+        "{% block a %}{{ self.a() }}{% endblock %}",
+        "{{ (self.a)() }}",
+        "{{ debug() }}",
+        "{% for _ in range(9) %}{% include 'layout/files.txt' %}{% endfor %}",
+    ] {
+        let policy = policy();
+        let mail = with_files(&[("contribution/en.txt", bomb)], &ada(&policy));
+        assert_eq!(mail.text, built_in(&ada(&policy)).text, "{bomb}");
+        let said: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].starts_with("template file contribution/en.txt"), "{said:?}");
+    }
+}
+
+/// What ships may be copied into the bucket and changed there.
+#[test]
+fn the_built_in_templates_are_allowed_as_templates_of_ones_own() {
+    let policy = policy();
+    for template in TEMPLATES {
+        for locale in LOCALES {
+            let context = MailContext { locale: spoken(locale), ..of_template(template, ada(&policy)) };
+            let (own, shipped) = (with_files(crate::wording::BUILT_IN, &context), built_in(&context));
+            assert_eq!((own.html, own.text, own.passed_over), (shipped.html, shipped.text, Vec::new()));
+        }
+    }
+}
+
 #[test]
 fn no_loop_holds_up_a_mail() {
     let forever = "{% for _ in range(9999) %}{% for _ in range(9999) %}{{ amount }}{% endfor %}{% endfor %}";
@@ -393,7 +565,7 @@ fn no_loop_holds_up_a_mail() {
         &[("contribution/en.txt", "{% include 'contribution/en.txt' %}")],
         "template file contribution/en.txt, line 1: invalid operation",
     );
-    let long = format!("{{% for _ in range(99) %}}{}{{% endfor %}}", "very ".repeat(1000));
+    let long = format!("{{% for _ in range(99) %}}{}{{% endfor %}}", "very ".repeat(700));
     check_passed_over(
         &[("contribution/en.txt", &long)],
         "template file contribution/en.txt: it comes out longer than any mail should be",

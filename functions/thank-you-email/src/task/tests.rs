@@ -5,7 +5,7 @@ use download_claims::{BoughtFile, OfferedFile};
 use effect_ledger::{Attempted, Claim, DynamoDbEffects, MovedMoney};
 use fulfilment::{Money, PaymentId};
 use serde_json::{Value, json};
-use task_runtime::{Environment, Tally};
+use task_runtime::{Backoff, Environment, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 use testkit::queue::InMemoryQueue;
@@ -55,8 +55,33 @@ impl Downloads for InMemoryDownloads {
     }
 }
 
-type TestTask =
-    ThankYouEmail<InMemoryEffects, InMemoryMail, InMemoryTemplates, InMemoryDownloads, ManualClock>;
+/// Counts in memory: how many mails there are to come for each address.
+struct InMemoryLimit(RefCell<Vec<(String, EffectKey)>>, usize);
+
+impl AddressLimit for InMemoryLimit {
+    async fn admit(&self, to: &str, mail: &EffectKey) -> Result<Admission, LimitError> {
+        let mut counted = self.0.borrow_mut();
+        let entry = (to.to_owned(), mail.clone());
+        let so_far = counted.iter().filter(|(address, _)| address == to).count();
+        if counted.contains(&entry) {
+            return Ok(Admission::Admitted);
+        }
+        if so_far >= self.1 {
+            return Ok(Admission::OverLimit);
+        }
+        counted.push(entry);
+        Ok(Admission::Admitted)
+    }
+}
+
+type TestTask = ThankYouEmail<
+    InMemoryEffects,
+    InMemoryMail,
+    InMemoryTemplates,
+    InMemoryDownloads,
+    InMemoryLimit,
+    ManualClock,
+>;
 
 fn task() -> TestTask {
     with_templates(&InMemoryTemplates::default())
@@ -70,6 +95,7 @@ fn with_templates(templates: &InMemoryTemplates) -> TestTask {
         sender: InMemoryMail::default(),
         overrides: Overrides::new(templates.clone(), clock.clone()),
         downloads: InMemoryDownloads { there: vec!["guide.pdf"].into(), asked: RefCell::default() },
+        limit: InMemoryLimit(RefCell::default(), 5),
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
         clock,
@@ -162,12 +188,14 @@ async fn a_throttled_mail_comes_back_and_is_sent() {
 
 /// The golden file is what the alarms on wording, files and throttles are checked against.
 #[tokio::test]
-async fn counts_broken_wording_missing_files_and_throttled_mails() {
-    let task = task();
+async fn counts_broken_wording_missing_files_throttled_and_limited_mails() {
+    let task = TestTask { limit: InMemoryLimit(RefCell::default(), 0), ..task() };
     *task.sender.answers.borrow_mut() =
         vec![Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()))];
     let metadata = json!({ "fulfilment": "download", "files": "audio.mp3", "thank_you": "gala" });
-    let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
+    let paid = StripeEvent::paid().metadata(metadata).to_json();
+    let unpaid = StripeEvent::unpaid().session("id", json!("cs_2")).session("payment_intent", json!("pi_2"));
+    let (tally, _) = deliver(&task, &[paid, unpaid.to_json()]).await;
     let lines = testkit::metrics::of_task(crate::NAME, &tally);
     testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
 }
@@ -197,10 +225,10 @@ async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
         Some(value.to_owned())
     };
     let config = Config::from_env(&mut Environment::new(variables)).unwrap();
-    let TestTask { ledger, overrides, policy, livemode, clock, .. } = task();
+    let TestTask { ledger, overrides, limit, policy, livemode, clock, .. } = task();
     let sender = SesEmailSender::new(&ses.sdk_config(), &config);
     let downloads = InMemoryDownloads::default();
-    let task = ThankYouEmail { ledger, sender, overrides, downloads, policy, livemode, clock };
+    let task = ThankYouEmail { ledger, sender, overrides, downloads, limit, policy, livemode, clock };
     let event = [StripeEvent::paid().to_json()];
     let delivered =
         testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
@@ -212,10 +240,10 @@ async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
 #[tokio::test]
 async fn a_ledger_that_never_answers_sends_the_message_back_and_no_mail() {
     let dynamodb = SilentAws::start();
-    let TestTask { sender, overrides, policy, livemode, clock, .. } = task();
+    let TestTask { sender, overrides, limit, policy, livemode, clock, .. } = task();
     let ledger = DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&dynamodb.sdk_config()), "effects");
     let downloads = InMemoryDownloads::default();
-    let task = ThankYouEmail { ledger, sender, overrides, downloads, policy, livemode, clock };
+    let task = ThankYouEmail { ledger, sender, overrides, downloads, limit, policy, livemode, clock };
     let event = [StripeEvent::paid().to_json()];
     let delivered =
         testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
@@ -253,15 +281,7 @@ async fn a_rejected_mail_is_parked_and_sent_once_mended() {
 
 #[tokio::test]
 async fn an_address_that_cannot_be_one_is_parked_before_anything_is_sent() {
-    for email in [
-        "",
-        "ada",
-        "ada@",
-        "@example.org",
-        "ada@example",
-        "a@b@example.org",
-        "ada@example.org, eve@example.org",
-    ] {
+    for email in ["", "ada", "ada@", "@example.org", "a@b@example.org", "ada@example.org, eve@example.org"] {
         check_no_recipient(StripeEvent::paid().email(email)).await;
     }
     check_no_recipient(StripeEvent::paid().email("ada@example.org\r\nBcc: eve@example.org")).await;
@@ -515,6 +535,123 @@ async fn nobody_hears_of_files_whose_money_went_back() {
     task.downloads.there.borrow_mut().push("audio.mp3");
     let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!((tally.skipped, mails(&task).len()), ([("refunded", 1)].into(), 1));
+}
+
+/// Delivers an event as the queue does the second time and later.
+async fn deliver_again(task: &TestTask, event: &Value, receive_count: u32) -> Tally {
+    let body = testkit::queue::envelope("afterlink.webhook", event);
+    let mut batch = testkit::queue::batch(&[body]);
+    for record in &mut batch.records {
+        record.attributes.insert("ApproximateReceiveCount".to_owned(), receive_count.to_string());
+    }
+    let invocation = Invocation { request_id: "again".to_owned(), deadline_ms: task.clock.now_ms() + 30_000 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
+    let queue = InMemoryQueue::default();
+    handle_batch("thank-you-email", task, &queue, &task.clock, backoff, batch, &invocation).await.1
+}
+
+/// A wording that ends the process leaves no trace but the message that comes back.
+#[tokio::test]
+async fn a_message_that_comes_back_without_a_trace_is_mailed_with_the_built_in_wording() {
+    let templates = InMemoryTemplates::default();
+    let event = gala(&templates);
+    let task = with_templates(&templates);
+    let tally = deliver_again(&task, &event, 2).await;
+    assert_eq!((tally.done, tally.noted.get(BROKEN_WORDING)), (1, Some(&1)));
+    assert!(!mails(&task)[0].contains("gala"), "{:?}", mails(&task));
+    // Without a wording of its own nothing is passed over.
+    let task = self::task();
+    let tally = deliver_again(&task, &StripeEvent::paid().to_json(), 2).await;
+    assert_eq!((tally.done, tally.noted.get(BROKEN_WORDING)), (1, None));
+}
+
+#[tokio::test]
+async fn a_throttled_mail_keeps_its_own_wording_however_often_it_comes_back() {
+    let templates = InMemoryTemplates::default();
+    let event = gala(&templates);
+    let task = with_templates(&templates);
+    let throttled = || Attempted::NotDone(SendError::Throttled("TooManyRequestsException".to_owned()));
+    *task.sender.answers.borrow_mut() = vec![throttled(), throttled()];
+    for receive_count in 1..=3 {
+        deliver_again(&task, &event, receive_count).await;
+    }
+    assert_eq!(mails(&task), ["See you at the gala."]);
+}
+
+/// An operator may hand on what was parked, and other mails are not held up by it.
+#[tokio::test]
+async fn mails_that_cost_nothing_are_limited_for_an_address_and_paid_ones_are_not() {
+    let task = task();
+    let free = |payment: &str| {
+        let event =
+            StripeEvent::paid().amount(0, "gbp").session("payment_status", json!("no_payment_required"));
+        event.session("id", json!(payment)).session("payment_intent", json!(null)).event_id(payment).to_json()
+    };
+    let events: Vec<_> = (1..=6).map(|n| free(&format!("cs_test_free{n}"))).collect();
+    let (tally, queue) = deliver(&task, &events).await;
+    assert_eq!((tally.done, tally.parked, tally.noted.get(MAIL_LIMITED)), (5, 1, Some(&1)));
+    assert_eq!(queue.dead_letters.borrow()[0].1, "too_many_to_one_address");
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    assert_eq!(tally.done, 1, "a payment is thanked for all the same");
+    let event = StripeEvent::unpaid().session("id", json!("cs_2")).session("payment_intent", json!("pi_2"));
+    let (tally, _) = deliver(&task, &[event.to_json()]).await;
+    assert_eq!(tally.parked, 1, "a pending payment costs nothing either");
+    let event = StripeEvent::paid().amount(0, "gbp");
+    let tally = resend(&task, &event, "r-1", None).await;
+    assert_eq!(tally.done, 1, "an operator decides alone");
+}
+
+/// A first delivery promised the files and died at SES, and the mail may have been sent. The files arrive, and the
+/// message comes back.
+#[tokio::test]
+async fn a_promise_that_may_have_been_sent_is_kept() {
+    let task = task();
+    let event =
+        StripeEvent::paid().metadata(json!({ "fulfilment": "download", "files": "later.pdf" })).to_json();
+    task.ledger.put(&key("files-ready"), EffectState::Parked { reason: "file_missing".to_owned() });
+    let claim = Claim { owner: "died".to_owned(), attempt: 1, lease_until: task.clock.now_ms() - 1 };
+    task.ledger.put(&key("thank-you"), EffectState::Claimed(claim));
+    task.downloads.there.borrow_mut().push("later.pdf");
+    deliver(&task, std::slice::from_ref(&event)).await;
+    assert_eq!((state(&task, "thank-you"), state(&task, "files-ready")), (Some("unknown"), Some("parked")));
+    // The operator finds the mail in SES's log: `resolve --sent`, then `retry email#files-ready`.
+    task.ledger.put(&key("thank-you"), EffectState::Done);
+    deliver(&task, &[event]).await;
+    assert_eq!(state(&task, "files-ready"), Some("done"));
+}
+
+/// The refund came first, and failed later: the purchase stands, and an operator sends the mail that was left out.
+#[tokio::test]
+async fn thanks_that_a_refund_left_out_can_be_resent_when_the_refund_fails() {
+    let task = task();
+    let event = StripeEvent::paid().amount(1250, "gbp");
+    refund(&task, "re_1", 1250, "gbp");
+    deliver(&task, &[event.to_json()]).await;
+    assert_eq!(state(&task, "thank-you"), Some("skipped"));
+    refund(&task, "re_1", 0, "gbp");
+    let tally = resend(&task, &event, "r-1", None).await;
+    assert_eq!((tally.done, mails(&task).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_address_is_trimmed_and_its_domain_is_mailed_in_punycode() {
+    for (typed, sent) in [
+        (" ada@example.org", "ada@example.org"),
+        ("ada@example.org\u{200b}", "ada@example.org"),
+        ("Ada@Müller.de", "Ada@xn--mller-kva.de"),
+    ] {
+        let task = task();
+        deliver(&task, &[StripeEvent::paid().email(typed).to_json()]).await;
+        assert_eq!(task.sender.accepted.borrow()[0].0, sent);
+    }
+    for (typed, reason) in
+        [("adä@example.org", "recipient_not_ascii"), ("a..da@example.org", "recipient_malformed")]
+    {
+        let task = task();
+        let (_, queue) = deliver(&task, &[StripeEvent::paid().email(typed).to_json()]).await;
+        assert_eq!(queue.dead_letters.borrow()[0].1, reason);
+        assert!(mails(&task).is_empty());
+    }
 }
 
 /// An operator asks for the mail of an event once more.

@@ -170,6 +170,20 @@ fn check(call: &SendEmail) -> Result<(), (&'static str, &'static str)> {
         if plain.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return bad_request("Local address contains control or whitespace");
         }
+        // No SMTPUTF8: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html>
+        let (local, domain) = plain.rsplit_once('@').unwrap_or_default();
+        if !local.is_ascii() {
+            return bad_request("Local address contains illegal characters");
+        }
+        if local.contains("..") || local.starts_with('.') || local.ends_with('.') {
+            return bad_request("Local address contains dot-dot");
+        }
+        if !domain.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) {
+            return bad_request("Domain contains illegal character");
+        }
+        if domain.contains("..") || domain.starts_with('.') || domain.ends_with('.') {
+            return bad_request("Domain contains dot-dot");
+        }
     }
     let simple = &call.content.simple;
     if simple.body.html.is_none() && simple.body.text.is_none() {
