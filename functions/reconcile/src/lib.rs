@@ -7,6 +7,7 @@ use std::io;
 
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
+use fulfilment::shown_id;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use reconciliation::{
     DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings, Tally,
@@ -86,7 +87,7 @@ pub async fn handle(
     };
     for missing in &report.missing {
         warn!(
-            event.id = missing.event_id,
+            event.id = %shown_id(&missing.event_id),
             event.kind = missing.event_type,
             payment.id = %missing.payment_id.reference(),
             effects = ?missing.effects,

@@ -44,7 +44,7 @@ pub use marketing::MarketingPolicy;
 pub use money::{Currency, Money, MoneyError};
 pub use payment_event::PaymentEvent;
 pub use payment_frequency::PaymentFrequency;
-pub use payment_id::PaymentId;
+pub use payment_id::{PaymentId, shown_id};
 pub use policy::{
     ConsentPolicy, FilesPolicy, KindPolicy, Organisation, Policy, PolicyError, SoftOptInPolicy,
 };

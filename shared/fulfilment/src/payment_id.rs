@@ -57,12 +57,19 @@ impl PaymentId {
     /// A session id opens the customer's pages for a day, and where there is no payment intent it is also the key. It
     /// is shown as `ref_` and twelve hexadecimal digits that follow from it and do not lead back.
     pub fn reference(&self) -> Cow<'_, str> {
-        if !self.0.starts_with("cs_") {
-            return Cow::Borrowed(&self.0);
-        }
-        let digest = Uuid::new_v5(&Uuid::nil(), self.0.as_bytes()).simple().to_string();
-        Cow::Owned(format!("ref_{}", &digest[..12]))
+        if self.0.starts_with("cs_") { shown_id(&self.0) } else { Cow::Borrowed(&self.0) }
     }
+}
+
+/// An id as logs show it: a session's, also at the end of the id of an event that reconciliation made
+/// (`evt_reconcile_cs_…`), is replaced by its [reference](PaymentId::reference).
+pub fn shown_id(id: &str) -> Cow<'_, str> {
+    let start = if id.starts_with("cs_") { Some(0) } else { id.find("_cs_").map(|before| before + 1) };
+    let Some(start) = start else {
+        return Cow::Borrowed(id);
+    };
+    let digest = Uuid::new_v5(&Uuid::nil(), &id.as_bytes()[start..]).simple().to_string();
+    Cow::Owned(format!("{}ref_{}", &id[..start], &digest[..12]))
 }
 
 impl fmt::Display for PaymentId {
@@ -86,5 +93,7 @@ mod tests {
         assert!(!free.contains("Free"), "{free}");
         assert_eq!(free, reference("cs_test_Free"));
         assert_ne!(free, reference("cs_test_Free2"));
+        assert_eq!(shown_id("evt_reconcile_paid_cs_test_Free"), format!("evt_reconcile_paid_{free}"));
+        assert_eq!(shown_id("evt_reconcile_re_1"), "evt_reconcile_re_1");
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError};
-use fulfilment::{LinkContract, PaymentId, SessionOutcome};
+use fulfilment::{LinkContract, PaymentId, SessionOutcome, shown_id};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
 use stripe_events::{Door, Event, Object};
@@ -310,7 +310,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 continue;
             }
             let Some(json) = self.fetch(&known).await? else {
-                warn!(event.id = known.event_id, "missing, and no longer at Stripe");
+                warn!(event.id = %shown_id(&known.event_id), "missing, and no longer at Stripe");
                 continue;
             };
             let known = Missing { effects: still, ..known };
@@ -424,7 +424,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 }
                 Err(error) => {
                     work.report.unreadable += 1;
-                    warn!(event.id = item.id, "cannot be read: {error}");
+                    warn!(event.id = %shown_id(&item.id), "cannot be read: {error}");
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! How a run looks at the sessions that wait for their money.
 
 use effect_ledger::{CalledFor, Clock, EffectRow, EffectStore};
-use fulfilment::PaymentId;
+use fulfilment::{PaymentId, shown_id};
 use stripe_client::{Request, StripeError};
 use stripe_events::Event;
 use tracing::warn;
@@ -53,7 +53,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let event = Event::from_json(json.as_bytes()).ok();
         let called_for = event.as_ref().and_then(|event| CalledFor::by(event, self.livemode));
         let (Some(event), Some(called_for)) = (event, called_for) else {
-            warn!(event.id = event_id.replace(&pending.session_id, "cs_…"), "nothing can be made of it");
+            warn!(event.id = %shown_id(&event_id), "nothing can be made of it");
             return Ok(self.journal.postpone(&pending.clone().postponed(self.now())).await?);
         };
         let missing = Missing {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use effect_ledger::{Clock, Executor};
-use fulfilment::PaymentId;
+use fulfilment::{PaymentId, shown_id};
 use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
 use stripe_events::{DecodeError, Delivered, Door, Event, Resend};
@@ -256,11 +256,11 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         let duration_ms = self.clock.now_ms().saturating_sub(started_ms);
         let noted = message.delivery.as_ref().map(|delivery| delivery.noted.take()).unwrap_or_default();
         let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
-            |_| ("", "", String::new()),
+            |_| (String::new(), "", String::new()),
             |delivery| {
                 let payment_id =
                     delivery.payment_id().map(|id| id.reference().into_owned()).unwrap_or_default();
-                (delivery.event.id(), delivery.event.type_name(), payment_id)
+                (shown_id(delivery.event.id()).into_owned(), delivery.event.type_name(), payment_id)
             },
         );
         macro_rules! log {
