@@ -252,6 +252,7 @@ fn typical_reply(service: Service) -> Duration {
         Service::EventBridge | Service::SecretsManager => 20,
         Service::S3 => 30,
         Service::Ses => 80,
+        Service::Stripe => 300,
     })
 }
 

@@ -20,6 +20,15 @@ const REFUNDS = ['refund.created', 'refund.updated', 'refund.failed'];
 const DISPUTES_OPENED_OR_ENDED = ['charge.dispute.created', 'charge.dispute.closed'];
 const DISPUTES_MOVING_MONEY = ['charge.dispute.funds_withdrawn', 'charge.dispute.funds_reinstated'];
 
+/**
+ * A subscription's first payment and its renewals. An invoice carries no marker of ours: the task
+ * finds out whose its subscription is.
+ */
+const INVOICE_PAID = 'invoice.paid';
+/** Which payment intent paid which invoice. */
+const INVOICE_PAYMENT_PAID = 'invoice_payment.paid';
+const FRAUD_WARNINGS = ['radar.early_fraud_warning.created', 'radar.early_fraud_warning.updated'];
+
 const PAID = { payment_status: ['paid', 'no_payment_required'] };
 
 /** One kind of Stripe event, as it lies inside the envelope. */
@@ -54,21 +63,31 @@ export function sessionAnswered(stage: Stage): EventPattern {
 }
 
 /**
- * Everything a record tells of a payment: its sessions, refunds and disputes.
+ * Everything a record tells of a payment: its sessions, invoices, refunds, disputes, and warnings
+ * of fraud.
  *
- * Refunds and disputes carry no marker of ours. Those of every business on the Stripe account
- * pass, and it is for the task to tell which are of a payment it knows.
+ * Only sessions carry our marker. The others of every business on the Stripe account pass, and it
+ * is for the task to tell which are of a payment or a subscription of ours.
  */
 export function paymentHistory(stage: Stage): EventPattern {
   return pattern(stage, [
     ...SESSION_OUTCOMES,
-    { type: [...REFUNDS, ...DISPUTES_OPENED_OR_ENDED, ...DISPUTES_MOVING_MONEY] },
+    {
+      type: [
+        ...REFUNDS,
+        ...DISPUTES_OPENED_OR_ENDED,
+        ...DISPUTES_MOVING_MONEY,
+        INVOICE_PAID,
+        INVOICE_PAYMENT_PAID,
+        ...FRAUD_WARNINGS,
+      ],
+    },
   ]);
 }
 
 /** Money that comes, goes back, or comes again. An inquiry, or the opening of a dispute, moves none. */
 export function moneyMoved(stage: Stage): EventPattern {
-  return pattern(stage, [SESSION_PAID, { type: [...REFUNDS, ...DISPUTES_MOVING_MONEY] }]);
+  return pattern(stage, [SESSION_PAID, { type: [...REFUNDS, ...DISPUTES_MOVING_MONEY, INVOICE_PAID] }]);
 }
 
 /**

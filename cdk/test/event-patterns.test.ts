@@ -85,6 +85,19 @@ describe('the rules', () => {
     assert.deepEqual(dispute('charge.dispute.updated'), []);
   });
 
+  it('pass paid invoices, of whichever subscription', () => {
+    for (const name of ['invoice_paid_renewal', 'invoice_paid_first', 'invoice_2020_renewal']) {
+      check(name, TOLD_OF_MOVED_MONEY);
+    }
+    const failed = { ...fixture('invoice_paid_renewal'), type: 'invoice.payment_failed' };
+    assert.deepEqual(passed('test', envelope(failed, WEBHOOK)), []);
+  });
+
+  it('pass to the records alone what moves no money', () => {
+    check('invoice_payment_paid', ['contribution-records']);
+    check('early_fraud_warning_created', ['contribution-records']);
+  });
+
   it('pass every age of session', () => {
     check('session_2020_sparse', ALL);
     check('session_2024_currency_conversion', ALL);
@@ -166,6 +179,7 @@ describe('the forward rule', () => {
     const events = [
       ...names.map((name) => fixture(`session_${name}`)),
       ...types.map((type) => ({ ...fixture('refund_created'), type })),
+      ...['invoice_paid_renewal', 'invoice_payment_paid', 'early_fraud_warning_created'].map(fixture),
     ];
     for (const stripes of events) {
       for (const livemode of [true, false]) {

@@ -40,7 +40,8 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     ...QUEUE_TASK,
     Contributions: ['dynamodb:PutItem'],
     Supporters: ['dynamodb:DeleteItem', 'dynamodb:PutItem'],
-    Effects: ['dynamodb:UpdateItem'],
+    Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
+    "Stripe's key": ['secretsmanager:GetSecretValue'],
   },
   'soft-opt-ins': {
     ...QUEUE_TASK,
@@ -51,6 +52,7 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     ...QUEUE_TASK,
     Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
     'the acquisition bus': ['events:PutEvents'],
+    "Stripe's key": ['secretsmanager:GetSecretValue'],
   },
   downloads: {
     'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],

@@ -180,10 +180,17 @@ for (const name of STAGE_NAMES) {
         'CONTRIBUTIONS_TABLE',
         'SUPPORTERS_TABLE',
         'EFFECTS_TABLE',
+        'STRIPE_KEY_SECRET_NAME',
         'SUPPORTER_NAMESPACE',
       ]);
       check('soft-opt-ins', [...queued, 'CONSENTS_TABLE', 'EFFECTS_TABLE', 'SUPPORTER_NAMESPACE']);
-      check('acquisition-events', [...queued, 'EFFECTS_TABLE', 'ACQUISITION_BUS', 'SUPPORTER_NAMESPACE']);
+      check('acquisition-events', [
+        ...queued,
+        'EFFECTS_TABLE',
+        'ACQUISITION_BUS',
+        'STRIPE_KEY_SECRET_NAME',
+        'SUPPORTER_NAMESPACE',
+      ]);
     });
 
     it('keep their logs for as long as the stage says, and no log group forever', () => {

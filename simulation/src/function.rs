@@ -66,6 +66,7 @@ pub(crate) const CONSENTS_TABLE: &str = "consents";
 pub(crate) const ACQUISITION_BUS: &str = "acquisition";
 pub(crate) const TEMPLATES_BUCKET: &str = "templates";
 pub(crate) const FILES_BUCKET: &str = "files";
+pub(crate) const STRIPE_KEY_SECRET: &str = "stripe-key";
 pub(crate) const TOKEN_KEYS_SECRET: &str = "token-keys";
 
 /// A function that has been started.
@@ -119,6 +120,14 @@ pub(crate) fn start(
     let queue = SqsQueue::new(sdk.clone(), task.queue_url(), task.dlq_url());
     let name = task.as_str();
     macro_rules! started {
+        // The simulated Stripe is asked over the same connection as the simulated AWS.
+        ($function:ident over $network:expr) => {{
+            let mut env = Environment::new(variable);
+            let config = $function::Config::from_env(&mut env);
+            let config = env.finish(|| config)?;
+            let task = $function::task(config, &sdk, $network, clock.clone())?;
+            Rc::new(Started { name, task, queue, clock })
+        }};
         ($function:ident) => {{
             let mut env = Environment::new(variable);
             let config = $function::Config::from_env(&mut env);
@@ -128,9 +137,9 @@ pub(crate) fn start(
     }
     Ok(match task {
         TaskName::ThankYouEmail => started!(thank_you_email),
-        TaskName::ContributionRecords => started!(contribution_records),
+        TaskName::ContributionRecords => started!(contribution_records over &sdk),
         TaskName::SoftOptIns => started!(soft_opt_ins),
-        TaskName::AcquisitionEvents => started!(acquisition_events),
+        TaskName::AcquisitionEvents => started!(acquisition_events over &sdk),
     })
 }
 
@@ -155,8 +164,8 @@ fn variable(name: &str) -> Option<String> {
         "DOWNLOADS_TABLE" => "downloads",
         "FILES_BUCKET" => FILES_BUCKET,
         "TOKEN_KEYS_SECRET_NAME" => TOKEN_KEYS_SECRET,
-        // The simulated links name their files, so nobody asks Stripe.
-        "STRIPE_KEY_SECRET_NAME" => "stripe-key",
+        // Asked for payments that the ledger does not know. The simulated links name their files.
+        "STRIPE_KEY_SECRET_NAME" => STRIPE_KEY_SECRET,
         "SENDER" => "Example Project <thanks@example.org>",
         "CONFIGURATION_SET" => "simulated",
         "SUPPORTER_NAMESPACE" => SUPPORTER_NAMESPACE,

@@ -17,7 +17,8 @@ use testkit::cloud::{Cloud, Message, QueueDefinition, Redrive, Request, Response
 use crate::fault::{Director, Fault, Step};
 use crate::function::{
     ACQUISITION_BUS, EFFECTS_TABLE, FILES_BUCKET, FUNCTION_TIMEOUT_MS, Function, LARGEST_BATCH,
-    MAX_RECEIVE_COUNT, TEMPLATES_BUCKET, TOKEN_KEYS_SECRET, TaskName, VISIBILITY_TIMEOUT_MS, start,
+    MAX_RECEIVE_COUNT, STRIPE_KEY_SECRET, TEMPLATES_BUCKET, TOKEN_KEYS_SECRET, TaskName,
+    VISIBILITY_TIMEOUT_MS, start,
 };
 use crate::ledger::{LedgerWatch, Transition};
 use crate::logs::Logs;
@@ -100,6 +101,7 @@ impl<D: Director> World<D> {
         cloud.create_bucket(FILES_BUCKET);
         cloud.put_object(FILES_BUCKET, "files/guide.pdf", b"the guide");
         cloud.put_secret(TOKEN_KEYS_SECRET, "0123456789abcdef0123456789abcdef0123456789");
+        cloud.put_secret(STRIPE_KEY_SECRET, "rk_test_simulated");
         for task in TaskName::ALL {
             let (url, dlq_url, visibility_ms) = (task.queue_url(), task.dlq_url(), VISIBILITY_TIMEOUT_MS);
             cloud.create_queue(QueueDefinition { url: dlq_url.clone(), visibility_ms, redrive: None });
@@ -492,6 +494,7 @@ fn describe(request: &Request) -> String {
             tags.iter().map(|tag| text(&tag["Value"])).collect::<Vec<_>>().join(" ")
         }),
         Service::EventBridge => text(&body["Entries"][0]["DetailType"]),
+        Service::Stripe => request.uri.clone(),
         Service::Sqs | Service::S3 | Service::SecretsManager => String::new(),
     };
     format!("{:?} {} {about}", request.service, request.operation())

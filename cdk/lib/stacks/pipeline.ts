@@ -183,9 +183,20 @@ export class PipelineStack extends StageStack {
       DOWNLOADS_TABLE: data.downloads.tableName,
       FILES_BUCKET: data.files.bucketName,
       TOKEN_KEYS_SECRET_NAME: stage.tokenKeysSecretName,
+      ...this.stripe(stage, stripeKeySecretName),
+    };
+  }
+
+  /** What it takes to ask Stripe about a payment or a subscription. */
+  private stripe(stage: Stage, stripeKeySecretName = stage.stripeKeySecretName): Record<string, string> {
+    return {
       STRIPE_KEY_SECRET_NAME: stripeKeySecretName,
       ...(stage.stripeApiBaseUrl && { STRIPE_API_BASE_URL: stage.stripeApiBaseUrl }),
     };
+  }
+
+  private allowStripeKey(stage: Stage): PolicyStatement {
+    return allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.stripeKeySecretName)]);
   }
 
   private allowPurchaseSecrets(stage: Stage, stripeKeySecretName: string): PolicyStatement {
@@ -294,14 +305,16 @@ export class PipelineStack extends StageStack {
         SUPPORTERS_TABLE: data.supporters.tableName,
         EFFECTS_TABLE: data.effects.tableName,
         SUPPORTER_NAMESPACE: stage.supporterNamespace,
+        ...this.stripe(stage),
       },
       may: {
         // A transaction is authorised as the single operations in it.
         records: [
           allow(['dynamodb:PutItem'], [data.contributions.tableArn]),
           allow(['dynamodb:PutItem', 'dynamodb:DeleteItem'], [data.supporters.tableArn]),
-          allow(['dynamodb:UpdateItem'], [data.effects.tableArn]),
+          allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn]),
         ],
+        secret: [this.allowStripeKey(stage)],
       },
     });
   }
@@ -350,10 +363,12 @@ export class PipelineStack extends StageStack {
         EFFECTS_TABLE: data.effects.tableName,
         ACQUISITION_BUS: this.acquisitionBus.eventBusName,
         SUPPORTER_NAMESPACE: stage.supporterNamespace,
+        ...this.stripe(stage),
       },
       may: {
         ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
         bus: [allow(['events:PutEvents'], [this.acquisitionBus.eventBusArn])],
+        secret: [this.allowStripeKey(stage)],
       },
     });
   }
@@ -373,10 +388,9 @@ export class PipelineStack extends StageStack {
         EFFECTS_TABLE: data.effects.tableName,
         RECONCILIATION_TABLE: data.reconciliation.tableName,
         FULFILMENT_BUS: this.fulfilmentBus.eventBusName,
-        STRIPE_KEY_SECRET_NAME: stage.stripeKeySecretName,
+        ...this.stripe(stage),
         LAG_SECONDS: String(stage.reconcile.lag.toSeconds()),
         OVERLAP_SECONDS: String(stage.reconcile.overlap.toSeconds()),
-        ...(stage.stripeApiBaseUrl && { STRIPE_API_BASE_URL: stage.stripeApiBaseUrl }),
       },
       may: {
         ledger: [allow(['dynamodb:Query'], [data.effects.tableArn])],
@@ -387,7 +401,7 @@ export class PipelineStack extends StageStack {
           ),
         ],
         bus: [allow(['events:PutEvents'], [this.fulfilmentBus.eventBusArn])],
-        secret: [allow(['secretsmanager:GetSecretValue'], [this.secretArn(stage.stripeKeySecretName)])],
+        secret: [this.allowStripeKey(stage)],
       },
     });
     output(this, name, 'FunctionName', reconcile.functionName);

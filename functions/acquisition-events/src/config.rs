@@ -1,3 +1,4 @@
+use stripe_access::StripeConfig;
 use task_runtime::Environment;
 use uuid::Uuid;
 
@@ -10,6 +11,8 @@ pub struct Config {
     pub(crate) acquisition_bus: String,
     /// The deployment's own, so that supporter ids of two deployments cannot be joined.
     pub(crate) supporter_namespace: Uuid,
+    /// Where payments and subscriptions are looked up that the ledger does not know.
+    pub(crate) stripe: StripeConfig,
 }
 
 impl Config {
@@ -19,11 +22,13 @@ impl Config {
         let effects_table = env.text("EFFECTS_TABLE");
         let acquisition_bus = env.text("ACQUISITION_BUS");
         let supporter_namespace = env.parsed("SUPPORTER_NAMESPACE");
+        let stripe = StripeConfig::from_env(env, livemode);
         Some(Self {
             livemode: livemode?,
             effects_table: effects_table?,
             acquisition_bus: acquisition_bus?,
             supporter_namespace: supporter_namespace?,
+            stripe: stripe?,
         })
     }
 }

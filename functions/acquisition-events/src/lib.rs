@@ -9,7 +9,9 @@ use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
-use task_runtime::{Task, run_task};
+use payment_lookup::PaymentLookup;
+use stripe_access::{CachedSecret, StripeAccess};
+use task_runtime::{Task, for_others, run_task};
 
 pub use crate::config::Config;
 use crate::event_bridge::EventBridgeAcquisitionBus;
@@ -24,17 +26,29 @@ pub const NAME: &str = "acquisition-events";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    run_task(NAME, variable, Config::from_env, task).await
+    run_task(NAME, variable, Config::from_env, |config, sdk, clock| {
+        task(config, sdk, &for_others(sdk), clock)
+    })
+    .await
 }
 
-/// The task over AWS's own clients.
+/// The task over AWS's own clients, and over `network` for Stripe.
 ///
 /// # Errors
 ///
-/// When what is compiled in cannot be read.
-pub fn task<C: Clock>(config: Config, sdk: &SdkConfig, clock: C) -> Result<impl Task + use<C>, Error> {
+/// When what is compiled in cannot be read, or `network` lacks what every client needs.
+pub fn task<C: Clock + Clone>(
+    config: Config,
+    sdk: &SdkConfig,
+    network: &SdkConfig,
+    clock: C,
+) -> Result<impl Task + use<C>, Error> {
+    let ledger = DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table);
+    let key = CachedSecret::new(sdk, &config.stripe.key_secret_name, clock.clone());
+    let stripe = StripeAccess::new(network, key, config.stripe.api_base_url.as_deref())?;
     Ok(AcquisitionEvents {
-        ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
+        lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
+        ledger,
         bus: EventBridgeAcquisitionBus::new(aws_sdk_eventbridge::Client::new(sdk), config.acquisition_bus),
         policy: Policy::compiled_in()?,
         livemode: config.livemode,

@@ -4,9 +4,10 @@ use effect_ledger::{
 };
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
-    Movement, NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken, SessionEvent,
-    SessionOutcome,
+    InvoiceEvent, Movement, NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken,
+    SessionEvent, SessionOutcome, SkipReason,
 };
+use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
 use stripe_events::{Door, Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use uuid::Uuid;
@@ -14,8 +15,9 @@ use uuid::Uuid;
 use crate::bus::{AcquisitionBus, NotPublished};
 
 /// Publishes each acquisition, and what corrects it.
-pub(crate) struct AcquisitionEvents<L, B, C> {
+pub(crate) struct AcquisitionEvents<S, L, B, C> {
     pub(crate) ledger: L,
+    pub(crate) lookup: PaymentLookup<S, L, C>,
     pub(crate) bus: B,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
@@ -39,15 +41,19 @@ pub(crate) enum TaskFailed {
     LeaseLost,
     #[error(transparent)]
     Ledger(#[from] StoreError),
+    #[error(transparent)]
+    Lookup(#[from] LookupFailed),
 }
 
 impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::BrokenSession(_) | Self::BrokenCorrection(_) | Self::Refused(_) => FailureClass::Permanent,
-            Self::NotPublished(_) | Self::InFlight(_) | Self::LeaseLost | Self::Ledger(_) => {
-                FailureClass::Retryable
-            }
+            Self::NotPublished(_)
+            | Self::InFlight(_)
+            | Self::LeaseLost
+            | Self::Ledger(_)
+            | Self::Lookup(_) => FailureClass::Retryable,
         }
     }
 
@@ -59,14 +65,18 @@ impl TaskError for TaskFailed {
             Self::InFlight(_) => "in_flight",
             Self::LeaseLost => "lease_lost",
             Self::Ledger(_) => "ledger_unavailable",
+            Self::Lookup(error) => error.reason(),
         }
     }
 }
 
+/// The session of a subscription's first payment says more than its invoice, and publishes it.
+const TOLD_BY_SESSION: &str = "told_by_session";
+
 /// No payment of that id was published. Most often it is another business's.
 const PAYMENT_UNKNOWN: &str = "payment_unknown";
 
-impl<L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<L, B, C> {
+impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<S, L, B, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
@@ -82,9 +92,9 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<L, 
                 self.correct(read, Movement::Dispute, delivery).await
             }
             // Whatever else comes is judged as a session.
+            Some(Object::Invoice(_)) => self.acquire_again(delivery).await,
             Some(
                 Object::Session(_)
-                | Object::Invoice(_)
                 | Object::InvoicePayment(_)
                 | Object::EarlyFraudWarning(_)
                 | Object::Other(_),
@@ -101,7 +111,7 @@ fn object(event: &Event) -> Option<&Object> {
     }
 }
 
-impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
+impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S, L, B, C> {
     /// Publishes a paid session, and every correction that came before it.
     async fn acquire(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let event = match SessionEvent::read(&delivery.event, self.livemode) {
@@ -115,10 +125,61 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
         };
         let circumstances = self.circumstances(delivery);
-        let acquisition =
+        let mut acquisition =
             AcquisitionEvent::of_session(&event, &self.policy, &self.supporter_namespace, circumstances);
+        if let Some(subscription_id) = &event.subscription_id
+            && let Some(word) = self.lookup.frequency(subscription_id, delivery.executor()).await?
+        {
+            acquisition = acquisition.due(word);
+        }
         let key = EffectKey { payment_id: event.payment_id, effect: Effect::acquisition() };
-        let Published { outcome, news } = self.publish(&key, &acquisition, delivery).await?;
+        self.publish_with_corrections(&key, &acquisition, delivery).await
+    }
+
+    /// Publishes what a subscription was paid again, from its invoice. Of a first payment the session tells, unless
+    /// none began the subscription.
+    async fn acquire_again(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        let invoice = match InvoiceEvent::read(&delivery.event, self.livemode) {
+            Ok(invoice) => invoice,
+            Err(reason) => return Ok(Outcome::Skipped(reason.as_str())),
+        };
+        // Without a marker of its own, only a session of ours can have begun it.
+        if invoice.is_first && invoice.marked.is_none() {
+            return Ok(Outcome::Skipped(TOLD_BY_SESSION));
+        }
+        let key = EffectKey { payment_id: invoice.payment_id.clone(), effect: Effect::acquisition() };
+        let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
+            Whose::Ours(contract) if invoice.is_first && contract.session_id.is_some() => {
+                return Ok(Outcome::Skipped(TOLD_BY_SESSION));
+            }
+            Whose::Ours(contract) => invoice.payment(*contract),
+            Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
+            Whose::AnotherBusiness => return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
+        };
+        let payment = match payment {
+            Ok(payment) => payment,
+            Err(broken) => return self.park(&key, TaskFailed::BrokenSession(broken), delivery).await,
+        };
+        let circumstances = self.circumstances(delivery);
+        let mut acquisition =
+            AcquisitionEvent::of_invoice(&payment, &self.policy, &self.supporter_namespace, circumstances);
+        if payment.invoice.frequency.is_none()
+            && let Some(word) =
+                self.lookup.frequency(&payment.invoice.subscription_id, delivery.executor()).await?
+        {
+            acquisition = acquisition.due(word);
+        }
+        self.publish_with_corrections(&key, &acquisition, delivery).await
+    }
+
+    /// Publishes an acquisition, and every correction that came before it.
+    async fn publish_with_corrections(
+        &self,
+        key: &EffectKey,
+        acquisition: &AcquisitionEvent,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let Published { outcome, news } = self.publish(key, acquisition, delivery).await?;
         if news > 0 {
             // Also when it was published before: whoever did may have failed at these.
             for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
@@ -142,22 +203,29 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
             Ok(corrections) => corrections,
             Err(NotACorrection::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotACorrection::Broken { payment_id, correction_id, broken }) => {
-                if !self.is_published(&payment_id).await? {
+                let payment = self.lookup.payment(&payment_id, delivery.executor()).await?;
+                if !is_published(&payment.rows) {
                     return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
                 }
                 let effect = Effect::acquisition_correction(&movement(correction_id));
-                let key = EffectKey { payment_id, effect };
+                let key = EffectKey { payment_id: payment.payment_id, effect };
                 return self.park(&key, TaskFailed::BrokenCorrection(broken), delivery).await;
             }
         };
         let Some(first) = corrections.first() else {
             return Ok(Outcome::Skipped("no_money_moved"));
         };
-        if !self.is_published(&first.payment_id).await? {
+        let payment = self.lookup.payment(&first.payment_id, delivery.executor()).await?;
+        let of_payment = |correction: AcquisitionCorrection| AcquisitionCorrection {
+            payment_id: payment.payment_id.clone(),
+            ..correction
+        };
+        let corrections: Vec<_> = corrections.into_iter().map(of_payment).collect();
+        if !is_published(&payment.rows) {
             for correction in &corrections {
                 self.wait(correction, delivery).await?;
             }
-            let key = EffectKey { payment_id: first.payment_id.clone(), effect: Effect::acquisition() };
+            let key = EffectKey { payment_id: payment.payment_id.clone(), effect: Effect::acquisition() };
             let acquisition = self.ledger.leave_news(&key, self.nobody_waits_after()).await?;
             if !acquisition.as_ref().is_some_and(is_on_its_way) {
                 return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
@@ -219,11 +287,6 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
         delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await
     }
 
-    async fn is_published(&self, payment_id: &PaymentId) -> Result<bool, StoreError> {
-        let rows = self.ledger.of_payment(payment_id).await?;
-        Ok(rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state)))
-    }
-
     async fn wait(&self, correction: &AcquisitionCorrection, delivery: &Delivery) -> Result<(), StoreError> {
         let waiting = SetAside::Waiting {
             reason: PAYMENT_UNKNOWN,
@@ -244,6 +307,10 @@ impl<L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<L, B, C> {
     fn circumstances(&self, delivery: &Delivery) -> Circumstances {
         Circumstances { livemode: self.livemode, replayed: delivery.door == Door::Reconcile }
     }
+}
+
+fn is_published(rows: &[EffectRow]) -> bool {
+    rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state))
 }
 
 /// How a publication went.

@@ -1,3 +1,4 @@
+use stripe_access::StripeConfig;
 use task_runtime::Environment;
 use uuid::Uuid;
 
@@ -10,6 +11,8 @@ pub struct Config {
     pub(crate) effects_table: String,
     /// The deployment's own, so that supporter ids of two deployments cannot be joined.
     pub(crate) supporter_namespace: Uuid,
+    /// Where payments and subscriptions are looked up that the ledger does not know.
+    pub(crate) stripe: StripeConfig,
 }
 
 impl Config {
@@ -20,12 +23,14 @@ impl Config {
         let supporters_table = env.text("SUPPORTERS_TABLE");
         let effects_table = env.text("EFFECTS_TABLE");
         let supporter_namespace = env.parsed("SUPPORTER_NAMESPACE");
+        let stripe = StripeConfig::from_env(env, livemode);
         Some(Self {
             livemode: livemode?,
             contributions_table: contributions_table?,
             supporters_table: supporters_table?,
             effects_table: effects_table?,
             supporter_namespace: supporter_namespace?,
+            stripe: stripe?,
         })
     }
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::records::{Change, Found, News, Note, Records, RecordsError, Revision, Saved, Stored};
+use crate::records::{
+    Change, ContractNote, Found, News, Note, Records, RecordsError, Revision, Saved, Stored,
+};
 
 /// The records in DynamoDB.
 pub(crate) struct DynamoDbRecords {
@@ -76,6 +78,10 @@ impl DynamoDbRecords {
                 done
             };
             items.push(TransactWriteItem::builder().update(done).build());
+        }
+        if let Some(ContractNote { key, event_id, contract }) = change.contract {
+            let kept = self.effects.answered(key, event_id, contract, change.now)?;
+            items.push(TransactWriteItem::builder().update(kept).build());
         }
         if let Some(supporter) = change.supporter {
             let put = Put::builder()

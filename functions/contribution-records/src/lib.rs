@@ -9,7 +9,9 @@ use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
-use task_runtime::{Task, run_task};
+use payment_lookup::PaymentLookup;
+use stripe_access::{CachedSecret, StripeAccess};
+use task_runtime::{Task, for_others, run_task};
 
 pub use crate::config::Config;
 use crate::dynamodb::DynamoDbRecords;
@@ -24,18 +26,30 @@ pub const NAME: &str = "contribution-records";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    run_task(NAME, variable, Config::from_env, task).await
+    run_task(NAME, variable, Config::from_env, |config, sdk, clock| {
+        task(config, sdk, &for_others(sdk), clock)
+    })
+    .await
 }
 
-/// The task over AWS's own clients.
+/// The task over AWS's own clients, and over `network` for Stripe.
 ///
 /// # Errors
 ///
-/// When what is compiled in cannot be read.
-pub fn task<C: Clock>(config: Config, sdk: &SdkConfig, clock: C) -> Result<impl Task + use<C>, Error> {
+/// When what is compiled in cannot be read, or `network` lacks what every client needs.
+pub fn task<C: Clock + Clone>(
+    config: Config,
+    sdk: &SdkConfig,
+    network: &SdkConfig,
+    clock: C,
+) -> Result<impl Task + use<C>, Error> {
     let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
+    let ledger = DynamoDbEffects::new(dynamodb.clone(), &config.effects_table);
+    let key = CachedSecret::new(sdk, &config.stripe.key_secret_name, clock.clone());
+    let stripe = StripeAccess::new(network, key, config.stripe.api_base_url.as_deref())?;
     Ok(ContributionRecords {
-        ledger: DynamoDbEffects::new(dynamodb.clone(), &config.effects_table),
+        lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
+        ledger,
         records: DynamoDbRecords::new(dynamodb, &config),
         policy: Policy::compiled_in()?,
         livemode: config.livemode,

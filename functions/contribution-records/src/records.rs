@@ -36,8 +36,21 @@ pub(crate) struct Change<'a> {
     pub(crate) unless_noted: bool,
     /// Word for the thanks that money went back.
     pub(crate) news: Option<News>,
+    /// What the event says of a subscription, for its renewals.
+    pub(crate) contract: Option<&'a ContractNote>,
     /// Unix milliseconds, for the ledger.
     pub(crate) now: i64,
+}
+
+/// What a session says of the subscription it begins.
+#[derive(Debug)]
+pub(crate) struct ContractNote {
+    /// Under the subscription.
+    pub(crate) key: EffectKey,
+    /// `evt_…`
+    pub(crate) event_id: String,
+    /// [`fulfilment::SubscriptionContract`] as JSON. No personal data.
+    pub(crate) contract: String,
 }
 
 /// What the ledger notes of one effect.

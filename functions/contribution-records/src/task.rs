@@ -2,19 +2,22 @@ use effect_ledger::{
     Busy, Clock, Effect, EffectKey, EffectStore, MovedMoney, Policy as Attempts, StoreError,
 };
 use fulfilment::{
-    AsOf, Contribution, CorrectionBroken, DisputeEvent, FraudWarningEvent, NotACorrection, NotReadable,
-    PaymentEvent, Policy, RefundEvent, SessionBroken, SessionEvent, SessionOutcome, SkipReason, SupporterRow,
+    AsOf, Contribution, CorrectionBroken, DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection,
+    NotReadable, PaymentEvent, PaymentId, Policy, RefundEvent, SessionBroken, SessionEvent, SessionOutcome,
+    SkipReason, SubscriptionContract, SupporterRow,
 };
-use stripe_events::{Event, Object};
+use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
+use stripe_events::{Event, EventType, Object, SnapshotEvent};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use uuid::Uuid;
 
-use crate::records::{Change, Found, News, Note, Records, RecordsError, Saved};
+use crate::records::{Change, ContractNote, Found, News, Note, Records, RecordsError, Saved};
 
 /// Keeps the contribution and supporter records.
-pub(crate) struct ContributionRecords<R, L, C> {
+pub(crate) struct ContributionRecords<R, S, L, C> {
     pub(crate) records: R,
     pub(crate) ledger: L,
+    pub(crate) lookup: PaymentLookup<S, L, C>,
     pub(crate) policy: Policy,
     pub(crate) livemode: bool,
     pub(crate) supporter_namespace: Uuid,
@@ -39,6 +42,10 @@ pub(crate) enum TaskFailed {
     Ledger(#[from] StoreError),
     #[error(transparent)]
     InFlight(#[from] Busy),
+    #[error(transparent)]
+    Lookup(#[from] LookupFailed),
+    #[error("what the session says of its subscription cannot be written down")]
+    Contract(#[from] serde_json::Error),
     #[error("other events of this payment kept changing the record")]
     Contended,
 }
@@ -47,9 +54,12 @@ impl TaskError for TaskFailed {
     fn class(&self) -> FailureClass {
         match self {
             Self::BrokenSession(_) | Self::BrokenCorrection(_) => FailureClass::Permanent,
-            Self::Records(_) | Self::Ledger(_) | Self::InFlight(_) | Self::Contended => {
-                FailureClass::Retryable
-            }
+            Self::Records(_)
+            | Self::Ledger(_)
+            | Self::InFlight(_)
+            | Self::Lookup(_)
+            | Self::Contract(_)
+            | Self::Contended => FailureClass::Retryable,
         }
     }
 
@@ -60,23 +70,53 @@ impl TaskError for TaskFailed {
             Self::Records(_) => "records_unavailable",
             Self::Ledger(_) => "ledger_unavailable",
             Self::InFlight(_) => "in_flight",
+            Self::Lookup(error) => error.reason(),
+            Self::Contract(_) => "contract_unwritable",
             Self::Contended => "contended",
         }
     }
 }
 
-impl<R: Records, L: EffectStore, C: Clock> Task for ContributionRecords<R, L, C> {
+impl<R: Records, S: Stripe, L: EffectStore, C: Clock> Task for ContributionRecords<R, S, L, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         match read(&delivery.event, self.livemode) {
-            Ok(event) => self.record(&event, delivery).await,
+            Ok(Told::OfSession(event)) => self.record(&event, delivery).await,
+            Ok(Told::OfPaymentIntent(event)) => {
+                let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
+                self.record(&event.of_payment(payment.payment_id), delivery).await
+            }
+            Ok(Told::OfInvoice(invoice)) => self.record_invoice(*invoice, delivery).await,
+            Ok(Told::Paid { payment_intent, invoice }) => {
+                let known = self.lookup.remember(&payment_intent, &invoice, delivery.executor()).await?;
+                Ok(if known { Outcome::Done } else { Outcome::Skipped("payment_unknown") })
+            }
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
-            Err(Unreadable::Broken(key, error)) => {
-                delivery.park(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, error).await
+            Err(Unreadable::Broken(broken)) => {
+                let (key, error) = *broken;
+                let payment = self.lookup.payment(&key.payment_id, delivery.executor()).await?;
+                self.park(&EffectKey { payment_id: payment.payment_id, ..key }, error, delivery).await
             }
         }
     }
+}
+
+/// What an event tells, by how its payment is found.
+enum Told {
+    /// A session knows its payment.
+    OfSession(Box<PaymentEvent>),
+    /// A payment intent may lead to an invoice.
+    OfPaymentIntent(Box<PaymentEvent>),
+    /// An invoice knows its payment, and not whose it is.
+    OfInvoice(Box<InvoiceEvent>),
+    /// A payment intent paid an invoice.
+    Paid {
+        /// `pi_…`
+        payment_intent: String,
+        /// `in_…`
+        invoice: String,
+    },
 }
 
 /// Why an event tells nothing of a payment.
@@ -84,51 +124,102 @@ enum Unreadable {
     /// None of our business.
     Skip(SkipReason),
     /// Parked under the effect it should have had.
-    Broken(EffectKey, TaskFailed),
+    Broken(Box<(EffectKey, TaskFailed)>),
 }
 
 /// What an event tells of its payment.
-fn read(event: &Event, livemode: bool) -> Result<PaymentEvent, Unreadable> {
+fn read(event: &Event, livemode: bool) -> Result<Told, Unreadable> {
     let correction = |error, effect: fn(&str) -> Effect| match error {
         NotACorrection::Skip(reason) => Unreadable::Skip(reason),
         NotACorrection::Broken { payment_id, correction_id, broken } => {
             let key = EffectKey { payment_id, effect: effect(&correction_id) };
-            Unreadable::Broken(key, TaskFailed::BrokenCorrection(broken))
+            Unreadable::Broken(Box::new((key, TaskFailed::BrokenCorrection(broken))))
         }
     };
-    let object = match event {
-        Event::Snapshot(event) => &event.object,
+    let snapshot = match event {
+        Event::Snapshot(snapshot) => snapshot,
         Event::Thin(_) => return Err(Unreadable::Skip(SkipReason::ThinEvent)),
     };
-    match object {
+    let of_payment_intent = |event: PaymentEvent| Told::OfPaymentIntent(Box::new(event));
+    match &snapshot.object {
         Object::Refund(_) => RefundEvent::read(event, livemode)
-            .map(PaymentEvent::from)
+            .map(|event| of_payment_intent(event.into()))
             .map_err(|error| correction(error, Effect::contribution_refund)),
         Object::Dispute(_) => DisputeEvent::read(event, livemode)
-            .map(PaymentEvent::from)
+            .map(|event| of_payment_intent(event.into()))
             .map_err(|error| correction(error, Effect::contribution_dispute)),
-        Object::EarlyFraudWarning(_) => {
-            FraudWarningEvent::read(event, livemode).map(PaymentEvent::from).map_err(Unreadable::Skip)
-        }
-        Object::Session(_) | Object::Invoice(_) | Object::InvoicePayment(_) | Object::Other(_) => {
-            SessionEvent::read(event, livemode).map(PaymentEvent::from).map_err(|error| match error {
+        Object::EarlyFraudWarning(_) => FraudWarningEvent::read(event, livemode)
+            .map(|event| of_payment_intent(event.into()))
+            .map_err(Unreadable::Skip),
+        Object::Invoice(_) => InvoiceEvent::read(event, livemode)
+            .map(|invoice| Told::OfInvoice(Box::new(invoice)))
+            .map_err(Unreadable::Skip),
+        Object::InvoicePayment(_) => paid(snapshot, livemode).map_err(Unreadable::Skip),
+        Object::Session(_) | Object::Other(_) => {
+            let read = SessionEvent::read(event, livemode);
+            read.map(|event| Told::OfSession(Box::new(event.into()))).map_err(|error| match error {
                 NotReadable::Skip(reason) => Unreadable::Skip(reason),
                 NotReadable::Broken { payment_id, intended, broken } => {
                     let key = EffectKey { payment_id, effect: Effect::contribution(intended) };
-                    Unreadable::Broken(key, TaskFailed::BrokenSession(broken))
+                    Unreadable::Broken(Box::new((key, TaskFailed::BrokenSession(broken))))
                 }
             })
         }
     }
 }
 
-impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
+/// Which payment intent paid which invoice.
+fn paid(event: &SnapshotEvent, livemode: bool) -> Result<Told, SkipReason> {
+    let (Object::InvoicePayment(payment), EventType::InvoicePaymentPaid) = (&event.object, &event.event_type)
+    else {
+        return Err(SkipReason::OtherEventType);
+    };
+    if event.livemode != livemode {
+        return Err(SkipReason::OtherLivemode);
+    }
+    let ids = payment.payment_intent().zip(payment.invoice_id());
+    let (payment_intent, invoice) = ids.ok_or(SkipReason::NoPaymentIntent)?;
+    Ok(Told::Paid { payment_intent: payment_intent.to_owned(), invoice: invoice.to_owned() })
+}
+
+impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, L, C> {
+    /// Records a subscription's paid invoice, once it is known that the subscription is ours and what it sells.
+    async fn record_invoice(
+        &self,
+        invoice: InvoiceEvent,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let effect = effect_of_invoice(&invoice);
+        let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
+        let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
+            Whose::Ours(contract) => invoice.payment(*contract),
+            Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
+            Whose::AnotherBusiness => {
+                return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str()));
+            }
+        };
+        match payment {
+            Ok(payment) => self.record(&payment.into(), delivery).await,
+            Err(broken) => self.park(&key, TaskFailed::BrokenSession(broken), delivery).await,
+        }
+    }
+
+    async fn park(
+        &self,
+        key: &EffectKey,
+        error: TaskFailed,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await
+    }
+
     /// Folds the event into the record and writes what follows, in one transaction.
     ///
     /// The first try assumes that there is no record yet and that the ledger does not know the event, which is so
     /// for most; the failed conditions tell what is there. A record the event does not change has seen it before.
     async fn record(&self, event: &PaymentEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let mut found = Found::default();
+        let contract = contract(event)?;
         for _ in 0..TRIES {
             let before = found.record.as_ref().map(|stored| &stored.contribution);
             let after = before
@@ -159,6 +250,7 @@ impl<R: Records, L: EffectStore, C: Clock> ContributionRecords<R, L, C> {
                 expires_at,
                 news: news(event, before, &after, (!found.is_ours).then_some(expires_at)),
                 notes: notes(event, before, &after, expires_at),
+                contract: contract.as_ref(),
                 contribution: after,
                 now,
             };
@@ -189,9 +281,28 @@ fn effect(event: &PaymentEvent) -> Effect {
         PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
         PaymentEvent::Dispute(event) => Effect::contribution_dispute(&event.dispute_id),
         PaymentEvent::FraudWarning(event) => Effect::contribution_fraud_warning(&event.warning_id),
-        PaymentEvent::Invoice(event) if event.invoice.is_first => Effect::contribution_term(),
-        PaymentEvent::Invoice(_) => Effect::contribution(SessionOutcome::Paid),
+        PaymentEvent::Invoice(event) => effect_of_invoice(&event.invoice),
     }
+}
+
+/// A first payment has its session's effects, and one of its own for the term that only the invoice tells.
+fn effect_of_invoice(invoice: &InvoiceEvent) -> Effect {
+    if invoice.is_first { Effect::contribution_term() } else { Effect::contribution(SessionOutcome::Paid) }
+}
+
+/// What a session says of the subscription it begins, for its renewals: none of them says it again.
+fn contract(event: &PaymentEvent) -> Result<Option<ContractNote>, serde_json::Error> {
+    let PaymentEvent::Session(event) = event else {
+        return Ok(None);
+    };
+    let Some(subscription_id) = &event.subscription_id else {
+        return Ok(None);
+    };
+    Ok(Some(ContractNote {
+        key: EffectKey { payment_id: PaymentId::new(subscription_id), effect: Effect::contract() },
+        event_id: event.event_id.clone(),
+        contract: serde_json::to_string(&SubscriptionContract::of_event(event))?,
+    }))
 }
 
 fn event_id(event: &PaymentEvent) -> &str {

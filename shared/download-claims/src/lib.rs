@@ -4,7 +4,6 @@ mod bought;
 mod config;
 mod pace;
 mod purchases;
-mod secret;
 mod stripe;
 mod table;
 mod token;
@@ -12,8 +11,8 @@ mod token;
 pub use bought::BoughtFile;
 pub use config::PurchasesConfig;
 pub use purchases::{AwsPurchases, Offer, OfferedFile, Purchase, Purchases, PurchasesError};
-pub use secret::{CachedSecret, SecretError};
 pub use stripe::{ChargeState, StripeAccess, StripeAccessError, StripeSession};
+pub use stripe_access::{CachedSecret, SecretError};
 pub use table::{Downloads, DynamoDbDownloads, Fetch, TableError};
 pub use token::{NoKeys, TokenKeys, Verified};
 

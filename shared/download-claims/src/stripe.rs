@@ -12,6 +12,7 @@ use stripe_client::{
     ApiKey, ApiObject, NotAClient, NotAKey, NotReadable, Patience, Request, STRIPE_API, StripeClient,
     StripeError,
 };
+use stripe_events::Invoice;
 
 use crate::bought::LineItem;
 use crate::pace::Pace;
@@ -162,10 +163,32 @@ impl<C: Clock> StripeAccess<C> {
         if id.starts_with("cs_") {
             return self.session(id).await;
         }
+        if id.starts_with("in_") {
+            return self.session_of_invoice(id).await;
+        }
         let request = Request::sessions().of_payment_intent(id).expand("data.payment_intent.latest_charge");
         let client = self.client().await?;
         let sessions = self.in_time(client.all(request)).await??;
         Ok(sessions.first().map(StripeSession::from_expanded).transpose()?)
+    }
+
+    /// The session of a subscription's first payment, by its invoice. A renewal has none: the session that began the
+    /// subscription tells of the first payment only.
+    async fn session_of_invoice(&self, id: &str) -> Result<Option<StripeSession>, StripeAccessError> {
+        let client = self.client().await?;
+        let invoice = match self.in_time(client.one(&Request::invoice(id))).await? {
+            Ok(invoice) => invoice.read::<Invoice>()?,
+            Err(StripeError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(subscription) = invoice.subscription_id() else {
+            return Ok(None);
+        };
+        let sessions = self.in_time(client.all(Request::sessions().of_subscription(subscription))).await??;
+        let its_own = |session: &&ApiObject| {
+            session.session().is_ok_and(|session| session.invoice.as_deref() == Some(id))
+        };
+        Ok(sessions.iter().find(its_own).map(StripeSession::from_expanded).transpose()?)
     }
 
     /// Everything that was bought in a session, with the products.

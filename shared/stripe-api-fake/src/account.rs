@@ -77,7 +77,12 @@ const LISTS: [(&str, &str); 14] = [
 ];
 
 /// Filters that compare with a field of the same name.
-const FIELDS: [&str; 5] = ["status", "payment_intent", "payment_link", "product", "active"];
+const FIELDS: [&str; 7] =
+    ["status", "payment_intent", "payment_link", "product", "active", "subscription", "invoice"];
+
+/// Filters that compare with a field of `payment`: <https://docs.stripe.com/api/invoice-payment/list>
+const PAYMENT_FIELDS: [(&str, &str); 2] =
+    [("payment[type]", "type"), ("payment[payment_intent]", "payment_intent")];
 
 /// Filters of any list.
 const FILTERS: [&str; 13] = [
@@ -192,7 +197,11 @@ impl Account {
     }
 
     fn list(&self, path: &str, query: &Query, requests: usize, now: i64) -> Result<String, Refusal> {
-        let known = |name: &&str| FILTERS.contains(name) || FIELDS.contains(name);
+        let known = |name: &&str| {
+            let of_payment =
+                path == "/v1/invoice_payments" && PAYMENT_FIELDS.iter().any(|(filter, _)| filter == name);
+            FILTERS.contains(name) || FIELDS.contains(name) || of_payment
+        };
         if let Some(unknown) = query.names().find(|name| !known(name)) {
             return Err(invalid(format!("Received unknown parameter: {unknown}")));
         }
@@ -234,12 +243,25 @@ impl Account {
         };
         let expanded: Vec<_> =
             query.all("expand[]").filter_map(|field| field.strip_prefix("data.")).collect();
-        let texts: Vec<_> = page.into_iter().map(|entry| self.text_of(entry, &expanded)).collect();
+        let texts: Vec<_> = page
+            .into_iter()
+            .map(|entry| self.with_object(entry, query).unwrap_or_else(|| self.text_of(entry, &expanded)))
+            .collect();
         let data = texts.join(",");
         if path.starts_with("/v2/") {
             return Ok(format!(r#"{{"data":[{data}],"next_page_url":null,"previous_page_url":null}}"#));
         }
         Ok(format!(r#"{{"object":"list","url":"{path}","has_more":{has_more},"data":[{data}]}}"#))
+    }
+
+    /// An object with another in place of its id, where that is asked for and there.
+    fn with_object(&self, entry: &Entry, query: &Query) -> Option<String> {
+        let (field, list) = [("invoice", "/v1/invoices"), ("subscription", "/v1/subscriptions")]
+            .into_iter()
+            .find(|(field, _)| query.all("expand[]").any(|asked| asked == format!("data.{field}")))?;
+        let mut json = entry.json.clone();
+        json[field] = self.find(list, entry.json[field].as_str()?)?.clone();
+        Some(json.to_string())
     }
 
     /// An object with what was asked to be written out in it. <https://docs.stripe.com/expand>
@@ -313,6 +335,9 @@ impl Entry {
                 query.one(field).is_none_or(|value| {
                     known == value || known.as_bool().is_some_and(|set| set.to_string() == value)
                 })
+            })
+            && PAYMENT_FIELDS.iter().all(|(filter, field)| {
+                query.one(filter).is_none_or(|value| self.json["payment"][*field] == value)
             })
     }
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::account::Account;
 pub use crate::published::{Misfit, Published};
+use crate::query::Query;
 
 /// The key that is let in, when nobody chose another.
 pub const KEY: &str = "rk_test_fake";
@@ -24,6 +25,26 @@ pub const KEY: &str = "rk_test_fake";
 pub struct StripeApi {
     url: String,
     state: Arc<Mutex<State>>,
+}
+
+/// What Stripe knows of one account, without a network.
+#[derive(Debug, Default)]
+pub struct StripeAccount(Account);
+
+impl StripeAccount {
+    /// As [`StripeApi::record`].
+    pub fn record(&mut self, event: &str) {
+        self.0.record(event, 0, i64::MIN);
+    }
+
+    /// The answer to a GET by its path and query, at a time in Unix seconds: its status, and JSON.
+    pub fn get(&self, target: &str, now: i64) -> (u16, String) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        match self.0.get(path, &Query::read(query), usize::MAX, now) {
+            Ok(body) => (200, body),
+            Err(refusal) => (refusal.status, server::error(&refusal)),
+        }
+    }
 }
 
 /// How a request fails.

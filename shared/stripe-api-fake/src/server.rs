@@ -186,7 +186,7 @@ fn scripted() -> String {
     error(&Refusal::of(0, "api_error", "Scripted".to_owned()))
 }
 
-fn error(refusal: &Refusal) -> String {
+pub(crate) fn error(refusal: &Refusal) -> String {
     error_of_type("invalid_request_error", refusal)
 }
 

@@ -61,6 +61,23 @@ impl Request {
         Self::list("/v2/core/event_destinations").with("include[0]", "webhook_endpoint.url")
     }
 
+    /// What a payment intent pays of invoices. <https://docs.stripe.com/api/invoice-payment/list>
+    pub fn invoice_payments_of(payment_intent: &str) -> Self {
+        Self::list("/v1/invoice_payments")
+            .with("payment[type]", "payment_intent")
+            .with("payment[payment_intent]", payment_intent)
+    }
+
+    /// One invoice, by `in_…`. <https://docs.stripe.com/api/invoices/retrieve>
+    pub fn invoice(id: &str) -> Self {
+        Self::one("/v1/invoices", id)
+    }
+
+    /// One subscription, by `sub_…`. <https://docs.stripe.com/api/subscriptions/retrieve>
+    pub fn subscription(id: &str) -> Self {
+        Self::one("/v1/subscriptions", id)
+    }
+
     /// One event, by `evt_…`. <https://docs.stripe.com/api/events/retrieve>
     pub fn event(id: &str) -> Self {
         Self::one("/v1/events", id)
@@ -138,6 +155,12 @@ impl Request {
     #[must_use]
     pub fn of_payment_intent(self, id: &str) -> Self {
         self.with("payment_intent", id)
+    }
+
+    /// Only what belongs to a subscription (sessions).
+    #[must_use]
+    pub fn of_subscription(self, id: &str) -> Self {
+        self.with("subscription", id)
     }
 
     /// Only sessions of a Payment Link.
@@ -251,6 +274,15 @@ mod tests {
             Request::completed_sessions().of_payment_link("plink_1").limit(500).expand("data.line_items"),
             "/v1/checkout/sessions?status=complete&payment_link=plink_1&limit=100\
              &expand%5B%5D=data.line_items",
+        );
+        check(
+            Request::invoice_payments_of("pi_1").limit(1).expand("data.invoice"),
+            "/v1/invoice_payments?payment%5Btype%5D=payment_intent&payment%5Bpayment_intent%5D=pi_1&limit=1\
+             &expand%5B%5D=data.invoice",
+        );
+        check(
+            Request::sessions().of_subscription("sub_1").limit(1),
+            "/v1/checkout/sessions?subscription=sub_1&limit=1",
         );
         check(Request::session("cs_1"), "/v1/checkout/sessions/cs_1?expand%5B%5D=line_items");
         check(Request::line_items("cs_1"), "/v1/checkout/sessions/cs_1/line_items?limit=100");

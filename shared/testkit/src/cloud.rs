@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use stripe_api_fake::StripeAccount;
 
 use self::dynamodb::DynamoDb;
 use self::event_bridge::EventBridge;
@@ -44,6 +45,7 @@ struct State {
     event_bridge: EventBridge,
     s3: S3,
     secrets_manager: SecretsManager,
+    stripe: StripeAccount,
 }
 
 impl Cloud {
@@ -94,6 +96,7 @@ impl Cloud {
                 state.s3.answer(operation, body, request.checksum_sha256.as_deref())
             }
             Service::SecretsManager => state.secrets_manager.answer(operation, body),
+            Service::Stripe => state.ask_stripe(now_ms, request),
         }
     }
 
@@ -106,6 +109,11 @@ impl Cloud {
             Service::EventBridge => event_bridge::throttled(),
             Service::S3 => s3::throttled(),
             Service::SecretsManager => secrets_manager::throttled(),
+            Service::Stripe => Response {
+                status: 429,
+                headers: Vec::new(),
+                body: br#"{"error":{"code":"rate_limit"}}"#.to_vec(),
+            },
         }
     }
 
@@ -242,6 +250,11 @@ impl Cloud {
             .insert(key.to_owned(), s3::Object { body: body.to_vec(), sha256: None });
     }
 
+    /// Something happened at Stripe: its API shows the event, and the object as it is now.
+    pub fn record_at_stripe(&self, event: &Value) {
+        self.state().stripe.record(&event.to_string());
+    }
+
     /// Puts a secret there.
     pub fn put_secret(&self, name: &str, text: &str) {
         self.state().secrets_manager.secrets.insert(name.to_owned(), text.to_owned());
@@ -249,6 +262,15 @@ impl Cloud {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("the cloud in memory was asked for something it does not know")
+    }
+}
+
+impl State {
+    fn ask_stripe(&self, now_ms: i64, request: &Request) -> Response {
+        let target = request.uri.split_once("://").map_or(request.uri.as_str(), |(_, rest)| rest);
+        let path = &target[target.find('/').unwrap_or_default()..];
+        let (status, body) = self.stripe.get(path, now_ms / 1000);
+        Response { status, headers: Vec::new(), body: body.into_bytes() }
     }
 }
 

@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod queue;
 pub mod silence;
 pub mod stripe;
+pub mod subscriptions;
 
 pub use stripe_api_fake as stripe_api;

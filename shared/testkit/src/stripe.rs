@@ -260,3 +260,86 @@ pub fn signature_header(secret: &str, unix_seconds: i64, body: &str) -> String {
     let secrets = SigningSecret::parse_all(secret);
     stripe_events::sign(&secrets[0], body.as_bytes(), unix_seconds)
 }
+
+/// An `invoice.paid` event of a subscription, under construction.
+#[derive(Debug, Clone)]
+pub struct InvoiceEvent {
+    json: Value,
+}
+
+const FIRST: &str = include_str!("../fixtures/invoice_paid_first.json");
+const RENEWAL: &str = include_str!("../fixtures/invoice_paid_renewal.json");
+
+impl InvoiceEvent {
+    /// The first invoice of the subscription called `name`, which its session tells of as well.
+    pub fn first(name: &str) -> Self {
+        Self::new(FIRST, name, "First")
+    }
+
+    /// A renewal of it: `which` tells it from the others.
+    pub fn renewal(name: &str, which: &str) -> Self {
+        Self::new(RENEWAL, name, which)
+    }
+
+    fn new(fixture: &str, name: &str, which: &str) -> Self {
+        let mut json: Value = serde_json::from_str(fixture).unwrap();
+        json["id"] = json!(format!("evt_in_{name}{which}"));
+        let subscription = json!(format!("sub_{name}"));
+        json["data"]["object"]["parent"]["subscription_details"]["subscription"] = subscription;
+        Self { json }.object("id", json!(format!("in_{name}{which}")))
+    }
+
+    /// Another event id: Stripe sometimes tells of one change twice.
+    #[must_use]
+    pub fn event_id(mut self, id: &str) -> Self {
+        self.json["id"] = json!(id);
+        self
+    }
+
+    /// When it happened, in Unix seconds.
+    #[must_use]
+    pub fn at(mut self, unix_seconds: i64) -> Self {
+        self.json["created"] = json!(unix_seconds);
+        let transitions = json!({ "paid_at": unix_seconds });
+        self.object("status_transitions", transitions)
+    }
+
+    /// The metadata of its subscription.
+    #[must_use]
+    pub fn marked(mut self, metadata: Value) -> Self {
+        self.json["data"]["object"]["parent"]["subscription_details"]["metadata"] = metadata;
+        self
+    }
+
+    /// What was paid of it.
+    #[must_use]
+    pub fn amount(self, minor: i64) -> Self {
+        self.object("amount_paid", json!(minor)).object("total", json!(minor))
+    }
+
+    /// Any field of the invoice.
+    #[must_use]
+    pub fn object(mut self, field: &str, value: Value) -> Self {
+        self.json["data"]["object"][field] = value;
+        self
+    }
+
+    /// The event, as Stripe sends it.
+    pub fn to_json(&self) -> Value {
+        self.json.clone()
+    }
+}
+
+impl SessionEvent {
+    /// The session that begins the subscription called `name`: its first invoice is `in_<name>First`.
+    #[must_use]
+    pub fn subscription(self, name: &str) -> Self {
+        self.payment(name)
+            .session("mode", json!("subscription"))
+            .session("payment_intent", Value::Null)
+            .session("subscription", json!(format!("sub_{name}")))
+            .session("invoice", json!(format!("in_{name}First")))
+            .amount(500, "gbp")
+            .metadata(json!({ "fulfilment": "membership", "campaign": "spring" }))
+    }
+}

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use effect_ledger::{Attempted, Claim, Executor, NotGranted, Refused, Settlement};
-use fulfilment::AcquisitionKind;
+use fulfilment::{AcquisitionKind, PaymentFrequency};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use task_runtime::Tally;
@@ -10,6 +10,7 @@ use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 use testkit::queue::InMemoryQueue;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
+use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
 
@@ -32,20 +33,26 @@ impl AcquisitionBus for InMemoryBus {
     }
 }
 
-type TestTask<L = InMemoryEffects> = AcquisitionEvents<L, InMemoryBus, ManualClock>;
+type TestTask<L = InMemoryEffects> = AcquisitionEvents<SubscriptionsAtStripe, L, InMemoryBus, ManualClock>;
 
 fn task() -> TestTask {
     task_over(InMemoryEffects::default())
 }
 
-fn task_over<L>(ledger: L) -> TestTask<L> {
+fn task_over<L: Clone>(ledger: L) -> TestTask<L> {
+    let clock = ManualClock::default();
     AcquisitionEvents {
+        lookup: PaymentLookup {
+            stripe: SubscriptionsAtStripe::default(),
+            ledger: ledger.clone(),
+            clock: clock.clone(),
+        },
         ledger,
         bus: InMemoryBus::default(),
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
         supporter_namespace: Uuid::from_u128(7),
-        clock: ManualClock::default(),
+        clock,
     }
 }
 
@@ -90,6 +97,17 @@ fn kept<L>(task: &TestTask<L>) -> i64 {
 }
 
 const PAID: (AcquisitionKind, i64) = (AcquisitionKind::Acquisition, 1250);
+
+/// Stripe knows what began the recorded subscriptions.
+fn know_the_recorded(task: &TestTask) {
+    let session = include_str!("../../../../shared/testkit/fixtures/session_subscription.json");
+    let session: Value = serde_json::from_str(session).unwrap();
+    for subscription in ["sub_1Fixture", "sub_1Fixture2020"] {
+        task.lookup.stripe.began(subscription, &session, Some(PaymentFrequency::Monthly));
+    }
+}
+
+mod subscriptions;
 
 #[tokio::test]
 async fn publishes_a_payment_once_however_often_it_hears_of_it() {
@@ -342,6 +360,7 @@ async fn a_strange_refund_is_parked_only_when_the_payment_is_ours() {
 }
 
 /// A ledger in which the payment is published by somebody else just after a correction began to wait.
+#[derive(Clone)]
 struct PaidMeanwhile(InMemoryEffects);
 
 impl EffectStore for PaidMeanwhile {
@@ -476,6 +495,7 @@ proptest! {
 async fn writes_the_rows_its_events_call_for() {
     let make = || {
         let task = task();
+        know_the_recorded(&task);
         let ledger = task.ledger.clone();
         (task, ledger)
     };

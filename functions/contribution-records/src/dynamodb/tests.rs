@@ -3,6 +3,7 @@
 use effect_ledger::{Effect, MovedMoney};
 use fulfilment::{DisputeEvent, Policy, RefundEvent, SessionEvent, SupporterId, SupporterRow};
 use serde_json::{Value, json};
+use stripe_access::StripeConfig;
 use stripe_events::Event;
 use testkit::aws::{Endpoint, Reply};
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
@@ -18,6 +19,7 @@ fn records(dynamodb: &Endpoint) -> DynamoDbRecords {
         supporters_table: "supporters".to_owned(),
         effects_table: "effects".to_owned(),
         supporter_namespace: NAMESPACE,
+        stripe: StripeConfig { key_secret_name: "stripe-key".to_owned(), api_base_url: None },
     };
     DynamoDbRecords::new(Client::new(&dynamodb.sdk_config()), &config)
 }
@@ -44,6 +46,7 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
     let change = Change {
         revision,
         unless_noted: revision.is_none(),
+        contract: None,
         news: revision.map(|_| News {
             key: EffectKey {
                 payment_id: event.payment_id.clone(),

@@ -49,6 +49,8 @@ pub enum Service {
     S3,
     /// Secrets.
     SecretsManager,
+    /// Not AWS: Stripe's API, for functions that ask it over the same connection.
+    Stripe,
 }
 
 impl Request {
@@ -90,6 +92,7 @@ impl Request {
     /// When it is none that is known here.
     pub fn operation(&self) -> &str {
         match (self.service, &self.target) {
+            (Service::Stripe, _) => "stripe",
             (Service::S3, _) => s3::operation(&self.method, &self.uri).0,
             (Service::Ses, _) if self.uri.ends_with("/v2/email/outbound-emails") && self.method == "POST" => {
                 "SendEmail"
@@ -111,10 +114,11 @@ fn service_of(target: Option<&str>, authorization: Option<&str>) -> Option<Servi
         "secretsmanager" => Some(Service::SecretsManager),
         _ => None,
     };
-    let by_scope = |authorization: &str| match authorization.split('/').nth(3)? {
-        "ses" => Some(Service::Ses),
-        "s3" => Some(Service::S3),
-        _ => None,
+    let by_scope = |authorization: &str| match authorization.split('/').nth(3) {
+        Some("ses") => Some(Service::Ses),
+        Some("s3") => Some(Service::S3),
+        Some(_) => None,
+        None => authorization.starts_with("Bearer ").then_some(Service::Stripe),
     };
     target.map_or_else(|| authorization.and_then(by_scope), by_target)
 }

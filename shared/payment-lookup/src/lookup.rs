@@ -1,0 +1,177 @@
+use effect_ledger::{
+    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted, Policy,
+    Refused, Settlement, Standing, StoreError,
+};
+use fulfilment::{Contribution, PaymentId};
+use stripe_access::StripeAccessError;
+use stripe_events::Invoice;
+
+use crate::Stripe;
+
+/// Finds the key of a payment, and whose a subscription is.
+#[derive(Debug, Clone)]
+pub struct PaymentLookup<S, L, C> {
+    /// Who is asked.
+    pub stripe: S,
+    /// What remembers.
+    pub ledger: L,
+    /// The time.
+    pub clock: C,
+}
+
+/// A payment, and what the ledger has of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// The key.
+    pub payment_id: PaymentId,
+    /// The rows under that key.
+    pub rows: Vec<EffectRow>,
+}
+
+/// The question is not answered. Always worth another try.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupFailed {
+    /// The ledger does not answer.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
+    /// Stripe does not answer, or refuses the key.
+    #[error("Stripe does not say which payment this is")]
+    Stripe(#[source] StripeAccessError),
+    /// Another executor is asking.
+    #[error(transparent)]
+    InFlight(#[from] Busy),
+}
+
+impl LookupFailed {
+    /// A short name for the ledger and the metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Ledger(_) => "ledger_unavailable",
+            Self::Stripe(error) => error.reason(),
+            Self::InFlight(_) => "in_flight",
+        }
+    }
+}
+
+/// The answer that there is nothing to find.
+pub(crate) const NONE: &str = "none";
+
+/// An answer, and when nobody needs it any longer, in Unix seconds.
+pub(crate) struct Answer {
+    pub(crate) reference: String,
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
+    /// The payment behind the id that a refund, a dispute or a fraud warning carries: itself, or the invoice of a
+    /// subscription that it pays.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out now.
+    pub async fn payment(
+        &self,
+        payment_id: &PaymentId,
+        executor: Executor<'_>,
+    ) -> Result<Payment, LookupFailed> {
+        let rows = self.ledger.of_payment(payment_id).await?;
+        if !payment_id.is_payment_intent() || EffectRow::tell_of_ours(&rows) {
+            return Ok(Payment { payment_id: payment_id.clone(), rows });
+        }
+        if remembered(&rows).is_none() {
+            let key = EffectKey { payment_id: payment_id.clone(), effect: Effect::lookup() };
+            let answer = self.ask(&key, executor, async || self.invoice_of(payment_id).await).await?;
+            if answer == NONE {
+                return Ok(Payment { payment_id: payment_id.clone(), rows });
+            }
+            return self.known(PaymentId::new(answer)).await;
+        }
+        match EffectRow::alias(&rows) {
+            Some(invoice) => self.known(invoice).await,
+            None => Ok(Payment { payment_id: payment_id.clone(), rows }),
+        }
+    }
+
+    /// Remembers that a payment intent leads to an invoice, if the ledger knows the invoice. Says whether it does.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer, or another executor is asking Stripe just now.
+    pub async fn remember(
+        &self,
+        payment_intent: &str,
+        invoice_id: &str,
+        executor: Executor<'_>,
+    ) -> Result<bool, LookupFailed> {
+        let invoice = self.known(PaymentId::new(invoice_id)).await?;
+        if !EffectRow::tell_of_ours(&invoice.rows) {
+            return Ok(false);
+        }
+        let key = EffectKey { payment_id: PaymentId::new(payment_intent), effect: Effect::lookup() };
+        let answer = Answer { reference: invoice_id.to_owned(), expires_at: None };
+        self.ask(&key, executor, async || Ok(answer)).await?;
+        Ok(true)
+    }
+
+    async fn known(&self, payment_id: PaymentId) -> Result<Payment, LookupFailed> {
+        let rows = self.ledger.of_payment(&payment_id).await?;
+        Ok(Payment { payment_id, rows })
+    }
+
+    /// An invoice that is no subscription's is made for a one-off payment, whose key is the payment intent.
+    async fn invoice_of(&self, payment_intent: &PaymentId) -> Result<Answer, LookupFailed> {
+        let invoice =
+            self.stripe.invoice_paid_by(payment_intent.as_str()).await.map_err(LookupFailed::Stripe)?;
+        let Some(invoice) = invoice.filter(|invoice| Invoice::subscription_id(invoice).is_some()) else {
+            return Ok(Answer { reference: NONE.to_owned(), expires_at: Some(self.forgotten_at()) });
+        };
+        let is_ours = EffectRow::tell_of_ours(&self.ledger.of_payment(&PaymentId::new(&invoice.id)).await?);
+        Ok(Answer { reference: invoice.id, expires_at: (!is_ours).then(|| self.forgotten_at()) })
+    }
+
+    /// Until when an answer about what is probably another business's is kept, in Unix seconds.
+    pub(crate) fn forgotten_at(&self) -> i64 {
+        self.clock.now_ms() / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS
+    }
+
+    /// The answer to a question: claims it, asks, and keeps the answer. Whoever finds it settled takes what is there.
+    pub(crate) async fn ask(
+        &self,
+        key: &EffectKey,
+        executor: Executor<'_>,
+        question: impl AsyncFnOnce() -> Result<Answer, LookupFailed>,
+    ) -> Result<String, LookupFailed> {
+        let now = self.clock.now_ms();
+        let claim = match self.ledger.claim(key, Policy::AtLeastOnce, &executor, now).await? {
+            Ok(claim) => claim,
+            Err(NotGranted::InTheWay(row)) => {
+                return match EffectState::standing(Some(&row.state), Policy::AtLeastOnce, now) {
+                    Standing::Settled => Ok(row.reference.unwrap_or_else(|| NONE.to_owned())),
+                    Standing::Free | Standing::Busy(_) | Standing::Ambiguous(_) => Err(Busy.into()),
+                };
+            }
+            // Only what is done at most once waits for news.
+            Err(NotGranted::News(_)) => return Err(Busy.into()),
+        };
+        let (settlement, answer) = match question().await {
+            Ok(Answer { reference, expires_at }) => {
+                (Settlement::Answered { reference: reference.clone(), expires_at }, Ok(reference))
+            }
+            Err(error) => (Settlement::Retry { reason: error.reason().to_owned() }, Err(error)),
+        };
+        match self.ledger.settle(key, &claim, &settlement, self.clock.now_ms()).await? {
+            Ok(_) => answer,
+            // The lease ended meanwhile: whoever took over decides.
+            Err(Refused) => answer.and(Err(Busy.into())),
+        }
+    }
+}
+
+/// The answer that the ledger remembers, from the rows of what was asked about.
+pub(crate) fn remembered(rows: &[EffectRow]) -> Option<&str> {
+    let row = rows.iter().find(|row| row.effect == Effect::lookup() && row.state == EffectState::Done)?;
+    Some(row.reference.as_deref().unwrap_or(NONE))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use effect_ledger::EffectState;
+use fulfilment::SessionOutcome;
+use stripe_client::StripeError;
+
+use super::*;
+use crate::testing::{Lookup, executor, lookup, rows};
+
+fn id(text: &str) -> PaymentId {
+    PaymentId::new(text)
+}
+
+fn done(lookup: &Lookup, payment_id: &str, effect: Effect) {
+    lookup.ledger.put(&EffectKey { payment_id: id(payment_id), effect }, EffectState::Done);
+}
+
+async fn payment(lookup: &Lookup, payment_intent: &str) -> String {
+    let payment = lookup.payment(&id(payment_intent), executor("a")).await.unwrap();
+    payment.payment_id.as_str().to_owned()
+}
+
+#[tokio::test]
+async fn a_payment_that_is_known_is_its_own_key_without_a_question() {
+    let lookup = lookup();
+    for effect in [Effect::contribution(SessionOutcome::Pending), Effect::acquisition(), Effect::consents()] {
+        done(&lookup, "pi_1", effect.clone());
+        assert_eq!(payment(&lookup, "pi_1").await, "pi_1", "{effect}");
+        lookup.ledger.forget(&EffectKey { payment_id: id("pi_1"), effect });
+    }
+    assert_eq!(payment(&lookup, "cs_1").await, "cs_1");
+    assert_eq!(payment(&lookup, "in_1").await, "in_1");
+    assert_eq!(lookup.stripe.asked.get(), 0);
+}
+
+#[tokio::test]
+async fn an_invoice_of_a_subscription_is_the_key_and_is_asked_for_once() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+    assert_eq!(lookup.stripe.asked.get(), 1);
+    let [row] = &rows(&lookup, "pi_1")[..] else { panic!() };
+    assert_eq!(row.expires_at, Some(lookup.clock.now_ms() / 1000 + 7 * 86_400));
+}
+
+#[tokio::test]
+async fn what_leads_to_a_payment_of_ours_is_remembered_for_good() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
+    done(&lookup, "in_1", Effect::contribution(SessionOutcome::Paid));
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+    let [row] = &rows(&lookup, "pi_1")[..] else { panic!() };
+    assert_eq!((row.expires_at, row.open), (None, false));
+}
+
+#[tokio::test]
+async fn another_businesss_refund_is_asked_about_once_and_never_again() {
+    let lookup = lookup();
+    for _ in 0..3 {
+        assert_eq!(payment(&lookup, "pi_another").await, "pi_another");
+    }
+    assert_eq!(lookup.stripe.asked.get(), 1);
+    let [row] = &rows(&lookup, "pi_another")[..] else { panic!() };
+    assert_eq!(row.reference.as_deref(), Some("none"));
+    assert!(row.expires_at.is_some());
+}
+
+#[tokio::test]
+async fn an_invoice_of_a_one_off_payment_leads_nowhere() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", None);
+    assert_eq!(payment(&lookup, "pi_1").await, "pi_1");
+}
+
+#[tokio::test]
+async fn of_two_tasks_with_the_same_event_one_asks_and_the_other_comes_back() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
+    let payment_id = id("pi_1");
+    let ask = |owner| lookup.payment(&payment_id, executor(owner));
+    let (first, second) = tokio::join!(ask("a"), ask("b"));
+    assert_eq!(first.unwrap().payment_id, id("in_1"));
+    assert!(matches!(second, Err(LookupFailed::InFlight(_))), "{second:?}");
+    assert_eq!(ask("b").await.unwrap().payment_id, id("in_1"));
+    assert_eq!(lookup.stripe.asked.get(), 1);
+}
+
+#[tokio::test]
+async fn a_stripe_that_is_down_is_asked_again_and_is_then_exact() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
+    let down = StripeError::Unavailable { path: String::new(), attempts: 4, reason: "503".to_owned() };
+    let refused = StripeError::Unreadable { path: String::new() };
+    for (error, reason) in [(down, "stripe_unavailable"), (refused, "stripe_refused")] {
+        *lookup.stripe.fails.borrow_mut() = Some(error);
+        let failed = lookup.payment(&id("pi_1"), executor("a")).await.unwrap_err();
+        assert_eq!(failed.reason(), reason);
+        let [row] = &rows(&lookup, "pi_1")[..] else { panic!() };
+        assert_eq!(row.state, EffectState::Retry { reason: reason.to_owned() });
+        assert!(row.open);
+    }
+    *lookup.stripe.fails.borrow_mut() = None;
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+}
+
+#[tokio::test]
+async fn a_payment_of_an_invoice_is_remembered_only_if_the_invoice_is_known() {
+    let lookup = lookup();
+    assert!(!lookup.remember("pi_1", "in_1", executor("a")).await.unwrap());
+    assert!(lookup.ledger.rows().is_empty());
+    done(&lookup, "in_1", Effect::contribution_term());
+    assert!(lookup.remember("pi_1", "in_1", executor("a")).await.unwrap());
+    assert!(lookup.remember("pi_1", "in_1", executor("b")).await.unwrap());
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+    assert_eq!(lookup.stripe.asked.get(), 0);
+}

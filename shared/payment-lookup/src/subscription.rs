@@ -1,0 +1,139 @@
+use effect_ledger::{Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor};
+use fulfilment::{ContractError, InvoiceEvent, PaymentFrequency, PaymentId, SubscriptionContract};
+use serde::{Deserialize, Serialize};
+
+use crate::lookup::{Answer, NONE, remembered};
+use crate::{LookupFailed, PaymentLookup, Stripe};
+
+/// Whose a subscription is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Ours, and what it sells.
+    Ours(Box<SubscriptionContract>),
+    /// Ours, and its metadata breaks the link's contract.
+    Broken(ContractError),
+    /// Another business's.
+    AnotherBusiness,
+}
+
+/// What the ledger remembers of a subscription that a session began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    /// What it sells; none when the session's contract is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contract: Option<SubscriptionContract>,
+    /// What the marketer typed for what it sells, where that is nothing we know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    broken: Option<String>,
+    /// How often it is due, as far as Stripe says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frequency: Option<PaymentFrequency>,
+}
+
+/// What is known of a subscription: by its session's own event, and by what Stripe was asked.
+#[derive(Debug, Default)]
+struct Remembered {
+    contract: Option<SubscriptionContract>,
+    /// `Some(None)`: Stripe was asked, and no session of ours began it.
+    asked: Option<Option<Known>>,
+}
+
+impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
+    /// Whose the subscription of an invoice is. Its session decides; without one its own metadata.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out now.
+    pub async fn whose(&self, invoice: &InvoiceEvent, executor: Executor<'_>) -> Result<Whose, LookupFailed> {
+        let remembered = self.remembered(&invoice.subscription_id).await?;
+        if let Some(contract) = remembered.contract {
+            return Ok(Whose::Ours(Box::new(contract)));
+        }
+        let is_marked = invoice.marked.is_some();
+        let known = match remembered.asked {
+            Some(known) => known,
+            None => self.ask_what_began(&invoice.subscription_id, is_marked, executor).await?,
+        };
+        Ok(match (known, invoice.marked.clone()) {
+            (Some(Known { contract: Some(contract), .. }), _) | (None, Some(Ok(contract))) => {
+                Whose::Ours(Box::new(contract))
+            }
+            (Some(Known { broken, .. }), _) => Whose::Broken(ContractError::Kind(broken.unwrap_or_default())),
+            (None, Some(Err(broken))) => Whose::Broken(broken),
+            (None, None) => Whose::AnotherBusiness,
+        })
+    }
+
+    /// How often a subscription of ours is due, as its price is at Stripe; `None` when Stripe does not say, or refuses
+    /// the question: a payment is told all the same.
+    ///
+    /// # Errors
+    ///
+    /// When that can be found out later.
+    pub async fn frequency(
+        &self,
+        subscription_id: &str,
+        executor: Executor<'_>,
+    ) -> Result<Option<PaymentFrequency>, LookupFailed> {
+        let known = match self.remembered(subscription_id).await?.asked {
+            Some(known) => Ok(known),
+            None => self.ask_what_began(subscription_id, true, executor).await,
+        };
+        match known {
+            Ok(known) => Ok(known.and_then(|known| known.frequency)),
+            Err(LookupFailed::Stripe(error)) if !error.passes() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remembered(&self, subscription_id: &str) -> Result<Remembered, LookupFailed> {
+        let rows = self.ledger.of_payment(&PaymentId::new(subscription_id)).await?;
+        let contract = rows.iter().find(|row| row.effect == Effect::contract());
+        let contract = contract.filter(|row| row.state == EffectState::Done).and_then(read_contract);
+        let asked = remembered(&rows).and_then(read_answer);
+        Ok(Remembered { contract, asked })
+    }
+
+    /// `None` when no session of ours began it. That is kept for a while, unless the subscription is known to be ours.
+    async fn ask_what_began(
+        &self,
+        subscription_id: &str,
+        is_ours: bool,
+        executor: Executor<'_>,
+    ) -> Result<Option<Known>, LookupFailed> {
+        let key = EffectKey { payment_id: PaymentId::new(subscription_id), effect: Effect::lookup() };
+        let question = async || {
+            let began = self.stripe.began(subscription_id).await.map_err(LookupFailed::Stripe)?;
+            let known = began.and_then(|began| {
+                let (contract, broken) = match SubscriptionContract::of_session(&began.session) {
+                    Ok(Some(contract)) => (Some(contract), None),
+                    Ok(None) => return None,
+                    Err(ContractError::Kind(typed)) => (None, Some(typed)),
+                    Err(ContractError::TemplateName) => (None, Some(String::new())),
+                };
+                Some(Known { contract, broken, frequency: began.frequency })
+            });
+            let none =
+                Answer { reference: NONE.to_owned(), expires_at: (!is_ours).then(|| self.forgotten_at()) };
+            let written = known.and_then(|known| serde_json::to_string(&known).ok());
+            Ok(written.map_or(none, |reference| Answer { reference, expires_at: None }))
+        };
+        let answer = self.ask(&key, executor, question).await?;
+        Ok(read_answer(&answer).flatten())
+    }
+}
+
+fn read_contract(row: &EffectRow) -> Option<SubscriptionContract> {
+    serde_json::from_str(row.reference.as_ref()?).ok()
+}
+
+/// `None` for an answer that this version cannot read: it asks again.
+fn read_answer(answer: &str) -> Option<Option<Known>> {
+    if answer == NONE {
+        return Some(None);
+    }
+    serde_json::from_str(answer).ok().map(Some)
+}
+
+#[cfg(test)]
+mod tests;

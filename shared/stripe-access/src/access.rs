@@ -1,0 +1,169 @@
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::SdkConfig;
+use effect_ledger::Clock;
+use fulfilment::PaymentFrequency;
+use serde::Deserialize;
+use stripe_client::{
+    ApiKey, NotAClient, NotAKey, NotReadable, Request, STRIPE_API, StripeClient, StripeError,
+};
+use stripe_events::{CheckoutSession, Invoice, InvoicePayment, InvoiceReference, Price};
+
+use crate::{CachedSecret, SecretError};
+
+/// Stripe's API, asked with the restricted key of the stage.
+#[derive(Debug)]
+pub struct StripeAccess<C> {
+    key: CachedSecret<C>,
+    base_url: String,
+    http: SharedHttpClient,
+    sleep: SharedAsyncSleep,
+}
+
+/// Stripe cannot be asked, or does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StripeAccessError {
+    /// The key cannot be read.
+    #[error(transparent)]
+    NoKey(#[from] SecretError),
+    /// The secret holds something else.
+    #[error("the secret holds no key of Stripe's API: docs/DEPLOY.md says how to make one")]
+    NotAKey(#[from] NotAKey),
+    /// The key may not be sent to this address.
+    #[error(transparent)]
+    NotAClient(#[from] NotAClient),
+    /// Stripe does not answer, or refuses.
+    #[error(transparent)]
+    Stripe(#[from] StripeError),
+    /// Stripe answers with something else.
+    #[error(transparent)]
+    NotReadable(#[from] NotReadable),
+}
+
+impl StripeAccessError {
+    /// Whether the same question may be answered later although nothing is changed: Stripe is down, or too busy.
+    pub const fn passes(&self) -> bool {
+        match self {
+            Self::Stripe(error) => error.passes(),
+            Self::NoKey(_) => true,
+            Self::NotAKey(_) | Self::NotAClient(_) | Self::NotReadable(_) => false,
+        }
+    }
+
+    /// A short name for the ledger and the metrics: `stripe_refused` where the key or the request is at fault.
+    pub const fn reason(&self) -> &'static str {
+        if self.passes() { "stripe_unavailable" } else { "stripe_refused" }
+    }
+}
+
+/// What began a subscription.
+#[derive(Debug, Clone)]
+pub struct Began {
+    /// The session.
+    pub session: CheckoutSession,
+    /// How often the subscription is due, as its price is now; `None` when Stripe does not say.
+    pub frequency: Option<PaymentFrequency>,
+}
+
+/// The part of a session with its subscription expanded that tells the interval.
+#[derive(Deserialize)]
+struct WithSubscription {
+    subscription: Option<Subscription>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    #[serde(default)]
+    items: Option<Items>,
+}
+
+#[derive(Deserialize)]
+struct Items {
+    #[serde(default)]
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    #[serde(default)]
+    price: Option<Price>,
+}
+
+impl WithSubscription {
+    fn frequency(&self) -> Option<PaymentFrequency> {
+        let items = &self.subscription.as_ref()?.items.as_ref()?.data;
+        let recurring = items.iter().find_map(|item| item.price.as_ref()?.recurring.as_ref())?;
+        Some(PaymentFrequency::of_price(recurring))
+    }
+}
+
+/// Requests for one question, attempts included.
+const BUDGET: u32 = 8;
+
+impl<C: Clock> StripeAccess<C> {
+    /// Stripe itself, or at `base_url` a fake of it, over the connection of `sdk`.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration lacks what every client needs.
+    pub fn new(sdk: &SdkConfig, key: CachedSecret<C>, base_url: Option<&str>) -> Result<Self, BoxError> {
+        Ok(Self {
+            key,
+            base_url: base_url.unwrap_or(STRIPE_API).to_owned(),
+            http: sdk.http_client().ok_or("no HTTP client")?,
+            sleep: sdk.sleep_impl().ok_or("no timer")?,
+        })
+    }
+
+    /// An invoice by its id; `None` when this key's account and mode have no such invoice.
+    async fn invoice(&self, invoice_id: &str) -> Result<Option<Invoice>, StripeAccessError> {
+        match self.client().await?.one(&Request::invoice(invoice_id)).await {
+            Ok(invoice) => Ok(Some(invoice.read()?)),
+            Err(StripeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The invoice that a payment intent pays; `None` when it pays none.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe cannot be asked.
+    pub async fn invoice_paid_by(&self, payment_intent: &str) -> Result<Option<Invoice>, StripeAccessError> {
+        let request = Request::invoice_payments_of(payment_intent).limit(1).expand("data.invoice");
+        let page = self.client().await?.page(&request).await?;
+        let Some(payment) = page.items.first() else {
+            return Ok(None);
+        };
+        match payment.read::<InvoicePayment>()?.invoice {
+            Some(InvoiceReference::Whole(invoice)) => Ok(Some(*invoice)),
+            Some(InvoiceReference::Id(id)) => self.invoice(&id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The session that began a subscription; `None` when none did.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe cannot be asked.
+    pub async fn began(&self, subscription_id: &str) -> Result<Option<Began>, StripeAccessError> {
+        let request =
+            Request::sessions().of_subscription(subscription_id).limit(1).expand("data.subscription");
+        let page = self.client().await?.page(&request).await?;
+        let Some(session) = page.items.first() else {
+            return Ok(None);
+        };
+        let frequency = session.read::<WithSubscription>()?.frequency();
+        Ok(Some(Began { session: session.session()?, frequency }))
+    }
+
+    async fn client(&self) -> Result<StripeClient, StripeAccessError> {
+        let key = ApiKey::new(&self.key.current().await?)?;
+        Ok(StripeClient::new(&self.base_url, key, self.http.clone(), self.sleep.clone(), BUDGET)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

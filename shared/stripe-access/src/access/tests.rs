@@ -1,0 +1,81 @@
+//! Over a fake of Stripe's API on loopback; the key is in a cloud in memory.
+
+use serde_json::{Value, json};
+use testkit::aws::Endpoint;
+use testkit::clock::ManualClock;
+use testkit::cloud::{Cloud, sdk_config};
+use testkit::stripe_api::{Fault, KEY, StripeApi};
+
+use super::*;
+
+fn case() -> (StripeApi, StripeAccess<ManualClock>) {
+    let (cloud, clock) = (Cloud::new(), ManualClock::default());
+    cloud.put_secret("stripe-key", KEY);
+    let stripe = StripeApi::start(|| 1_795_000_000);
+    let key = CachedSecret::new(&sdk_config(&cloud, clock.clone()), "stripe-key", clock);
+    let network = Endpoint::unreachable().sdk_config();
+    let access = StripeAccess::new(&network, key, Some(stripe.url())).unwrap();
+    (stripe, access)
+}
+
+fn membership(stripe: &StripeApi) {
+    let recorded = [
+        include_str!("../../../testkit/fixtures/session_subscription.json"),
+        include_str!("../../../testkit/fixtures/invoice_paid_first.json"),
+        include_str!("../../../testkit/fixtures/invoice_paid_renewal.json"),
+        include_str!("../../../testkit/fixtures/invoice_payment_paid.json"),
+        include_str!("../../../testkit/fixtures/invoice_paid_one_off.json"),
+    ];
+    recorded.iter().for_each(|event| stripe.record(event));
+    stripe.put(&subscription("month", 3));
+}
+
+fn subscription(interval: &str, count: i64) -> Value {
+    json!({
+        "id": "sub_1Fixture", "object": "subscription", "status": "active",
+        "items": { "object": "list", "data": [{
+            "id": "si_1Fixture", "object": "subscription_item",
+            "price": { "id": "price_1Fixture", "object": "price",
+                "recurring": { "interval": interval, "interval_count": count } }
+        }] }
+    })
+}
+
+#[tokio::test]
+async fn finds_the_invoice_that_a_payment_intent_pays() {
+    let (stripe, access) = case();
+    membership(&stripe);
+    let invoice = access.invoice_paid_by("pi_3FixtureRenewal").await.unwrap().unwrap();
+    assert_eq!(
+        (invoice.id.as_str(), invoice.subscription_id()),
+        ("in_1FixtureRenewal", Some("sub_1Fixture"))
+    );
+    assert!(access.invoice_paid_by("pi_3FixtureContribution").await.unwrap().is_none());
+    assert_eq!(stripe.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn finds_what_began_a_subscription_and_how_often_it_is_due() {
+    let (stripe, access) = case();
+    membership(&stripe);
+    let began = access.began("sub_1Fixture").await.unwrap().unwrap();
+    assert_eq!(began.session.id, "cs_test_a1FixtureMembership");
+    assert_eq!(began.frequency, Some(PaymentFrequency::Quarterly));
+    assert!(access.began("sub_another").await.unwrap().is_none());
+    assert_eq!(stripe.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn tells_a_busy_stripe_from_a_refusal() {
+    let (stripe, access) = case();
+    stripe.fail([Some(Fault::Status(400))]);
+    let refused = access.began("sub_1").await.unwrap_err();
+    assert_eq!((refused.passes(), refused.reason()), (false, "stripe_refused"));
+    stripe.withhold(Some("rak_invoice_read"));
+    let refused = access.invoice_paid_by("pi_1").await.unwrap_err();
+    assert_eq!(refused.reason(), "stripe_refused");
+    stripe.withhold(None);
+    stripe.fail(std::iter::repeat_n(Some(Fault::Status(503)), 8));
+    let down = access.began("sub_1").await.unwrap_err();
+    assert_eq!((down.passes(), down.reason()), (true, "stripe_unavailable"));
+}

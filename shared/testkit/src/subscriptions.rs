@@ -1,0 +1,68 @@
+//! A Stripe that says which payment intent pays which invoice and what began which subscription, in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use fulfilment::PaymentFrequency;
+use payment_lookup::Stripe;
+use serde_json::{Value, json};
+use stripe_access::{Began, StripeAccessError};
+use stripe_client::StripeError;
+use stripe_events::{CheckoutSession, Invoice};
+
+/// A session, and how often the subscription that it began is due.
+type Session = (CheckoutSession, Option<PaymentFrequency>);
+
+/// Answers from what it was told; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct SubscriptionsAtStripe {
+    invoices: Rc<RefCell<BTreeMap<String, Value>>>,
+    sessions: Rc<RefCell<BTreeMap<String, Session>>>,
+    /// How many questions were asked.
+    pub asked: Rc<Cell<u32>>,
+    /// Whether every question is answered with 503.
+    pub down: Rc<Cell<bool>>,
+}
+
+impl SubscriptionsAtStripe {
+    /// A payment intent pays an invoice; `subscription_id` is none for that of a one-off payment.
+    pub fn pays(&self, payment_intent: &str, invoice_id: &str, subscription_id: Option<&str>) {
+        let parent = subscription_id.map(|id| json!({ "subscription_details": { "subscription": id } }));
+        let invoice = json!({ "object": "invoice", "id": invoice_id, "parent": parent });
+        self.invoices.borrow_mut().insert(payment_intent.to_owned(), invoice);
+    }
+
+    /// A session began a subscription. `event` is any event of the session.
+    pub fn began(&self, subscription_id: &str, event: &Value, frequency: Option<PaymentFrequency>) {
+        let session = serde_json::from_value(event["data"]["object"].clone()).unwrap();
+        self.sessions.borrow_mut().insert(subscription_id.to_owned(), (session, frequency));
+    }
+
+    /// Lets others run, as a call over the network does.
+    async fn answer(&self) -> Result<(), StripeAccessError> {
+        self.asked.set(self.asked.get() + 1);
+        tokio::task::yield_now().await;
+        if self.down.get() {
+            let path = String::new();
+            let error = StripeError::Unavailable { path, attempts: 4, reason: "503".to_owned() };
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+impl Stripe for SubscriptionsAtStripe {
+    async fn invoice_paid_by(&self, payment_intent: &str) -> Result<Option<Invoice>, StripeAccessError> {
+        self.answer().await?;
+        let invoices = self.invoices.borrow();
+        Ok(invoices.get(payment_intent).map(|json| serde_json::from_value(json.clone()).unwrap()))
+    }
+
+    async fn began(&self, subscription_id: &str) -> Result<Option<Began>, StripeAccessError> {
+        self.answer().await?;
+        let sessions = self.sessions.borrow();
+        let began = sessions.get(subscription_id).cloned();
+        Ok(began.map(|(session, frequency)| Began { session, frequency }))
+    }
+}
