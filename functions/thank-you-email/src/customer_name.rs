@@ -75,8 +75,7 @@ fn has_scheme(line: &str) -> bool {
     ];
     line.match_indices(':').any(|(at, _)| {
         let before = &line[..at];
-        let word =
-            before.rsplit(|c: char| !c.is_alphanumeric() && !"+-.".contains(c)).next().unwrap_or_default();
+        let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         let follows = line[at + 1..].chars().next().is_some_and(|c| !c.is_whitespace() && !"()-".contains(c));
         KNOWN.contains(&word) || follows
     })

@@ -95,6 +95,8 @@ fn leaves_out_what_is_no_name() {
         "ada＠example.org",
         "tel:+449098790000 call now",
         "tel: 123",
+        ".tel:-",
+        "Ada.tel: call",
         "sms:12",
         "javascript:alert",
         "whatsapp:x",
