@@ -17,8 +17,14 @@ const SESSION_ASYNC_SUCCEEDED = 'checkout.session.async_payment_succeeded';
 const SESSION_ASYNC_FAILED = 'checkout.session.async_payment_failed';
 
 const REFUNDS = ['refund.created', 'refund.updated', 'refund.failed'];
-const DISPUTES_OPENED_OR_ENDED = ['charge.dispute.created', 'charge.dispute.closed'];
-const DISPUTES_MOVING_MONEY = ['charge.dispute.funds_withdrawn', 'charge.dispute.funds_reinstated'];
+/** Each of them carries the dispute's status and its balance transactions, so each can be the only one that shows a loss. */
+const DISPUTES = [
+  'charge.dispute.created',
+  'charge.dispute.updated',
+  'charge.dispute.closed',
+  'charge.dispute.funds_withdrawn',
+  'charge.dispute.funds_reinstated',
+];
 
 /**
  * A subscription's first payment and its renewals. An invoice carries no marker of ours: the task
@@ -75,8 +81,7 @@ export function paymentHistory(stage: Stage): EventPattern {
     {
       type: [
         ...REFUNDS,
-        ...DISPUTES_OPENED_OR_ENDED,
-        ...DISPUTES_MOVING_MONEY,
+        ...DISPUTES,
         INVOICE_PAID,
         INVOICE_PAYMENT_PAID,
         ...FRAUD_WARNINGS,
@@ -85,9 +90,12 @@ export function paymentHistory(stage: Stage): EventPattern {
   ]);
 }
 
-/** Money that comes, goes back, or comes again. An inquiry, or the opening of a dispute, moves none. */
+/**
+ * Money that comes, goes back, or comes again. Which events of a dispute show that money moved, the task tells
+ * from the dispute: a pattern cannot look into its list of balance transactions.
+ */
 export function moneyMoved(stage: Stage): EventPattern {
-  return pattern(stage, [SESSION_PAID, { type: [...REFUNDS, ...DISPUTES_MOVING_MONEY, INVOICE_PAID] }]);
+  return pattern(stage, [SESSION_PAID, { type: [...REFUNDS, ...DISPUTES, INVOICE_PAID] }]);
 }
 
 /**

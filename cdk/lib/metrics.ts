@@ -21,6 +21,9 @@ export type RecordsMetricName = 'Paid';
 /** What the consents count besides: an answer to a custom field that `policy.toml` does not name. */
 export type ConsentsMetricName = 'UnknownConsentQuestion';
 
+/** What the analysts' task counts besides: money that a bank gave back, of which nothing says how much it is. */
+export type AcquisitionsMetricName = 'ReturnUnknown';
+
 /** What the pages count, per request; the mail task counts missing files too. */
 export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed' | 'Delayed';
 
@@ -50,6 +53,7 @@ export function functionMetric(
     | MailTaskMetricName
     | RecordsMetricName
     | ConsentsMetricName
+    | AcquisitionsMetricName
     | DownloadsMetricName
     | WebhookMetricName
     | ReconcileMetricName,

@@ -75,14 +75,16 @@ describe('the rules', () => {
     }
   });
 
-  it('pass disputes, those that move money to the analysts too', () => {
-    const dispute = (type: string) =>
-      passed('test', envelope({ ...fixture('dispute_closed_inquiry'), type }, WEBHOOK));
-    assert.deepEqual(dispute('charge.dispute.created'), ['contribution-records']);
-    assert.deepEqual(dispute('charge.dispute.closed'), ['contribution-records']);
-    assert.deepEqual(dispute('charge.dispute.funds_withdrawn'), TOLD_OF_MOVED_MONEY);
-    assert.deepEqual(dispute('charge.dispute.funds_reinstated'), TOLD_OF_MOVED_MONEY);
-    assert.deepEqual(dispute('charge.dispute.updated'), []);
+  it('pass every event of a dispute to the records and to the analysts', () => {
+    // Each carries the dispute's status and what it moved, so each can be the only one that shows a loss.
+    for (const what of ['created', 'updated', 'closed', 'funds_withdrawn', 'funds_reinstated']) {
+      const type = `charge.dispute.${what}`;
+      const event = { ...fixture('dispute_closed_inquiry'), type };
+      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), TOLD_OF_MOVED_MONEY, type);
+    }
+    check('dispute_prevented', TOLD_OF_MOVED_MONEY);
+    check('dispute_returned_in_part', TOLD_OF_MOVED_MONEY);
+    check('dispute_lost_at_once', TOLD_OF_MOVED_MONEY);
   });
 
   it('pass paid invoices, of whichever subscription', () => {

@@ -33,6 +33,7 @@ for (const name of ['test', 'live'] as const) {
         'thank-you-email-broken-wording',
         'thank-you-email-mail-limited',
         'thank-you-email-files-missing',
+        'acquisition-events-return-unknown',
         ...['files-missing', 'failed', 'errors', 'throttled', 'flood'].map((what) => `downloads-${what}`),
         'thank-you-email-mail-throttled',
         ...TABLES.flatMap((table) => [`${table}-reads-throttled`, `${table}-writes-throttled`]),
@@ -229,6 +230,7 @@ for (const name of ['test', 'live'] as const) {
       check('thank-you-email-unknown', 0);
       check('thank-you-email-broken-wording', 0);
       check('soft-opt-ins-unknown-question', 0);
+      check('acquisition-events-return-unknown', 0);
       check('stripe-webhook-failed', 0);
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);

@@ -1,12 +1,13 @@
 //! What Stripe knows: the event behind an effect, the payment behind an id.
 
 use anyhow::{Context as _, Result, bail};
-use effect_ledger::{Effect, EffectKey};
+use effect_ledger::{Clock as _, Effect, EffectKey};
 use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
 use reconciliation::made_from;
 use serde_json::value::RawValue;
 use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
 use stripe_events::Event;
+use task_runtime::SystemClock;
 
 use crate::deployment::Deployment;
 
@@ -80,7 +81,7 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
         Some(id) => stripe.one(&Request::refund(id)).await?,
         None => session(stripe, &key.payment_id).await?,
     };
-    let made = made_from(&object, livemode);
+    let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
     let made = made.with_context(|| format!("as {} stands now it calls for nothing", object.id))?;
     Found::of(&made)
 }

@@ -43,6 +43,7 @@ export class OperationsStack extends StageStack {
     for (const task of pipeline.tasks) this.watchTask(task, busName);
     this.watchMailTask();
     this.watchConsents();
+    this.watchAcquisitions();
     this.watchTables(data);
     if (stage.silenceHours !== undefined) this.watchSilence(stage.silenceHours);
     this.watchWebhook(pipeline.names.webhook);
@@ -259,6 +260,16 @@ export class OperationsStack extends StageStack {
         'Answers to a question on a payment page count for nothing, because policy.toml does not say whether it asks about marketing.',
       runbook: 'unknown-question',
       metric: functionMetric(this.stage, name, 'UnknownConsentQuestion'),
+      when: { above: 0 },
+    });
+  }
+
+  private watchAcquisitions(): void {
+    const name = 'acquisition-events';
+    this.alarm(name, 'return-unknown', {
+      impact: 'Analysts add up too little: a bank gave money back, and its event does not say how much.',
+      runbook: 'return-unknown',
+      metric: functionMetric(this.stage, name, 'ReturnUnknown'),
       when: { above: 0 },
     });
   }

@@ -310,12 +310,11 @@ fn of_the_money(contribution: &Contribution) -> Vec<Moment> {
             .push(moment(Some(at), format!("{id}: a refund of {} ({:?})", written(&amount), refund.status)));
     }
     for (id, dispute) in &contribution.disputes {
-        let amount = Money::new(dispute.amount, dispute.currency);
+        let (status, amount) = dispute.present();
+        let amount = Money::new(amount, dispute.currency);
         let at = dispute.created_at.unwrap_or(dispute.as_of.occurred_at);
-        moments.push(moment(
-            Some(at),
-            format!("{id}: a dispute over {} ({:?})", written(&amount), dispute.status),
-        ));
+        moments
+            .push(moment(Some(at), format!("{id}: a dispute over {} ({})", written(&amount), status.name())));
         moments.push(moment(dispute.withdrawn_at, format!("{id}: the disputed money left")));
         moments.push(moment(dispute.reinstated_at, format!("{id}: the disputed money came back")));
     }

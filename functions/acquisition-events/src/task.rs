@@ -10,6 +10,7 @@ use fulfilment::{
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
 use stripe_events::{Door, Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::bus::{AcquisitionBus, NotPublished};
@@ -76,6 +77,9 @@ const TOLD_BY_SESSION: &str = "told_by_session";
 /// No payment of that id was published. Most often it is another business's.
 const PAYMENT_UNKNOWN: &str = "payment_unknown";
 
+/// The metric that counts events of returns which are not published, because nothing says how much came back.
+const RETURN_UNKNOWN: &str = "ReturnUnknown";
+
 impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<S, L, B, C> {
     type Error = TaskFailed;
 
@@ -88,8 +92,13 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for Acquisitio
             }
             Some(Object::Dispute(_)) => {
                 let read = DisputeEvent::read(&delivery.event, self.livemode);
+                if let Ok(dispute) = &read
+                    && dispute.return_unknown
+                {
+                    self.tell_of_unknown_return(dispute, delivery).await?;
+                }
                 let read = read.map(|dispute| AcquisitionCorrection::of_dispute(&dispute));
-                self.correct(read, Movement::Dispute, delivery).await
+                self.correct(read, Movement::dispute, delivery).await
             }
             // Whatever else comes is judged as a session.
             Some(Object::Invoice(_)) => self.acquire_again(delivery).await,
@@ -120,7 +129,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
                 let key = EffectKey { payment_id, effect: Effect::acquisition() };
-                return self.park(&key, TaskFailed::BrokenSession(broken), delivery).await;
+                return self.park_acquisition(&key, broken, delivery).await;
             }
             Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
         };
@@ -158,7 +167,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         };
         let payment = match payment {
             Ok(payment) => payment,
-            Err(broken) => return self.park(&key, TaskFailed::BrokenSession(broken), delivery).await,
+            Err(broken) => return self.park_acquisition(&key, broken, delivery).await,
         };
         let circumstances = self.circumstances(delivery);
         let mut acquisition =
@@ -222,12 +231,20 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         };
         let corrections: Vec<_> = corrections.into_iter().map(of_payment).collect();
         if !is_published(&payment.rows) {
+            let is_ours = EffectRow::tell_of_ours(&payment.rows);
+            let expires_at = (!is_ours).then(|| self.nobody_waits_after());
             for correction in &corrections {
-                self.wait(correction, delivery).await?;
+                self.wait(correction, expires_at, delivery).await?;
             }
             let key = EffectKey { payment_id: payment.payment_id.clone(), effect: Effect::acquisition() };
             let acquisition = self.ledger.leave_news(&key, self.nobody_waits_after()).await?;
             if !acquisition.as_ref().is_some_and(is_on_its_way) {
+                if acquisition.is_some() && expires_at.is_some() {
+                    // It was parked in between.
+                    for correction in &corrections {
+                        self.wait(correction, None, delivery).await?;
+                    }
+                }
                 return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
             }
         }
@@ -278,6 +295,21 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         }
     }
 
+    /// Parks an acquisition, and keeps what waits for it until it is sent again.
+    async fn park_acquisition(
+        &self,
+        key: &EffectKey,
+        broken: SessionBroken,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let parked = self.park(key, TaskFailed::BrokenSession(broken), delivery).await;
+        // After the ledger says so: a correction that comes from now on finds it there.
+        for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
+            self.wait(&correction, None, delivery).await?;
+        }
+        parked
+    }
+
     async fn park(
         &self,
         key: &EffectKey,
@@ -287,11 +319,35 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await
     }
 
-    async fn wait(&self, correction: &AcquisitionCorrection, delivery: &Delivery) -> Result<(), StoreError> {
+    /// Counts a return that is left out because nothing says how much came back, if the payment is ours.
+    async fn tell_of_unknown_return(
+        &self,
+        dispute: &DisputeEvent,
+        delivery: &Delivery,
+    ) -> Result<(), TaskFailed> {
+        let payment = self.lookup.payment(&dispute.payment_id, delivery.executor()).await?;
+        if EffectRow::tell_of_ours(&payment.rows) {
+            delivery.note(RETURN_UNKNOWN);
+            warn!(
+                dispute.id = dispute.dispute_id,
+                "money of a dispute came back, and the event does not say how much: it is not published"
+            );
+        }
+        Ok(())
+    }
+
+    /// Leaves a correction in the ledger for its payment, until `expires_at` (Unix seconds) if that is not known to be
+    /// ours. A payment of ours can be parked, and come whenever an operator sends it again.
+    async fn wait(
+        &self,
+        correction: &AcquisitionCorrection,
+        expires_at: Option<i64>,
+        delivery: &Delivery,
+    ) -> Result<(), StoreError> {
         let waiting = SetAside::Waiting {
             reason: PAYMENT_UNKNOWN,
             moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
-            expires_at: self.nobody_waits_after(),
+            expires_at,
         };
         let (event_id, now) = (delivery.event.id(), self.clock.now_ms());
         // Refused when it is published already, which is as good.
@@ -330,6 +386,10 @@ const fn is_on_its_way(acquisition: &EffectState) -> bool {
         | EffectState::Unknown { .. } => true,
         EffectState::Parked { .. } | EffectState::Skipped { .. } => false,
     }
+}
+
+fn is_published(rows: &[EffectRow]) -> bool {
+    rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state))
 }
 
 fn key(correction: &AcquisitionCorrection) -> EffectKey {

@@ -27,7 +27,8 @@ struct StoredContribution {
     #[serde(flatten)]
     contribution: Contribution,
     status: ContributionStatus,
-    expires_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
     revision: String,
 }
 
@@ -135,14 +136,15 @@ const UNMET: &str = "ConditionalCheckFailed";
 /// effect. DynamoDB need not tell of more than one.
 fn found(reasons: &[CancellationReason], has_news: bool) -> Result<Found, BoxError> {
     let unmet = |place: usize| reasons.get(place).filter(|reason| reason.code() == Some(UNMET));
-    // Without an item, the record was there and expired this very moment.
+    // Without an item there is no record: it was deleted, or expired this very moment.
     let item = unmet(0).and_then(|reason| reason.item()).filter(|item| !item.is_empty());
+    let is_absent = unmet(0).is_some() && item.is_none();
     let record = item.map(|item| serde_dynamo::from_item::<_, StoredContribution>(item.clone()));
     let record = record
         .transpose()?
         .map(|row| Box::new(Stored { contribution: row.contribution, revision: Revision(row.revision) }));
     let noted = unmet(1 + usize::from(has_news)).is_some();
-    Ok(Found { record, noted, is_ours: has_news && unmet(1).is_some() })
+    Ok(Found { record, is_absent, noted, is_ours: has_news && unmet(1).is_some() })
 }
 
 fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error> {

@@ -2,8 +2,10 @@
 
 mod config;
 mod dynamodb;
+mod notes;
 mod records;
 mod task;
+mod told;
 
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};

@@ -9,6 +9,13 @@ use fulfilment::{Contribution, SupporterId, SupporterRow};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Revision(pub(crate) String);
 
+impl Revision {
+    /// The version that no record has.
+    pub(crate) const fn none() -> Self {
+        Self(String::new())
+    }
+}
+
 /// Where the records are kept.
 pub(crate) trait Records {
     /// Writes contribution, supporter row and ledger rows together, if the contribution is still the one the
@@ -19,12 +26,14 @@ pub(crate) trait Records {
 /// Everything one event changes.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
-    /// The version the change was made from; `None` for a record that did not exist.
+    /// The version the change was made from; `None` for a record that did not exist. No record has
+    /// [`Revision::none`]: such a change is refused, and only asks for the record.
     pub(crate) revision: Option<&'a Revision>,
     /// The record after the event.
     pub(crate) contribution: Contribution,
-    /// When the contribution may be deleted, in Unix seconds.
-    pub(crate) expires_at: i64,
+    /// When the contribution may be deleted, in Unix seconds. `None` for what waits for a payment of ours: that comes
+    /// whenever an operator sends it again.
+    pub(crate) expires_at: Option<i64>,
     /// The supporter's row after the event.
     pub(crate) supporter: Option<SupporterRow>,
     /// Whose row has to go, because a newer event says that somebody else paid.
@@ -88,6 +97,8 @@ pub(crate) enum Saved {
 pub(crate) struct Found {
     /// The record as it is now, if it is not the one the change was made from and is known.
     pub(crate) record: Option<Box<Stored>>,
+    /// There is no record, though the change was made from one.
+    pub(crate) is_absent: bool,
     /// The ledger has settled the event's own effect.
     pub(crate) noted: bool,
     /// Somebody has begun the effect that the news is for: the payment is ours.

@@ -11,7 +11,7 @@ pub(crate) enum Access {
     Pending,
     /// The money will not come.
     Failed,
-    /// The money went back, by a refund or by the bank's decision.
+    /// All of the money went back, by refunds or by the bank's decision.
     Refunded,
     /// The bank has not decided whether the money goes back.
     Disputed,
@@ -83,6 +83,15 @@ mod tests {
         CorrectionEvent::dispute("Example", "dp_1", what).status(status).at(PAID_AT + seconds).to_json()
     }
 
+    fn dispute_over(minor: i64, id: &str, what: &str, status: &str) -> Value {
+        let dispute = CorrectionEvent::dispute("Example", id, what).status(status).amount(minor, "gbp");
+        dispute.at(PAID_AT + 60).to_json()
+    }
+
+    fn lost_of(minor: i64, id: &str) -> Value {
+        dispute_over(minor, id, "closed", "lost")
+    }
+
     fn history(name: &str) -> Vec<Value> {
         let paid = Session::paid().at(PAID_AT).to_json();
         let lost = [dispute("funds_withdrawn", "needs_response", 60), dispute("closed", "lost", 90)];
@@ -112,6 +121,35 @@ mod tests {
             }
             "lost" => [vec![paid], lost.into()].concat(),
             "won" => [vec![paid], won.into()].concat(),
+            "lost in part" => vec![paid, lost_of(100, "dp_1")],
+            "lost in two parts" => vec![paid, lost_of(500, "dp_1"), lost_of(750, "dp_2")],
+            "lost in part, rest refunded" => vec![paid, refund(750, "created"), lost_of(500, "dp_1")],
+            "lost in part, rest disputed" => {
+                vec![paid, lost_of(500, "dp_1"), dispute_over(750, "dp_2", "created", "needs_response")]
+            }
+            "lost in another currency" => {
+                let lost = CorrectionEvent::dispute("Example", "dp_1", "closed").status("lost");
+                vec![paid, lost.amount(100, "usd").to_json()]
+            }
+            "returned in part" => {
+                vec![paid, CorrectionEvent::returned_in_part("Example", "dp_1").to_json()]
+            }
+            "returned in part, rest refunded" => {
+                let returned = CorrectionEvent::returned_in_part("Example", "dp_1");
+                vec![paid, refund(500, "created"), returned.to_json()]
+            }
+            "resolved" => {
+                vec![paid, CorrectionEvent::prevented("Example", "dp_1", "resolution").to_json()]
+            }
+            "blocked" => vec![paid, CorrectionEvent::prevented("Example", "dp_1", "block").to_json()],
+            "prevented somehow" => {
+                vec![paid, CorrectionEvent::prevented("Example", "dp_1", "deflection").to_json()]
+            }
+            "blocked after the money had gone" => {
+                let blocked = CorrectionEvent::prevented("Example", "dp_1", "block").at(PAID_AT + 90);
+                vec![paid, dispute("funds_withdrawn", "needs_response", 60), blocked.to_json()]
+            }
+            "in a status of a later year" => vec![paid, dispute("updated", "somehow_over", 60)],
             "refund without payment" => vec![refund(1250, "created")],
             _ => panic!("{name}"),
         }
@@ -134,6 +172,18 @@ mod tests {
             ("disputed and refunded", Refunded, Refunded),
             ("lost", Refunded, Refunded),
             ("won", Open, Open),
+            ("lost in part", Open, Open),
+            ("lost in two parts", Refunded, Refunded),
+            ("lost in part, rest refunded", Refunded, Refunded),
+            ("lost in part, rest disputed", Disputed, Open),
+            ("lost in another currency", Refunded, Refunded),
+            ("returned in part", Open, Open),
+            ("returned in part, rest refunded", Refunded, Refunded),
+            ("resolved", Refunded, Refunded),
+            ("blocked", Open, Open),
+            ("prevented somehow", Disputed, Open),
+            ("blocked after the money had gone", Refunded, Refunded),
+            ("in a status of a later year", Disputed, Open),
             ("refund without payment", Pending, Pending),
         ] {
             let record = record(&history(name));
@@ -154,7 +204,16 @@ mod tests {
 
     #[test]
     fn the_order_of_the_news_does_not_matter() {
-        for name in ["won", "lost", "refunded", "failed", "paid late"] {
+        for name in [
+            "won",
+            "lost",
+            "refunded",
+            "failed",
+            "paid late",
+            "lost in part, rest refunded",
+            "returned in part, rest refunded",
+            "blocked after the money had gone",
+        ] {
             let mut events = history(name);
             let expected = access(&record(&events), &POLICY, PAID_AT + 100);
             events.reverse();

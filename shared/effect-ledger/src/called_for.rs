@@ -95,7 +95,8 @@ fn of_dispute(read: Result<DisputeEvent, NotACorrection>) -> Option<CalledFor> {
         Err(error) => return of_broken(error, Effect::contribution_dispute),
     };
     let corrections = AcquisitionCorrection::of_dispute(&dispute);
-    Some(of_correction(dispute.payment_id, Effect::contribution_dispute(&dispute.dispute_id), &corrections))
+    let recorded = Effect::contribution_dispute_status(&dispute.dispute_id, dispute.status);
+    Some(of_correction(dispute.payment_id, recorded, &corrections))
 }
 
 fn of_correction(payment_id: PaymentId, recorded: Effect, told: &[AcquisitionCorrection]) -> CalledFor {
@@ -158,9 +159,32 @@ mod tests {
         );
         let dispute = |what| CorrectionEvent::dispute("P", "dp_1", what).to_json();
         check(dispute("created"), Some(&["contribution#dispute#dp_1"]));
+        check(dispute("updated"), Some(&["contribution#dispute#dp_1"]));
         check(dispute("funds_withdrawn"), Some(&["contribution#dispute#dp_1", "acquisition#dispute#dp_1"]));
         let broken = CorrectionEvent::refund("P", "re_1", "created").object("amount", Value::Null);
         check(broken.to_json(), Some(&["contribution#refund#re_1"]));
+    }
+
+    #[test]
+    fn how_a_dispute_stands_calls_for_a_row_of_its_own_once_it_has_ended() {
+        let dispute =
+            |what: &str, status: &str| CorrectionEvent::dispute("P", "dp_1", what).status(status).to_json();
+        let (taken, back) = ("acquisition#dispute#dp_1", "acquisition#dispute#dp_1#reinstated");
+        check(dispute("closed", "warning_closed"), Some(&["contribution#dispute#dp_1"]));
+        check(dispute("closed", "lost"), Some(&["contribution#dispute#dp_1#lost", taken]));
+        check(dispute("created", "lost"), Some(&["contribution#dispute#dp_1#lost", taken]));
+        check(dispute("closed", "won"), Some(&["contribution#dispute#dp_1#won", taken, back]));
+        check(dispute("updated", "appeal_under_review"), Some(&["contribution#dispute#dp_1#appealed"]));
+        check(dispute("updated", "prevented"), Some(&["contribution#dispute#dp_1#prevented"]));
+        let prevented = CorrectionEvent::prevented("P", "dp_1", "block");
+        check(prevented.to_json(), Some(&["contribution#dispute#dp_1#blocked"]));
+        let prevented = CorrectionEvent::prevented("P", "dp_1", "resolution");
+        check(prevented.to_json(), Some(&["contribution#dispute#dp_1#lost", taken]));
+        // A return of which nothing says how much it is can be published by no task.
+        check(dispute("funds_reinstated", "lost"), Some(&["contribution#dispute#dp_1#lost", taken]));
+        let in_part = CorrectionEvent::dispute("P", "dp_1", "funds_reinstated").status("lost");
+        let in_part = in_part.balance("gbp", &[-1250, 500]);
+        check(in_part.to_json(), Some(&["contribution#dispute#dp_1#lost", taken, back]));
     }
 
     #[test]

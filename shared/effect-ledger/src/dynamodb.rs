@@ -317,19 +317,24 @@ impl EffectStore for DynamoDbEffects {
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open")
                 .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
-            SetAside::Waiting { moved, expires_at, .. } => update
-                .update_expression(format!(
-                    "{set}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at, \
-                     #expires_at = :expires_at"
-                ))
-                .expression_attribute_names("#amount", "amount")
-                .expression_attribute_names("#currency", "currency")
-                .expression_attribute_names("#occurred_at", "occurred_at")
-                .expression_attribute_names("#expires_at", "expires_at")
-                .expression_attribute_values(":amount", number(moved.amount.minor()))
-                .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
-                .expression_attribute_values(":occurred_at", number(moved.occurred_at))
-                .expression_attribute_values(":expires_at", number(expires_at)),
+            SetAside::Waiting { moved, expires_at, .. } => {
+                let set =
+                    format!("{set}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
+                let update = update
+                    .expression_attribute_names("#amount", "amount")
+                    .expression_attribute_names("#currency", "currency")
+                    .expression_attribute_names("#occurred_at", "occurred_at")
+                    .expression_attribute_names("#expires_at", "expires_at")
+                    .expression_attribute_values(":amount", number(moved.amount.minor()))
+                    .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
+                    .expression_attribute_values(":occurred_at", number(moved.occurred_at));
+                match expires_at {
+                    Some(expires_at) => update
+                        .update_expression(format!("{set}, #expires_at = :expires_at"))
+                        .expression_attribute_values(":expires_at", number(expires_at)),
+                    None => update.update_expression(format!("{set} REMOVE #expires_at")),
+                }
+            }
         };
         let written = update.send().await;
         match written {

@@ -101,14 +101,14 @@ pub enum SetAside<'a> {
     Parked(&'a str),
     /// Not done because the payment it is about is not known, and why in a short word. The row says `retry`, so
     /// that the payment's own event can claim it, and what it takes to do it then. It goes away at `expires_at`
-    /// (Unix seconds): the payment is probably another business's. A claim keeps it.
+    /// (Unix seconds) where the payment is probably another business's, and stays where it is ours. A claim keeps it.
     Waiting {
         /// The short word.
         reason: &'a str,
         /// The money it is about.
         moved: MovedMoney,
-        /// When nobody waits any longer.
-        expires_at: i64,
+        /// When nobody waits any longer; `None` for a payment that is known to be ours.
+        expires_at: Option<i64>,
     },
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use fulfilment::{Currency, Money, Movement, PaymentId, SessionOutcome};
+use fulfilment::{Currency, DisputeStatus, Money, Movement, PaymentId, SessionOutcome};
 use serde::{Deserialize, Serialize};
 
 const CONTRIBUTION_REFUND: &str = "contribution#refund#";
@@ -85,6 +85,20 @@ impl Effect {
             Some(_) => false,
             None => self.0 == ACQUISITION || self.0 == "consents",
         }
+    }
+
+    /// Whether this writes the record of a payment of ours: once it is done, the record was there.
+    pub fn is_of_our_record(&self) -> bool {
+        self.is_of_our_payment() && self.0.starts_with("contribution#")
+    }
+
+    /// That a dispute came to stand where it stands, written to the records.
+    ///
+    /// How a dispute ends, and that it goes on after its end, has a row of its own each: so what is missing can be
+    /// found although the records have seen the dispute before. Its beginning has the dispute's own row.
+    pub fn contribution_dispute_status(dispute_id: &str, status: DisputeStatus) -> Self {
+        let Self(dispute) = Self::contribution_dispute(dispute_id);
+        if status.is_before_verdict() { Self(dispute) } else { Self(format!("{dispute}#{}", status.name())) }
     }
 
     /// A payment told to the analysts.

@@ -70,7 +70,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let set_aside = prop_oneof![
         reason().prop_map(SetAside::Skipped),
         reason().prop_map(SetAside::Parked),
-        (reason(), -5..500_i64, 1..9_i64).prop_map(|(reason, minor, expires_at)| {
+        (reason(), -5..500_i64, proptest::option::of(1..9_i64)).prop_map(|(reason, minor, expires_at)| {
             let amount = Money::new(minor, Currency::try_from("gbp").expect("a currency"));
             SetAside::Waiting { reason, moved: MovedMoney { amount, occurred_at: minor }, expires_at }
         }),

@@ -321,7 +321,8 @@ fn money(minor: i64, currency: &str) -> MovedMoney {
 #[tokio::test]
 async fn what_waits_for_its_payment_is_done_when_the_payment_comes() {
     let bench = Bench::new();
-    let waiting = SetAside::Waiting { reason: "payment_unknown", moved: money(500, "gbp"), expires_at: 9 };
+    let waiting =
+        SetAside::Waiting { reason: "payment_unknown", moved: money(500, "gbp"), expires_at: Some(9) };
     bench.store.set_aside(&key(), waiting, "evt_1", 0).await.unwrap().unwrap();
     let row = bench.store.row(&key()).unwrap();
     assert_eq!((row.state.name(), row.moved, row.expires_at), ("retry", Some(money(500, "gbp")), Some(9)));

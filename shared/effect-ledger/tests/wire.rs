@@ -274,7 +274,8 @@ fn moved() -> MovedMoney {
 #[tokio::test]
 async fn waiting_for_a_payment_keeps_the_money_and_goes_away_by_itself() {
     let (ledger, dynamodb) = ledger(&[(200, json!({}))]);
-    let waiting = SetAside::Waiting { reason: "payment_unknown", moved: moved(), expires_at: 1_795_605_400 };
+    let waiting =
+        SetAside::Waiting { reason: "payment_unknown", moved: moved(), expires_at: Some(1_795_605_400) };
     assert_eq!(ledger.set_aside(&key(), waiting, "evt_1", 9).await.unwrap(), Ok(()));
     assert_requests!(dynamodb.bodies());
 }

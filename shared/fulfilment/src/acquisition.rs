@@ -2,8 +2,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AbTest, DisputeEvent, DisputeMoved, Money, PaymentFrequency, PaymentId, Policy, RefundEvent,
-    SessionEvent, SubscriptionPayment, SupporterId,
+    AbTest, Direction, DisputeEvent, DisputeMovement, Money, Movement, PaymentFrequency, PaymentId, Policy,
+    RefundEvent, SessionEvent, SubscriptionPayment, SupporterId,
 };
 
 /// What analysts read of a payment, or of money that went back. No personal data.
@@ -129,19 +129,6 @@ pub struct AcquisitionCorrection {
     pub amount: Money,
     /// When, in Unix seconds.
     pub occurred_at: i64,
-}
-
-/// What can move money after a payment. Each happens once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Movement {
-    /// `re_…`: the money goes back.
-    Refund(String),
-    /// `re_…`: it did not arrive, and is ours again.
-    RefundFailed(String),
-    /// `dp_…`: the bank takes the money.
-    Dispute(String),
-    /// `dp_…`: the bank gives it back.
-    DisputeReinstated(String),
 }
 
 /// Where the ids of published events come from. Never changes: consumers drop what they have seen.
@@ -310,64 +297,21 @@ impl AcquisitionCorrection {
         moved
     }
 
-    /// What a dispute says has moved so far; nothing for an inquiry and for one that was only opened or closed.
+    /// What a dispute says has moved so far; nothing for an inquiry and for one of which no money is known to have
+    /// moved. A return of which the amount is not known is left out: see [`DisputeEvent::return_unknown`].
     pub fn of_dispute(dispute: &DisputeEvent) -> Vec<Self> {
-        let correction = |movement: fn(String) -> Movement, occurred_at| Self {
+        let correction = |moved: &DisputeMovement| Self {
             payment_id: dispute.payment_id.clone(),
-            movement: movement(dispute.dispute_id.clone()),
-            amount: dispute.amount,
-            occurred_at,
+            movement: match moved.direction {
+                Direction::Out => Movement::Dispute { id: dispute.dispute_id.clone(), nth: moved.nth },
+                Direction::Back => {
+                    Movement::DisputeReinstated { id: dispute.dispute_id.clone(), nth: moved.nth }
+                }
+            },
+            amount: moved.amount,
+            occurred_at: moved.occurred_at,
         };
-        match dispute.moved {
-            DisputeMoved::None => Vec::new(),
-            DisputeMoved::Withdrawn => vec![correction(Movement::Dispute, dispute.occurred_at)],
-            // The word of the withdrawal may still be on its way, but it was before this.
-            DisputeMoved::Reinstated => vec![
-                correction(Movement::Dispute, dispute.created_at.unwrap_or(dispute.occurred_at)),
-                correction(Movement::DisputeReinstated, dispute.occurred_at),
-            ],
-        }
-    }
-}
-
-impl Movement {
-    /// In which direction.
-    pub const fn kind(&self) -> AcquisitionKind {
-        match self {
-            Self::Refund(_) | Self::Dispute(_) => AcquisitionKind::Reversal,
-            Self::RefundFailed(_) | Self::DisputeReinstated(_) => AcquisitionKind::Reinstatement,
-        }
-    }
-
-    /// The movement that this one takes back; `None` when it takes back the payment itself.
-    fn undoes(&self) -> Option<Self> {
-        match self {
-            Self::Refund(_) | Self::Dispute(_) => None,
-            Self::RefundFailed(id) => Some(Self::Refund(id.clone())),
-            Self::DisputeReinstated(id) => Some(Self::Dispute(id.clone())),
-        }
-    }
-
-    /// The name within a payment: `refund#re_1`, `refund#re_1#failed`.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Refund(id) => format!("refund#{id}"),
-            Self::RefundFailed(id) => format!("refund#{id}#failed"),
-            Self::Dispute(id) => format!("dispute#{id}"),
-            Self::DisputeReinstated(id) => format!("dispute#{id}#reinstated"),
-        }
-    }
-
-    /// Reads a name back.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let parts: Vec<_> = name.split('#').collect();
-        match parts[..] {
-            ["refund", id] => Some(Self::Refund(id.to_owned())),
-            ["refund", id, "failed"] => Some(Self::RefundFailed(id.to_owned())),
-            ["dispute", id] => Some(Self::Dispute(id.to_owned())),
-            ["dispute", id, "reinstated"] => Some(Self::DisputeReinstated(id.to_owned())),
-            _ => None,
-        }
+        dispute.movements.iter().map(correction).collect()
     }
 }
 

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use stripe_events::Personal;
 use uuid::Uuid;
 
+use crate::dispute_facts::Claim;
+use crate::payment_event::is_made;
 use crate::{
-    Attribution, Currency, DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep, FraudWarningEvent,
-    FulfilmentKind, Money, PaymentEvent, PaymentId, Policy, RefundEvent, RefundStatus, SessionEvent,
-    SessionOutcome, SubscriptionPayment, SupporterId,
+    Attribution, Currency, DisputeEvent, DisputeFacts, FraudWarningEvent, FulfilmentKind, Money,
+    PaymentEvent, PaymentId, Policy, RefundEvent, RefundStatus, SessionEvent, SessionOutcome,
+    SubscriptionPayment, SupporterId,
 };
 
 /// The record of one payment: the facts its events have told so far.
@@ -35,6 +37,9 @@ pub struct Contribution {
     /// When it turned out that it will not come, in Unix seconds.
     #[serde(default)]
     pub failed_at: Option<i64>,
+    /// Which of these times are not from Stripe's own events.
+    #[serde(default, skip_serializing_if = "MadeDates::is_empty")]
+    pub made_dates: MadeDates,
     /// The payment's refunds, by `re_…`.
     #[serde(default)]
     pub refunds: BTreeMap<String, RefundFacts>,
@@ -44,6 +49,38 @@ pub struct Contribution {
     /// Card issuers' warnings of fraud, by `issfr_…`. They move no money and change no status.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fraud_warnings: BTreeMap<String, FraudWarningFacts>,
+}
+
+/// Which times of a record are from events that reconciliation made: the time of the object, because the time of what
+/// happened to it is not known any more. A time of Stripe's own takes their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MadeDates {
+    /// Of `pending_at`.
+    pub pending: bool,
+    /// Of `paid_at`.
+    pub paid: bool,
+    /// Of `failed_at`.
+    pub failed: bool,
+}
+
+impl MadeDates {
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        !(self.pending || self.paid || self.failed)
+    }
+
+    /// The earliest time that Stripe told, else the earliest that was made.
+    fn earliest(known: &mut Option<i64>, is_known_made: &mut bool, at: i64, is_made: bool) {
+        let earliest = match *known {
+            Some(_) if *is_known_made && !is_made => at,
+            Some(known) if !*is_known_made && is_made => known,
+            Some(known) => known.min(at),
+            None => at,
+        };
+        *is_known_made = is_made && (*is_known_made || known.is_none());
+        *known = Some(earliest);
+    }
 }
 
 /// What a session says of the purchase. All empty until a session event has come: a refund may come first.
@@ -134,28 +171,6 @@ pub struct RefundFacts {
     pub created_at: Option<i64>,
 }
 
-/// What is known of one dispute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DisputeFacts {
-    /// Which event these facts are from.
-    #[serde(flatten)]
-    pub as_of: AsOf,
-    /// Which step that event was.
-    pub step: DisputeStep,
-    /// Where it stands.
-    pub status: DisputeStatus,
-    /// Minor units of `currency`.
-    pub amount: i64,
-    /// Three lower-case letters.
-    pub currency: Currency,
-    /// When it was opened, in Unix seconds.
-    pub created_at: Option<i64>,
-    /// When its money last left, in Unix seconds.
-    pub withdrawn_at: Option<i64>,
-    /// When its money last came back, in Unix seconds.
-    pub reinstated_at: Option<i64>,
-}
-
 /// The place of an event among a payment's events: by time, then by id.
 ///
 /// Stripe's times have a resolution of one second and its ids are not in order of time, so the id only settles
@@ -207,6 +222,7 @@ impl Contribution {
             pending_at: None,
             paid_at: None,
             failed_at: None,
+            made_dates: MadeDates::default(),
             refunds: BTreeMap::new(),
             disputes: BTreeMap::new(),
             fraud_warnings: BTreeMap::new(),
@@ -228,12 +244,13 @@ impl Contribution {
     /// Adds what a session event tells.
     #[must_use]
     pub fn with_session_event(mut self, event: &SessionEvent, namespace: &Uuid) -> Self {
-        let at = match event.outcome {
-            SessionOutcome::Pending => &mut self.pending_at,
-            SessionOutcome::Failed => &mut self.failed_at,
-            SessionOutcome::Paid => &mut self.paid_at,
+        let made = &mut self.made_dates;
+        let (known, is_known_made) = match event.outcome {
+            SessionOutcome::Pending => (&mut self.pending_at, &mut made.pending),
+            SessionOutcome::Failed => (&mut self.failed_at, &mut made.failed),
+            SessionOutcome::Paid => (&mut self.paid_at, &mut made.paid),
         };
-        *at = Some(at.map_or(event.occurred_at, |earlier| earlier.min(event.occurred_at)));
+        MadeDates::earliest(known, is_known_made, event.occurred_at, is_made(&event.event_id));
         self.session.replace_by(SessionFacts::of(event, namespace));
         self
     }
@@ -242,7 +259,8 @@ impl Contribution {
     /// session, which says more, is believed where both speak.
     fn with_invoice(mut self, event: &SubscriptionPayment, namespace: &Uuid) -> Self {
         let paid_at = event.invoice.paid_at;
-        self.paid_at = Some(self.paid_at.map_or(paid_at, |earlier| earlier.min(paid_at)));
+        // An invoice says when it was paid: this time is Stripe's own, whoever made the event.
+        MadeDates::earliest(&mut self.paid_at, &mut self.made_dates.paid, paid_at, false);
         self.session.replace_by(SessionFacts::of_invoice(event, namespace));
         if self.invoice.as_ref().is_none_or(|known| event.as_of() > known.as_of) {
             self.invoice = Some(InvoiceFacts {
@@ -287,36 +305,25 @@ impl Contribution {
     }
 
     fn with_dispute_event(mut self, event: &DisputeEvent) -> Self {
-        let moved_at = |moved| (event.moved == moved).then_some(event.occurred_at);
-        let mut facts = DisputeFacts {
-            as_of: event.as_of(),
-            step: event.step,
-            status: event.status,
-            amount: event.amount.minor(),
-            currency: event.amount.currency(),
-            created_at: event.created_at,
-            withdrawn_at: moved_at(DisputeMoved::Withdrawn),
-            reinstated_at: moved_at(DisputeMoved::Reinstated),
+        let facts = DisputeFacts::of(event);
+        let facts = match self.disputes.remove(&event.dispute_id) {
+            Some(known) => known.and(facts),
+            None => facts,
         };
-        if let Some(known) = self.disputes.remove(&event.dispute_id) {
-            let withdrawn_at = known.withdrawn_at.max(facts.withdrawn_at);
-            let reinstated_at = known.reinstated_at.max(facts.reinstated_at);
-            let newest = if facts.order() > known.order() { facts } else { known };
-            facts = DisputeFacts { withdrawn_at, reinstated_at, ..newest };
-        }
         self.disputes.insert(event.dispute_id.clone(), facts);
         self
     }
 
     /// Where the contribution stands. Money that came is not undone by an older failure, and what a bank decides
-    /// weighs more than what was refunded.
+    /// weighs more than what was refunded. What a bank took of a part is like a refund of a part.
     pub fn status(&self) -> ContributionStatus {
-        let disputes = || self.disputes.values();
-        if disputes().any(|dispute| dispute.status == DisputeStatus::Lost) {
+        let claims = || self.disputes.values().map(DisputeFacts::claim);
+        let is_part_lost = claims().any(|claim| matches!(claim, Claim::Lost(_)));
+        if is_part_lost && self.is_gone_in_full() {
             ContributionStatus::Lost
-        } else if disputes().any(|dispute| dispute.status == DisputeStatus::Open || dispute.holds_money()) {
+        } else if claims().any(|claim| claim == Claim::Contested) {
             ContributionStatus::Disputed
-        } else if self.refunds.values().any(|refund| !refund.returned().is_zero()) {
+        } else if is_part_lost || self.refunds.values().any(|refund| !refund.returned().is_zero()) {
             // Whoever got money back had paid, whether or not the payment's own event has come.
             let all = self.is_refunded_in_full();
             if all { ContributionStatus::Refunded } else { ContributionStatus::PartRefunded }
@@ -326,6 +333,42 @@ impl Contribution {
             ContributionStatus::Failed
         } else {
             ContributionStatus::Pending
+        }
+    }
+
+    /// Whether refunds and lost disputes add up to the payment, in the booked currency and the one the customer saw
+    /// together. Also while it is not known how much the payment was, and when a dispute was lost in a third
+    /// currency: what cannot be added up is not taken for a part.
+    fn is_gone_in_full(&self) -> bool {
+        let session = &self.session;
+        let lost = || {
+            self.disputes.values().filter_map(|dispute| match dispute.claim() {
+                Claim::Lost(held) => Some(held),
+                Claim::None | Claim::Contested => None,
+            })
+        };
+        let gone = |currency: &str| {
+            let refunded = self.refunds.values().map(RefundFacts::returned);
+            let gone = refunded.chain(lost()).filter(|gone| gone.currency().as_str() == currency);
+            gone.fold(0, |sum: i64, gone| sum.saturating_add(gone.minor()))
+        };
+        let (Some(booked), Some(currency)) = (session.amount, &session.currency) else {
+            return true;
+        };
+        let shown = session.presentment_amount.zip(session.presentment_currency.as_ref());
+        let can_be_added = |held: Money| {
+            let code = held.currency();
+            code.as_str() == currency || shown.is_some_and(|(_, shown_in)| code.as_str() == shown_in)
+        };
+        if booked <= 0 || !lost().all(can_be_added) {
+            return true;
+        }
+        match shown.filter(|(amount, shown_in)| *amount > 0 && *shown_in != currency) {
+            None => gone(currency) >= booked,
+            Some((shown, shown_in)) => {
+                let (booked, shown) = (i128::from(booked), i128::from(shown));
+                i128::from(gone(currency)) * shown + i128::from(gone(shown_in)) * booked >= booked * shown
+            }
         }
     }
 
@@ -375,30 +418,6 @@ impl RefundFacts {
     /// The status comes first: it only ever moves on, and two events of one second have no other order.
     const fn order(&self) -> (RefundStatus, &AsOf) {
         (self.status, &self.as_of)
-    }
-}
-
-impl DisputeFacts {
-    /// How much of the money the dispute holds back, or has taken for good.
-    pub const fn held(&self) -> Money {
-        let minor = if self.holds_money() { self.amount } else { 0 };
-        Money::new(minor, self.currency)
-    }
-
-    const fn holds_money(&self) -> bool {
-        match (self.status, self.withdrawn_at, self.reinstated_at) {
-            (DisputeStatus::Won, _, _) => false,
-            (DisputeStatus::Lost, _, _) => true,
-            (DisputeStatus::Inquiry | DisputeStatus::Open, None, _) => false,
-            (DisputeStatus::Inquiry | DisputeStatus::Open, Some(_), None) => true,
-            // Within one second the money leaves before it comes back.
-            (DisputeStatus::Inquiry | DisputeStatus::Open, Some(left), Some(back)) => left > back,
-        }
-    }
-
-    /// A status can come back (a lost dispute is appealed), so the time comes first and the step settles ties.
-    fn order(&self) -> (i64, DisputeStep, &str) {
-        (self.as_of.occurred_at, self.step, &self.as_of.event_id)
     }
 }
 

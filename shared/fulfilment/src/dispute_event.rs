@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
-use stripe_events::{DisputeStatus as Wire, Event, EventType, Object};
+use stripe_events::{CaseType, DisputeStatus as Wire, Event, EventType, Object};
 
 use crate::correction::{Correction, snapshot};
+use crate::dispute_movement::{DisputeBalance, DisputeMovement, Listed, Movements, Shown};
+use crate::payment_event::is_made;
 use crate::{AsOf, Money, NotACorrection, PaymentId, SkipReason};
 
 /// A dispute event, read and validated. It may be about another business's payment: disputes carry no marker.
@@ -19,8 +21,14 @@ pub struct DisputeEvent {
     pub amount: Money,
     /// Where the dispute stands.
     pub status: DisputeStatus,
-    /// What this event did to our balance.
+    /// What this event's type says of our balance.
     pub moved: DisputeMoved,
+    /// All that the dispute has moved so far, as this event shows it.
+    pub movements: Vec<DisputeMovement>,
+    /// What the record keeps of that.
+    pub balance: DisputeBalance,
+    /// Money came back, and neither the balance transactions nor the status say how much. It is in no movement.
+    pub return_unknown: bool,
     /// Which of two events of one second is the later one.
     pub step: DisputeStep,
     /// When the dispute was opened, in Unix seconds.
@@ -33,15 +41,72 @@ pub struct DisputeEvent {
 pub enum DisputeStatus {
     /// A question before a dispute, open or answered. No money moves.
     Inquiry,
-    /// Being argued, also on appeal. The money is gone meanwhile.
+    /// Being argued, or in a status that this version does not know. The money is gone meanwhile.
     Open,
-    /// Decided for us, or prevented: the money is ours.
+    /// Decided for us: the money is ours.
     Won,
-    /// Decided against us.
+    /// Decided against us, or prevented by giving the customer the money back.
     Lost,
+    /// Decided against us, and argued again. The money is gone meanwhile.
+    Appealed,
+    /// Prevented by evidence, before any money moved.
+    Blocked,
+    /// Prevented, and Stripe does not say how.
+    Prevented,
 }
 
-/// What a dispute event did to our balance.
+impl DisputeStatus {
+    /// The name that records and the ledger have for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inquiry => "inquiry",
+            Self::Open => "open",
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Appealed => "appealed",
+            Self::Blocked => "blocked",
+            Self::Prevented => "prevented",
+        }
+    }
+
+    /// Whether it says how the dispute ended.
+    pub const fn is_verdict(self) -> bool {
+        match self {
+            Self::Won | Self::Lost | Self::Blocked | Self::Prevented => true,
+            Self::Inquiry | Self::Open | Self::Appealed => false,
+        }
+    }
+
+    /// Whether a dispute is here before it ends, and not again afterwards.
+    pub const fn is_before_verdict(self) -> bool {
+        match self {
+            Self::Inquiry | Self::Open => true,
+            Self::Won | Self::Lost | Self::Blocked | Self::Prevented | Self::Appealed => false,
+        }
+    }
+
+    /// What Stripe's status means. Of `prevented` the network's case and the money say what became of it
+    /// (<https://docs.stripe.com/disputes/prevention>): a resolution refunds the customer, a block moves nothing.
+    fn of(status: Option<&Wire>, case_type: Option<&CaseType>, money_is_out: bool) -> Self {
+        match (status, case_type) {
+            (Some(Wire::WarningNeedsResponse | Wire::WarningUnderReview | Wire::WarningClosed), _) => {
+                Self::Inquiry
+            }
+            (Some(Wire::NeedsResponse | Wire::UnderReview), _) => Self::Open,
+            (Some(Wire::AppealNeedsResponse | Wire::AppealUnderReview), _) => Self::Appealed,
+            (Some(Wire::Won), _) => Self::Won,
+            (Some(Wire::Lost), _) => Self::Lost,
+            (Some(Wire::Prevented), Some(CaseType::Resolution)) => Self::Lost,
+            (Some(Wire::Prevented), _) if money_is_out => Self::Lost,
+            (Some(Wire::Prevented), Some(CaseType::Block)) => Self::Blocked,
+            (Some(Wire::Prevented), _) => Self::Prevented,
+            // A status that this version does not know is never good news: a person has to look at the dispute.
+            (Some(Wire::Other(_)) | None, _) => Self::Open,
+        }
+    }
+}
+
+/// What the type of a dispute event says of our balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DisputeMoved {
     /// Nothing.
@@ -59,6 +124,8 @@ pub enum DisputeMoved {
 pub enum DisputeStep {
     /// `charge.dispute.created`
     Created,
+    /// `charge.dispute.updated`
+    Updated,
     /// `charge.dispute.funds_withdrawn`
     Withdrawn,
     /// `charge.dispute.funds_reinstated`
@@ -82,29 +149,30 @@ impl DisputeEvent {
         #[expect(clippy::wildcard_enum_match_arm, reason = "an event type added later is not about disputes")]
         let (step, moved) = match &event.event_type {
             EventType::DisputeCreated => (DisputeStep::Created, DisputeMoved::None),
+            EventType::DisputeUpdated => (DisputeStep::Updated, DisputeMoved::None),
             EventType::DisputeFundsWithdrawn => (DisputeStep::Withdrawn, DisputeMoved::Withdrawn),
             EventType::DisputeFundsReinstated => (DisputeStep::Reinstated, DisputeMoved::Reinstated),
             EventType::DisputeClosed => (DisputeStep::Closed, DisputeMoved::None),
             _ => return Err(SkipReason::OtherEventType.into()),
         };
-        let status = match &dispute.status {
-            Some(Wire::WarningNeedsResponse | Wire::WarningUnderReview | Wire::WarningClosed) => {
-                DisputeStatus::Inquiry
-            }
-            Some(Wire::Won | Wire::Prevented) => DisputeStatus::Won,
-            Some(Wire::Lost) => DisputeStatus::Lost,
-            // A status this version does not know: somebody has to look at the dispute.
-            Some(
-                Wire::NeedsResponse
-                | Wire::UnderReview
-                | Wire::AppealNeedsResponse
-                | Wire::AppealUnderReview
-                | Wire::Other(_),
-            )
-            | None => DisputeStatus::Open,
-        };
         let correction =
             Correction::read(event, livemode, &dispute.id, dispute.amount, dispute.currency.as_deref())?;
+        let listed = Listed::read_all(&dispute.balance_transactions, correction.amount);
+        let is_out = Listed::net_out(&listed) > 0 || (listed.is_empty() && moved == DisputeMoved::Withdrawn);
+        let status = DisputeStatus::of(dispute.status.as_ref(), dispute.case_type(), is_out);
+        let is_status_known = !matches!(&dispute.status, Some(Wire::Other(_)) | None);
+        let shown = Shown {
+            listed: &listed,
+            amount: correction.amount,
+            status,
+            returns_whole: is_status_known
+                && !matches!(status, DisputeStatus::Lost | DisputeStatus::Prevented),
+            moved,
+            occurred_at: event.created,
+            opened_at: dispute.created.unwrap_or(event.created),
+            is_made: is_made(&event.id),
+        };
+        let Movements { movements, balance, return_unknown } = shown.movements();
         Ok(Self {
             payment_id: correction.payment_id,
             event_id: event.id.clone(),
@@ -113,6 +181,9 @@ impl DisputeEvent {
             amount: correction.amount,
             status,
             moved,
+            movements,
+            balance,
+            return_unknown,
             step,
             created_at: dispute.created,
         })
@@ -121,6 +192,43 @@ impl DisputeEvent {
     /// This event's place in the order of the payment's events.
     pub fn as_of(&self) -> AsOf {
         AsOf { occurred_at: self.occurred_at, event_id: self.event_id.clone() }
+    }
+}
+
+#[cfg(test)]
+impl DisputeEvent {
+    /// An event of the payment `pi_1` that lists no balance transactions.
+    pub(crate) fn without_transactions(
+        id: &str,
+        step: DisputeStep,
+        status: DisputeStatus,
+        amount: Money,
+        occurred_at: i64,
+    ) -> Self {
+        let moved = match step {
+            DisputeStep::Withdrawn => DisputeMoved::Withdrawn,
+            DisputeStep::Reinstated => DisputeMoved::Reinstated,
+            DisputeStep::Created | DisputeStep::Updated | DisputeStep::Closed => DisputeMoved::None,
+        };
+        let returns_whole = status != DisputeStatus::Lost;
+        let (opened_at, is_made) = (1, false);
+        let shown =
+            Shown { listed: &[], amount, status, returns_whole, moved, occurred_at, opened_at, is_made };
+        let Movements { movements, balance, return_unknown } = shown.movements();
+        Self {
+            payment_id: PaymentId::new("pi_1"),
+            event_id: format!("evt_{id}{step:?}{status:?}"),
+            occurred_at,
+            dispute_id: id.to_owned(),
+            amount,
+            status,
+            moved,
+            movements,
+            balance,
+            return_unknown,
+            step,
+            created_at: Some(opened_at),
+        }
     }
 }
 
@@ -158,16 +266,19 @@ mod tests {
             assert_eq!((read.status, read.moved), expected, "{event_type} {status}");
         };
         use DisputeMoved::{None, Reinstated, Withdrawn};
-        use DisputeStatus::{Inquiry, Lost, Open, Won};
+        use DisputeStatus::{Appealed, Inquiry, Lost, Open, Prevented, Won};
         check("created", "warning_needs_response", (Inquiry, None));
         check("created", "needs_response", (Open, None));
         check("funds_withdrawn", "under_review", (Open, Withdrawn));
         check("funds_reinstated", "won", (Won, Reinstated));
-        check("funds_reinstated", "appeal_under_review", (Open, Reinstated));
+        check("funds_reinstated", "appeal_under_review", (Appealed, Reinstated));
         check("closed", "won", (Won, None));
         check("closed", "lost", (Lost, None));
-        check("closed", "prevented", (Won, None));
+        // The fixture's case is an inquiry, which does not say how a dispute was prevented.
+        check("closed", "prevented", (Prevented, None));
+        check("updated", "lost", (Lost, None));
         check("created", "in_mediation", (Open, None));
+        check("closed", "charge_refunded", (Open, None));
     }
 
     #[test]
@@ -181,7 +292,7 @@ mod tests {
         for (pointer, value, expected) in [
             ("/data/object/payment_intent", json!(null), NoPaymentIntent),
             ("/livemode", json!(true), OtherLivemode),
-            ("/type", json!("charge.dispute.updated"), OtherEventType),
+            ("/type", json!("charge.dispute.reopened"), OtherEventType),
         ] {
             assert_eq!(changed(pointer, value), Err(NotACorrection::Skip(expected)), "{pointer}");
         }

@@ -7,12 +7,15 @@ mod consent_form;
 mod contribution;
 mod correction;
 mod dispute_event;
+mod dispute_facts;
+mod dispute_movement;
 mod email_address;
 mod fraud_warning_event;
 mod invoice_event;
 mod link;
 mod marketing;
 mod money;
+mod movement;
 mod payment_event;
 mod payment_frequency;
 mod payment_id;
@@ -25,24 +28,27 @@ mod time_zone;
 mod words;
 
 pub use acquisition::{
-    AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, Movement, QueryParameter, utc,
+    AcquisitionCorrection, AcquisitionEvent, AcquisitionKind, Circumstances, QueryParameter, utc,
 };
 pub use attribution::{AbTest, Attribution};
 pub use consent::{Answer, Basis, ConsentName, ConsentNameError, ConsentState, Consents, Evidence};
 pub use consent_form::{AskedIn, ConsentForm, PageText, Question};
 pub use contribution::{
-    AsOf, Contribution, ContributionStatus, DisputeFacts, FraudWarningFacts, InvoiceFacts, RefundFacts,
+    AsOf, Contribution, ContributionStatus, FraudWarningFacts, InvoiceFacts, MadeDates, RefundFacts,
     SessionFacts,
 };
 pub use correction::{CorrectionBroken, NotACorrection};
 pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
+pub use dispute_facts::{DisputeFacts, FoundDispute};
+pub use dispute_movement::{Direction, DisputeBalance, DisputeMovement};
 pub use email_address::without_invisible;
 pub use fraud_warning_event::FraudWarningEvent;
 pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
 pub use marketing::MarketingPolicy;
 pub use money::{Currency, Money, MoneyError};
-pub use payment_event::PaymentEvent;
+pub use movement::Movement;
+pub use payment_event::{MADE_EVENT_PREFIX, PaymentEvent};
 pub use payment_frequency::PaymentFrequency;
 pub use payment_id::{PaymentId, shown_id};
 pub use policy::{

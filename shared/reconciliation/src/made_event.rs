@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use stripe_client::{API_VERSION, ApiObject};
 
 /// What the ids of events begin with that Stripe never sent.
-pub const MADE_PREFIX: &str = "evt_reconcile_";
+pub const MADE_PREFIX: &str = fulfilment::MADE_EVENT_PREFIX;
 
 /// An event as it is made here: Stripe's shape around an object as Stripe wrote it.
 #[derive(Serialize)]
@@ -28,10 +28,11 @@ struct Data<'a> {
 
 /// The event that an object's present state amounts to, for when Stripe no longer has the ones that led there.
 ///
-/// Its id follows from the object's, and its time is the object's. `livemode` is the key's: refunds do not say theirs.
-/// `None` for what calls for nothing any more: a
-/// session that was not paid within thirty days owes nobody anything, and a mail about it would only confuse.
-pub fn made_from(object: &ApiObject, livemode: bool) -> Option<String> {
+/// Its id follows from the object's, and its time is the object's, but for a dispute: where one stands now is newer
+/// than what its events said, so that event has the time `now` (Unix seconds) when Stripe was asked. `livemode` is the
+/// key's: refunds do not say theirs. `None` for what calls for nothing any more: a session that was not paid within
+/// thirty days owes nobody anything, and a mail about it would only confuse.
+pub fn made_from(object: &ApiObject, livemode: bool, now: i64) -> Option<String> {
     let fields: Value = serde_json::from_str(object.json()).ok()?;
     let text = |name: &str| fields[name].as_str().unwrap_or_default();
     let event_type = match text("object") {
@@ -50,7 +51,7 @@ pub fn made_from(object: &ApiObject, livemode: bool) -> Option<String> {
         id: format!("{MADE_PREFIX}{}", object.id),
         object: "event",
         api_version: API_VERSION,
-        created: object.created,
+        created: if text("object") == "dispute" { now } else { object.created },
         data,
         livemode: fields["livemode"].as_bool().unwrap_or(livemode),
         pending_webhooks: 0,
@@ -60,15 +61,21 @@ pub fn made_from(object: &ApiObject, livemode: bool) -> Option<String> {
     serde_json::to_string(&made).ok()
 }
 
-/// A dispute lists what it moved: nothing, the withdrawal, or the withdrawal and the return.
+/// A dispute lists what it moved: withdrawals below zero, returns above. How much that is, whoever reads the event
+/// takes from the list, so a return in part is no return of the whole.
 ///
 /// <https://docs.stripe.com/api/disputes/object#dispute_object-balance_transactions>
 fn of_dispute(fields: &Value, status: &str) -> &'static str {
-    match fields["balance_transactions"].as_array().map_or(0, Vec::len) {
-        0 if matches!(status, "won" | "lost" | "warning_closed" | "prevented") => "charge.dispute.closed",
-        0 => "charge.dispute.created",
-        1 => "charge.dispute.funds_withdrawn",
-        _ => "charge.dispute.funds_reinstated",
+    let listed = fields["balance_transactions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let has_come_back = match listed {
+        [] | [_] => listed.iter().any(|transaction| transaction["amount"].as_i64() > Some(0)),
+        [_, ..] => listed.iter().any(|transaction| transaction["amount"].as_i64().is_none_or(|it| it > 0)),
+    };
+    match listed {
+        _ if has_come_back => "charge.dispute.funds_reinstated",
+        [_, ..] => "charge.dispute.funds_withdrawn",
+        [] if matches!(status, "won" | "lost" | "warning_closed" | "prevented") => "charge.dispute.closed",
+        [] => "charge.dispute.created",
     }
 }
 
@@ -79,8 +86,10 @@ mod tests {
 
     use super::*;
 
+    const NOW: i64 = 1_795_000_000;
+
     fn made(object: &Value) -> Option<Event> {
-        let made = made_from(&ApiObject::from_json(&object.to_string()).unwrap(), false)?;
+        let made = made_from(&ApiObject::from_json(&object.to_string()).unwrap(), false, NOW)?;
         Some(Event::from_json(made.as_bytes()).unwrap())
     }
 
@@ -121,6 +130,32 @@ mod tests {
         check("needs_response", 1, "charge.dispute.funds_withdrawn");
         check("lost", 1, "charge.dispute.funds_withdrawn");
         check("won", 2, "charge.dispute.funds_reinstated");
+    }
+
+    #[test]
+    fn a_dispute_that_was_taken_twice_has_not_come_back_twice() {
+        let check = |status: &str, amounts: &[i64], expected: &str| {
+            let moved: Vec<_> = amounts.iter().map(|amount| json!({ "amount": amount })).collect();
+            let dispute = json!({ "id": "dp_1", "object": "dispute", "created": 7, "status": status,
+                "balance_transactions": moved });
+            assert_eq!(made(&dispute).unwrap().type_name(), expected, "{status} {amounts:?}");
+        };
+        check("under_review", &[-1250, -1250], "charge.dispute.funds_withdrawn");
+        check("lost", &[-1250, 500], "charge.dispute.funds_reinstated");
+        check("lost", &[500], "charge.dispute.funds_reinstated");
+    }
+
+    #[test]
+    fn where_a_dispute_stands_is_dated_by_when_stripe_was_asked() {
+        let created = |object: &str, id: &str| {
+            let object = json!({ "id": id, "object": object, "created": 7, "status": "lost",
+                "payment_status": "paid" });
+            let made = made_from(&ApiObject::from_json(&object.to_string()).unwrap(), false, NOW).unwrap();
+            serde_json::from_str::<Value>(&made).unwrap()["created"].as_i64()
+        };
+        assert_eq!(created("dispute", "dp_1"), Some(NOW));
+        assert_eq!(created("refund", "re_1"), Some(7));
+        assert_eq!(created("checkout.session", "cs_1"), Some(7));
     }
 
     #[test]

@@ -342,7 +342,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             Some(id) => Request::refund(id),
         };
         match self.stripe.one(&request).await {
-            Ok(object) if made_of.is_some() => Ok(made_from(&object, self.livemode)),
+            Ok(object) if made_of.is_some() => Ok(made_from(&object, self.livemode, self.now())),
             Ok(event) => Ok(Some(event.json().to_owned())),
             Err(StripeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -415,7 +415,9 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             let delayed = sweep.source() == Source::Sessions && sweep.only_if_delayed(item.created);
             let json = match sweep.source() {
                 Source::Events => Some(item.json().to_owned()),
-                Source::Sessions | Source::Refunds | Source::Disputes => made_from(item, self.livemode),
+                Source::Sessions | Source::Refunds | Source::Disputes => {
+                    made_from(item, self.livemode, self.now())
+                }
             };
             match json.map(|json| Candidate::read(json, item.created, self.livemode)).transpose() {
                 Ok(candidate) => {

@@ -5,7 +5,7 @@ use stripe_events::EventType;
 use crate::Tally;
 
 /// The event types that call for something. Stripe's list takes at most twenty.
-pub const EVENT_TYPES: [EventType; 10] = [
+pub const EVENT_TYPES: [EventType; 11] = [
     EventType::SessionCompleted,
     EventType::SessionAsyncPaymentSucceeded,
     EventType::SessionAsyncPaymentFailed,
@@ -13,6 +13,7 @@ pub const EVENT_TYPES: [EventType; 10] = [
     EventType::RefundUpdated,
     EventType::RefundFailed,
     EventType::DisputeCreated,
+    EventType::DisputeUpdated,
     EventType::DisputeClosed,
     EventType::DisputeFundsWithdrawn,
     EventType::DisputeFundsReinstated,

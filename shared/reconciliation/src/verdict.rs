@@ -37,8 +37,8 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
         EffectState::Retry { .. } if row.updated_at.is_some_and(|at| now - at < LONGEST_PAUSE_MS) => {
             Verdict::UnderWay
         }
-        // It waits for its payment to be told, which finds it there.
-        EffectState::Retry { .. } if row.expires_at.is_some() && !is_told(rows) => Verdict::UnderWay,
+        // It waits for its payment to be published, which finds it there: what waits keeps its money.
+        EffectState::Retry { .. } if row.moved.is_some() && !is_told(rows) => Verdict::UnderWay,
         EffectState::Retry { .. } => Verdict::Missing,
     }
 }
@@ -119,13 +119,18 @@ mod tests {
     #[test]
     fn a_correction_may_wait_for_its_payment_to_be_told() {
         let correction = Effect::acquisition_correction(&fulfilment::Movement::Refund("re_1".into()));
-        let waiting = EffectRow {
-            expires_at: Some(NOW),
-            ..row(correction.clone(), EffectState::Retry { reason: reason() })
-        };
+        let amount = fulfilment::Money::new(500, fulfilment::Currency::try_from("gbp").unwrap());
         let check = |acquisition: EffectState, expected: Verdict| {
-            let rows = [waiting.clone(), row(Effect::acquisition(), acquisition)];
-            assert_eq!(judge(&correction, &rows, 0, NOW), expected);
+            // Until the payment is known to be ours, it would go away by itself.
+            for expires_at in [Some(NOW), None] {
+                let waiting = EffectRow {
+                    moved: Some(effect_ledger::MovedMoney { amount, occurred_at: 1 }),
+                    expires_at,
+                    ..row(correction.clone(), EffectState::Retry { reason: reason() })
+                };
+                let rows = [waiting, row(Effect::acquisition(), acquisition.clone())];
+                assert_eq!(judge(&correction, &rows, 0, NOW), expected);
+            }
         };
         check(EffectState::Parked { reason: reason() }, Verdict::UnderWay);
         check(EffectState::Done, Verdict::Missing);

@@ -23,6 +23,67 @@ pub struct Dispute {
     /// `pi_…`: what ties the dispute to its payment.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub payment_intent: Option<String>,
+    /// What the dispute did to the account's balance so far: withdrawals below zero, returns above. Empty also where it
+    /// cannot be read. Stripe documents "zero, one, or two"; an appeal may add more.
+    #[serde(default, deserialize_with = "wire::readable_items")]
+    pub balance_transactions: Vec<BalanceTransaction>,
+    /// How the payment was made, with what its network says of the dispute.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub payment_method_details: Option<DisputedPaymentMethod>,
+}
+
+impl Dispute {
+    /// The kind of the card network's case; `None` for what is no card payment, or does not say.
+    pub fn case_type(&self) -> Option<&CaseType> {
+        self.payment_method_details.as_ref()?.card.as_ref()?.case_type.as_ref()
+    }
+}
+
+/// Money that a dispute moved. <https://docs.stripe.com/api/balance_transactions/object>
+#[derive(Debug, Clone, Deserialize)]
+pub struct BalanceTransaction {
+    /// Minor units of `currency`, without fees. Below zero for money that left the account.
+    #[serde(default)]
+    pub amount: Option<i64>,
+    /// Three lower-case letters: the currency of the balance, which may differ from the dispute's.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// When it was made, in Unix seconds.
+    #[serde(default)]
+    pub created: Option<i64>,
+}
+
+/// A dispute's `payment_method_details`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DisputedPaymentMethod {
+    /// There when the payment was made by card.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub card: Option<DisputedCard>,
+}
+
+/// What a card network says of a dispute.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DisputedCard {
+    /// What kind of case it is.
+    #[serde(default)]
+    pub case_type: Option<CaseType>,
+}
+
+open_enum! {
+    /// The kind of a card network's case.
+    /// <https://docs.stripe.com/changelog/basil/2025-08-27/add-preventions-to-dispute>
+    CaseType {
+        /// A question before a dispute.
+        Inquiry = "inquiry",
+        /// A dispute.
+        Chargeback = "chargeback",
+        /// A dispute about a network's rules.
+        Compliance = "compliance",
+        /// Prevented by evidence: the dispute was not made, and no money moves.
+        Block = "block",
+        /// Prevented by giving the cardholder the money back, by a rule of the account's.
+        Resolution = "resolution",
+    }
 }
 
 open_enum! {
@@ -42,7 +103,7 @@ open_enum! {
         Won = "won",
         /// Decided against us.
         Lost = "lost",
-        /// Stopped before it began.
+        /// Stopped before it began, by a block or by giving the money back: see [`CaseType`].
         Prevented = "prevented",
         /// Decided against us, and an appeal wants evidence.
         AppealNeedsResponse = "appeal_needs_response",

@@ -82,6 +82,8 @@ open_enum! {
         RefundFailed = "refund.failed",
         /// A dispute or an inquiry was opened.
         DisputeCreated = "charge.dispute.created",
+        /// It changed: its status, its amount or the evidence for it.
+        DisputeUpdated = "charge.dispute.updated",
         /// It ended: won, lost, or an inquiry closed.
         DisputeClosed = "charge.dispute.closed",
         /// The disputed money left.

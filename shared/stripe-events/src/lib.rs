@@ -12,7 +12,9 @@ mod session;
 mod signature;
 mod wire;
 
-pub use dispute::{Dispute, DisputeStatus};
+pub use dispute::{
+    BalanceTransaction, CaseType, Dispute, DisputeStatus, DisputedCard, DisputedPaymentMethod,
+};
 pub use early_fraud_warning::EarlyFraudWarning;
 pub use envelope::{Delivered, Door, Resend};
 pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};

@@ -200,12 +200,9 @@ impl EffectStore for InMemoryEffects {
             SetAside::Parked(_) => {
                 EffectRow { state: EffectState::Parked { reason }, expires_at: None, open: true, ..row }
             }
-            SetAside::Waiting { moved, expires_at, .. } => EffectRow {
-                state: EffectState::Retry { reason },
-                moved: Some(moved),
-                expires_at: Some(expires_at),
-                ..row
-            },
+            SetAside::Waiting { moved, expires_at, .. } => {
+                EffectRow { state: EffectState::Retry { reason }, moved: Some(moved), expires_at, ..row }
+            }
         };
         rows.begun.insert(key.clone(), row);
         Ok(Ok(()))

@@ -186,6 +186,9 @@ pub struct CorrectionEvent {
 
 const REFUND: &str = include_str!("../fixtures/refund_created.json");
 const DISPUTE: &str = include_str!("../fixtures/dispute_closed_inquiry.json");
+const PREVENTED: &str = include_str!("../fixtures/dispute_prevented.json");
+const RETURNED_IN_PART: &str = include_str!("../fixtures/dispute_returned_in_part.json");
+const LOST_AT_ONCE: &str = include_str!("../fixtures/dispute_lost_at_once.json");
 
 impl CorrectionEvent {
     /// A refund of £5.00 of the payment called `payment`, which the customer has. `what` is `created`, `updated` or
@@ -196,9 +199,26 @@ impl CorrectionEvent {
     }
 
     /// A dispute over the £12.50 of the payment called `payment`, with an answer to be given. `what` is `created`,
-    /// `funds_withdrawn`, `funds_reinstated` or `closed`.
+    /// `updated`, `funds_withdrawn`, `funds_reinstated` or `closed`.
     pub fn dispute(payment: &str, dispute_id: &str, what: &str) -> Self {
         Self::new(DISPUTE, &format!("charge.dispute.{what}"), payment, dispute_id).status("needs_response")
+    }
+
+    /// A dispute over the £12.50 of the payment called `payment` that was prevented. `case_type` is `block` or
+    /// `resolution`.
+    pub fn prevented(payment: &str, dispute_id: &str, case_type: &str) -> Self {
+        Self::new(PREVENTED, "charge.dispute.updated", payment, dispute_id).case_type(case_type)
+    }
+
+    /// The return of £5.00 of the £12.50 of the payment called `payment`, which the bank had taken and keeps otherwise:
+    /// as much had been refunded before.
+    pub fn returned_in_part(payment: &str, dispute_id: &str) -> Self {
+        Self::new(RETURNED_IN_PART, "charge.dispute.funds_reinstated", payment, dispute_id)
+    }
+
+    /// A bank's return of the debit of the payment called `payment`, over £12.50: no other event tells of it.
+    pub fn lost_at_once(payment: &str, dispute_id: &str) -> Self {
+        Self::new(LOST_AT_ONCE, "charge.dispute.closed", payment, dispute_id)
     }
 
     fn new(fixture: &str, event_type: &str, payment: &str, id: &str) -> Self {
@@ -240,6 +260,30 @@ impl CorrectionEvent {
     #[must_use]
     pub fn amount(self, minor: i64, currency: &str) -> Self {
         self.object("amount", json!(minor)).object("currency", json!(currency))
+    }
+
+    /// What the dispute did to the balance: below zero for what was taken, an hour between them.
+    #[must_use]
+    pub fn balance(self, currency: &str, amounts: &[i64]) -> Self {
+        let (id, opened_at) = {
+            let dispute = &self.json["data"]["object"];
+            (dispute["id"].as_str().unwrap().to_owned(), dispute["created"].as_i64().unwrap())
+        };
+        let transactions = amounts.iter().enumerate().map(|(number, amount)| {
+            json!({
+                "id": format!("txn_{id}_{number}"), "object": "balance_transaction", "amount": amount,
+                "currency": currency, "created": opened_at + i64::try_from(number).unwrap() * 3600,
+                "fee": 0, "net": amount, "type": "adjustment", "source": id
+            })
+        });
+        self.object("balance_transactions", transactions.collect())
+    }
+
+    /// The kind of the card network's case.
+    #[must_use]
+    pub fn case_type(self, case_type: &str) -> Self {
+        let card = json!({ "brand": "visa", "case_type": case_type, "network_reason_code": null });
+        self.object("payment_method_details", json!({ "type": "card", "card": card }))
     }
 
     /// Any field of the refund or the dispute.

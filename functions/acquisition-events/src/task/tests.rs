@@ -502,3 +502,151 @@ async fn writes_the_rows_its_events_call_for() {
     let own = |effect: &str| effect.starts_with("acquisition");
     testkit::called_for::check("acquisition-events", &ManualClock::default(), own, make).await;
 }
+
+fn dispute(what: &str, status: &str) -> CorrectionEvent {
+    CorrectionEvent::dispute("Example", "dp_1", what).status(status)
+}
+
+/// What DynamoDB's TTL does after so many days.
+fn days_pass(task: &TestTask, days: i64) {
+    task.clock.advance_ms(days * 86_400_000);
+    let now = task.clock.now_ms() / 1000;
+    for (key, row) in task.ledger.rows() {
+        if row.expires_at.is_some_and(|at| at < now) {
+            task.ledger.forget(&key);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_or_after_a_parked_payment_waits_until_it_is_sent_again() {
+    let broken = StripeEvent::paid().metadata(json!({ "fulfilment": "donation" })).to_json();
+    let refund = CorrectionEvent::refund("Example", "re_1", "created").amount(250, "gbp").to_json();
+    let lost = dispute("closed", "lost").amount(1000, "gbp").to_json();
+    let histories = [
+        [broken.clone(), refund.clone(), lost.clone()],
+        [refund.clone(), broken.clone(), lost.clone()],
+        [refund, lost, broken],
+    ];
+    for (number, history) in histories.iter().enumerate() {
+        for days in [8, 14] {
+            let task = task();
+            deliver(&task, history).await;
+            assert_eq!(published(&task), []);
+            days_pass(&task, days);
+            deliver(&task, &[StripeEvent::paid().to_json()]).await;
+            assert_eq!((published(&task).len(), kept(&task)), (3, 0), "{number} {days}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_only_the_verdict_shows_is_published_once() {
+    let closed = CorrectionEvent::lost_at_once("Example", "dp_1").to_json();
+    let withdrawn = dispute("funds_withdrawn", "lost").balance("gbp", &[-1250]).to_json();
+    let created = dispute("created", "lost").to_json();
+    for events in
+        [[&closed, &withdrawn, &created], [&withdrawn, &created, &closed], [&created, &closed, &withdrawn]]
+    {
+        let task = task();
+        deliver(&task, &[StripeEvent::paid().to_json()]).await;
+        deliver(&task, &events.map(Clone::clone)).await;
+        assert_eq!(published(&task), [PAID, (AcquisitionKind::Reversal, -1250)]);
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_comes_back_is_published_as_that_part() {
+    let task = task();
+    deliver(
+        &task,
+        &[
+            StripeEvent::paid().to_json(),
+            CorrectionEvent::refund("Example", "re_1", "created").amount(500, "gbp").to_json(),
+            dispute("funds_withdrawn", "needs_response").balance("gbp", &[-1250]).to_json(),
+            CorrectionEvent::returned_in_part("Example", "dp_1").to_json(),
+        ],
+    )
+    .await;
+    assert_eq!(published(&task)[3], (AcquisitionKind::Reinstatement, 500));
+    assert_eq!(kept(&task), 0);
+}
+
+#[tokio::test]
+async fn a_return_of_an_unknown_amount_is_counted_and_not_published() {
+    let returned = dispute("funds_reinstated", "lost").to_json();
+    let (tally, _) = deliver(&task(), &[returned.clone()]).await;
+    assert_eq!(tally.noted, [].into(), "another business's, for all that is known");
+    let task = task();
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    let (tally, _) = deliver(&task, &[returned]).await;
+    assert_eq!(published(&task), [PAID, (AcquisitionKind::Reversal, -1250)]);
+    let lines = testkit::metrics::of_task(crate::NAME, &tally);
+    testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
+    // As soon as an event says how much, it is published.
+    deliver(&task, &[CorrectionEvent::returned_in_part("Example", "dp_1").to_json()]).await;
+    assert_eq!(kept(&task), 500);
+}
+
+#[tokio::test]
+async fn what_became_of_a_prevented_dispute_is_published() {
+    for (case_type, expected) in [("block", 1250), ("resolution", 0), ("deflection", 1250)] {
+        let task = task();
+        let prevented = CorrectionEvent::prevented("Example", "dp_1", case_type).to_json();
+        deliver(&task, &[StripeEvent::paid().to_json(), prevented.clone(), prevented]).await;
+        assert_eq!(kept(&task), expected, "{case_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_is_published_twice_is_the_same() {
+    let task = task();
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    task.bus.answers.borrow_mut().push(Attempted::Ambiguous(NotPublished::NoAnswer("lost".into())));
+    deliver(&task, &[dispute("funds_withdrawn", "needs_response").at(1_795_000_900).to_json()]).await;
+    deliver(&task, &[dispute("funds_reinstated", "won").at(1_795_900_000).to_json()]).await;
+    let published = task.bus.published.borrow();
+    assert_eq!(published[1], published[2]);
+    assert_eq!(published.len(), 4);
+}
+
+/// What can happen to the balance of a dispute: taken and come back in turn, in parts.
+fn any_balance() -> impl Strategy<Value = Vec<i64>> {
+    let round = (1i64..2000, proptest::collection::vec(1i64..1000, 0..3));
+    proptest::collection::vec(round, 0..4)
+        .prop_map(|rounds| rounds.into_iter().flat_map(|(out, backs)| [vec![-out], backs].concat()).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The events of a dispute's life: each lists what had moved until then, and any of them may be lost but the last.
+    #[test]
+    fn whatever_comes_of_a_dispute_the_sum_is_what_its_balance_transactions_sum_to(
+        balance in any_balance(),
+        kept_events in proptest::collection::vec(any::<bool>(), 16),
+        again in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        keys in proptest::collection::vec(any::<u32>(), 32),
+    ) {
+        let opened = dispute("created", "needs_response").to_json();
+        let mut life = vec![opened];
+        for (moved, amount) in (1..).zip(&balance) {
+            let what = if *amount < 0 { "funds_withdrawn" } else { "funds_reinstated" };
+            let event = dispute(what, "under_review").balance("gbp", &balance[..moved]);
+            life.push(event.at(1_795_000_700 + i64::try_from(moved).unwrap()).to_json());
+        }
+        let closed = dispute("updated", "under_review").balance("gbp", &balance).at(1_799_000_000).to_json();
+        let mut events: Vec<_> =
+            life.into_iter().zip(&kept_events).filter(|(_, is_kept)| **is_kept).map(|(event, _)| event).collect();
+        events.extend([closed, StripeEvent::paid().to_json()]);
+        let repeated: Vec<_> = again.iter().map(|index| index.get(&events).clone()).collect();
+        events.extend(repeated);
+        let mut order: Vec<_> = events.into_iter().zip(keys).collect();
+        order.sort_by_key(|(_, key)| *key);
+        let events: Vec<_> = order.into_iter().map(|(event, _)| event).collect();
+        let task = task();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(deliver(&task, &events));
+        prop_assert_eq!(kept(&task), 1250 + balance.iter().sum::<i64>());
+    }
+}

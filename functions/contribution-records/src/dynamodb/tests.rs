@@ -56,7 +56,7 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
         }),
         supporter: SupporterRow::of(&contribution, &policy),
         left_supporter: revision.map(|_| SupporterId::of_email(&NAMESPACE, "earlier@example.org")),
-        expires_at: contribution.expires_at(&policy, 1_795_000_000),
+        expires_at: Some(contribution.expires_at(&policy, 1_795_000_000)),
         contribution,
         notes: vec![
             Note {
@@ -133,7 +133,10 @@ async fn a_failed_condition_brings_the_record_that_is_there() {
 async fn a_record_somebody_else_is_writing_is_looked_at_again() {
     let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }, { "Code": "None" }]);
     let (saved, _) = save(canceled(&reasons), None).await;
-    assert!(matches!(saved.unwrap(), Saved::Refused(Found { record: None, noted: false, is_ours: false })));
+    assert!(matches!(
+        saved.unwrap(),
+        Saved::Refused(Found { record: None, is_absent: false, noted: false, is_ours: false })
+    ));
 }
 
 #[tokio::test]
@@ -147,7 +150,7 @@ async fn a_failed_condition_tells_what_the_ledger_knows() {
     ] {
         let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
         let (saved, _) = save(canceled(&json!(reasons)), revision).await;
-        let Saved::Refused(Found { record: None, noted, is_ours }) = saved.unwrap() else {
+        let Saved::Refused(Found { record: None, is_absent: false, noted, is_ours }) = saved.unwrap() else {
             panic!("{codes:?}")
         };
         assert_eq!((noted, is_ours), expected, "{codes:?}");

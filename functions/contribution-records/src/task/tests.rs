@@ -12,7 +12,7 @@ use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
-use crate::records::{Revision, Stored};
+use crate::records::{News, Note, Revision, Stored};
 
 /// Records in memory, with the conditions the table has.
 #[derive(Default)]
@@ -61,13 +61,17 @@ impl Records for InMemoryRecords {
         let is_ours = expiring.is_some_and(|news| self.effects.state(&news.key).is_some());
         if outdated || noted || is_ours {
             let record = current.filter(|_| outdated).map(Box::new);
-            return Ok(Saved::Refused(Found { record, noted, is_ours }));
+            let is_absent = record.is_none() && change.revision.is_some();
+            return Ok(Saved::Refused(Found { record, is_absent, noted, is_ours }));
         }
         if let Some(News { key, expires_at }) = &change.news {
             self.effects.put_news(key, *expires_at);
         }
         self.put(change.contribution);
-        self.expires_at.borrow_mut().insert(payment_id.clone(), change.expires_at);
+        match change.expires_at {
+            Some(expires_at) => self.expires_at.borrow_mut().insert(payment_id.clone(), expires_at),
+            None => self.expires_at.borrow_mut().remove(&payment_id),
+        };
         let mut supporters = self.supporters.borrow_mut();
         if let Some(left) = change.left_supporter {
             supporters.remove(&(left, payment_id.clone()));
@@ -473,17 +477,6 @@ async fn a_ledger_that_forgot_a_record_is_told_again() {
     assert_eq!(task.ledger.state(&key), Some(skipped));
 }
 
-/// Records may expire or be erased, and the ledger outlives them.
-#[tokio::test]
-async fn a_record_that_has_gone_is_written_again_though_the_ledger_knows_it() {
-    let task = task();
-    let event = StripeEvent::paid().to_json();
-    deliver(&task, std::slice::from_ref(&event)).await;
-    task.records.contributions.borrow_mut().clear();
-    let (tally, _) = deliver(&task, &[event]).await;
-    assert_eq!((tally.done, status(&task)), (1, ContributionStatus::Paid));
-}
-
 fn thanks() -> EffectKey {
     EffectKey { payment_id: PaymentId::new("pi_Example"), effect: Effect::email_about(SessionOutcome::Paid) }
 }
@@ -521,4 +514,167 @@ async fn word_of_a_refund_of_a_payment_that_only_the_mail_knows_makes_nothing_ex
     let (tally, _) = deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
     let row = task.ledger.row(&thanks()).unwrap();
     assert_eq!((tally.done, row.state, row.news, row.expires_at), (1, EffectState::Done, 1, None));
+}
+
+fn contribution(task: &TestTask) -> Contribution {
+    task.records.contributions.borrow()[&PaymentId::new("pi_Example")].contribution.clone()
+}
+
+/// What DynamoDB's TTL does after so many days.
+fn days_pass(task: &TestTask, days: i64) {
+    task.clock.advance_ms(days * 86_400_000);
+    let now = task.clock.now_ms() / 1000;
+    let mut expires_at = task.records.expires_at.borrow_mut();
+    for (payment_id, _) in expires_at.extract_if(.., |_, at| *at < now) {
+        task.records.contributions.borrow_mut().remove(&payment_id);
+    }
+    for (key, row) in task.ledger.rows() {
+        if row.expires_at.is_some_and(|at| at < now) {
+            task.ledger.forget(&key);
+        }
+    }
+}
+
+fn broken() -> Value {
+    StripeEvent::paid().metadata(json!({ "fulfilment": "donation" })).to_json()
+}
+
+fn dispute(what: &str, status: &str, at: i64) -> CorrectionEvent {
+    CorrectionEvent::dispute("Example", "dp_1", what).status(status).at(at)
+}
+
+#[tokio::test]
+async fn what_came_before_or_after_a_parked_payment_waits_until_it_is_sent_again() {
+    let refund = CorrectionEvent::refund("Example", "re_1", "created").amount(250, "gbp").to_json();
+    let lost = dispute("closed", "lost", 1_795_000_900).amount(1000, "gbp").to_json();
+    let histories = [
+        [broken(), refund.clone(), lost.clone()],
+        [refund.clone(), broken(), lost.clone()],
+        [refund, lost, broken()],
+    ];
+    for (number, history) in histories.iter().enumerate() {
+        for days in [8, 14] {
+            let task = task();
+            deliver(&task, history).await;
+            days_pass(&task, days);
+            deliver(&task, &[StripeEvent::paid().to_json()]).await;
+            assert_eq!(status(&task), ContributionStatus::Lost, "{number} {days}");
+            // By these the thanks know.
+            for row in [
+                "contribution#dispute#dp_1 done 10.00 gbp",
+                "contribution#dispute#dp_1#lost done 10.00 gbp",
+                "contribution#refund#re_1 done 2.50 gbp",
+            ] {
+                assert!(told_rows(&task).contains(&row.to_owned()), "{row} {number} {days}");
+            }
+        }
+    }
+}
+
+fn told_rows(task: &TestTask) -> Vec<String> {
+    task.ledger.rows().iter().map(|(_, row)| told(row)).collect()
+}
+
+#[tokio::test]
+async fn what_comes_for_another_businesss_payment_goes_away_after_a_week() {
+    let task = task();
+    let lost = dispute("closed", "lost", 1_795_000_900).to_json();
+    deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json(), lost]).await;
+    days_pass(&task, 8);
+    assert!(task.records.contributions.borrow().is_empty());
+    assert_eq!(told_rows(&task), [String::new(); 0]);
+}
+
+#[tokio::test]
+async fn a_record_that_was_erased_is_not_written_again() {
+    let paid = StripeEvent::paid().to_json();
+    let refund = CorrectionEvent::refund("Example", "re_1", "created").to_json();
+    let lost = dispute("closed", "lost", 1_795_000_900).to_json();
+    let task = task();
+    deliver(&task, &[paid.clone(), refund.clone()]).await;
+    task.records.contributions.borrow_mut().clear();
+    task.records.supporters.borrow_mut().clear();
+    // Redelivered, told by a second event, made by reconciliation, and what the ledger has not seen yet.
+    let twin = StripeEvent::paid().event_id("evt_twin").to_json();
+    let made = StripeEvent::paid().event_id("evt_reconcile_cs_test_Example").to_json();
+    let events = [paid, twin, made, refund, lost];
+    for _ in 0..2 {
+        let (tally, _) = deliver(&task, &events).await;
+        assert_eq!(tally.skipped, [("erased_or_expired", 5)].into());
+        assert_eq!(tally.noted, [].into());
+    }
+    assert!(task.records.contributions.borrow().is_empty());
+    assert!(task.records.supporters.borrow().is_empty());
+    // Reconciliation looks for nothing: the ledger knows them all.
+    let lost = Effect::contribution_dispute_status("dp_1", fulfilment::DisputeStatus::Lost);
+    assert!(task.records.is_settled(&PaymentId::new("pi_Example"), &lost));
+}
+
+/// Version a4e61b4 noted every step of a dispute in one row.
+#[tokio::test]
+async fn a_verdict_is_recorded_where_an_earlier_version_noted_the_dispute() {
+    let task = task();
+    deliver(
+        &task,
+        &[
+            StripeEvent::paid().to_json(),
+            dispute("created", "needs_response", 1_795_000_100).to_json(),
+            dispute("funds_withdrawn", "needs_response", 1_795_000_101).to_json(),
+        ],
+    )
+    .await;
+    assert_eq!(told_rows(&task), ["contribution#dispute#dp_1 done 12.50 gbp", "contribution#paid done"]);
+    let lost = dispute("closed", "lost", 1_797_000_000).to_json();
+    let (tally, _) = deliver(&task, &[lost.clone(), lost]).await;
+    assert_eq!((tally.done, tally.skipped), (1, [("already_done", 1)].into()));
+    assert_eq!(status(&task), ContributionStatus::Lost);
+}
+
+#[tokio::test]
+async fn what_stripe_has_now_is_newer_than_what_its_events_said_and_older_than_what_they_say_later() {
+    let opened = json!(1_795_000_100);
+    let real = |what: &str, status: &str, at: i64| {
+        dispute(what, status, at).event_id(&format!("evt_{at}")).object("created", opened.clone()).to_json()
+    };
+    let made = |status: &str, at: i64| {
+        let event = dispute("funds_withdrawn", status, at).event_id("evt_reconcile_dp_1");
+        event.object("created", opened.clone()).to_json()
+    };
+    let so_far = [
+        StripeEvent::paid().to_json(),
+        real("created", "needs_response", 1_795_000_100),
+        real("funds_withdrawn", "under_review", 1_795_000_101),
+    ];
+    // Dated by when Stripe was asked, and by an earlier version by when the dispute was opened.
+    for made_at in [1_798_000_000, 1_795_000_100] {
+        check_every_order(&[&so_far[..], &[made("lost", made_at)]].concat()).await;
+        let task = task();
+        deliver(&task, &so_far).await;
+        deliver(&task, &[made("lost", made_at)]).await;
+        assert_eq!(status(&task), ContributionStatus::Lost, "{made_at}");
+        let appeal = real("updated", "appeal_under_review", 1_799_000_000);
+        deliver(&task, &[appeal]).await;
+        assert_eq!(status(&task), ContributionStatus::Disputed, "{made_at}");
+        deliver(&task, &[real("closed", "won", 1_799_100_000)]).await;
+        assert_eq!(status(&task), ContributionStatus::Paid, "{made_at}");
+    }
+}
+
+#[tokio::test]
+async fn a_made_event_does_not_move_the_days_that_stripe_told() {
+    let (opened, paid) = (1_795_000_000, 1_795_000_000 + 5 * 86_400);
+    let of = |event: StripeEvent, at: i64| event.session("created", json!(opened)).at(at).to_json();
+    let made = of(StripeEvent::paid().event_id("evt_reconcile_cs_test_Example"), opened);
+    let events =
+        [of(StripeEvent::unpaid(), opened + 300), of(StripeEvent::async_succeeded(), paid), made.clone()];
+    for events in [events.clone(), [&events[2..], &events[..2]].concat().try_into().unwrap()] {
+        let task = task();
+        deliver(&task, &events).await;
+        let record = contribution(&task);
+        assert_eq!((record.pending_at, record.paid_at), (Some(opened + 300), Some(paid)));
+        assert!(record.made_dates.is_empty());
+    }
+    let task = task();
+    deliver(&task, &[made]).await;
+    assert_eq!(contribution(&task).paid_at, Some(opened), "while there is no better one");
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::LinkContract;
+use crate::{DisputeStatus, DisputeStep, LinkContract};
 
 pub(super) const NAMESPACE: Uuid = Uuid::from_u128(7);
 
@@ -53,21 +53,7 @@ fn refund(id: &str, status: RefundStatus, amount: Money, occurred_at: i64) -> Re
 }
 
 fn dispute(id: &str, step: DisputeStep, status: DisputeStatus, occurred_at: i64) -> DisputeEvent {
-    DisputeEvent {
-        payment_id: PaymentId::new("pi_1"),
-        event_id: format!("evt_{id}{step:?}{status:?}"),
-        occurred_at,
-        dispute_id: id.to_owned(),
-        amount: gbp(1250),
-        status,
-        moved: match step {
-            DisputeStep::Withdrawn => DisputeMoved::Withdrawn,
-            DisputeStep::Reinstated => DisputeMoved::Reinstated,
-            DisputeStep::Created | DisputeStep::Closed => DisputeMoved::None,
-        },
-        step,
-        created_at: Some(1),
-    }
+    DisputeEvent::without_transactions(id, step, status, gbp(1250), occurred_at)
 }
 
 fn fold(events: &[PaymentEvent]) -> Contribution {

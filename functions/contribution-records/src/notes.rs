@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+
+use effect_ledger::{Effect, EffectKey, MovedMoney};
+use fulfilment::{
+    AsOf, Contribution, InvoiceEvent, PaymentEvent, PaymentId, SessionOutcome, SubscriptionContract,
+};
+
+use crate::records::{ContractNote, News, Note};
+
+/// What the ledger calls what an event does to the records.
+pub(crate) fn effect(event: &PaymentEvent) -> Effect {
+    match event {
+        PaymentEvent::Session(event) => Effect::contribution(event.outcome),
+        PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
+        PaymentEvent::Dispute(event) => Effect::contribution_dispute_status(&event.dispute_id, event.status),
+        PaymentEvent::FraudWarning(event) => Effect::contribution_fraud_warning(&event.warning_id),
+        PaymentEvent::Invoice(event) => effect_of_invoice(&event.invoice),
+    }
+}
+
+/// A first payment has its session's effects, and one of its own for the term that only the invoice tells.
+pub(crate) fn effect_of_invoice(invoice: &InvoiceEvent) -> Effect {
+    if invoice.is_first { Effect::contribution_term() } else { Effect::contribution(SessionOutcome::Paid) }
+}
+
+/// What a session says of the subscription it begins, for its renewals: none of them says it again.
+pub(crate) fn contract(event: &PaymentEvent) -> Result<Option<ContractNote>, serde_json::Error> {
+    let PaymentEvent::Session(event) = event else {
+        return Ok(None);
+    };
+    let Some(subscription_id) = &event.subscription_id else {
+        return Ok(None);
+    };
+    Ok(Some(ContractNote {
+        key: EffectKey { payment_id: PaymentId::new(subscription_id), effect: Effect::contract() },
+        event_id: event.event_id.clone(),
+        contract: serde_json::to_string(&SubscriptionContract::of_event(event))?,
+    }))
+}
+
+fn event_id(event: &PaymentEvent) -> &str {
+    match event {
+        PaymentEvent::Session(event) => &event.event_id,
+        PaymentEvent::Refund(event) => &event.event_id,
+        PaymentEvent::Dispute(event) => &event.event_id,
+        PaymentEvent::FraudWarning(event) => &event.event_id,
+        PaymentEvent::Invoice(event) => &event.invoice.event_id,
+    }
+}
+
+/// Word for the thanks, which nobody wants for a gift that was given back. A payment that has become known takes the
+/// expiry off the word that had been waiting for it.
+pub(crate) fn news(
+    event: &PaymentEvent,
+    before: Option<&Contribution>,
+    after: &Contribution,
+    expires_at: Option<i64>,
+) -> Option<News> {
+    let tells_of_refunds = match event {
+        PaymentEvent::Refund(_) => true,
+        PaymentEvent::Dispute(_) | PaymentEvent::FraudWarning(_) => false,
+        PaymentEvent::Session(_) | PaymentEvent::Invoice(_) => {
+            before.is_some_and(|before| !before.is_known() && !before.refunds.is_empty())
+        }
+    };
+    tells_of_refunds.then(|| News {
+        key: EffectKey {
+            payment_id: event.payment_id().clone(),
+            effect: Effect::email_about(SessionOutcome::Paid),
+        },
+        expires_at: expires_at.filter(|_| !after.is_known()),
+    })
+}
+
+/// What the ledger notes of the event, and of the refunds and disputes that had been waiting for it.
+pub(crate) fn notes(
+    event: &PaymentEvent,
+    before: Option<&Contribution>,
+    after: &Contribution,
+    expires_at: Option<i64>,
+) -> Vec<Note> {
+    let expires_at = expires_at.filter(|_| !after.is_known());
+    let own = effect(event);
+    let waiting = || notes_of_waiting(after, expires_at).into_iter();
+    match event {
+        PaymentEvent::Refund(_) | PaymentEvent::FraudWarning(_) => {
+            waiting().filter(|note| note.effect == own).collect()
+        }
+        PaymentEvent::Dispute(event) => {
+            let held = Effect::contribution_dispute(&event.dispute_id);
+            let (mut notes, others): (Vec<_>, Vec<_>) = waiting().partition(|note| note.effect == own);
+            notes.extend(others.into_iter().filter(|note| note.effect == held));
+            notes
+        }
+        PaymentEvent::Session(_) | PaymentEvent::Invoice(_) => {
+            let note =
+                |effect| Note { effect, event_id: event_id(event).to_owned(), moved: None, expires_at };
+            let mut notes = vec![note(own.clone())];
+            if own == Effect::contribution_term() {
+                // Also without the session's word, the payment is recorded now.
+                notes.push(note(Effect::contribution(SessionOutcome::Paid)));
+            }
+            if before.is_some_and(|before| !before.is_known()) {
+                // A handful, far below the hundred writes of a transaction.
+                notes.extend(waiting());
+            }
+            notes
+        }
+    }
+}
+
+/// What the ledger notes of a record's refunds, disputes and warnings: all that can come before the payment.
+pub(crate) fn notes_of_waiting(record: &Contribution, expires_at: Option<i64>) -> Vec<Note> {
+    let note =
+        |effect, as_of: &AsOf, moved| Note { effect, event_id: as_of.event_id.clone(), moved, expires_at };
+    let money = |as_of: &AsOf, amount, created_at: Option<i64>| {
+        Some(MovedMoney { amount, occurred_at: created_at.unwrap_or(as_of.occurred_at) })
+    };
+    let refunds = record.refunds.iter().map(|(id, facts)| {
+        let moved = money(&facts.as_of, facts.returned(), facts.created_at);
+        note(Effect::contribution_refund(id), &facts.as_of, moved)
+    });
+    let disputes = record.disputes.iter().flat_map(|(id, facts)| {
+        let seen = facts.seen.iter().map(|status| Effect::contribution_dispute_status(id, *status));
+        let effects: BTreeSet<_> = seen.chain([Effect::contribution_dispute(id)]).collect();
+        effects.into_iter().map(move |effect| {
+            note(effect, &facts.as_of, money(&facts.as_of, facts.held(), facts.created_at))
+        })
+    });
+    let warnings = record
+        .fraud_warnings
+        .iter()
+        .map(|(id, facts)| note(Effect::contribution_fraud_warning(id), &facts.as_of, None));
+    refunds.chain(disputes).chain(warnings).collect()
+}
