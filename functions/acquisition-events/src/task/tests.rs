@@ -575,7 +575,7 @@ async fn a_part_that_comes_back_is_published_as_that_part() {
 #[tokio::test]
 async fn a_return_of_an_unknown_amount_is_counted_and_not_published() {
     let returned = dispute("funds_reinstated", "lost").to_json();
-    let (tally, _) = deliver(&task(), &[returned.clone()]).await;
+    let (tally, _) = deliver(&task(), std::slice::from_ref(&returned)).await;
     assert_eq!(tally.noted, [].into(), "another business's, for all that is known");
     let task = task();
     deliver(&task, &[StripeEvent::paid().to_json()]).await;

@@ -582,7 +582,7 @@ async fn what_comes_for_another_businesss_payment_goes_away_after_a_week() {
     deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json(), lost]).await;
     days_pass(&task, 8);
     assert!(task.records.contributions.borrow().is_empty());
-    assert_eq!(told_rows(&task), [String::new(); 0]);
+    assert!(told_rows(&task).is_empty());
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{DisputeStatus, DisputeStep, LinkContract};
 
+mod disputes;
+
 pub(super) const NAMESPACE: Uuid = Uuid::from_u128(7);
 
 pub(super) fn event(outcome: SessionOutcome, occurred_at: i64, event_id: &str, email: &str) -> SessionEvent {

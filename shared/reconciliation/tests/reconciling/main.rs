@@ -5,5 +5,6 @@
 mod histories;
 mod proofs;
 mod runs;
+mod verdicts;
 mod waiting;
 mod world;
