@@ -4,6 +4,7 @@ mod bus;
 mod config;
 mod event_bridge;
 mod task;
+mod waiting;
 
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};

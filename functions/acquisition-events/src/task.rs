@@ -1,11 +1,11 @@
 use effect_ledger::{
-    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, MovedMoney, Performed,
-    Policy as Attempts, SetAside, StoreError, perform,
+    Busy, Clock, Effect, EffectKey, EffectRow, EffectStore, MovedMoney, Performed, Policy as Attempts,
+    SetAside, StoreError, perform,
 };
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
-    InvoiceEvent, Movement, NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken,
-    SessionEvent, SessionOutcome, SkipReason,
+    InvoiceEvent, Movement, NotACorrection, NotReadable, Policy, RefundEvent, SessionBroken, SessionEvent,
+    SessionOutcome, SkipReason,
 };
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
 use stripe_events::{Door, Event, Object};
@@ -14,6 +14,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::bus::{AcquisitionBus, NotPublished};
+use crate::waiting::{is_on_its_way, is_published, key, waiting};
 
 /// Publishes each acquisition, and what corrects it.
 pub(crate) struct AcquisitionEvents<S, L, B, C> {
@@ -365,54 +366,11 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     }
 }
 
-fn is_published(rows: &[EffectRow]) -> bool {
-    rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state))
-}
-
 /// How a publication went.
 struct Published {
     outcome: Outcome,
     /// How often a correction left word that it waits, if this is the acquisition.
     news: u32,
-}
-
-/// Whether an acquisition is published, or on its way. A parked one is neither: a correction of what nobody has heard
-/// of would make sums wrong.
-const fn is_on_its_way(acquisition: &EffectState) -> bool {
-    match acquisition {
-        EffectState::Done
-        | EffectState::Claimed(_)
-        | EffectState::Retry { .. }
-        | EffectState::Unknown { .. } => true,
-        EffectState::Parked { .. } | EffectState::Skipped { .. } => false,
-    }
-}
-
-fn is_published(rows: &[EffectRow]) -> bool {
-    rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state))
-}
-
-fn key(correction: &AcquisitionCorrection) -> EffectKey {
-    EffectKey {
-        payment_id: correction.payment_id.clone(),
-        effect: Effect::acquisition_correction(&correction.movement),
-    }
-}
-
-/// The corrections of a payment that came before it and are not published yet: their rows kept what it takes.
-fn waiting(payment_id: &PaymentId, rows: &[EffectRow]) -> Vec<AcquisitionCorrection> {
-    rows.iter()
-        .filter(|row| matches!(row.state, EffectState::Retry { .. } | EffectState::Claimed(_)))
-        .filter_map(|row| {
-            let moved = row.moved?;
-            Some(AcquisitionCorrection {
-                payment_id: payment_id.clone(),
-                movement: row.effect.movement()?,
-                amount: moved.amount,
-                occurred_at: moved.occurred_at,
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

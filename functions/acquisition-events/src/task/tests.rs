@@ -1,8 +1,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::{Attempted, Claim, Executor, NotGranted, Refused, Settlement};
-use fulfilment::{AcquisitionKind, PaymentFrequency};
+use effect_ledger::{Attempted, Claim, EffectState, Executor, NotGranted, Refused, Settlement};
+use fulfilment::{AcquisitionKind, PaymentFrequency, PaymentId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use task_runtime::Tally;

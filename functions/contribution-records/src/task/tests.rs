@@ -1,8 +1,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::{EffectRow, EffectState, Standing};
-use fulfilment::{ContributionStatus, PaymentId, SessionOutcome, SupporterId};
+use effect_ledger::{Effect, Standing};
+use fulfilment::{ContributionStatus, SessionEvent, SessionOutcome, SupporterId};
 use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;

@@ -1,0 +1,45 @@
+//! What the ledger says of a payment's acquisition, and of corrections that wait for it.
+
+use effect_ledger::{Effect, EffectKey, EffectRow, EffectState};
+use fulfilment::{AcquisitionCorrection, PaymentId};
+
+/// Whether a payment is published, by its rows.
+pub(crate) fn is_published(rows: &[EffectRow]) -> bool {
+    rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state))
+}
+
+/// Whether an acquisition is published, or on its way. A parked one is neither: a correction of what nobody has heard
+/// of would make sums wrong.
+pub(crate) const fn is_on_its_way(acquisition: &EffectState) -> bool {
+    match acquisition {
+        EffectState::Done
+        | EffectState::Claimed(_)
+        | EffectState::Retry { .. }
+        | EffectState::Unknown { .. } => true,
+        EffectState::Parked { .. } | EffectState::Skipped { .. } => false,
+    }
+}
+
+/// Where the ledger has a correction.
+pub(crate) fn key(correction: &AcquisitionCorrection) -> EffectKey {
+    EffectKey {
+        payment_id: correction.payment_id.clone(),
+        effect: Effect::acquisition_correction(&correction.movement),
+    }
+}
+
+/// The corrections of a payment that came before it and are not published yet: their rows kept what it takes.
+pub(crate) fn waiting(payment_id: &PaymentId, rows: &[EffectRow]) -> Vec<AcquisitionCorrection> {
+    rows.iter()
+        .filter(|row| matches!(row.state, EffectState::Retry { .. } | EffectState::Claimed(_)))
+        .filter_map(|row| {
+            let moved = row.moved?;
+            Some(AcquisitionCorrection {
+                payment_id: payment_id.clone(),
+                movement: row.effect.movement()?,
+                amount: moved.amount,
+                occurred_at: moved.occurred_at,
+            })
+        })
+        .collect()
+}
