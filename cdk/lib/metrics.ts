@@ -25,7 +25,7 @@ export type ConsentsMetricName = 'UnknownConsentQuestion';
 export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed' | 'Delayed';
 
 /** What the webhook counts, per request. */
-export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
+export type WebhookMetricName = 'Accepted' | 'Ignored' | 'Refused' | 'Unsupported' | 'Failed';
 
 /** What reconciliation counts, per run, and per day as its proof. */
 export type ReconcileMetricName =
