@@ -28,7 +28,7 @@ export type AcquisitionsMetricName = 'ReturnUnknown';
 export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed' | 'Delayed';
 
 /** What the webhook counts, per request. */
-export type WebhookMetricName = 'Accepted' | 'Refused' | 'Unsupported' | 'Failed';
+export type WebhookMetricName = 'Accepted' | 'Ignored' | 'Refused' | 'Unsupported' | 'Failed';
 
 /** What reconciliation counts, per run, and per day as its proof. */
 export type ReconcileMetricName =

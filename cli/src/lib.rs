@@ -167,6 +167,9 @@ fn complain(error: &anyhow::Error) {
 }
 
 #[cfg(test)]
+mod guide_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -57,14 +57,14 @@ impl Aws {
             .with_context(|| format!("{method} {path} failed"))
     }
 
-    /// Calls an operation of a service that speaks the older query protocol: `Action=…&Version=…`.
+    /// Calls an operation of a service that speaks the older query protocol, `Action=…&Version=…`, and hands back its XML.
     ///
     /// # Errors
     ///
     /// When there is no answer, or not the hoped for one.
-    pub fn query(&self, service: &str, form: &str) -> Result<()> {
+    pub fn query(&self, service: &str, form: &str) -> Result<String> {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        self.call(service, "POST", "/", &headers, form).map(drop).with_context(|| format!("{form} failed"))
+        self.call(service, "POST", "/", &headers, form).with_context(|| format!("{form} failed"))
     }
 
     /// Puts a text into a bucket of S3.

@@ -1,16 +1,20 @@
 //! What CI checks, in the order in which it fails fastest.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::checkout::Checkout;
+use crate::dependencies::{Requirements, install_node, install_python};
 use crate::functions::cargo;
+use crate::guide::{Written, commands};
 use crate::process::{output_of, run_logged, run_shown};
-use crate::terminal::{Step, heading, say};
+use crate::terminal::{BAD, Step, heading, say};
 use crate::test;
+use crate::tools::Tools;
 
 pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     if output_of("cargo-deny", &["--version"]).is_none() {
@@ -25,7 +29,12 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     heading("Dependencies");
     unused_dependencies(checkout)?;
     check(checkout, &["deny", "--log-level", "error", "check", "bans", "licenses", "sources"])?;
-    advisories(checkout)?;
+    let advisories = advisories(checkout)?;
+
+    heading("Templates and commands");
+    let venv = install_tools(checkout)?;
+    templates(checkout, &venv)?;
+    aws_commands(checkout, &venv)?;
 
     heading("Lints");
     check(
@@ -43,16 +52,116 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     // On the builds that the end-to-end tests take as well: calls and log lines are the same in every profile.
     check(checkout, &["run", "--quiet", "--package", "bench", "--", "--guard"])?;
 
-    test::run(checkout, &test::Selection::all())
+    test::run(checkout, &test::Selection::all())?;
+    if advisories == Advisories::NotChecked {
+        // Last, so that it is not overlooked above all that passed.
+        say(format_args!(
+            "\n{BAD}Advisories were not checked{BAD:#}: their database is out of reach. Run this where it is within \
+             reach; {REQUIRED}=required makes it an error."
+        ));
+    }
+    Ok(())
+}
+
+/// The variable that says whether a CI may pass without the advisories.
+const REQUIRED: &str = "AFTERLINK_ADVISORIES";
+
+/// Whether known vulnerabilities were looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Advisories {
+    Checked,
+    NotChecked,
+}
+
+/// What becomes of a run that cannot reach the database.
+fn without_database(setting: Option<&str>) -> Result<Advisories> {
+    match setting.map(str::trim) {
+        None | Some("" | "optional") => Ok(Advisories::NotChecked),
+        Some("required") => {
+            bail!("the advisory database is out of reach, and {REQUIRED}=required asks for it")
+        }
+        Some(other) => bail!("{REQUIRED} is \"{other}\": say required or optional"),
+    }
+}
+
+/// Installs cfn-lint and the AWS command line, and hands back where they are.
+fn install_tools(checkout: &Checkout) -> Result<PathBuf> {
+    let tools = Tools::find()?;
+    let step = Step::start("dependencies", "cfn-lint and the AWS command line");
+    let installed = install_python(checkout, &tools, Requirements::Ci, &step)?;
+    let node = install_node(checkout, &checkout.cdk(), &step)?;
+    step.done(if installed || node { "in .venv and cdk/node_modules, as locked" } else { "unchanged" });
+    Ok(checkout.venv_bin(""))
+}
+
+/// Holds the templates of every stage against AWS's own schemas.
+fn templates(checkout: &Checkout, venv: &Path) -> Result<()> {
+    let folder = checkout.log("templates")?.with_extension("d");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let mut write = Command::new("npm");
+    write.args(["run", "--silent", "templates", "--", "--out"]).arg(&folder).current_dir(checkout.cdk());
+    run_shown(&mut write)?;
+    let mut files: Vec<_> = fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
+    files.sort_by_key(fs::DirEntry::path);
+    let mut lint = Command::new(venv.join("cfn-lint"));
+    // W3005: a dependency that follows from a reference as well, as the CDK writes it.
+    lint.args(["--non-zero-exit-code", "warning", "--ignore-checks", "W3005", "--"]);
+    lint.args(files.iter().map(fs::DirEntry::path));
+    run_shown(&mut lint)?;
+    say(format_args!("{} templates are as CloudFormation wants them", files.len()));
+    Ok(())
+}
+
+/// Runs the documentation's `aws` commands without an AWS: a command that gets as far as the network is written right.
+fn aws_commands(checkout: &Checkout, venv: &Path) -> Result<()> {
+    let folder = checkout.log("aws-commands")?.with_extension("d");
+    fs::create_dir_all(&folder)?;
+    // Files that the commands read.
+    fs::write(folder.join("versions.json"), r#"{"Objects": [{"Key": "x", "VersionId": "x"}]}"#)?;
+    fs::write(folder.join("guide.pdf"), "")?;
+    let written = commands(checkout.root(), "aws")?;
+    let mut wrong = Vec::new();
+    for Written { page, words } in &written {
+        if words.get(1..3) == Some(&["logs".to_owned(), "tail".to_owned()]) {
+            // Only version 2 has it, which is on no package index.
+            // https://docs.aws.amazon.com/cli/latest/reference/logs/tail.html
+            let known = ["--since", "--follow", "--format", "--filter-pattern", "--log-stream-names"];
+            if words.iter().any(|word| word.starts_with("--") && !known.contains(&word.as_str())) {
+                wrong.push(format!("- {page}: {}", words.join(" ")));
+            }
+            continue;
+        }
+        let output = Command::new(venv.join("aws"))
+            .args(words.iter().skip(1))
+            .args(["--endpoint-url", "http://127.0.0.1:9", "--region", "eu-west-1"])
+            .current_dir(&folder)
+            .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "example")
+            .env("AWS_MAX_ATTEMPTS", "1")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env_remove("AWS_PROFILE")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !said.contains("Could not connect to the endpoint URL") && !output.status.success() {
+            wrong.push(format!("- {page}: {}\n  {}", words.join(" "), said.trim().replace('\n', "\n  ")));
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("commands that the AWS command line does not understand:\n{}", wrong.join("\n"));
+    }
+    say(format_args!("{} aws commands of the documentation are understood", written.len()));
+    Ok(())
 }
 
 fn check(checkout: &Checkout, arguments: &[&str]) -> Result<()> {
     run_shown(cargo(checkout).args(arguments))
 }
 
-/// Checks for known vulnerabilities where their database can be had. Where it cannot, that is said and is no
-/// failure: a laptop on a train has done nothing wrong.
-fn advisories(checkout: &Checkout) -> Result<()> {
+/// Checks for known vulnerabilities where their database can be had. Where it cannot, that is said in the last lines
+/// and is no failure, unless the environment asks for it: a laptop on a train has done nothing wrong.
+fn advisories(checkout: &Checkout) -> Result<Advisories> {
     let step = Step::start("advisories", "fetching the advisory database");
     let log = checkout.log("advisory-database")?;
     let mut fetch = cargo(checkout);
@@ -61,10 +170,11 @@ fn advisories(checkout: &Checkout) -> Result<()> {
     fetch.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "20");
     if run_logged(&mut fetch, &log, &step, "").is_err() {
         step.done("not checked: the advisory database is out of reach");
-        return Ok(());
+        return without_database(std::env::var(REQUIRED).ok().as_deref());
     }
     step.done("database is up to date");
-    check(checkout, &["deny", "--log-level", "error", "check", "advisories"])
+    check(checkout, &["deny", "--log-level", "error", "check", "advisories"])?;
+    Ok(Advisories::Checked)
 }
 
 /// Names dependencies that a package declares and nowhere mentions.
@@ -120,6 +230,17 @@ fn mentions(sources: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ci_without_the_advisories_passes_unless_it_requires_them() {
+        assert_eq!(without_database(None).unwrap(), Advisories::NotChecked);
+        assert_eq!(without_database(Some("optional")).unwrap(), Advisories::NotChecked);
+        let required = without_database(Some("required")).unwrap_err().to_string();
+        assert!(required.contains("out of reach"), "{required}");
+        assert!(
+            without_database(Some("requird")).unwrap_err().to_string().contains("say required or optional")
+        );
+    }
 
     #[test]
     fn a_dependency_is_used_when_its_name_is_a_word_of_the_sources() {

@@ -19,6 +19,7 @@ use crate::tools::Tools;
 pub(crate) enum Requirements {
     LocalCloud,
     CargoLambda,
+    Ci,
 }
 
 impl Requirements {
@@ -26,6 +27,7 @@ impl Requirements {
         match self {
             Self::LocalCloud => "ministack",
             Self::CargoLambda => "cargo-lambda",
+            Self::Ci => "ci",
         }
     }
 

@@ -30,10 +30,11 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
     step.note("cdk bootstrap and cdk synth");
     std::thread::scope(|scope| -> Result<()> {
         let bootstrap = scope.spawn(|| {
-            let environment = format!("aws://{ACCOUNT}/{REGION}");
             let mut command = cdk(checkout, cloud);
-            // From a folder without a cdk.json, or it would synthesize the app first.
-            command.current_dir(folder).args(["bootstrap", &environment]);
+            // As the guide says it, so that this is tried each time. It synthesizes the app to learn the environment.
+            command.args(["bootstrap", "--context", "stage=local", "--context"]);
+            command.arg(format!("functions={}", cloud.site().functions().display()));
+            command.arg("--output").arg(folder.join("cdk-bootstrap.out"));
             run_logged(&mut command, &folder.join("cdk-bootstrap.log"), step, "")
         });
         let mut command = cdk(checkout, cloud);

@@ -17,6 +17,7 @@ mod dependencies;
 mod deploy;
 mod forwarded;
 pub mod functions;
+pub mod guide;
 pub mod local;
 mod package;
 pub mod pages;

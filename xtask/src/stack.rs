@@ -17,7 +17,8 @@ use crate::stripe;
 pub struct Stack {
     /// Calls with the rights of the administrator.
     pub aws: Aws,
-    pub(crate) file: PathBuf,
+    /// The file that says all this.
+    pub file: PathBuf,
     values: Map<String, Value>,
 }
 

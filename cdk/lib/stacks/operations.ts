@@ -422,7 +422,7 @@ export class OperationsStack extends StageStack {
     const heading = (text: string) => new TextWidget({ markdown: `## ${text}`, width: 24, height: 1 });
 
     dashboard.addWidgets(heading('stripe-webhook'));
-    const webhook = (['Accepted', 'Refused', 'Unsupported', 'Failed'] as const).map((metric) =>
+    const webhook = (['Accepted', 'Ignored', 'Refused', 'Unsupported', 'Failed'] as const).map((metric) =>
       functionMetric(this.stage, 'stripe-webhook', metric),
     );
     const mail = (['Send', 'Delivery', 'Bounce', 'Complaint'] as const).map((metric) =>

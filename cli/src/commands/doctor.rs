@@ -4,6 +4,7 @@ mod key;
 mod links;
 
 use anyhow::{Context as _, Result};
+use aws_types::SdkConfig;
 use download_claims::TokenKeys;
 use fulfilment::{LinkContract, Policy};
 use serde::Serialize;
@@ -283,17 +284,38 @@ async fn of_ledger(here: &Deployment) -> Check {
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
 async fn of_alarms(here: &Deployment) -> Check {
     let prefix = format!("afterlink-{}-", here.stage);
-    let form = [
-        ("Action", "DescribeAlarms"),
-        ("Version", "2010-08-01"),
-        ("AlarmNamePrefix", &prefix),
-        ("MaxRecords", "100"),
-    ];
-    let answer = async || Ok::<_, anyhow::Error>(QueryApi::of("monitoring", &here.sdk)?.call(&form).await?);
-    match answer().await {
-        Ok(answer) => of_alarm_states(&states_in(&answer)),
+    match alarm_states(&here.sdk, &prefix).await {
+        Ok(states) => of_alarm_states(&states),
         Err(error) => Check::warn("alarms", format!("{error:#}"), "is cloudwatch:DescribeAlarms allowed?"),
     }
+}
+
+/// The alarms whose names begin so, with their states. A page has at most a hundred of them.
+async fn alarm_states(sdk: &SdkConfig, prefix: &str) -> Result<Vec<(String, String)>> {
+    let monitoring = QueryApi::of("monitoring", sdk)?;
+    let mut states = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let mut form = vec![
+            ("Action", "DescribeAlarms"),
+            ("Version", "2010-08-01"),
+            ("AlarmNamePrefix", prefix),
+            ("MaxRecords", "100"),
+        ];
+        form.extend(next.as_deref().map(|token| ("NextToken", token)));
+        let answer = monitoring.call(&form).await?;
+        states.extend(states_in(&answer));
+        next = next_token_in(&answer);
+        if next.is_none() {
+            return Ok(states);
+        }
+    }
+}
+
+fn next_token_in(answer: &str) -> Option<String> {
+    let document = roxmltree::Document::parse(answer).ok()?;
+    let node = document.descendants().find(|node| node.tag_name().name() == "NextToken")?;
+    node.text().map(str::to_owned)
 }
 
 fn states_in(answer: &str) -> Vec<(String, String)> {

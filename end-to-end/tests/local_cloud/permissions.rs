@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
 use xtask::aws::{Aws, http};
 
+use crate::operator::afterlink;
 use crate::processes::processes_of;
 use crate::stack::{Cloud, of};
 
@@ -107,4 +108,70 @@ fn downloads_may_read_what_is_sold_and_count_and_nothing_else() {
     }
     assert!(denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("StripeKeyName")));
     assert!(denied(&aws, "secretsmanager", "secretsmanager.GetSecretValue", &secret("SigningSecretName")));
+}
+
+/// An operator with the policies of the template, and nothing else.
+struct Operator {
+    stack_file: std::path::PathBuf,
+}
+
+impl Operator {
+    fn hire(cloud: &Cloud, name: &str) -> Self {
+        let iam = |form: &str| cloud.stack.aws.query("iam", &format!("Version=2010-05-08&{form}")).unwrap();
+        iam(&format!("Action=CreateUser&UserName={name}"));
+        let keys = iam(&format!("Action=CreateAccessKey&UserName={name}"));
+        let between = |tag: &str| {
+            let (_, after) = keys.split_once(&format!("<{tag}>")).unwrap();
+            after.split('<').next().unwrap().to_owned()
+        };
+        let mut stack: Value = serde_json::from_slice(&std::fs::read(&cloud.stack.file).unwrap()).unwrap();
+        stack["access_key_id"] = between("AccessKeyId").into();
+        stack["secret_access_key"] = between("SecretAccessKey").into();
+        let stack_file = cloud.stack.file.with_file_name(format!("{name}.json"));
+        std::fs::write(&stack_file, stack.to_string()).unwrap();
+        Self { stack_file }
+    }
+
+    /// What the program says, with these words after its name.
+    fn says(&self, arguments: &[&str]) -> String {
+        let output = afterlink().arg("--stack-file").arg(&self.stack_file).args(arguments).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+}
+
+fn attach(cloud: &Cloud, name: &str, output: &str) {
+    let arn = cloud.stack.output(output).unwrap();
+    let form = format!("Version=2010-05-08&Action=AttachUserPolicy&UserName={name}&PolicyArn={arn}");
+    cloud.stack.aws.query("iam", &form).unwrap();
+}
+
+/// The two policies of the template are what cli/README.md tells an operator to attach.
+#[test]
+fn an_operators_documented_rights_are_enough() {
+    const NAME: &str = "documented-operator";
+    let cloud = &Cloud::shared();
+    cloud.post(&of(SessionEvent::paid(), "Operated"));
+    cloud.wait_for_ledger("pi_Operated", &["contribution#paid done", "email#thank-you done"]);
+    let operator = Operator::hire(cloud, NAME);
+    let is_denied = |arguments: &[&str]| operator.says(arguments).contains("AccessDenied");
+    let looks: [&[&str]; 6] = [
+        &["status"],
+        &["tasks"],
+        &["doctor"],
+        &["explain", "pi_Operated"],
+        &["redrive", "--task", "thank-you-email"],
+        &["reconcile", "--since", "1h"],
+    ];
+    assert!(is_denied(looks[1]), "without a policy");
+    attach(cloud, NAME, "OperatorReadPolicyArn");
+    for look in looks {
+        assert!(!is_denied(look), "{look:?}: {}", operator.says(look));
+    }
+    let again = ["resend", "pi_Operated", "--template", "thank-you", "--because", "asked for it", "--yes"];
+    assert!(is_denied(&again), "looking is not acting");
+    attach(cloud, NAME, "OperatorActPolicyArn");
+    for act in [&again[..], &["reconcile", "--since", "1h", "--yes"]] {
+        let said = operator.says(act);
+        assert!(!said.contains("AccessDenied"), "{act:?}: {said}");
+    }
 }

@@ -9,6 +9,8 @@ pub struct Config {
     pub(crate) contributions_table: String,
     pub(crate) effects_table: String,
     pub(crate) purchases: PurchasesConfig,
+    /// The secret that CloudFront sends along, by name, where only CloudFront is answered.
+    pub(crate) origin_secret_name: Option<String>,
 }
 
 impl Config {
@@ -25,6 +27,7 @@ impl Config {
             contributions_table: contributions_table?,
             effects_table: effects_table?,
             purchases: purchases?,
+            origin_secret_name: env.optional("ORIGIN_SECRET_NAME"),
         })
     }
 }

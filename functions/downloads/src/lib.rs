@@ -3,6 +3,7 @@
 mod access;
 mod config;
 mod ledger;
+mod origin;
 mod page;
 mod payments;
 mod records;
@@ -25,6 +26,7 @@ use task_runtime::{
 
 pub use crate::config::Config;
 use crate::ledger::DynamoDbLedger;
+use crate::origin::Origin;
 use crate::page::Renderer;
 use crate::payments::Payments;
 use crate::records::DynamoDbRecords;
@@ -46,10 +48,14 @@ pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error>
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
     let metrics = &MetricsContext { stage: config.stage.clone(), task: NAME };
     let site = &site(&config, &sdk, &for_others(&sdk), SystemClock)?;
+    let origin = &Origin::new(&config, &sdk, SystemClock);
     // During init, which has a full CPU: the first customer finds the keys there.
     site.warm_up().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
-        let (response, counts) = site.answer(&event.payload).await;
+        let (response, counts) = match origin.refusal(&event.payload).await {
+            Some(refusal) => (refusal, Vec::new()),
+            None => site.answer(&event.payload).await,
+        };
         write_counts(metrics, &counts, SystemClock.now_ms(), &mut io::stdout().lock())?;
         Ok::<_, Error>(response)
     }))

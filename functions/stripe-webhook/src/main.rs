@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod concern;
 mod config;
 mod event_bus;
 mod signing_secrets;

@@ -6,6 +6,7 @@ use stripe_events::{DecodeError, EventHead, SignatureError, verify_signature};
 use task_runtime::cause_chain;
 use tracing::{error, info, warn};
 
+use crate::concern::concerns_a_task;
 use crate::event_bus::{EventBus, NotPut};
 use crate::signing_secrets::{CachedSecrets, NoSecrets, SecretSource};
 
@@ -24,6 +25,8 @@ const MAX_BODY_BYTES: usize = 1_000_000;
 pub(crate) enum Answer {
     /// The event is on the bus.
     Accepted,
+    /// No task reacts to it: acknowledged, and kept nowhere.
+    Ignored,
     /// A thin event: acknowledged, so that Stripe does not retry what we will never act on.
     Unsupported,
     /// Not signed by Stripe, or not an event.
@@ -39,6 +42,7 @@ impl Answer {
     pub(crate) const fn metric(self) -> &'static str {
         match self {
             Self::Accepted => "Accepted",
+            Self::Ignored => "Ignored",
             Self::Unsupported => "Unsupported",
             Self::Refused | Self::WrongMethod => "Refused",
             Self::Failed => "Failed",
@@ -48,6 +52,7 @@ impl Answer {
     pub(crate) fn into_response(self) -> LambdaFunctionUrlResponse {
         let (status, text) = match self {
             Self::Accepted => (200, "ok"),
+            Self::Ignored => (200, "ignored: not an event of ours"),
             Self::Unsupported => (200, "ignored: thin events are not supported"),
             Self::Refused => (400, "bad request"),
             Self::WrongMethod => (405, "POST only"),
@@ -65,6 +70,13 @@ impl Answer {
         }
         response
     }
+}
+
+/// An event that Stripe signed.
+struct Accepted {
+    head: EventHead,
+    /// Whether it is on the bus.
+    forwarded: bool,
 }
 
 /// Why a request is not accepted: for the log.
@@ -112,11 +124,16 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
             return Answer::WrongMethod;
         }
         match self.accept(request).await {
-            Ok(EventHead::Snapshot { id, event_type }) => {
-                info!(event.id = id, event.kind = event_type, "accepted");
-                Answer::Accepted
+            Ok(Accepted { head: EventHead::Snapshot { id, event_type }, forwarded }) => {
+                if forwarded {
+                    info!(event.id = id, event.kind = event_type, "accepted");
+                    Answer::Accepted
+                } else {
+                    info!(event.id = id, event.kind = event_type, "ignored: no task reacts to it");
+                    Answer::Ignored
+                }
             }
-            Ok(EventHead::Thin(event)) => {
+            Ok(Accepted { head: EventHead::Thin(event), .. }) => {
                 warn!(event.id = event.id, event.kind = event.event_type, "thin events are not supported");
                 Answer::Unsupported
             }
@@ -132,17 +149,21 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
         }
     }
 
-    async fn accept(&self, request: LambdaFunctionUrlRequest) -> Result<EventHead, Problem> {
+    async fn accept(&self, request: LambdaFunctionUrlRequest) -> Result<Accepted, Problem> {
         let header = request.headers.get("stripe-signature").and_then(|value| value.to_str().ok());
         let header = header.ok_or(Problem::NoSignature)?;
         let body = raw_body(request.body.as_deref(), request.is_base64_encoded)?;
         self.verify(header, &body).await?;
-        let event = EventHead::from_json(&body).map_err(Problem::NotAnEvent)?;
-        if let EventHead::Snapshot { event_type, .. } = &event {
+        let head = EventHead::from_json(&body).map_err(Problem::NotAnEvent)?;
+        let mut forwarded = false;
+        if let EventHead::Snapshot { event_type, .. } = &head
+            && concerns_a_task(event_type, &body)
+        {
             let body = std::str::from_utf8(&body).map_err(|_| Problem::NotUtf8)?;
             self.bus.put(event_type, body).await?;
+            forwarded = true;
         }
-        Ok(event)
+        Ok(Accepted { head, forwarded })
     }
 
     async fn verify(&self, header: &str, body: &[u8]) -> Result<(), Problem> {

@@ -97,6 +97,16 @@ impl LinkContract {
     /// The metadata key that marks a link as ours.
     pub const MARKER: &str = "fulfilment";
 
+    /// The marker as it is spelled in the United States. Forwarded, so that the mistake can be seen.
+    const MARKER_IN_THE_US: &str = "fulfillment";
+
+    /// Whether a metadata key marks a link as ours, or was meant to: capitals, white space and the other spelling do
+    /// not make it another business's.
+    pub fn is_marker(key: &str) -> bool {
+        let key = key.trim();
+        [Self::MARKER, Self::MARKER_IN_THE_US].iter().any(|marker| key.eq_ignore_ascii_case(marker))
+    }
+
     /// Reads the contract; `None` when the marker is missing, which means the session is somebody else's.
     ///
     /// White space and capitals are forgiven: it is all typed by hand.

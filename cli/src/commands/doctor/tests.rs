@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use testkit::aws::{Endpoint, Reply};
 
 use reconciliation::EVENT_TYPES;
 use stripe_client::{API_VERSION, EventDestination};
@@ -128,4 +129,19 @@ fn only_a_failed_check_needs_somebody() {
     warn    alarms         ringing: x → look
     FAIL    mail identity  not verified → publish the records
     "#);
+}
+
+#[tokio::test]
+async fn every_page_of_alarms_is_read() {
+    let page = |name: &str, next: &str| {
+        let alarm = format!("<member><AlarmName>{name}</AlarmName><StateValue>OK</StateValue></member>");
+        Reply::Answer(
+            200,
+            format!("<R><DescribeAlarmsResult><M>{alarm}</M>{next}</DescribeAlarmsResult></R>"),
+        )
+    };
+    let endpoint = Endpoint::start([page("a", "<NextToken>more</NextToken>"), page("b", "")]);
+    let states = alarm_states(&endpoint.sdk_config(), "afterlink-live-").await.unwrap();
+    assert_eq!(states, [("a".to_owned(), "OK".to_owned()), ("b".to_owned(), "OK".to_owned())]);
+    assert_eq!(endpoint.count(), 2);
 }

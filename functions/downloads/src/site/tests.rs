@@ -44,6 +44,7 @@ fn case_of(livemode: bool) -> Case {
         livemode,
         contributions_table: "contributions".to_owned(),
         effects_table: "effects".to_owned(),
+        origin_secret_name: None,
         purchases: PurchasesConfig {
             downloads_table: "downloads".to_owned(),
             files_bucket: "goods".to_owned(),

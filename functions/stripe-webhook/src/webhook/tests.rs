@@ -90,7 +90,7 @@ fn event() -> String {
 /// The golden file is what the alarms are checked against.
 #[test]
 fn counts_every_answer() {
-    let answers = [Answer::Accepted, Answer::Refused, Answer::Unsupported, Answer::Failed];
+    let answers = [Answer::Accepted, Answer::Ignored, Answer::Refused, Answer::Unsupported, Answer::Failed];
     let lines =
         answers.map(|answer| testkit::metrics::of_counts(env!("CARGO_PKG_NAME"), &[(answer.metric(), 1)]));
     testkit::metrics::assert_golden(&lines.concat(), include_str!("../../metrics.golden.json"));
@@ -227,4 +227,22 @@ async fn a_placeholder_lets_nothing_in() {
     let secret = secret("put the signing secret here");
     let door = Door::with(&secret, InMemoryBus::default());
     assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Refused);
+}
+
+/// Other businesses of the Stripe account have customers too, who never dealt with this one.
+#[tokio::test]
+async fn keeps_nothing_of_what_no_task_reacts_to() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    let another = SessionEvent::paid().metadata(json!({ "order": "1" })).to_json().to_string();
+    let customer = json!({ "object": "event", "id": "evt_1", "type": "customer.created",
+        "data": { "object": { "object": "customer", "email": "ada@example.org" } } });
+    for body in [another, customer.to_string()] {
+        assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Ignored);
+    }
+    assert_eq!(door.taken(), 0);
+    assert_eq!(Answer::Ignored.into_response().status_code, 200, "Stripe is not to send it again");
+    // Without Stripe's signature it is refused before it is looked at.
+    let forged = door.signed("whsec_forged", &event());
+    assert_eq!(door.answer(forged).await, Answer::Refused);
 }
