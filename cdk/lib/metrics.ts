@@ -33,6 +33,7 @@ export type ReconcileMetricName =
   | 'Examined'
   | 'PutBack'
   | 'Missing'
+  | 'MisspeltMarker'
   | 'OldestUnexplainedAge'
   | 'Pending'
   | 'OldestPendingAge'

@@ -8,6 +8,7 @@ mod contribution;
 mod correction;
 mod dispute_event;
 mod email_address;
+mod file_key;
 mod fraud_warning_event;
 mod invoice_event;
 mod link;
@@ -22,6 +23,7 @@ mod session_event;
 mod subscription_contract;
 mod supporter;
 mod time_zone;
+mod typed;
 mod words;
 
 pub use acquisition::{
@@ -37,9 +39,10 @@ pub use contribution::{
 pub use correction::{CorrectionBroken, NotACorrection};
 pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
 pub use email_address::without_invisible;
+pub use file_key::{FileKeyError, file_keys, object_key};
 pub use fraud_warning_event::FraudWarningEvent;
 pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
-pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
+pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName};
 pub use marketing::MarketingPolicy;
 pub use money::{Currency, Money, MoneyError};
 pub use payment_event::PaymentEvent;
@@ -53,3 +56,4 @@ pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome
 pub use subscription_contract::SubscriptionContract;
 pub use supporter::{SupporterId, SupporterRow};
 pub use time_zone::TimeZone;
+pub use typed::{is_invisible, shown};
