@@ -36,6 +36,7 @@ export type ReconcileMetricName =
   | 'Examined'
   | 'PutBack'
   | 'Missing'
+  | 'MisspeltMarker'
   | 'OldestUnexplainedAge'
   | 'Pending'
   | 'OldestPendingAge'

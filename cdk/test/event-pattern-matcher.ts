@@ -23,12 +23,20 @@ function matchesValue(expected: Json, actual: Json): boolean {
   switch (operator) {
     case 'prefix':
       return typeof actual === 'string' && actual.startsWith(operand as string);
+    case 'anything-but':
+      // A value there must be, null among them; a list of values is not asked for.
+      if (typeof operand !== 'string') throw new Error('the matcher knows anything-but of one text only');
+      return isLeaf(actual) && actual !== operand;
     case 'exists':
       // Only leaves exist: an object or an array is a path to them.
-      return (actual !== undefined && (actual === null || typeof actual !== 'object')) === operand;
+      return isLeaf(actual) === operand;
     default:
       throw new Error(`the matcher does not know the operator ${operator}`);
   }
+}
+
+function isLeaf(actual: Json): boolean {
+  return actual !== undefined && (actual === null || typeof actual !== 'object');
 }
 
 function objectOf(value: Json): { [key: string]: Json } {

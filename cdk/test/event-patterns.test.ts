@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import type { StageName } from '../lib/stages.ts';
+import { STAGE_NAMES, type StageName } from '../lib/stages.ts';
 import { type Json, matches } from './event-pattern-matcher.ts';
 import { synthesizedStage, TASKS } from './synthesized.ts';
 
@@ -116,10 +116,46 @@ describe('the rules', () => {
     check('session_setup', []);
   });
 
-  it('do not pass a late success that is not paid', () => {
+  it('pass a late success that is not paid to those who park it', () => {
     const event = fixture('session_async_payment_succeeded');
     session(event).payment_status = 'unpaid';
-    assert.deepEqual(passed('test', envelope(event, WEBHOOK)), []);
+    assert.deepEqual(passed('test', envelope(event, WEBHOOK)), [...TOLD_OF_EVERY_OUTCOME, 'soft-opt-ins']);
+  });
+
+  it('pass a mode or a payment status that is unknown, null or missing', () => {
+    for (const field of ['mode', 'payment_status']) {
+      for (const value of ['rental', '', null, undefined]) {
+        const event = fixture('session_completed_paid');
+        session(event)[field] = value;
+        assert.deepEqual(passed('test', envelope(event, WEBHOOK)), ALL, `${field} ${value}`);
+      }
+    }
+  });
+
+  it('pass a session of ours in each spelling of the key that the code reads', () => {
+    const spellings = ['fulfilment', 'fulfillment', 'Fulfilment', 'FULFILLMENT', 'fulfillment ', ' fulfilment'];
+    for (const key of spellings) {
+      const event = fixture('session_completed_paid');
+      session(event).metadata = { [key]: 'contribution' };
+      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), ALL, key);
+    }
+    for (const key of ['fulfilment_type', 'fullfilment', 'order']) {
+      const event = fixture('session_completed_paid');
+      session(event).metadata = { [key]: 'contribution' };
+      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), [], key);
+    }
+  });
+
+  it('do not pass an event of a connected account', () => {
+    for (const name of ['session_completed_paid', 'refund_created', 'dispute_funds_withdrawn']) {
+      for (const source of [PARTNER_TEST, WEBHOOK, 'afterlink.reconcile']) {
+        assert.deepEqual(passed('test', envelope({ ...fixture(name), account: 'acct_1' }, source)), [], name);
+        for (const account of [null, '', undefined]) {
+          const event = { ...fixture(name), account };
+          assert.ok(passed('test', envelope(event, source)).length > 1, `${name} of our own account`);
+        }
+      }
+    }
   });
 
   it('do not pass what no task reacts to', () => {
@@ -158,6 +194,30 @@ describe('the rules', () => {
 
   it('pass an envelope as Stripe sends it', () => {
     assert.deepEqual(passed('test', fixture('envelope_partner')), ALL);
+  });
+});
+
+describe('the patterns', () => {
+  // The Rust tests read this file: every effect that an event calls for passes the rule of its task.
+  it('are those that the Rust tests know', () => {
+    const file = new URL('golden/patterns-test.json', import.meta.url);
+    const patterns = TASKS.map((task) => [
+      task,
+      synthesizedStage('test').one('AWS::Events::Rule', 'Name', `afterlink-test-${task}`).Properties.EventPattern,
+    ]);
+    const text = JSON.stringify(Object.fromEntries(patterns), null, 2);
+    if (process.env.UPDATE_SNAPSHOTS) writeFileSync(file, `${text}\n`);
+    assert.deepEqual(JSON.parse(text), JSON.parse(readFileSync(file, 'utf8')), 'if this is meant: npm run test:update');
+  });
+
+  // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+  it('stay within the 2048 characters that EventBridge allows', () => {
+    for (const stage of STAGE_NAMES) {
+      for (const { Properties } of synthesizedStage(stage).all('AWS::Events::Rule')) {
+        const size = JSON.stringify(Properties.EventPattern ?? {}).length;
+        assert.ok(size < 2048, `${Properties.Name}: ${size}`);
+      }
+    }
   });
 });
 
@@ -200,6 +260,15 @@ describe('the forward rule', () => {
 describe('the matcher of these tests', () => {
   it('refuses an operator that it does not know', () => {
     assert.throws(() => matches({ a: [{ suffix: 'b' }] }, { a: 'ab' }), /does not know the operator suffix/);
+    assert.throws(() => matches({ a: [{ 'anything-but': ['b'] }] }, { a: 'ab' }), /anything-but of one text/);
+  });
+
+  it('asks for a value, null included, where it may be anything but one', () => {
+    const pattern = { a: [{ 'anything-but': 'setup' }] };
+    for (const [value, expected] of [['x', true], [7, true], [null, true], ['setup', false], [{}, false]] as const) {
+      assert.equal(matches(pattern, { a: value }), expected, String(value));
+    }
+    assert.equal(matches(pattern, {}), false);
   });
 
   it('asks for one of several alternatives beside everything else', () => {

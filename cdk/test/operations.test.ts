@@ -40,7 +40,7 @@ for (const name of ['test', 'live'] as const) {
         ...(stage.silenceHours ? ['payments-silent'] : []),
         ...['failed', 'errors', 'throttled', 'flood', 'refused', 'unsupported'].map((what) => `stripe-webhook-${what}`),
         ...['bounces', 'complaints', 'rejected'].map((what) => `mail-${what}`),
-        ...['unexplained', 'silent'].map((what) => `reconcile-${what}`),
+        ...['unexplained', 'misspelt', 'silent'].map((what) => `reconcile-${what}`),
         ...(stage.partnerEventSource ? delivery.map((what) => `forward-${what}`) : []),
       ].map((what) => `afterlink-${name}-${what}`);
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
@@ -235,6 +235,7 @@ for (const name of ['test', 'live'] as const) {
       check('stripe-webhook-refused', 20);
       check('mail-bounces', 0.04);
       check('reconcile-unexplained', 7200);
+      check('reconcile-misspelt', 0);
     });
 
     it('a dead-letter queue is heard for every message it gains, not for being full', () => {

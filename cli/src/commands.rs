@@ -1,5 +1,6 @@
 //! One file a command: its arguments, how it finds out or acts, and what it says.
 
+pub(crate) mod complete;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod publish;

@@ -53,6 +53,12 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
+    /// A stage that is nothing but its outputs.
+    #[cfg(test)]
+    pub(crate) fn in_memory(sdk: SdkConfig, outputs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { stage: "test".to_owned(), local: false, sdk, outputs: outputs.into_iter().collect() }
+    }
+
     /// # Errors
     ///
     /// When there is no such stage, no way to it, or nothing deployed.

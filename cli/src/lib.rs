@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod commands;
+mod contract;
 mod deployment;
 mod operator;
 mod page;
@@ -19,8 +20,8 @@ use effect_ledger::Clock as _;
 use task_runtime::SystemClock;
 
 use crate::commands::{
-    doctor, explain, publish, reconcile, redrive, renew_link, resend, reset_fetches, resolve, retry, status,
-    tasks,
+    complete, doctor, explain, publish, reconcile, redrive, renew_link, resend, reset_fetches, resolve,
+    retry, status, tasks,
 };
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
@@ -40,6 +41,7 @@ Examples:
   afterlink --stage live explain ada@example.org --show-personal-data
   afterlink --stage live tasks --state parked
   afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes
+  afterlink --stage live complete --link plink_1Q9… --as contribution --because 'typed donation' --yes
   afterlink --stage live publish guide.toml --dry-run
   afterlink --local status
 
@@ -81,6 +83,8 @@ enum Command {
     Redrive(redrive::Arguments),
     /// Delivers the event of one effect once more
     Retry(retry::Arguments),
+    /// Completes payments over a link whose contract was mistyped
+    Complete(complete::Arguments),
     /// Says what became of an effect that is unknown
     Resolve(resolve::Arguments),
     /// Sends a customer a mail once more, on purpose
@@ -131,6 +135,7 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::Status(arguments) => show.report(&status::find_out(&here, arguments, now).await?),
         Command::Redrive(arguments) => show.report(&redrive::run(&here, arguments, now).await?),
         Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
+        Command::Complete(arguments) => show.report(&complete::run(&here, arguments, now).await?),
         Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),
         Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
         Command::RenewLink(arguments) => show.report(&renew_link::run(&here, arguments, now).await?),

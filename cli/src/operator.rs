@@ -35,6 +35,11 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
+    #[cfg(test)]
+    pub(crate) fn named(by: &str, at: i64, because: &str) -> Self {
+        Self { by: by.to_owned(), at, because: Some(because.to_owned()) }
+    }
+
     /// # Errors
     ///
     /// When AWS does not say who is calling.

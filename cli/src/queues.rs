@@ -7,7 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use fulfilment::PaymentId;
 use serde::Serialize;
-use stripe_events::{Delivered, Event};
+use stripe_events::{Delivered, Event, Object};
 
 use crate::page::Time;
 
@@ -26,6 +26,8 @@ pub(crate) struct DeadLetter {
     /// When it was first sent.
     pub(crate) sent_at: Option<Time>,
     pub(crate) payment_id: Option<PaymentId>,
+    /// `plink_…`, of a session.
+    pub(crate) payment_link: Option<String>,
     pub(crate) event_id: Option<String>,
     id: String,
     receipt: String,
@@ -49,15 +51,23 @@ impl DeadLetter {
             Some(Event::Snapshot(event)) => PaymentId::of_event(event),
             Some(Event::Thin(_)) | None => None,
         };
+        let payment_link = event.as_ref().and_then(payment_link_of).map(str::to_owned);
         let event_id = event.map(|event| event.id().to_owned());
         let (id, receipt) = (message.message_id?, message.receipt_handle?);
-        Some(Self { body, reason, cause, sent_at, payment_id, event_id, id, receipt })
+        Some(Self { body, reason, cause, sent_at, payment_id, payment_link, event_id, id, receipt })
     }
 
     /// The short name people search by.
     pub(crate) fn reason(&self) -> &str {
         self.reason.as_deref().unwrap_or("tries used up")
     }
+}
+
+/// The Payment Link of the session that an event is about.
+pub(crate) fn payment_link_of(event: &Event) -> Option<&str> {
+    let Event::Snapshot(event) = event else { return None };
+    let Object::Session(session) = &event.object else { return None };
+    session.payment_link.as_deref()
 }
 
 /// How full a queue is.
@@ -153,6 +163,15 @@ pub(crate) async fn move_back(
     queue_url: &str,
 ) -> Result<()> {
     send(sqs, queue_url, &message.body).await?;
+    delete(sqs, message, dlq_url).await
+}
+
+/// Takes a message that another one makes up for out of a dead-letter queue.
+///
+/// # Errors
+///
+/// When the queue does not answer.
+pub(crate) async fn delete(sqs: &Client, message: &DeadLetter, dlq_url: &str) -> Result<()> {
     sqs.delete_message().queue_url(dlq_url).receipt_handle(&message.receipt).send().await.with_context(
         || format!("sent back, but it is still in {} too, which is harmless", name_of(dlq_url)),
     )?;

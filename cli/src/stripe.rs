@@ -4,9 +4,10 @@ use anyhow::{Context as _, Result, bail};
 use effect_ledger::{Clock as _, Effect, EffectKey};
 use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
 use reconciliation::made_from;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
-use stripe_events::Event;
+use stripe_events::{CorrectedContract, Delivered, Event};
 use task_runtime::SystemClock;
 
 use crate::deployment::Deployment;
@@ -46,14 +47,53 @@ pub(crate) fn client_with(here: &Deployment, key: ApiKey, budget: u32) -> Result
 pub(crate) struct Found {
     /// As it came, byte for byte.
     pub(crate) json: Box<RawValue>,
+    /// The event, with the corrected contract in its session where there is one.
     pub(crate) event: Event,
+    /// What an operator decided that the link's metadata should have been.
+    pub(crate) contract: Option<CorrectedContract>,
 }
 
 impl Found {
     pub(crate) fn of(json: &str) -> Result<Self> {
         let json: Box<RawValue> = serde_json::from_str(json)?;
         let event = Event::from_json(json.get().as_bytes())?;
-        Ok(Self { json, event })
+        Ok(Self { json, event, contract: None })
+    }
+
+    /// The event in a message: as the bus delivered it, or in an operator's request. Without the contract of such a
+    /// request.
+    pub(crate) fn of_message(body: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            #[serde(default)]
+            detail: Option<Box<RawValue>>,
+        }
+        #[derive(Deserialize)]
+        struct Request {
+            #[serde(default)]
+            event: Option<Box<RawValue>>,
+        }
+        let envelope: Envelope = serde_json::from_str(body)?;
+        let detail = envelope.detail.as_deref().map_or(body, RawValue::get);
+        let request: Request = serde_json::from_str(detail)?;
+        Self::of(request.event.as_deref().map_or(detail, RawValue::get))
+    }
+
+    /// The same event with a contract.
+    pub(crate) fn corrected(&self, contract: Option<CorrectedContract>) -> Self {
+        let event = match &contract {
+            Some(contract) => contract.applied_to(self.event.clone()),
+            None => self.event.clone(),
+        };
+        Self { json: self.json.clone(), event, contract }
+    }
+
+    /// The message that brings it to a task's queue.
+    pub(crate) fn message(&self) -> Result<String> {
+        Ok(match &self.contract {
+            Some(contract) => Delivered::complete_json(&self.json, contract)?,
+            None => Delivered::replay_json(&self.json, self.event.type_name())?,
+        })
     }
 }
 
@@ -155,6 +195,20 @@ mod tests {
     use fulfilment::Movement;
 
     use super::*;
+
+    #[test]
+    fn an_event_is_found_in_every_message_that_holds_one() {
+        let event = testkit::stripe::SessionEvent::paid().to_json().to_string();
+        let plain = Found::of(&event).unwrap();
+        let contract = CorrectedContract::new("fulfilment", "download");
+        let corrected = plain.corrected(Some(contract.clone()));
+        for body in [&event, &plain.message().unwrap(), &corrected.message().unwrap()] {
+            let found = Found::of_message(body).unwrap();
+            assert_eq!((found.json.get(), found.event.id()), (event.as_str(), plain.event.id()));
+        }
+        let delivered = Delivered::from_json(corrected.message().unwrap().as_bytes()).unwrap();
+        assert_eq!(delivered.contract, Some(contract));
+    }
 
     #[test]
     fn a_corrections_name_says_what_it_is_about() {

@@ -377,6 +377,12 @@ export class OperationsStack extends StageStack {
       metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),
       when: { above: Duration.hours(2).toSeconds() },
     });
+    this.alarm(name, 'misspelt', {
+      impact: 'Customers paid over a link whose key `fulfilment` is misspelt: nothing is done for them.',
+      runbook: 'misspelt-key',
+      metric: functionMetric(this.stage, name, 'MisspeltMarker', Stats.MAXIMUM),
+      when: { above: 0 },
+    });
     this.alarm(name, 'silent', {
       impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
       runbook: 'reconcile-silent',
@@ -449,7 +455,7 @@ export class OperationsStack extends StageStack {
     dashboard.addWidgets(heading('reconcile'));
     dashboard.addWidgets(
       graph('Each day', ...reconciled('Paid', 'Fulfilled', 'Open', 'Unexplained')),
-      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing', 'Pending')),
+      graph('Each run', ...reconciled('Examined', 'PutBack', 'Missing', 'MisspeltMarker', 'Pending')),
       graph('Oldest unexplained and pending, s', ...reconciled('OldestUnexplainedAge', 'OldestPendingAge')),
     );
 

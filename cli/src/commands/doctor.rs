@@ -6,7 +6,7 @@ mod links;
 use anyhow::{Context as _, Result};
 use aws_types::SdkConfig;
 use download_claims::TokenKeys;
-use fulfilment::{LinkContract, Policy};
+use fulfilment::{LinkContract, Policy, object_key, shown};
 use serde::Serialize;
 use stripe_client::{ApiKey, PaymentLink, Request, StripeClient, StripeError};
 use stripe_events::SigningSecret;
@@ -75,7 +75,11 @@ pub(crate) async fn find_out(here: &Deployment) -> Result<Health> {
                 checks.extend(found);
                 let around =
                     Surroundings { pages_url: here.optional("PagesUrl"), access: &access, listens: &listens };
-                checks.extend(of_payment_links(&selling(here, &client).await, &around));
+                checks.extend(of_payment_links(
+                    &selling(here, &client).await,
+                    &around,
+                    here.optional("FilesBucketName"),
+                ));
             }
         }
         Err(error) => checks.push(Check::fail(
@@ -108,14 +112,18 @@ async fn selling(here: &Deployment, client: &StripeClient) -> Result<Vec<Payment
     Ok(links.filter(|link| link.active && link.livemode == livemode).collect())
 }
 
-fn of_payment_links(found: &Result<Vec<PaymentLink>, StripeError>, around: &Surroundings<'_>) -> Vec<Check> {
+fn of_payment_links(
+    found: &Result<Vec<PaymentLink>, StripeError>,
+    around: &Surroundings<'_>,
+    files_bucket: Option<&str>,
+) -> Vec<Check> {
     match found {
         Ok(links) => {
             let settings = links.iter().flat_map(|link| links::of_settings(link, around));
             match Policy::compiled_in() {
                 Ok(policy) => consent::of_policy(&policy)
                     .into_iter()
-                    .chain(of_links(links, &policy))
+                    .chain(of_links(links, &policy, files_bucket))
                     .chain(settings)
                     .collect(),
                 Err(error) => vec![Check::fail("policy", error.to_string(), "correct policy.toml")],
@@ -130,40 +138,74 @@ fn of_payment_links(found: &Result<Vec<PaymentLink>, StripeError>, around: &Surr
     }
 }
 
-fn of_links(links: &[PaymentLink], policy: &Policy) -> Vec<Check> {
+/// `files_bucket` is where the files of this stage are.
+fn of_links(links: &[PaymentLink], policy: &Policy, files_bucket: Option<&str>) -> Vec<Check> {
     let mut checks = Vec::new();
-    let mut sound = 0;
+    let (mut sound, mut foreign) = (0, 0);
     for link in links {
-        let what = format!("link {}", link.id);
-        match LinkContract::from_metadata(&link.metadata).transpose() {
-            Some(Ok(contract)) => {
-                checks.extend(consent::of_link(link, &contract, policy));
-                match contract.unusable_thank_you {
-                    None => sound += 1,
-                    Some(error) => checks.push(Check::warn(
-                        what,
-                        error.to_string(),
-                        "correct its metadata `thank_you` in Stripe",
-                    )),
-                }
+        let contract = LinkContract::from_metadata(&link.metadata);
+        let found = match (&contract, LinkContract::misspelt_marker(&link.metadata)) {
+            (_, Some(key)) => vec![misspelt(link, key, matches!(contract, Ok(Some(_))))],
+            (Ok(None), None) => {
+                foreign += 1;
+                continue;
             }
-            Some(Err(error)) => checks.push(Check::fail(
-                what,
+            (Ok(Some(contract)), None) => {
+                checks.extend(consent::of_link(link, contract, policy));
+                of_contract(link, contract, files_bucket)
+            }
+            (Err(error), None) => vec![Check::fail(
+                format!("link {}", link.id),
                 error.to_string(),
-                "correct its metadata in Stripe: docs/PAYMENT-LINKS.md. Every payment over it is parked",
-            )),
-            None => checks.push(Check::warn(
-                what,
-                "active, without our marker",
-                "if it is ours, give it the metadata `fulfilment`; if it is another business's, all is well",
-            )),
-        }
+                format!(
+                    "correct its metadata in Stripe: docs/PAYMENT-LINKS.md. Every payment over it is parked; then \
+                     `afterlink complete --link {}` makes up for them",
+                    link.id
+                ),
+            )],
+        };
+        sound += usize::from(found.is_empty());
+        checks.extend(found);
     }
-    checks.insert(
-        0,
-        Check::pass("Payment Links", format!("{} active, {sound} with a sound contract", links.len())),
+    let summary = format!(
+        "{} active, {sound} with a sound contract, {foreign} without our marker (another business's, or the key is missing)",
+        links.len()
     );
+    checks.insert(0, Check::pass("Payment Links", summary));
     checks
+}
+
+/// A key that is nearly the marker: some are read all the same, of the others no payment is seen by any task.
+fn misspelt(link: &PaymentLink, key: &str, is_read: bool) -> Check {
+    let seen = format!("its metadata key `{}` must be `{}`", shown(key), LinkContract::MARKER);
+    let fix = if is_read {
+        "correct the key in Stripe: it is read as it is, and not promised to be".to_owned()
+    } else {
+        format!(
+            "correct the key in Stripe: nothing is done for payments over it; then `afterlink complete --link {}` makes \
+             up for them",
+            link.id
+        )
+    };
+    Check::fail(format!("link {}", link.id), seen, fix)
+}
+
+/// What is wrong with a contract whose kind is right.
+fn of_contract(link: &PaymentLink, contract: &LinkContract, files_bucket: Option<&str>) -> Vec<Check> {
+    let what = || format!("link {}", link.id);
+    let wording = contract
+        .unusable_thank_you
+        .as_ref()
+        .map(|error| Check::warn(what(), error.to_string(), "correct its metadata `thank_you` in Stripe"));
+    let files = contract.files.iter().filter_map(|typed| object_key(typed, files_bucket?).err());
+    let files = files.map(|error| {
+        Check::fail(
+            what(),
+            error.to_string(),
+            "name a file below `files/` of the files bucket in its metadata `files`: docs/PAYMENT-LINKS.md",
+        )
+    });
+    wording.into_iter().chain(files).collect()
 }
 
 async fn of_secrets(here: &Deployment) -> Vec<Check> {

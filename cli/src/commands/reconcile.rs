@@ -1,4 +1,5 @@
 use std::cell::Cell as Shared;
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -86,6 +87,9 @@ pub(crate) struct Reconciled {
     to: Time,
     examined: u64,
     unreadable: u64,
+    /// Payments over links whose key `fulfilment` is misspelt, and the links.
+    misspelt: u64,
+    misspelt_links: BTreeSet<String>,
     paid: u64,
     fulfilled: u64,
     open: u64,
@@ -132,6 +136,8 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
         to: Time(now - LAG_SECONDS * 1000),
         examined: report.examined,
         unreadable: report.unreadable,
+        misspelt: u64::try_from(report.misspelt.len()).unwrap_or(u64::MAX),
+        misspelt_links: report.misspelt.into_iter().filter_map(|payment| payment.payment_link_id).collect(),
         paid,
         fulfilled,
         open,
@@ -295,6 +301,15 @@ impl Report for Reconciled {
         if self.unreadable > 0 {
             page.line(format_args!("{} events cannot be read: see the dead-letter queues.", self.unreadable));
         }
+        if self.misspelt > 0 {
+            let payments = count(usize::try_from(self.misspelt).unwrap_or(usize::MAX), "payment");
+            let links: Vec<_> = self.misspelt_links.iter().map(String::as_str).collect();
+            page.line(format_args!(
+                "{payments} over links whose key `fulfilment` is misspelt: nothing was done for them. Correct the key of \
+                 {} in Stripe, then `afterlink complete --link plink_…`.",
+                links.join(", ")
+            ));
+        }
         if !self.missing.is_empty() {
             page.line("");
             print_gaps(page, &self.missing);
@@ -318,7 +333,8 @@ impl Report for Reconciled {
     }
 
     fn verdict(&self) -> Verdict {
-        Verdict::needs_you_if(!self.complete || (!self.acted && !self.missing.is_empty()))
+        let waits = !self.acted && !self.missing.is_empty();
+        Verdict::needs_you_if(!self.complete || waits || self.misspelt > 0)
     }
 }
 
@@ -352,6 +368,8 @@ mod tests {
             to: Time(3_600_000),
             examined: 3,
             unreadable: 0,
+            misspelt: 0,
+            misspelt_links: BTreeSet::new(),
             paid: 3,
             fulfilled: 2,
             open: 0,
@@ -386,5 +404,14 @@ mod tests {
         let mended = report(true, vec![gap()]);
         insta::assert_snapshot!(plain(&mended, 3_600_000).lines().last().unwrap(), @"1 event put back on the bus. `afterlink status` tells what became of them.");
         assert_eq!(mended.verdict(), Verdict::Fine);
+    }
+
+    #[test]
+    fn names_the_links_whose_key_is_misspelt() {
+        let links = ["plink_1", "plink_2"].map(str::to_owned).into();
+        let misspelt = Reconciled { misspelt: 3, misspelt_links: links, ..report(false, Vec::new()) };
+        let said = plain(&misspelt, 3_600_000);
+        assert!(said.contains("3 payments over links") && said.contains("plink_1, plink_2"), "{said}");
+        assert_eq!(misspelt.verdict(), Verdict::NeedsYou);
     }
 }

@@ -5,6 +5,7 @@ use fulfilment::PaymentId;
 use serde::Serialize;
 use stripe_events::{Delivered, Personal, Resend};
 
+use crate::contract::{contract_of, remembered_kind};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Time, Verdict};
@@ -73,7 +74,8 @@ pub(crate) async fn run(
     if !matches!(seen.state, EffectState::Done | EffectState::Unknown { .. }) && !is_limited(&seen.state) {
         bail!("{first} of {payment_id} is {}: that one first, then another", seen.state.name());
     }
-    let found = original(here, &payment_id, seen).await?;
+    let contract = remembered_kind(&history).map(contract_of);
+    let found = original(here, &payment_id, seen).await?.corrected(contract);
     let session = paid_session(&found.event, here.livemode()?)?;
     if session.payment_id != payment_id {
         bail!("the event {} is about {}, not {payment_id}", found.event.id(), session.payment_id);
@@ -94,7 +96,7 @@ pub(crate) async fn run(
         let action = operator.action(Verb::Resend, Some(first.clone()), seen.state.name(), after);
         let key = EffectKey { payment_id: payment_id.clone(), effect: first };
         ledger.record(&key, Some(seen), &action, Change::Nothing).await?;
-        let body = Delivered::resend_json(&found.json, &resend)?;
+        let body = Delivered::resend_json(&found.json, &resend, found.contract.as_ref())?;
         let sqs = aws_sdk_sqs::Client::new(&here.sdk);
         queues::send(&sqs, here.queue_url(Task::ThankYouEmail)?, &body).await?;
     }

@@ -5,8 +5,8 @@ use clap::Args;
 use effect_ledger::{Change, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, Verb};
 use fulfilment::PaymentId;
 use serde::Serialize;
-use stripe_events::Delivered;
 
+use crate::contract::{contract_of, remembered_kind};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
@@ -169,12 +169,15 @@ pub(crate) async fn find(
         return Ok(Event::DeadLetter(Box::new(message)));
     }
     let client = stripe::client(here, stripe::BUDGET).await?;
+    // What an operator completed is read as they decided, whoever delivers it again.
+    let contract = remembered_kind(&here.ledger()?.history(&key.payment_id).await?).map(contract_of);
     if let Some(event_id) = event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {
-        return Ok(Event::OfStripe(found));
+        return Ok(Event::OfStripe(found.corrected(contract)));
     }
-    Ok(Event::OfSession(stripe::event_again(&client, key, here.livemode()?).await?))
+    let again = stripe::event_again(&client, key, here.livemode()?).await?;
+    Ok(Event::OfSession(again.corrected(contract)))
 }
 
 /// Puts an event into a task's queue, and into no other.
@@ -188,8 +191,7 @@ pub(crate) async fn deliver(here: &Deployment, task: Task, event: &Event) -> Res
     match event {
         Event::DeadLetter(message) => move_back(&sqs, message, here.dlq_url(task)?, queue_url).await,
         Event::OfStripe(found) | Event::OfSession(found) => {
-            let body = Delivered::replay_json(&found.json, found.event.type_name())?;
-            queues::send(&sqs, queue_url, &body).await
+            queues::send(&sqs, queue_url, &found.message()?).await
         }
     }
 }

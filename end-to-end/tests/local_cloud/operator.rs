@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use testkit::queue::envelope;
-use testkit::stripe::SessionEvent;
+use testkit::stripe::{CorrectionEvent, SessionEvent};
 use xtask::aws::unix_now;
 
 use crate::stack::{Cloud, address, of};
@@ -160,6 +160,41 @@ fn a_resend_is_one_more_mail_and_recorded() {
     assert_eq!(cloud.mails_to(&address("Resent")).len(), 1);
     assert_eq!(cloud.mails_to("elsewhere@example.org").len(), 1);
     assert_eq!(operators_rows(&cloud, "pi_Resent"), ["resend done"]);
+}
+
+#[test]
+fn payments_over_a_mistyped_link_are_completed_by_one_command_and_stay_so() {
+    const EFFECTS: [&str; 4] = ["email#thank-you", "contribution#paid", "consents", "acquisition"];
+    let cloud = Cloud::shared();
+    let event = of(SessionEvent::paid(), "Mistyped")
+        .metadata(json!({ "fulfilment": "donation" }))
+        .session("payment_link", json!("plink_Mistyped"));
+    cloud.post(&event);
+    for effect in EFFECTS {
+        cloud.wait_for_effect("pi_Mistyped", &format!("{effect} parked (broken_link_contract)"));
+    }
+    cloud.wait_for_dead_letter("AcquisitionEvents", "evt_Mistyped_completed");
+
+    let complete = ["complete", "--link", "plink_Mistyped", "--as", "contribution"];
+    let dry = json_of(&complete);
+    assert_eq!((&dry["acted"], &dry["payments"][0]["payment_id"]), (&json!(false), &json!("pi_Mistyped")));
+    assert!(refusal(&[&complete[..], &["--yes"]].concat()).contains("--because"));
+    assert!(cloud.mails_to(&address("Mistyped")).is_empty(), "a dry run");
+    json_of(&[&complete[..], &["--yes", "--because", "typed donation"]].concat());
+    for effect in EFFECTS {
+        cloud.wait_for_effect("pi_Mistyped", &format!("{effect} done"));
+    }
+    assert_eq!(cloud.mails_to(&address("Mistyped")).len(), 1);
+    assert_eq!(operators_rows(&cloud, "pi_Mistyped"), ["complete done"]);
+    cloud.wait_until(0, || cloud.dead_letters("AcquisitionEvents", "evt_Mistyped_completed").len());
+
+    // The event as Stripe has it is still the mistyped one, and is no news to anything that is done.
+    cloud.post(&event);
+    cloud.post_json(&CorrectionEvent::refund("Mistyped", "re_Mistyped", "created").to_json());
+    cloud.wait_for_effect("pi_Mistyped", "acquisition#refund#re_Mistyped done");
+    cloud.wait_for_effect("pi_Mistyped", "contribution#paid done");
+    assert_eq!(cloud.contribution("pi_Mistyped").unwrap()["kind"], "contribution");
+    assert_eq!(json_of(&["complete", "pi_Mistyped", "--as", "download"])["payments"], json!([]));
 }
 
 #[test]

@@ -78,3 +78,38 @@ fn each_task_gets_what_concerns_it_through_every_door_and_nothing_else() {
         }
     }
 }
+
+/// What the rules of this template add to a plain comparison: absent fields, null, keys in several forms.
+#[test]
+fn what_stripe_or_a_marketer_writes_otherwise_reaches_the_tasks_that_park_or_do_it() {
+    let cloud = Cloud::shared();
+    let patterns = patterns(&cloud);
+    let session = |change: &dyn Fn(&mut Value)| {
+        let mut event = fixture("session_completed_paid");
+        change(&mut event);
+        let_through(&cloud, &patterns, "aws.partner/stripe.com/ed_test_61Example", &event)
+    };
+    for field in ["mode", "payment_status"] {
+        for value in [json!("rental"), json!(""), json!(null)] {
+            assert_eq!(
+                session(&|event| event["data"]["object"][field] = value.clone()),
+                ALL,
+                "{field} {value}"
+            );
+        }
+        let without = |event: &mut Value| {
+            event["data"]["object"].as_object_mut().unwrap().remove(field);
+        };
+        assert_eq!(session(&without), ALL, "{field} is missing");
+    }
+    for key in fulfilment::LinkContract::MARKERS {
+        let with = |event: &mut Value| event["data"]["object"]["metadata"] = json!({ key: "contribution" });
+        assert_eq!(session(&with), ALL, "{key:?}");
+    }
+    for key in ["fullfilment", "fulfilment_type", "order"] {
+        let with = |event: &mut Value| event["data"]["object"]["metadata"] = json!({ key: "contribution" });
+        assert!(session(&with).is_empty(), "{key:?}");
+    }
+    assert!(session(&|event| event["account"] = json!("acct_1")).is_empty(), "of a connected account");
+    assert_eq!(session(&|event| event["account"] = json!(null)), ALL);
+}

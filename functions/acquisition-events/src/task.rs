@@ -362,7 +362,10 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     }
 
     fn circumstances(&self, delivery: &Delivery) -> Circumstances {
-        Circumstances { livemode: self.livemode, replayed: delivery.door == Door::Reconcile }
+        Circumstances {
+            livemode: self.livemode,
+            replayed: matches!(delivery.door, Door::Reconcile | Door::Operator),
+        }
     }
 }
 

@@ -94,12 +94,21 @@ pub async fn handle(
             "missing"
         );
     }
+    for misspelt in &report.misspelt {
+        warn!(
+            payment.id = %misspelt.payment_id.reference(),
+            link.id = misspelt.payment_link_id.as_deref().unwrap_or_default(),
+            reason = "misspelt_marker",
+            "paid over a link whose key `fulfilment` is misspelt: nothing is done for it"
+        );
+    }
     info!(
         examined = report.examined,
         put_back = report.put_back,
         unexplained = report.unexplained,
         pending = report.pending,
         unreadable = report.unreadable,
+        misspelt = report.misspelt.len(),
         complete = report.complete,
         overtaken = report.overtaken,
         "reconciled"
@@ -158,7 +167,7 @@ fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()
 }
 
 /// `now` is in Unix seconds.
-fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 7] {
+fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 8] {
     let age = |since: Option<i64>| {
         let seconds = since.map_or(0, |since| now - since);
         u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
@@ -168,6 +177,7 @@ fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 7] {
         ("Examined", count(report.examined)),
         ("PutBack", count(report.put_back)),
         ("Missing", count(report.unexplained)),
+        ("MisspeltMarker", u32::try_from(report.misspelt.len()).unwrap_or(u32::MAX)),
         ("OldestUnexplainedAge", age(report.oldest_unexplained_at)),
         ("Pending", count(report.pending)),
         ("OldestPendingAge", age(report.oldest_pending_at)),
@@ -196,6 +206,7 @@ fn summary(report: &Report) -> Value {
         "unexplained": report.unexplained,
         "pending": report.pending,
         "unreadable": report.unreadable,
+        "misspelt": report.misspelt.len(),
     })
 }
 

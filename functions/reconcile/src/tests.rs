@@ -81,6 +81,10 @@ fn counts_what_the_alarms_look_at() {
         oldest_unexplained_at: Some(NOW - 1),
         pending: 1,
         oldest_pending_at: Some(NOW - 1),
+        misspelt: vec![reconciliation::Misspelt {
+            payment_id: fulfilment::PaymentId::new("pi_1"),
+            payment_link_id: Some("plink_1".to_owned()),
+        }],
         ..Report::default()
     };
     let tally = Tally { paid: 1, fulfilled: 1, open: 1, unexplained: 1 };

@@ -2,7 +2,7 @@ use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFu
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use effect_ledger::Clock;
-use stripe_events::{DecodeError, EventHead, SignatureError, verify_signature};
+use stripe_events::{DecodeError, EventHead, SignatureError, verify_signature, without_lone_surrogates};
 use task_runtime::cause_chain;
 use tracing::{error, info, warn};
 
@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Ignored,
     /// A thin event: acknowledged, so that Stripe does not retry what we will never act on.
     Unsupported,
+    /// Of a connected account, which sells nothing of ours: acknowledged like a thin event.
+    ConnectedAccount,
     /// Not signed by Stripe, or not an event.
     Refused,
     /// Not a POST.
@@ -43,7 +45,7 @@ impl Answer {
         match self {
             Self::Accepted => "Accepted",
             Self::Ignored => "Ignored",
-            Self::Unsupported => "Unsupported",
+            Self::Unsupported | Self::ConnectedAccount => "Unsupported",
             Self::Refused | Self::WrongMethod => "Refused",
             Self::Failed => "Failed",
         }
@@ -54,6 +56,7 @@ impl Answer {
             Self::Accepted => (200, "ok"),
             Self::Ignored => (200, "ignored: not an event of ours"),
             Self::Unsupported => (200, "ignored: thin events are not supported"),
+            Self::ConnectedAccount => (200, "ignored: an event of a connected account"),
             Self::Refused => (400, "bad request"),
             Self::WrongMethod => (405, "POST only"),
             Self::Failed => (500, "try again"),
@@ -124,7 +127,16 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
             return Answer::WrongMethod;
         }
         match self.accept(request).await {
-            Ok(Accepted { head: EventHead::Snapshot { id, event_type }, forwarded }) => {
+            Ok(Accepted { head: EventHead::Snapshot { id, event_type, account: Some(_) }, .. }) => {
+                warn!(
+                    event.id = id,
+                    event.kind = event_type,
+                    reason = "connected_account",
+                    "events of connected accounts are not acted on"
+                );
+                Answer::ConnectedAccount
+            }
+            Ok(Accepted { head: EventHead::Snapshot { id, event_type, account: None }, forwarded }) => {
                 if forwarded {
                     info!(event.id = id, event.kind = event_type, "accepted");
                     Answer::Accepted
@@ -154,9 +166,11 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
         let header = header.ok_or(Problem::NoSignature)?;
         let body = raw_body(request.body.as_deref(), request.is_base64_encoded)?;
         self.verify(header, &body).await?;
+        // The signature is over the bytes as they came. What goes on must be text for everything behind the bus.
+        let body = without_lone_surrogates(&body);
         let head = EventHead::from_json(&body).map_err(Problem::NotAnEvent)?;
         let mut forwarded = false;
-        if let EventHead::Snapshot { event_type, .. } = &head
+        if let EventHead::Snapshot { event_type, account: None, .. } = &head
             && concerns_a_task(event_type, &body)
         {
             let body = std::str::from_utf8(&body).map_err(|_| Problem::NotUtf8)?;

@@ -4,6 +4,7 @@ mod bought;
 mod config;
 mod pace;
 mod purchases;
+mod spelling;
 mod stripe;
 mod table;
 mod token;

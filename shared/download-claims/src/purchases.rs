@@ -1,9 +1,10 @@
 use aws_types::SdkConfig;
 use effect_ledger::Clock;
-use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys};
+use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys, object_key};
 use futures_util::future::try_join_all;
 use s3_objects::{ObjectsError, S3Objects};
 
+use crate::spelling::spellings;
 use crate::{
     BoughtFile, CachedSecret, DynamoDbDownloads, FOLDER, PurchasesConfig, StripeAccess, StripeAccessError,
     TableError,
@@ -65,6 +66,8 @@ pub struct AwsPurchases<C> {
     stripe: StripeAccess<C>,
     /// The files bucket.
     objects: S3Objects,
+    /// Its name.
+    bucket: String,
     retention_seconds: i64,
     clock: C,
 }
@@ -89,6 +92,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
             stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref(), clock.clone())?,
             objects: S3Objects::new(sdk, &config.files_bucket)?,
+            bucket: config.files_bucket.clone(),
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
             clock,
         })
@@ -120,7 +124,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         if let Some(decided) = self.table.of_payment(purchase.payment_id).await? {
             return Ok((decided.files, decided.generation));
         }
-        let files = self.told(purchase).await?;
+        let files = by_their_keys(self.told(purchase).await?, &self.bucket);
         if files.is_empty() {
             return Ok((files, 0));
         }
@@ -154,12 +158,42 @@ impl<C: Clock + Clone> AwsPurchases<C> {
 impl<C: Clock + Clone> Purchases for AwsPurchases<C> {
     async fn offer(&self, purchase: &Purchase<'_>) -> Result<Offer, PurchasesError> {
         let (bought, generation) = self.bought(purchase).await?;
-        let offered = bought.into_iter().map(async |file| {
-            let size = self.objects.size(&format!("{FOLDER}{}", file.key)).await?;
-            Ok::<_, PurchasesError>(OfferedFile { file, size })
-        });
-        Ok(Offer { files: try_join_all(offered).await?, generation })
+        let files = try_join_all(bought.into_iter().map(|file| self.offered(file))).await?;
+        Ok(Offer { files, generation })
     }
+}
+
+impl<C: Clock + Clone> AwsPurchases<C> {
+    /// The file as it lies in the bucket, whose name may be written in another form than the purchase has it.
+    async fn offered(&self, file: BoughtFile) -> Result<OfferedFile, PurchasesError> {
+        // What is not one of ours, or could not be fetched, is not looked for.
+        if let Ok(key) = object_key(&file.key, &self.bucket) {
+            for key in spellings(&key) {
+                if let Some(size) = self.objects.size(&format!("{FOLDER}{key}")).await? {
+                    return Ok(OfferedFile { file: BoughtFile { key, ..file }, size: Some(size) });
+                }
+            }
+        }
+        Ok(OfferedFile { file, size: None })
+    }
+}
+
+/// The files by their keys in the bucket, where a URI, a URL or an ARN was given. What names no file of the bucket
+/// stays as it was given, so that messages show it. A file that was given in two ways is one.
+fn by_their_keys(given: Vec<BoughtFile>, bucket: &str) -> Vec<BoughtFile> {
+    let mut files: Vec<BoughtFile> = Vec::new();
+    for file in given {
+        let key = object_key(&file.key, bucket).unwrap_or_else(|_| file.key.clone());
+        match files.iter_mut().find(|known| known.key == key) {
+            // A link names each file once; products are counted.
+            Some(known) if known.product.is_some() => {
+                known.quantity = known.quantity.saturating_add(file.quantity);
+            }
+            Some(_) => {}
+            None => files.push(BoughtFile { key, ..file }),
+        }
+    }
+    files
 }
 
 #[cfg(test)]

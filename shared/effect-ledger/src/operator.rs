@@ -49,6 +49,8 @@ pub enum Verb {
     Redrive,
     /// The event was delivered once more.
     Retry,
+    /// The event of a link with a broken contract was delivered with the right one.
+    Complete,
     /// Somebody found out what became of an effect that was unknown.
     Resolve,
     /// A mail was asked for once more.
@@ -66,6 +68,7 @@ impl fmt::Display for Verb {
         f.write_str(match self {
             Self::Redrive => "redrive",
             Self::Retry => "retry",
+            Self::Complete => "complete",
             Self::Resolve => "resolve",
             Self::Resend => "resend",
             Self::Reconcile => "reconcile",

@@ -4,7 +4,10 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stripe_events::Personal;
+use stripe_events::{Personal, without_lone_surrogates};
+
+use crate::file_key::percent_decoded;
+use crate::typed::{distinct, split, tidy, value};
 
 /// Where a sale came from: what the marketer typed on the link, and what the site told of this one visit.
 ///
@@ -44,10 +47,13 @@ pub struct AbTest {
 }
 
 impl AbTest {
-    /// Reads `name:variant`.
-    fn of(text: &str) -> Self {
+    /// Reads `name:variant`; `None` when there is no name that may be passed on.
+    fn of(text: &str) -> Option<Self> {
+        if has_address(text) {
+            return None;
+        }
         let (name, variant) = text.split_once(':').unwrap_or((text, ""));
-        Self { name: name.trim().to_owned(), variant: variant.trim().to_owned() }
+        Some(Self { name: safe(name)?, variant: safe(variant).unwrap_or_default() })
     }
 }
 
@@ -62,19 +68,24 @@ impl Attribution {
         let Some(reference) = reference else {
             return link;
         };
-        let (visit, whole) = Self::of_visit(reference.expose());
-        Self { undecoded: (!whole).then(|| reference.clone()), ..link.overridden_by(visit) }
+        let decoded = decoded(reference.expose());
+        let (visit, whole) = decoded.as_deref().map_or_else(|| (Self::default(), false), Self::of_visit);
+        let names_a_person =
+            [Some(reference.expose()), decoded.as_ref()].into_iter().flatten().any(|text| has_address(text));
+        let undecoded = (!whole && !names_a_person).then(|| reference.clone());
+        Self { undecoded, ..link.overridden_by(visit) }
     }
 
     fn of_link(metadata: &BTreeMap<String, String>) -> Self {
-        let text = |key: &str| metadata.get(key).and_then(|typed| tidy(typed));
-        let texts = |key: &str| metadata.get(key).map_or_else(Vec::new, |typed| split(typed));
+        let text = |key: &str| value(metadata, key).and_then(tidy).and_then(|typed| safe(&typed));
+        let texts = |key: &str| value(metadata, key).map_or_else(Vec::new, |typed| safe_list(split(typed)));
+        let tests = value(metadata, "ab_test").map_or_else(Vec::new, split);
         Self {
             campaign_codes: texts("campaign"),
             source: text("source"),
             component_id: text("component"),
             component_type: text("component_type"),
-            ab_tests: texts("ab_test").iter().map(|test| AbTest::of(test)).collect(),
+            ab_tests: ab_tests(&tests),
             labels: texts("labels"),
             page_view_id: None,
             browser_id: None,
@@ -82,22 +93,25 @@ impl Attribution {
         }
     }
 
-    /// What could be read of a `client_reference_id`, and whether that is all there was in it.
-    fn of_visit(reference: &str) -> (Self, bool) {
+    /// What could be read of the JSON in a `client_reference_id`, and whether that is all there was in it.
+    fn of_visit(json: &str) -> (Self, bool) {
         let mut visit = Self::default();
-        let json = reference
-            .strip_prefix(Self::PREFIX)
-            .and_then(|encoded| BASE64_URL_SAFE_NO_PAD.decode(encoded).ok())
-            .and_then(|json| serde_json::from_slice(&json).ok());
-        let Some(Value::Object(fields)) = json else {
+        let Ok(Value::Object(fields)) = serde_json::from_slice(&without_lone_surrogates(json.as_bytes()))
+        else {
             return (visit, false);
         };
         let mut whole = true;
         for (key, value) in &fields {
-            let Some(texts) = texts_of(value) else {
+            let parts = if LISTS.contains(&key.as_str()) { split } else { whole_text };
+            let Some(texts) = texts_of(value, parts) else {
                 whole = false;
                 continue;
             };
+            if key == "a" {
+                visit.ab_tests = ab_tests(&texts);
+                continue;
+            }
+            let texts = safe_list(texts);
             let first = texts.first().cloned();
             match key.as_str() {
                 "c" => visit.campaign_codes = texts,
@@ -106,7 +120,6 @@ impl Attribution {
                 "i" => visit.component_id = first,
                 "v" => visit.page_view_id = first,
                 "b" => visit.browser_id = first,
-                "a" => visit.ab_tests = texts.iter().map(|test| AbTest::of(test)).collect(),
                 "l" => visit.labels = texts,
                 _ => whole = false,
             }
@@ -132,36 +145,84 @@ impl Attribution {
     }
 }
 
-/// A text, a number or a list of them; null is an empty list. Anything else is not ours.
-fn texts_of(value: &Value) -> Option<Vec<String>> {
+/// The short keys of a visit whose texts are lists.
+const LISTS: [&str; 3] = ["c", "a", "l"];
+
+fn whole_text(typed: &str) -> Vec<String> {
+    tidy(typed).into_iter().collect()
+}
+
+/// A text in its parts, a number or a list of them; null is an empty list. Anything else is not ours.
+fn texts_of(value: &Value, parts: fn(&str) -> Vec<String>) -> Option<Vec<String>> {
     match value {
         Value::Null => Some(Vec::new()),
-        Value::String(text) => Some(split(text)),
+        Value::String(text) => Some(parts(text)),
         Value::Number(number) => Some(vec![number.to_string()]),
         Value::Array(values) => {
-            let texts = values.iter().map(texts_of).collect::<Option<Vec<_>>>()?;
+            let texts = values.iter().map(|value| texts_of(value, parts)).collect::<Option<Vec<_>>>()?;
             Some(texts.into_iter().flatten().collect())
         }
         Value::Bool(_) | Value::Object(_) => None,
     }
 }
 
-/// What is between the commas. Typed by hand, so empty places and repetitions are forgiven.
-pub(crate) fn split(typed: &str) -> Vec<String> {
-    let mut parts: Vec<String> = Vec::new();
-    for part in typed.split(',').filter_map(tidy) {
-        if !parts.contains(&part) {
-            parts.push(part);
-        }
-    }
-    parts
+/// The JSON in a `client_reference_id` of ours.
+fn decoded(reference: &str) -> Option<String> {
+    let json = BASE64_URL_SAFE_NO_PAD.decode(reference.strip_prefix(Attribution::PREFIX)?).ok()?;
+    String::from_utf8(json).ok()
 }
 
-/// The text without what only breaks reports: control characters and white space around it.
-fn tidy(typed: &str) -> Option<String> {
-    let text: String = typed.chars().filter(|c| !c.is_control()).collect();
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+/// The longest value, in characters: enough for every id and code, and too little for a text.
+const LONGEST: usize = 100;
+
+/// The most values of a list. More are no campaign's, and every reader has to keep them.
+const MOST: usize = 20;
+
+/// Each value as it may be passed on, the first [`MOST`] of them.
+fn safe_list(texts: Vec<String>) -> Vec<String> {
+    let mut safe_texts = distinct(texts.iter().filter_map(|text| safe(text)));
+    safe_texts.truncate(MOST);
+    safe_texts
+}
+
+fn ab_tests(texts: &[String]) -> Vec<AbTest> {
+    texts.iter().filter_map(|text| AbTest::of(text)).take(MOST).collect()
+}
+
+/// A value as it may be passed on; `None` when it is an e-mail address, or nothing is left of it.
+///
+/// Analysts open what we publish in spreadsheets, which run a cell that begins like a formula
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>), and keep it for years, which no address may be.
+fn safe(text: &str) -> Option<String> {
+    if has_address(text) {
+        return None;
+    }
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || FORMULA.contains(&c));
+    let text: String = text.chars().take(LONGEST).collect();
+    tidy(&text)
+}
+
+/// What a formula may begin with, in either width.
+const FORMULA: [char; 9] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '−'];
+
+/// What may stand before the sign of an address beside letters and digits.
+/// <https://www.rfc-editor.org/rfc/rfc5322#section-3.2.3>
+const LOCAL: &str = "!#$%&'*+-/=?^_`{|}~.\"";
+
+/// Whether there is an e-mail address in a text, also behind percent signs, once or twice.
+fn has_address(text: &str) -> bool {
+    let once = percent_decoded(text);
+    let twice = percent_decoded(&once);
+    [text, &once, &twice].into_iter().any(|text| {
+        let inner = text.char_indices().filter(|(_, c)| matches!(c, '@' | '＠' | '﹫'));
+        inner.into_iter().any(|(at, sign)| {
+            // Before the sign any text without a blank may stand, if there is a letter or a digit in it.
+            let mut local =
+                text[..at].chars().rev().take_while(|c| c.is_alphanumeric() || LOCAL.contains(*c));
+            let after = text[at + sign.len_utf8()..].chars().next();
+            local.any(char::is_alphanumeric) && after.is_some_and(|c| c.is_alphanumeric() || c == '[')
+        })
+    })
 }
 
 #[cfg(test)]
@@ -170,6 +231,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::typed::is_invisible;
 
     fn reference_of(json: &Value) -> String {
         format!("{}{}", Attribution::PREFIX, BASE64_URL_SAFE_NO_PAD.encode(json.to_string()))
@@ -179,6 +241,10 @@ mod tests {
         let metadata = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let reference = reference.map(|reference| Personal::new(reference.to_owned()));
         Attribution::read(&metadata, reference.as_ref())
+    }
+
+    fn test(name: &str, variant: &str) -> AbTest {
+        AbTest { name: name.to_owned(), variant: variant.to_owned() }
     }
 
     fn texts(texts: &[&str]) -> Vec<String> {
@@ -221,7 +287,7 @@ mod tests {
             component_type: Some("BUTTON".to_owned()),
             page_view_id: Some("pv-1".to_owned()),
             browser_id: Some("42".to_owned()),
-            ab_tests: vec![AbTest::of("colour:red"), AbTest::of("size:xl")],
+            ab_tests: vec![test("colour", "red"), test("size", "xl")],
             labels: texts(&["evening", "mobile"]),
             undecoded: None,
         };
@@ -235,7 +301,7 @@ mod tests {
         let expected = Attribution {
             campaign_codes: texts(&["autumn-2026"]),
             component_id: Some("footer-button".to_owned()),
-            ab_tests: vec![AbTest::of("headline:short")],
+            ab_tests: vec![test("headline", "short")],
             ..Attribution::default()
         };
         assert_eq!(read(&[], address.lines().next()), expected);
@@ -270,12 +336,96 @@ mod tests {
 
     #[test]
     fn a_foreign_reference_is_never_printed() {
-        assert!(!format!("{:?}", read(&[], Some("ada@example.org"))).contains("ada"));
+        assert!(!format!("{:?}", read(&[], Some("ada-4711"))).contains("ada"));
+    }
+
+    #[test]
+    fn values_are_told_apart_by_commas_lines_and_tabs() {
+        assert_eq!(read(&[("campaign", "spring\nautumn")], None).campaign_codes, ["spring", "autumn"]);
+        assert_eq!(read(&[("labels", "a\r\nb\tc")], None).labels, ["a", "b", "c"]);
+        assert_eq!(read(&[("source", "two\nwords\u{200b}")], None).source.as_deref(), Some("two words"));
+        assert_eq!(read(&[("Campaign ", "spring")], None).campaign_codes, ["spring"]);
+        let visit = reference_of(&json!({ "c": "spring\nautumn", "s": "two\twords", "l": ["a\nb", "c"] }));
+        let visit = read(&[], Some(&visit));
+        assert_eq!(
+            (&visit.campaign_codes[..], &visit.labels[..]),
+            (&texts(&["spring", "autumn"])[..], &texts(&["a", "b", "c"])[..])
+        );
+        assert_eq!(visit.source.as_deref(), Some("two words"));
+    }
+
+    const ADDRESSES: [&str; 9] = [
+        "ada@example.org",
+        "ada%40example.org",
+        "ada%2540example.org",
+        "Ada <ada@example.org>",
+        "user=ada@example.org",
+        "ada.l+x@example.org",
+        "ada＠example.org",
+        "ada@localhost",
+        "ada_@example.org",
+    ];
+
+    #[test]
+    fn an_email_address_is_never_passed_on() {
+        for address in ADDRESSES {
+            let keys = ["campaign", "source", "component", "component_type", "labels", "ab_test"];
+            let link = keys.map(|key| (key, address));
+            assert_eq!(read(&link, None), Attribution::default(), "{address}");
+            assert_eq!(read(&[("campaign", &format!("spring,{address}"))], None).campaign_codes, ["spring"]);
+            assert_eq!(read(&[], Some(address)), Attribution::default(), "{address} as the whole reference");
+            let visit = json!({ "c": [address, "spring"], "s": address, "m": address, "i": address, "v": address,
+                "b": address, "a": [address, format!("{address}:red"), format!("colour:{address}")], "l": address });
+            let expected = Attribution { campaign_codes: texts(&["spring"]), ..Attribution::default() };
+            assert_eq!(read(&[], Some(&reference_of(&visit))), expected, "{address}");
+            // What is kept for another version to read must not keep it either.
+            assert_eq!(read(&[], Some(&reference_of(&json!({ "e": address })))).undecoded, None, "{address}");
+        }
+        assert_eq!(
+            read(&[("source", "newsletter @ noon")], None).source.as_deref(),
+            Some("newsletter @ noon")
+        );
+    }
+
+    #[test]
+    fn no_value_begins_as_a_formula_does() {
+        for (typed, expected) in [
+            ("=HYPERLINK(1)", Some("HYPERLINK(1)")),
+            ("+49 30", Some("49 30")),
+            ("-1", Some("1")),
+            ("@SUM(A1)", Some("SUM(A1)")),
+            (" =+-@x", Some("x")),
+            ("\u{200b}=x", Some("x")),
+            ("\u{202e}=x", Some("x")),
+            ("\t=x", Some("x")),
+            ("＝x", Some("x")),
+            ("autumn-2026", Some("autumn-2026")),
+            ("=", None),
+        ] {
+            assert_eq!(read(&[("source", typed)], None).source.as_deref(), expected, "{typed:?}");
+            let visit = reference_of(&json!({ "i": typed }));
+            let component = read(&[], Some(&visit)).component_id;
+            assert_eq!(component.as_deref(), expected, "{typed:?} of a visit");
+        }
+        let tests = read(&[("ab_test", "=a:=b")], None).ab_tests;
+        assert_eq!(tests, [test("a", "b")]);
+    }
+
+    #[test]
+    fn values_and_lists_are_bounded() {
+        let long = "é".repeat(500);
+        let link = read(&[("campaign", &long), ("source", &long)], None);
+        assert_eq!(link.campaign_codes[0].chars().count(), 100);
+        assert_eq!(link.source.unwrap().chars().count(), 100);
+        let many: Vec<_> = (0..300).map(|number| format!("x{number}")).collect();
+        let typed = many.join(",");
+        let link = read(&[("campaign", &typed), ("labels", &typed), ("ab_test", &typed)], None);
+        assert_eq!((link.campaign_codes.len(), link.labels.len(), link.ab_tests.len()), (20, 20, 20));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_kept(reference in ".{0,200}") {
+        fn any_text_is_read_or_kept(reference in "[^@＠﹫%]{0,200}") {
             let kept = Attribution { undecoded: Some(Personal::new(reference.clone())), ..read(&LINK, None) };
             prop_assert_eq!(read(&LINK, Some(&reference)), kept);
         }
@@ -285,7 +435,12 @@ mod tests {
             let read = read(&[], Some(&reference_of(&json!({ "c": value, "s": value, "a": [value] }))));
             let tests = read.ab_tests.iter().flat_map(|test| [&test.name, &test.variant]);
             let mut texts = read.campaign_codes.iter().chain(&read.source).chain(tests);
-            prop_assert!(texts.all(|text| !text.chars().any(char::is_control)));
+            let passes_on = |text: &String| {
+                !text.chars().any(|c| c.is_control() || is_invisible(c))
+                    && !text.starts_with(['=', '+', '-', '@'])
+                    && text.chars().count() <= LONGEST
+            };
+            prop_assert!(texts.all(passes_on), "{:?}", value);
             prop_assert_eq!(read.undecoded, None);
         }
     }

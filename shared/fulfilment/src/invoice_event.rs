@@ -1,5 +1,6 @@
 use stripe_events::{BillingReason, Event, EventType, Invoice, InvoiceStatus, Object, Personal};
 
+use crate::correction::snapshot;
 use crate::{
     AsOf, ContractError, Currency, Money, PaymentFrequency, PaymentId, SessionBroken, SkipReason,
     SubscriptionContract,
@@ -61,9 +62,7 @@ impl InvoiceEvent {
     ///
     /// The reason to leave it alone.
     pub fn read(event: &Event, livemode: bool) -> Result<Self, SkipReason> {
-        let Event::Snapshot(event) = event else {
-            return Err(SkipReason::ThinEvent);
-        };
+        let event = snapshot(event)?;
         let (Object::Invoice(invoice), EventType::InvoicePaid) = (&event.object, &event.event_type) else {
             return Err(SkipReason::OtherEventType);
         };

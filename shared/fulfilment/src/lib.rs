@@ -10,6 +10,7 @@ mod dispute_event;
 mod dispute_facts;
 mod dispute_movement;
 mod email_address;
+mod file_key;
 mod fraud_warning_event;
 mod invoice_event;
 mod link;
@@ -25,6 +26,7 @@ mod session_event;
 mod subscription_contract;
 mod supporter;
 mod time_zone;
+mod typed;
 mod words;
 
 pub use acquisition::{
@@ -42,9 +44,10 @@ pub use dispute_event::{DisputeEvent, DisputeMoved, DisputeStatus, DisputeStep};
 pub use dispute_facts::{DisputeFacts, FoundDispute};
 pub use dispute_movement::{Direction, DisputeBalance, DisputeMovement};
 pub use email_address::without_invisible;
+pub use file_key::{FileKeyError, file_keys, object_key};
 pub use fraud_warning_event::FraudWarningEvent;
 pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
-pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName, file_keys};
+pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName};
 pub use marketing::MarketingPolicy;
 pub use money::{Currency, Money, MoneyError};
 pub use movement::Movement;
@@ -59,3 +62,4 @@ pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome
 pub use subscription_contract::SubscriptionContract;
 pub use supporter::{SupporterId, SupporterRow};
 pub use time_zone::TimeZone;
+pub use typed::{is_invisible, shown};

@@ -3,7 +3,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::split;
+use crate::file_key::file_keys;
+use crate::typed::{bare, is_invisible, latin_lookalike, shown, tidy, value};
 
 /// What a Payment Link sells: the value of its metadata key `fulfilment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,7 +86,8 @@ pub struct LinkContract {
 /// A link that carries our marker but breaks the contract. The sentence is for the marketer who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContractError {
-    /// The kind is not one we know. The value itself is the marketer's own text, never a customer's.
+    /// The kind is not one we know. The value itself is the marketer's own text, never a customer's; what cannot be
+    /// seen in it is named.
     #[error("metadata key `fulfilment` is \"{0}\"; it must be contribution, download or membership")]
     Kind(String),
     /// The template's name cannot be one.
@@ -97,32 +99,47 @@ impl LinkContract {
     /// The metadata key that marks a link as ours.
     pub const MARKER: &str = "fulfilment";
 
-    /// The marker as it is spelled in the United States. Forwarded, so that the mistake can be seen.
-    const MARKER_IN_THE_US: &str = "fulfillment";
+    /// Every form of the key that is read, the best first. EventBridge matches keys exactly, so the rules list the
+    /// same forms (`cdk/lib/event-patterns.ts`): an event is read as ours only where its rule lets it through.
+    pub const MARKERS: [&str; 10] = [
+        Self::MARKER,
+        "fulfillment",
+        "fulfilment ",
+        " fulfilment",
+        "fulfillment ",
+        " fulfillment",
+        "Fulfilment",
+        "Fulfillment",
+        "FULFILMENT",
+        "FULFILLMENT",
+    ];
 
-    /// Whether a metadata key marks a link as ours, or was meant to: capitals, white space and the other spelling do
-    /// not make it another business's.
+    /// The two spellings that are right.
+    const SPELLINGS: [&str; 2] = [Self::MARKER, "fulfillment"];
+
+    /// Whether a metadata key is one of these forms.
     pub fn is_marker(key: &str) -> bool {
-        let key = key.trim();
-        [Self::MARKER, Self::MARKER_IN_THE_US].iter().any(|marker| key.eq_ignore_ascii_case(marker))
+        Self::MARKERS.contains(&key)
     }
 
-    /// Reads the contract; `None` when the marker is missing, which means the session is somebody else's.
+    /// Reads the contract; `None` when the marker is missing, which means the session is another business's.
     ///
-    /// White space and capitals are forgiven: it is all typed by hand.
+    /// White space, capitals and characters that show nothing are forgiven: it is all typed by hand. Of several forms
+    /// of the key, one whose value is a kind wins over one whose value is none, and of two kinds the one whose form
+    /// stands first in [`LinkContract::MARKERS`]: `fulfilment` over `fulfillment`.
     ///
     /// # Errors
     ///
-    /// When the marker is there but says nothing we know: then nobody can tell what was sold.
+    /// When the marker is there but names no kind we know: then what was sold is not known.
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, ContractError> {
-        let Some(marker) = metadata.get(Self::MARKER) else {
+        let mut typed = Self::MARKERS.iter().filter_map(|key| metadata.get(*key)).peekable();
+        let Some(first) = typed.peek().copied() else {
             return Ok(None);
         };
-        let typed = marker.trim().to_lowercase();
-        let kind = FulfilmentKind::ALL.into_iter().find(|kind| kind.as_str() == typed);
-        let kind = kind.ok_or_else(|| ContractError::Kind(marker.chars().take(40).collect()))?;
-        let thank_you = metadata.get("thank_you").map(|name| name.trim().to_lowercase());
-        let thank_you = thank_you.filter(|name| !name.is_empty()).map(|name| name.replace([' ', '_'], "-"));
+        let kind = typed.find_map(|typed| FulfilmentKind::from_typed(typed));
+        let kind = kind.ok_or_else(|| ContractError::Kind(shown(first)))?;
+        let thank_you = value(metadata, "thank_you").and_then(tidy).map(|name| name.to_lowercase());
+        let thank_you = thank_you.map(|name| name.replace([' ', '_'], "-"));
         let (thank_you, unusable_thank_you) = match thank_you.map(TemplateName::try_from).transpose() {
             Ok(thank_you) => (thank_you, None),
             Err(error) => (None, Some(error)),
@@ -131,25 +148,60 @@ impl LinkContract {
         let files = file_keys(metadata);
         Ok(Some(Self { kind, thank_you, unusable_thank_you, files }))
     }
+
+    /// The key of a link's metadata that is nearly the marker, where neither spelling is there. Such a link was most
+    /// likely meant to be ours: `Fulfilment`, `fullfilment`, one with a blank or an invisible character in it.
+    ///
+    /// Only some of these are read ([`LinkContract::MARKERS`]). Keys that merely begin alike (`fulfilment_type`,
+    /// `fulfilled`) are another business's.
+    pub fn misspelt_marker(metadata: &BTreeMap<String, String>) -> Option<&str> {
+        if Self::SPELLINGS.iter().any(|key| metadata.contains_key(*key)) {
+            return None;
+        }
+        metadata.keys().map(String::as_str).find(|key| is_nearly_the_marker(key))
+    }
 }
 
-/// The files that metadata names, of a Payment Link or of a product: `file` names one, `files` several with commas
-/// between them.
-///
-/// Keys are told from the files' own folder. Whoever copies one from the S3 console copies the folder too, which is
-/// forgiven.
-pub fn file_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
-    let one = metadata.get("file").map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-    let several = metadata.get("files").map_or_else(Vec::new, |keys| split(keys));
-    let mut keys: Vec<String> = Vec::new();
-    for typed in one.into_iter().chain(several) {
-        let key = typed.trim_start_matches('/');
-        let key = key.strip_prefix("files/").unwrap_or(key).to_owned();
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
+impl FulfilmentKind {
+    /// The kind that a person typed, whatever the case, blanks around it, and characters that show nothing.
+    pub fn from_typed(typed: &str) -> Option<Self> {
+        let word = tidy(typed)?.to_lowercase();
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
-    keys
+}
+
+/// Two letters wrong, missing, too many or swapped are a typing error; three are another word.
+const TYPING_ERRORS: usize = 2;
+
+fn is_nearly_the_marker(key: &str) -> bool {
+    let latin = |c: char| latin_lookalike(c).unwrap_or(c);
+    let letters: Vec<char> =
+        bare(&key.chars().filter(|c| !is_invisible(*c)).map(latin).collect::<String>()).chars().collect();
+    let near = |spelling: &&str| {
+        let spelling: Vec<char> = spelling.chars().collect();
+        spelling.len().abs_diff(letters.len()) <= TYPING_ERRORS
+            && distance(&letters, &spelling) <= TYPING_ERRORS
+    };
+    LinkContract::SPELLINGS.iter().any(near)
+}
+
+/// How many letters have to be changed, added, left out, or swapped with the next one: the optimal string alignment
+/// distance.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, to) in b.iter().enumerate() {
+            let mut least = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
+                least = least.min(before_last[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -183,19 +235,91 @@ mod tests {
     }
 
     #[test]
-    fn lists_the_files_that_were_bought() {
-        let files = |typed: &str| {
-            let metadata =
-                [("fulfilment", "download"), ("files", typed)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-            LinkContract::from_metadata(&metadata.into()).unwrap().unwrap().files
+    fn what_shows_nothing_is_forgiven_in_the_kind() {
+        use FulfilmentKind::*;
+        for typed in [
+            "contribution\u{200b}",
+            "\u{feff}contribution",
+            "contri\u{ad}bution",
+            "\u{a0}Contribution\u{a0}",
+            "contribution\n",
+            "\tcontribution\r\n",
+            "contribution\u{2060}\u{200d}\u{202c}",
+        ] {
+            check(&[("fulfilment", typed)], Ok(Some((Contribution, None))));
+        }
+    }
+
+    #[test]
+    fn what_shows_nothing_is_shown_where_the_kind_is_wrong() {
+        for (typed, shown) in [
+            ("donation\u{200b}", "donation[U+200B]"),
+            ("contri\u{a0}bution", "contri[U+00A0]bution"),
+            ("c\u{43e}ntribution", "c\u{43e}[U+043E]ntribution"),
+        ] {
+            let metadata = [("fulfilment".to_owned(), typed.to_owned())].into();
+            let error = LinkContract::from_metadata(&metadata).unwrap_err();
+            assert_eq!(error, ContractError::Kind(shown.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_form_of_the_marker_is_read_and_the_best_one_wins() {
+        use FulfilmentKind::*;
+        for key in LinkContract::MARKERS {
+            check(&[(key, "membership")], Ok(Some((Membership, None))));
+        }
+        check(&[("fulfilment", "download"), ("fulfillment", "membership")], Ok(Some((Download, None))));
+        check(&[("fulfilment", "donation"), ("fulfillment", "contribution")], Ok(Some((Contribution, None))));
+        check(&[("fulfilment", ""), ("Fulfillment", "contribution")], Ok(Some((Contribution, None))));
+    }
+
+    #[test]
+    fn a_key_that_is_nearly_the_marker_is_noticed() {
+        let misspelt = |keys: &[&str]| {
+            let metadata = keys.iter().map(|key| ((*key).to_owned(), "contribution".to_owned())).collect();
+            LinkContract::misspelt_marker(&metadata).map(str::to_owned)
         };
-        assert_eq!(files("guide.pdf"), ["guide.pdf"]);
-        assert_eq!(files(" guide.pdf, audio/Guide one.mp3 ,"), ["guide.pdf", "audio/Guide one.mp3"]);
-        assert_eq!(files("files/guide.pdf, /guide.pdf, /files/a/b.pdf"), ["guide.pdf", "a/b.pdf"]);
-        assert!(files(" ").is_empty());
-        let product = [("file", " Guide, second edition.pdf "), ("files", "guide.epub")];
-        let product = product.map(|(k, v)| (k.to_owned(), v.to_owned()));
-        assert_eq!(file_keys(&product.into()), ["Guide, second edition.pdf", "guide.epub"]);
+        for key in [
+            "Fulfilment",
+            "FULFILLMENT",
+            "fulfilment ",
+            " fulfillment",
+            "fulfilment\u{200b}",
+            "\u{feff}fulfilment",
+            "fulfilment\u{a0}",
+            "FulFilment",
+            "fullfilment",
+            "fullfillment",
+            "fulfilement",
+            "fulfiment",
+            "fulfilmnet",
+            "fufilment",
+            "ful filment",
+            "ful-filment",
+            "fulfilment:",
+            "fulfilments",
+            "f\u{443}lf\u{456}lm\u{435}nt",
+            "\u{ff46}\u{ff55}\u{ff4c}\u{ff46}\u{ff49}\u{ff4c}\u{ff4d}\u{ff45}\u{ff4e}\u{ff54}",
+            "fulfilm\u{e9}nt",
+        ] {
+            assert_eq!(misspelt(&[key]).as_deref(), Some(key));
+            assert_eq!(misspelt(&[key, "fulfilment"]), None, "{key} beside the right one");
+            assert_eq!(misspelt(&[key, "fulfillment"]), None, "{key} beside the right one");
+        }
+        let foreign = [
+            "fulfilment_type",
+            "fulfillment_id",
+            "fulfilled",
+            "fulfil",
+            "fulfiller",
+            "order",
+            "refilment1",
+            "",
+        ];
+        for key in foreign {
+            assert_eq!(misspelt(&[key]), None, "{key}");
+        }
     }
 
     /// The tables of the marketers' own handbook, each a link.
@@ -239,7 +363,7 @@ mod tests {
     #[test]
     fn a_thank_you_that_cannot_be_a_name_stops_nothing() {
         let too_long = "a".repeat(61);
-        for typed in ["../secret", "a\r\nb", "hello!", &too_long] {
+        for typed in ["../secret", "a/b", "hello!", &too_long] {
             let metadata =
                 [("fulfilment", "download"), ("thank_you", typed)].map(|(k, v)| (k.to_owned(), v.to_owned()));
             let link = LinkContract::from_metadata(&metadata.into()).unwrap().unwrap();

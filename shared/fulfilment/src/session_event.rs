@@ -2,6 +2,7 @@ use stripe_events::{
     CheckoutSession, Event, EventType, Object, PaymentStatus, Personal, SessionMode, SnapshotEvent,
 };
 
+use crate::correction::snapshot;
 use crate::{
     AsOf, Attribution, ConsentForm, ContractError, Currency, LinkContract, Money, PaymentId,
     without_invisible,
@@ -80,6 +81,9 @@ pub enum SkipReason {
     /// Carries no object to act on.
     #[error("thin events carry no object and are not supported")]
     ThinEvent,
+    /// Of a connected account: whoever runs that account may make any link, and is paid for it.
+    #[error("the event is of a connected account, which sells nothing of ours")]
+    ConnectedAccount,
     /// Another event type than this task reacts to.
     #[error("not an event this task reacts to")]
     OtherEventType,
@@ -89,6 +93,9 @@ pub enum SkipReason {
     /// No marker: another business of the same Stripe account.
     #[error("the session does not carry our marker, so it belongs to another business")]
     AnotherBusiness,
+    /// Its marker is misspelt so that it is not read. Most likely it was meant to be ours.
+    #[error("the session carries a key that is nearly our marker")]
+    MisspeltMarker,
     /// A `setup` session saves a payment method.
     #[error("a session in setup mode sells nothing")]
     SetupMode,
@@ -111,9 +118,11 @@ impl SkipReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ThinEvent => "thin_event",
+            Self::ConnectedAccount => "connected_account",
             Self::OtherEventType => "other_event_type",
             Self::OtherLivemode => "other_livemode",
             Self::AnotherBusiness => "another_business",
+            Self::MisspeltMarker => "misspelt_marker",
             Self::SetupMode => "setup_mode",
             Self::NoPaymentIntent => "no_payment_intent",
             Self::NoSubscription => "no_subscription",
@@ -184,9 +193,7 @@ impl SessionEvent {
     /// [`NotReadable::Skip`] for what is none of our business, [`NotReadable::Broken`] for what is and cannot be
     /// acted on.
     pub fn read(event: &Event, livemode: bool) -> Result<Self, NotReadable> {
-        let Event::Snapshot(event) = event else {
-            return Err(SkipReason::ThinEvent.into());
-        };
+        let event = snapshot(event)?;
         let Some(intended) = intended_outcome(&event.event_type) else {
             return Err(SkipReason::OtherEventType.into());
         };
@@ -195,7 +202,10 @@ impl SessionEvent {
         };
         // Whose it is comes first: nothing of another business may ever be reported as broken.
         let Some(link) = LinkContract::from_metadata(&session.metadata).transpose() else {
-            return Err(SkipReason::AnotherBusiness.into());
+            return Err(match LinkContract::misspelt_marker(&session.metadata) {
+                Some(_) => SkipReason::MisspeltMarker.into(),
+                None => SkipReason::AnotherBusiness.into(),
+            });
         };
         if event.livemode != livemode {
             return Err(SkipReason::OtherLivemode.into());
@@ -381,6 +391,12 @@ mod tests {
         ] {
             assert_eq!(read(fixture(name)), Err(NotReadable::Skip(expected)), "{name}");
         }
+        let mut misspelt = fixture("session_completed_paid");
+        misspelt["data"]["object"]["metadata"] = json!({ "fullfilment": "contribution" });
+        assert_eq!(read(misspelt), Err(NotReadable::Skip(MisspeltMarker)));
+        let mut connected = fixture("session_completed_paid");
+        connected["account"] = json!("acct_1");
+        assert_eq!(read(connected), Err(NotReadable::Skip(ConnectedAccount)));
         // Another business's sessions may be as strange as they like.
         let mut strange = fixture("session_of_another_business");
         strange["data"]["object"]["payment_status"] = json!("half_paid");

@@ -19,6 +19,6 @@ pub use journal::{
 pub use made_event::{MADE_PREFIX, made_from};
 pub use pending::{Pending, PendingSearch};
 pub use proof::{DailyProof, Tally};
-pub use run::{Reconciliation, Report, RunError, Settings};
+pub use run::{Misspelt, Reconciliation, Report, RunError, Settings};
 pub use sweep::{EVENT_TYPES, Source, Sweep};
 pub use verdict::{Verdict, is_known, judge, missing};

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError};
-use fulfilment::{LinkContract, PaymentId, SessionOutcome, shown_id};
+use fulfilment::{LinkContract, NotReadable, PaymentId, SessionEvent, SessionOutcome, SkipReason, shown_id};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
-use stripe_events::{Door, Event, Object};
+use stripe_events::{Door, Event, Object, SessionMode};
 use tracing::warn;
 
 use crate::made_event::MADE_PREFIX;
@@ -58,6 +58,9 @@ pub struct Report {
     pub put_back: u64,
     /// Events of our types that cannot be read. Live traffic parks them.
     pub unreadable: u64,
+    /// Payments over links whose marker is misspelt, so that no rule lets them through, and that no operator has
+    /// completed.
+    pub misspelt: Vec<Misspelt>,
     /// How the payments of the window stand.
     pub tally: Tally,
     /// Whether the whole window was looked at. If not, the next run goes on.
@@ -74,6 +77,30 @@ pub struct Report {
     pub pending: u64,
     /// Since when the oldest of them does, in Unix seconds.
     pub oldest_pending_at: Option<i64>,
+}
+
+/// A payment over a link whose metadata has a key that is nearly our marker. Most likely it was meant to be ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misspelt {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The link to correct, `plink_…`.
+    pub payment_link_id: Option<String>,
+}
+
+impl Misspelt {
+    fn of(event: &Event, livemode: bool) -> Option<Self> {
+        let Err(NotReadable::Skip(SkipReason::MisspeltMarker)) = SessionEvent::read(event, livemode) else {
+            return None;
+        };
+        let Event::Snapshot(event) = event else { return None };
+        let Object::Session(session) = &event.object else { return None };
+        let is_ours = event.livemode == livemode && session.mode != Some(SessionMode::Setup);
+        is_ours.then(|| Self {
+            payment_id: PaymentId::of_session(session),
+            payment_link_id: session.payment_link.clone(),
+        })
+    }
 }
 
 /// Why a run broke off. What it had come to is kept.
@@ -123,32 +150,35 @@ struct Candidate {
     called_for: CalledFor,
 }
 
+/// What an event is to reconciliation.
+enum Seen {
+    Candidate(Candidate),
+    Misspelt(Misspelt),
+    Nothing,
+}
+
 impl Candidate {
-    fn read(
-        json: String,
-        happened_at: i64,
-        livemode: bool,
-    ) -> Result<Option<Self>, stripe_events::DecodeError> {
+    fn read(json: String, happened_at: i64, livemode: bool) -> Result<Seen, stripe_events::DecodeError> {
         let event = Event::from_json(json.as_bytes())?;
         let (event_id, event_type) = (event.id().to_owned(), event.type_name().to_owned());
-        let called_for = CalledFor::by(&event, livemode);
-        Ok(called_for.map(|called_for| {
-            let mut waiting_session = None;
-            if let Event::Snapshot(snapshot) = &event
-                && let Object::Session(session) = &snapshot.object
-                && called_for.outcome == Some(SessionOutcome::Pending)
-            {
-                waiting_session = Some(session.id.clone());
-            }
-            Self {
-                json,
-                event_id,
-                event_type,
-                happened_at,
-                waiting_session,
-                only_if_delayed: false,
-                called_for,
-            }
+        let Some(called_for) = CalledFor::by(&event, livemode) else {
+            return Ok(Misspelt::of(&event, livemode).map_or(Seen::Nothing, Seen::Misspelt));
+        };
+        let mut waiting_session = None;
+        if let Event::Snapshot(snapshot) = &event
+            && let Object::Session(session) = &snapshot.object
+            && called_for.outcome == Some(SessionOutcome::Pending)
+        {
+            waiting_session = Some(session.id.clone());
+        }
+        Ok(Seen::Candidate(Self {
+            json,
+            event_id,
+            event_type,
+            happened_at,
+            waiting_session,
+            only_if_delayed: false,
+            called_for,
         }))
     }
 }
@@ -357,7 +387,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         work: &mut Work,
     ) -> Result<(Option<Sweep>, Tally), RunError> {
         let page = self.stripe.page(&sweep.request()).await?;
-        let candidates = self.candidates(&sweep, &page.items, work);
+        let (candidates, misspelt) = self.candidates(&sweep, &page.items, work);
+        self.note_misspelt(misspelt, work).await?;
         let rows = self.rows_of(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
         let mut batch = Vec::new();
         for candidate in candidates {
@@ -409,8 +440,24 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok((sweep.advanced(last), tally))
     }
 
-    fn candidates(&self, sweep: &Sweep, items: &[ApiObject], work: &mut Work) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
+    /// Payments that an operator completed have rows in the ledger. The others are counted, each once in a run.
+    async fn note_misspelt(&self, misspelt: Vec<Misspelt>, work: &mut Work) -> Result<(), StoreError> {
+        for misspelt in misspelt {
+            let known = work.report.misspelt.iter().any(|known| known.payment_id == misspelt.payment_id);
+            if !known && self.ledger.of_payment(&misspelt.payment_id).await?.is_empty() {
+                work.report.misspelt.push(misspelt);
+            }
+        }
+        Ok(())
+    }
+
+    fn candidates(
+        &self,
+        sweep: &Sweep,
+        items: &[ApiObject],
+        work: &mut Work,
+    ) -> (Vec<Candidate>, Vec<Misspelt>) {
+        let (mut candidates, mut misspelt) = (Vec::new(), Vec::new());
         for item in items {
             let delayed = sweep.source() == Source::Sessions && sweep.only_if_delayed(item.created);
             let json = match sweep.source() {
@@ -420,17 +467,18 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 }
             };
             match json.map(|json| Candidate::read(json, item.created, self.livemode)).transpose() {
-                Ok(candidate) => {
-                    let candidate = candidate.flatten();
-                    candidates.extend(candidate.map(|it| Candidate { only_if_delayed: delayed, ..it }));
+                Ok(Some(Seen::Candidate(candidate))) => {
+                    candidates.push(Candidate { only_if_delayed: delayed, ..candidate });
                 }
+                Ok(Some(Seen::Misspelt(payment))) => misspelt.push(payment),
+                Ok(Some(Seen::Nothing) | None) => {}
                 Err(error) => {
                     work.report.unreadable += 1;
                     warn!(event.id = %shown_id(&item.id), "cannot be read: {error}");
                 }
             }
         }
-        candidates
+        (candidates, misspelt)
     }
 
     pub(crate) async fn rows_of(

@@ -1,9 +1,11 @@
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use stripe_events::{
     CheckoutSession, CustomField, CustomText, DecodeError, Dispute, Event, Object, Refund,
-    ShippingAddressCollection,
+    ShippingAddressCollection, without_lone_surrogates,
 };
 
 use crate::Request;
@@ -36,7 +38,7 @@ pub struct NotReadable {
 }
 
 impl ApiObject {
-    /// The JSON as it came, byte for byte.
+    /// The JSON as it came, byte for byte but for halves of surrogate pairs, which are replaced.
     pub fn json(&self) -> &str {
         self.json.get()
     }
@@ -103,6 +105,11 @@ impl ApiObject {
     }
 
     pub(crate) fn new(json: Box<RawValue>) -> Option<Self> {
+        // Half of a surrogate pair is valid JSON and no text: one would make the object unreadable for all.
+        let json = match without_lone_surrogates(json.get().as_bytes()) {
+            Cow::Borrowed(_) => json,
+            Cow::Owned(repaired) => serde_json::from_slice(&repaired).ok()?,
+        };
         #[derive(Deserialize)]
         struct Head {
             id: String,

@@ -1,8 +1,11 @@
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{DecodeError, Event, Personal};
+use crate::event::read;
+use crate::{DecodeError, Event, Object, Personal, without_lone_surrogates};
 
 /// An event as it was delivered: through which door, and what.
 #[derive(Debug, Clone)]
@@ -11,8 +14,37 @@ pub struct Delivered {
     pub door: Door,
     /// The event itself.
     pub event: Event,
-    /// What an operator asks for beyond the event; nothing where nobody does.
+    /// The mail that an operator asks for once more; none without such a request.
     pub resend: Option<Resend>,
+    /// What an operator says the link's metadata should have been. It is in the event's session already, so that every
+    /// reader of the event reads it; here it says that this is not what Stripe sent.
+    pub contract: Option<CorrectedContract>,
+}
+
+/// The metadata that a Payment Link should have had: it replaces that of the session, key by key.
+///
+/// A session keeps the metadata it was made with, whatever becomes of its link. So a payment over a link with a typing
+/// error can only be completed with the right words from elsewhere, which is an operator's decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CorrectedContract(BTreeMap<String, String>);
+
+impl CorrectedContract {
+    /// One key and its right value.
+    pub fn new(key: &str, value: &str) -> Self {
+        Self([(key.to_owned(), value.to_owned())].into())
+    }
+
+    /// The event as it would have been over a right link. Events that are not about a session stay as they are.
+    #[must_use]
+    pub fn applied_to(&self, mut event: Event) -> Event {
+        if let Event::Snapshot(snapshot) = &mut event
+            && let Object::Session(session) = &mut snapshot.object
+        {
+            session.metadata.extend(self.0.clone());
+        }
+        event
+    }
 }
 
 /// An operator asks for a mail once more. The event it is about was dealt with long ago.
@@ -69,27 +101,41 @@ impl Delivered {
     /// The envelope's own `id` and `time` are not read: its id changes with every delivery, and the event has
     /// both itself.
     ///
-    /// Behind the operator's door the detail is no event but a wish, with the event it is about inside
-    /// ([`Delivered::resend_json`]).
+    /// From the operator the detail is no event but a request, with the event it is about inside
+    /// ([`Delivered::resend_json`], [`Delivered::complete_json`]). From any other source it is an event and nothing
+    /// else.
     ///
     /// # Errors
     ///
     /// Every error is permanent: the same bytes will never decode.
     pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut body: Value = serde_json::from_slice(body).map_err(|error| DecodeError::not_json(&error))?;
+        let body = without_lone_surrogates(body);
+        let mut body: Value = serde_json::from_slice(&body).map_err(|error| DecodeError::not_json(&error))?;
         let Some(mut detail) = body.get_mut("detail").map(Value::take) else {
-            return Ok(Self { door: Door::Other, event: Event::from_value(body)?, resend: None });
+            let event = Event::from_value(body)?;
+            return Ok(Self { door: Door::Other, event, resend: None, contract: None });
         };
         let source = body.get("source").and_then(Value::as_str).unwrap_or_default();
         let door = Door::from_source(source);
         if door != Door::Operator {
-            return Ok(Self { door, event: Event::from_value(detail)?, resend: None });
+            return Ok(Self { door, event: Event::from_value(detail)?, resend: None, contract: None });
         }
         let text = |name: &str| detail.get(name).and_then(Value::as_str).map(str::to_owned);
-        let resend = text("resend_id").filter(|id| !id.is_empty()).ok_or(DecodeError::NotAnEvent)?;
-        let resend = Resend { id: resend, to: text("to").map(Personal::new) };
+        let resend = text("resend_id").filter(|id| !id.is_empty());
+        let resend = resend.map(|id| Resend { id, to: text("to").map(Personal::new) });
+        let contract = detail.get_mut("contract").map(Value::take).filter(|contract| !contract.is_null());
+        let contract: Option<CorrectedContract> =
+            contract.map(|contract| read("contract", contract)).transpose()?;
+        if resend.is_none() && contract.is_none() {
+            return Err(DecodeError::NotAnEvent);
+        }
         let event = detail.get_mut("event").map(Value::take).ok_or(DecodeError::NotAnEvent)?;
-        Ok(Self { door, event: Event::from_value(event)?, resend: Some(resend) })
+        let event = Event::from_value(event)?;
+        let event = match &contract {
+            Some(contract) => contract.applied_to(event),
+            None => event,
+        };
+        Ok(Self { door, event, resend, contract })
     }
 
     /// The message body that asks for a mail once more: `event` is Stripe's, byte for byte.
@@ -97,9 +143,27 @@ impl Delivered {
     /// # Errors
     ///
     /// Never in practice: there is nothing in it that JSON cannot say.
-    pub fn resend_json(event: &RawValue, resend: &Resend) -> Result<String, serde_json::Error> {
-        let detail = ResendDetail { event, resend_id: &resend.id, to: resend.to.as_ref() };
+    pub fn resend_json(
+        event: &RawValue,
+        resend: &Resend,
+        contract: Option<&CorrectedContract>,
+    ) -> Result<String, serde_json::Error> {
+        let detail = RequestDetail { event, resend_id: Some(&resend.id), to: resend.to.as_ref(), contract };
         envelope_json(Door::OPERATOR_SOURCE, "afterlink.resend", detail)
+    }
+
+    /// The message body that brings an event to a task's queue with the contract its link should have had: `event` is
+    /// Stripe's, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivered::resend_json`].
+    pub fn complete_json(
+        event: &RawValue,
+        contract: &CorrectedContract,
+    ) -> Result<String, serde_json::Error> {
+        let detail = RequestDetail { event, resend_id: None, to: None, contract: Some(contract) };
+        envelope_json(Door::OPERATOR_SOURCE, "afterlink.complete", detail)
     }
 
     /// The message body that brings an event to a task's queue once more, as the bus would: `event` is Stripe's,
@@ -132,17 +196,21 @@ fn envelope_json<D: Serialize>(
 }
 
 #[derive(Serialize)]
-struct ResendDetail<'a> {
+struct RequestDetail<'a> {
     event: &'a RawValue,
-    resend_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resend_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a Personal<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract: Option<&'a CorrectedContract>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EVENT: &str = r#"{"object":"event","id":"evt_1","type":"x","created":1,"livemode":false,"data":{"object":{"object":"x"}}}"#;
+    const EVENT: &str = r#"{"object":"event","id":"evt_1","type":"x","created":1795000000,"livemode":false,"data":{"object":{"object":"x"}}}"#;
 
     #[test]
     fn a_wish_for_another_mail_names_its_event() {
@@ -150,7 +218,8 @@ mod tests {
         for to in [None, Some(Personal::new("ada@example.org".to_owned()))] {
             let resend = Resend { id: "r-1".to_owned(), to };
             let read =
-                Delivered::from_json(Delivered::resend_json(&event, &resend).unwrap().as_bytes()).unwrap();
+                Delivered::from_json(Delivered::resend_json(&event, &resend, None).unwrap().as_bytes())
+                    .unwrap();
             assert_eq!((read.door, read.event.id(), read.resend), (Door::Operator, "evt_1", Some(resend)));
         }
     }
@@ -162,6 +231,63 @@ mod tests {
         assert!(body.contains(event.get()), "{body}");
         let read = Delivered::from_json(body.as_bytes()).unwrap();
         assert_eq!((read.door, read.event.id(), read.resend), (Door::Reconcile, "evt_1", None));
+    }
+
+    fn metadata(event: &Event) -> &BTreeMap<String, String> {
+        let Event::Snapshot(event) = event else { panic!("thin") };
+        let Object::Session(session) = &event.object else { panic!("no session") };
+        &session.metadata
+    }
+
+    const BROKEN: &str = r#"{"object":"event","id":"evt_1","type":"checkout.session.completed","created":1795000000,
+        "livemode":false,"data":{"object":{"object":"checkout.session","id":"cs_1",
+        "metadata":{"fulfilment":"donation","campaign":"autumn"}}}}"#;
+
+    #[test]
+    fn a_corrected_contract_is_read_as_if_the_link_had_been_right() {
+        let event: Box<RawValue> = serde_json::from_str(BROKEN).unwrap();
+        let contract = CorrectedContract::new("fulfilment", "contribution");
+        let body = Delivered::complete_json(&event, &contract).unwrap();
+        let read = Delivered::from_json(body.as_bytes()).unwrap();
+        assert_eq!(
+            (read.door, &read.resend, &read.contract),
+            (Door::Operator, &None, &Some(contract.clone()))
+        );
+        assert_eq!(metadata(&read.event)["fulfilment"], "contribution");
+        assert_eq!(metadata(&read.event)["campaign"], "autumn");
+        let resend = Resend { id: "r-1".to_owned(), to: None };
+        let body = Delivered::resend_json(&event, &resend, Some(&contract)).unwrap();
+        let read = Delivered::from_json(body.as_bytes()).unwrap();
+        assert_eq!((read.resend, read.contract), (Some(resend), Some(contract)));
+        assert_eq!(metadata(&read.event)["fulfilment"], "contribution");
+    }
+
+    #[test]
+    fn only_the_operator_corrects_a_contract() {
+        let corrected = |event: &str| {
+            let detail = format!(r#"{{"contract":{{"fulfilment":"download"}},{}"#, &event[1..]);
+            let wrapped = format!(r#"{{"event":{event},"contract":{{"fulfilment":"download"}}}}"#);
+            [detail, wrapped]
+        };
+        for source in
+            ["aws.partner/stripe.com/ed_1", "afterlink.webhook", "afterlink.reconcile", "afterlink", "else"]
+        {
+            for detail in corrected(BROKEN) {
+                let body = format!(
+                    r#"{{"source":"{source}","contract":{{"fulfilment":"download"}},"detail":{detail}}}"#
+                );
+                if let Ok(read) = Delivered::from_json(body.as_bytes()) {
+                    assert_eq!(read.contract, None, "{source}");
+                    assert_eq!(metadata(&read.event)["fulfilment"], "donation", "{source}");
+                }
+            }
+        }
+        for contract in ["null", "7", "[]", r#"{"fulfilment":7}"#] {
+            let body = format!(
+                r#"{{"source":"afterlink.operator","detail":{{"event":{BROKEN},"contract":{contract}}}}}"#
+            );
+            assert!(Delivered::from_json(body.as_bytes()).is_err(), "{contract}");
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::open_enum::open_enum;
-use crate::{CheckoutSession, Dispute, EarlyFraudWarning, Invoice, InvoicePayment, Refund};
+use crate::{
+    CheckoutSession, Dispute, EarlyFraudWarning, Invoice, InvoicePayment, Refund, wire,
+    without_lone_surrogates,
+};
 
 /// One Stripe event.
 ///
@@ -32,6 +35,10 @@ pub struct SnapshotEvent {
     pub created: i64,
     /// Real money or not.
     pub livemode: bool,
+    /// The connected account it happened in; `None` for the account that receives the event.
+    ///
+    /// <https://docs.stripe.com/connect/webhooks>
+    pub account: Option<String>,
     /// What it happened to.
     pub object: Object,
 }
@@ -136,11 +143,21 @@ struct WireEvent {
     id: String,
     #[serde(rename = "type")]
     event_type: EventType,
-    #[serde(default)]
+    #[serde(deserialize_with = "time")]
     created: i64,
-    #[serde(default)]
     livemode: bool,
+    #[serde(default, deserialize_with = "wire::text")]
+    account: Option<String>,
     data: WireData,
+}
+
+/// Times at which an event can have happened: from before Stripe's first to the end of this century. Records are
+/// kept, mails are dated and corrections are ordered by this time, so a missing or absurd one cannot stand.
+const TIMES: std::ops::Range<i64> = 1_262_304_000..4_102_444_800;
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let time = i64::deserialize(deserializer)?;
+    if TIMES.contains(&time) { Ok(time) } else { Err(D::Error::custom("no time of an event")) }
 }
 
 #[derive(Deserialize)]
@@ -149,7 +166,7 @@ struct WireData {
 }
 
 /// serde's own message can quote the offending value, so only the path to it is kept.
-fn read<T: DeserializeOwned>(part: &'static str, value: Value) -> Result<T, DecodeError> {
+pub(crate) fn read<T: DeserializeOwned>(part: &'static str, value: Value) -> Result<T, DecodeError> {
     serde_path_to_error::deserialize(value)
         .map_err(|error| DecodeError::Shape { part, path: error.path().to_string() })
 }
@@ -165,11 +182,12 @@ impl Event {
             Some("event") => {
                 let event: WireEvent = read("event", event)?;
                 Ok(Self::Snapshot(Box::new(SnapshotEvent {
-                    object: Object::from_value(event.data.object)?,
+                    object: Object::of_event(&event.event_type, event.data.object)?,
                     id: event.id,
                     event_type: event.event_type,
                     created: event.created,
                     livemode: event.livemode,
+                    account: event.account,
                 })))
             }
             Some("v2.core.event") => read("event", event).map(Self::Thin),
@@ -183,7 +201,8 @@ impl Event {
     ///
     /// As [`Event::from_value`], and for bytes that are not JSON.
     pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
-        let event = serde_json::from_slice(body).map_err(|error| DecodeError::not_json(&error))?;
+        let body = without_lone_surrogates(body);
+        let event = serde_json::from_slice(&body).map_err(|error| DecodeError::not_json(&error))?;
         Self::from_value(event)
     }
 
@@ -204,7 +223,39 @@ impl Event {
     }
 }
 
+/// What an event of a type is about, by the beginning of the type. <https://docs.stripe.com/api/events/types>
+const OBJECT_OF: [(&str, &str); 6] = [
+    ("checkout.session.", "checkout.session"),
+    ("refund.", "refund"),
+    ("charge.dispute.", "dispute"),
+    ("invoice.", "invoice"),
+    ("invoice_payment.", "invoice_payment"),
+    ("radar.early_fraud_warning.", "radar.early_fraud_warning"),
+];
+
 impl Object {
+    /// Reads the object of an event. The event's type says what it is where the object itself does not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Object::from_value`], and when the object says that it is something else than the event is about: one
+    /// of the two is wrong, and either may be money.
+    fn of_event(event_type: &EventType, mut object: Value) -> Result<Self, DecodeError> {
+        let about = OBJECT_OF.iter().find(|(prefix, _)| event_type.as_str().starts_with(prefix));
+        if let Some((_, name)) = about {
+            let shape = |path: &str| DecodeError::Shape { part: "event", path: path.to_owned() };
+            let fields = object.as_object_mut().ok_or_else(|| shape("data.object"))?;
+            match fields.get("object") {
+                Some(Value::String(said)) if said == name => {}
+                None | Some(Value::Null) => {
+                    fields.insert("object".to_owned(), Value::from(*name));
+                }
+                Some(_) => return Err(shape("data.object.object")),
+            }
+        }
+        Self::from_value(object)
+    }
+
     /// Reads an API object, as `data.object` holds it and as the API returns it.
     ///
     /// # Errors
@@ -235,6 +286,8 @@ pub enum EventHead {
         id: String,
         /// EventBridge's `detail-type`.
         event_type: String,
+        /// The connected account it happened in; `None` for the account that receives the event.
+        account: Option<String>,
     },
     /// A thin event.
     Thin(ThinEvent),
@@ -249,8 +302,9 @@ impl EventHead {
     ///
     /// When the body is not JSON or not an event.
     pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
+        let body = without_lone_surrogates(body);
         let fields: BTreeMap<String, &RawValue> =
-            serde_json::from_slice(body).map_err(|error| match error.classify() {
+            serde_json::from_slice(&body).map_err(|error| match error.classify() {
                 Category::Data => DecodeError::NotAnEvent,
                 Category::Io | Category::Syntax | Category::Eof => DecodeError::not_json(&error),
             })?;
@@ -260,7 +314,10 @@ impl EventHead {
         };
         let (id, event_type) = (text("id"), text("type"));
         match text("object").as_str() {
-            "event" if !id.is_empty() && !event_type.is_empty() => Ok(Self::Snapshot { id, event_type }),
+            "event" if !id.is_empty() && !event_type.is_empty() => {
+                let account = Some(text("account")).filter(|account| !account.trim().is_empty());
+                Ok(Self::Snapshot { id, event_type, account })
+            }
             "v2.core.event" => Ok(Self::Thin(ThinEvent { id, event_type })),
             _ => Err(DecodeError::NotAnEvent),
         }

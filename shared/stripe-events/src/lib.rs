@@ -10,13 +10,14 @@ mod personal;
 mod refund;
 mod session;
 mod signature;
+mod surrogates;
 mod wire;
 
 pub use dispute::{
     BalanceTransaction, CaseType, Dispute, DisputeStatus, DisputedCard, DisputedPaymentMethod,
 };
 pub use early_fraud_warning::EarlyFraudWarning;
-pub use envelope::{Delivered, Door, Resend};
+pub use envelope::{CorrectedContract, Delivered, Door, Resend};
 pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};
 pub use invoice::{
     BillingReason, Interval, Invoice, InvoiceLine, InvoiceLines, InvoiceParent, InvoicePayment,
@@ -31,3 +32,4 @@ pub use session::{
     PresentmentDetails, Promotions, SessionMode, ShippingAddressCollection,
 };
 pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};
+pub use surrogates::without_lone_surrogates;

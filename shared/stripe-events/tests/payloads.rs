@@ -183,7 +183,7 @@ fn errors_name_the_place_and_never_the_value() {
             "event does not have the shape of Stripe's API at `id`",
         ),
         (
-            r#"{"object": "event", "id": "evt_1", "type": "t", "data": {"object":
+            r#"{"object": "event", "id": "evt_1", "type": "t", "created": 1795000000, "livemode": false, "data": {"object":
                 {"object": "checkout.session", "id": "cs_1", "customer_details": {"address": "1 Example Street"}}}}"#,
             "checkout.session does not have the shape of Stripe's API at `customer_details.address`",
         ),
@@ -197,11 +197,17 @@ fn errors_name_the_place_and_never_the_value() {
 #[test]
 fn a_field_that_is_there_twice_counts_the_same_everywhere() {
     let body = br#"{
-        "object": "charge", "id": 1, "type": "x", "object": "event", "id": "evt_1", "type": "refund.created",
+        "object": "charge", "id": 1, "type": "x", "account": null,
+        "object": "event", "id": "evt_1", "type": "refund.created", "account": "acct_1",
+        "created": 1795000000, "livemode": false,
         "data": { "object": { "object": "refund", "id": "re_1" } }
     }"#;
     let event = Event::from_json(body).unwrap();
-    let head = EventHead::Snapshot { id: "evt_1".to_owned(), event_type: "refund.created".to_owned() };
+    let head = EventHead::Snapshot {
+        id: "evt_1".to_owned(),
+        event_type: "refund.created".to_owned(),
+        account: Some("acct_1".to_owned()),
+    };
     assert_eq!((event.id(), event.type_name()), ("evt_1", "refund.created"));
     assert_eq!(EventHead::from_json(body).unwrap(), head);
 }
@@ -250,4 +256,96 @@ fn reads_a_warning_of_fraud() {
         (warning.actionable, warning.payment_intent.as_deref()),
         (Some(true), Some("pi_3FixtureContribution"))
     );
+}
+
+fn changed(fixture_name: &str, change: impl FnOnce(&mut Value)) -> Result<Event, String> {
+    let mut event: Value = serde_json::from_slice(&fixture(fixture_name)).unwrap();
+    change(&mut event);
+    Event::from_value(event).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_event_without_a_possible_time_or_mode_is_not_read() {
+    let times = [json!(null), json!(0), json!(-1), json!(1), json!(i64::MAX), json!(1_795_000_000_000_i64)];
+    for time in times.into_iter().chain([json!("1795000000"), json!(1795000000.5), json!([])]) {
+        let read = changed("session_completed_paid.json", |event| event["created"] = time.clone());
+        assert_eq!(read.unwrap_err(), "event does not have the shape of Stripe's API at `created`", "{time}");
+    }
+    for field in ["created", "livemode"] {
+        let read = changed("session_completed_paid.json", |event| {
+            event.as_object_mut().unwrap().remove(field);
+        });
+        assert_eq!(read.unwrap_err(), "event does not have the shape of Stripe's API at `.`", "{field}");
+    }
+}
+
+#[test]
+fn the_events_type_says_what_an_object_is_that_does_not_say_so_itself() {
+    for (name, expected) in [
+        ("session_completed_paid", "Session"),
+        ("refund_created", "Refund"),
+        ("dispute_funds_withdrawn", "Dispute"),
+        ("invoice_paid_renewal", "Invoice("),
+        ("invoice_payment_paid", "InvoicePayment("),
+        ("early_fraud_warning_created", "EarlyFraudWarning("),
+    ] {
+        let name = format!("{name}.json");
+        for missing in [None, Some(json!(null))] {
+            let read = changed(&name, |event| {
+                let object = event["data"]["object"].as_object_mut().unwrap();
+                object.remove("object");
+                object.extend(missing.map(|value| ("object".to_owned(), value)));
+            });
+            let Event::Snapshot(event) = read.unwrap() else { panic!("{name} is thin") };
+            assert!(format!("{:?}", event.object).starts_with(expected), "{name}");
+        }
+        for other in [json!("charge"), json!(""), json!(7), json!({})] {
+            let read = changed(&name, |event| event["data"]["object"]["object"] = other.clone());
+            let expected = "event does not have the shape of Stripe's API at `data.object.object`";
+            assert_eq!(read.unwrap_err(), expected, "{name} {other}");
+        }
+        let read = changed(&name, |event| event["data"]["object"] = json!(null));
+        assert_eq!(read.unwrap_err(), "event does not have the shape of Stripe's API at `data.object`");
+    }
+    // Of a type that is not acted on, nothing has to be known.
+    let read = changed("refund_created.json", |event| {
+        event["type"] = json!("charge.updated");
+        event["data"]["object"]["object"] = json!(null);
+    });
+    assert!(
+        matches!(read, Ok(Event::Snapshot(event)) if matches!(&event.object, Object::Other(name) if name.is_empty()))
+    );
+}
+
+#[test]
+fn half_of_a_surrogate_pair_anywhere_makes_nothing_unreadable() {
+    let text = String::from_utf8(fixture("session_completed_paid.json")).unwrap();
+    for half in ["\\ud83d", "\\uDE00"] {
+        for (from, to) in [
+            ("Ada Example", format!("Ada {half}")),
+            ("\"metadata\": {", format!("\"metadata\": {{ \"{half}\": \"{half}\",")),
+        ] {
+            let broken = text.replace(from, &to);
+            assert_ne!(broken, text, "{from}");
+            let envelope = format!(r#"{{"source":"aws.partner/stripe.com/ed_1","detail":{broken}}}"#);
+            for body in [&broken, &envelope] {
+                let delivered = Delivered::from_json(body.as_bytes()).expect(&to);
+                assert_eq!(delivered.event.type_name(), "checkout.session.completed");
+            }
+        }
+    }
+    let broken = text.replace("Ada Example", "Ada \\ud83d\\ude00 \\ud83d");
+    let Event::Snapshot(event) = Event::from_json(broken.as_bytes()).unwrap() else { panic!() };
+    let Object::Session(session) = event.object else { panic!() };
+    let name = session.customer_details.unwrap().name.unwrap();
+    assert_eq!(name.expose(), "Ada 😀 \u{fffd}");
+}
+
+#[test]
+fn an_event_of_a_connected_account_says_so() {
+    for (account, expected) in [(json!("acct_1"), Some("acct_1")), (json!(null), None), (json!(""), None)] {
+        let read = changed("session_completed_paid.json", |event| event["account"] = account);
+        let Event::Snapshot(event) = read.unwrap() else { panic!() };
+        assert_eq!(event.account.as_deref(), expected);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use effect_ledger::{Clock, Executor};
-use fulfilment::{PaymentId, shown_id};
+use fulfilment::{PaymentId, SkipReason, shown_id};
 use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
 use stripe_events::{DecodeError, Delivered, Door, Event, Resend};
@@ -310,6 +310,10 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
                 });
             }
         };
+        // No task acts on these, whatever they are about: the rules leave them out, and so does this.
+        if matches!(&delivery.event, Event::Snapshot(event) if event.account.is_some()) {
+            return Ok(Outcome::Skipped(SkipReason::ConnectedAccount.as_str()));
+        }
         let left = self.invocation.deadline_ms - ANSWER_MARGIN_MS - self.clock.now_ms();
         let left = Duration::from_millis(left.try_into().unwrap_or(0));
         let task = AssertUnwindSafe(self.task.handle(delivery)).catch_unwind();

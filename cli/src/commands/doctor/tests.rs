@@ -69,28 +69,62 @@ fn a_destination_is_ours_by_its_event_source_or_its_address() {
     }
 }
 
+fn link(id: &str, metadata: Value) -> PaymentLink {
+    serde_json::from_value(json!({ "id": id, "active": true, "metadata": metadata })).unwrap()
+}
+
 #[test]
 fn links_are_told_apart_by_their_contract() {
-    let link = |id: &str, metadata: Value| -> PaymentLink {
-        serde_json::from_value(json!({ "id": id, "active": true, "metadata": metadata })).unwrap()
-    };
     let links = [
         link("plink_sound", json!({ "fulfilment": "contribution" })),
+        link(
+            "plink_us",
+            json!({ "fulfillment": "download", "soft_opt_in": "shown", "files": "s3://goods/files/a.pdf, b.pdf" }),
+        ),
         link("plink_broken", json!({ "fulfilment": "donation" })),
         link("plink_foreign", json!({ "order": "42" })),
+        link("plink_shop", json!({ "fulfilment_type": "express" })),
         link("plink_wording", json!({ "fulfilment": "contribution", "thank_you": "gala/2026" })),
+        link(
+            "plink_theirs",
+            json!({ "fulfilment": "download", "soft_opt_in": "shown", "files": "s3://theirs/a.pdf, ../b.pdf" }),
+        ),
     ];
-    let results: Vec<_> = of_links(&links, &Policy::compiled_in().unwrap())
-        .iter()
-        .map(|check| (check.what.clone(), check.result))
-        .collect();
+    let checks = of_links(&links, &Policy::compiled_in().unwrap(), Some("goods"));
+    let results: Vec<_> = checks.iter().map(|check| (check.what.clone(), check.result)).collect();
     let expected = [
         ("Payment Links", Outcome::Pass),
         ("link plink_broken", Outcome::Fail),
-        ("link plink_foreign", Outcome::Warn),
         ("link plink_wording", Outcome::Warn),
+        ("link plink_theirs", Outcome::Fail),
+        ("link plink_theirs", Outcome::Fail),
     ];
     assert_eq!(results, expected.map(|(what, result)| (what.to_owned(), result)));
+    assert!(checks[0].seen.starts_with("7 active, 2 with a sound contract, 2 without our marker"));
+    assert!(checks[3].seen.contains("the bucket \"theirs\""), "{}", checks[3].seen);
+}
+
+#[test]
+fn a_link_whose_key_is_nearly_right_fails_by_name_with_the_key_it_should_have() {
+    for (key, shown, is_read) in [
+        ("Fulfilment", "`Fulfilment`", true),
+        ("fulfillment ", "`fulfillment `", true),
+        ("fullfilment", "`fullfilment`", false),
+        ("fulfilement", "`fulfilement`", false),
+        ("fulfilment\u{200b}", "`fulfilment[U+200B]`", false),
+        ("fulf\u{456}lment", "[U+0456]", false),
+    ] {
+        let checks = of_links(
+            &[link("plink_near", json!({ key: "contribution" }))],
+            &Policy::compiled_in().unwrap(),
+            None,
+        );
+        let [_, check] = &checks[..] else { panic!("{checks:?}") };
+        assert_eq!((check.what.as_str(), check.result), ("link plink_near", Outcome::Fail), "{key}");
+        assert!(check.seen.contains(shown) && check.seen.ends_with("must be `fulfilment`"), "{}", check.seen);
+        let completes = check.mend.as_ref().unwrap().contains("afterlink complete --link plink_near");
+        assert_eq!(completes, !is_read, "{key}");
+    }
 }
 
 #[test]

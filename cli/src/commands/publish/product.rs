@@ -80,6 +80,8 @@ struct Written {
     name: Line<LONGEST_NAME>,
     description: Option<Line<LONGEST_DESCRIPTION>>,
     image: Option<Spanned<Line<LONGEST_ADDRESS>>>,
+    /// As in a link's metadata, in either spelling.
+    #[serde(alias = "fulfillment")]
     fulfilment: Spanned<FulfilmentKind>,
     thank_you: Option<TemplateName>,
     price: Price,

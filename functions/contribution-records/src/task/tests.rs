@@ -91,6 +91,9 @@ impl Records for InMemoryRecords {
     }
 }
 
+/// A time at which events can have happened, before those of the fixtures.
+const T: i64 = 1_790_000_000;
+
 const NAMESPACE: Uuid = Uuid::from_u128(7);
 
 type TestTask = ContributionRecords<InMemoryRecords, SubscriptionsAtStripe, InMemoryEffects, ManualClock>;
@@ -181,15 +184,15 @@ async fn a_payment_becomes_a_contribution_a_supporter_row_and_a_ledger_row() {
 #[tokio::test]
 async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
     let task = task();
-    let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(100).to_json()]).await;
+    let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(T + 100).to_json()]).await;
     assert_eq!(tally.noted, [].into(), "the money is not there yet");
-    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(300).to_json()]).await;
+    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;
     let lines = testkit::metrics::of_task(crate::NAME, &tally);
     testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
     let again = [
-        StripeEvent::async_succeeded().at(300).to_json(),
-        StripeEvent::async_succeeded().at(300).event_id("evt_twin").to_json(),
-        StripeEvent::async_succeeded().at(200).event_id("evt_earlier").to_json(),
+        StripeEvent::async_succeeded().at(T + 300).to_json(),
+        StripeEvent::async_succeeded().at(T + 300).event_id("evt_twin").to_json(),
+        StripeEvent::async_succeeded().at(T + 200).event_id("evt_earlier").to_json(),
         CorrectionEvent::refund("Example", "re_1", "created").to_json(),
     ];
     let (tally, _) = deliver(&task, &again).await;
@@ -206,11 +209,11 @@ async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
 #[tokio::test]
 async fn any_order_and_any_duplication_leave_the_same_rows() {
     check_every_order(&[
-        StripeEvent::unpaid().at(100).to_json(),
-        StripeEvent::async_failed().at(200).email("other@example.org").to_json(),
-        StripeEvent::async_succeeded().at(300).to_json(),
+        StripeEvent::unpaid().at(T + 100).to_json(),
+        StripeEvent::async_failed().at(T + 200).email("other@example.org").to_json(),
+        StripeEvent::async_succeeded().at(T + 300).to_json(),
         // Two events for one change, in the same second.
-        StripeEvent::async_succeeded().at(300).event_id("evt_twin").to_json(),
+        StripeEvent::async_succeeded().at(T + 300).event_id("evt_twin").to_json(),
     ])
     .await;
 }
@@ -218,18 +221,18 @@ async fn any_order_and_any_duplication_leave_the_same_rows() {
 #[tokio::test]
 async fn refunds_and_disputes_leave_the_same_rows_before_after_and_between_their_payment() {
     check_every_order(&[
-        StripeEvent::paid().at(100).to_json(),
-        CorrectionEvent::refund("Example", "re_1", "created").at(200).to_json(),
-        CorrectionEvent::refund("Example", "re_1", "failed").at(200).to_json(),
-        CorrectionEvent::refund("Example", "re_2", "created").status("pending").at(300).to_json(),
+        StripeEvent::paid().at(T + 100).to_json(),
+        CorrectionEvent::refund("Example", "re_1", "created").at(T + 200).to_json(),
+        CorrectionEvent::refund("Example", "re_1", "failed").at(T + 200).to_json(),
+        CorrectionEvent::refund("Example", "re_2", "created").status("pending").at(T + 300).to_json(),
     ])
     .await;
     check_every_order(&[
-        StripeEvent::paid().at(100).to_json(),
-        CorrectionEvent::dispute("Example", "dp_1", "created").at(200).to_json(),
-        CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").at(200).to_json(),
-        CorrectionEvent::dispute("Example", "dp_1", "closed").status("lost").at(200).to_json(),
-        CorrectionEvent::refund("Example", "re_1", "created").at(300).to_json(),
+        StripeEvent::paid().at(T + 100).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "created").at(T + 200).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").at(T + 200).to_json(),
+        CorrectionEvent::dispute("Example", "dp_1", "closed").status("lost").at(T + 200).to_json(),
+        CorrectionEvent::refund("Example", "re_1", "created").at(T + 300).to_json(),
     ])
     .await;
 }
@@ -289,12 +292,12 @@ async fn folds_again_onto_a_record_that_changed_meanwhile() {
         let event = stripe_events::Event::from_value(event.to_json()).unwrap();
         SessionEvent::read(&event, false).unwrap()
     };
-    *task.records.meddler.borrow_mut() = vec![read(StripeEvent::unpaid().at(50))];
-    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(300).to_json()]).await;
+    *task.records.meddler.borrow_mut() = vec![read(StripeEvent::unpaid().at(T + 50))];
+    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;
     assert_eq!(tally.done, 1);
     let contributions = task.records.contributions.borrow();
     let contribution = &contributions[&PaymentId::new("pi_Example")].contribution;
-    assert_eq!((contribution.pending_at, contribution.paid_at), (Some(50), Some(300)));
+    assert_eq!((contribution.pending_at, contribution.paid_at), (Some(T + 50), Some(T + 300)));
 }
 
 #[tokio::test]
@@ -304,8 +307,8 @@ async fn goes_back_when_the_record_never_holds_still() {
         let event = StripeEvent::unpaid().at(at).event_id(&format!("evt_{at}")).to_json();
         SessionEvent::read(&stripe_events::Event::from_value(event).unwrap(), false).unwrap()
     };
-    *task.records.meddler.borrow_mut() = (0..20).map(|i| read(1000 - i)).rev().collect();
-    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(300).to_json()]).await;
+    *task.records.meddler.borrow_mut() = (0..20).map(|i| read(T + 1000 - i)).rev().collect();
+    let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;
     assert_eq!((tally.done, tally.retried), (0, 1));
 }
 
@@ -411,11 +414,11 @@ async fn the_payment_keeps_the_refund_that_waited_for_it() {
     deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
     assert_eq!(rows(&task)["effects"], json!(["contribution#refund#re_1 done 5.00 gbp for a week"]));
     task.clock.advance_ms(86_400_000);
-    deliver(&task, &[StripeEvent::paid().at(1000).to_json()]).await;
+    deliver(&task, &[StripeEvent::paid().at(T + 1000).to_json()]).await;
     let rows = rows(&task);
     assert_eq!(rows["effects"], json!(["contribution#paid done", "contribution#refund#re_1 done 5.00 gbp"]));
     let retention = task.policy.kind(fulfilment::FulfilmentKind::Contribution).retention_days * 86_400;
-    assert_eq!(rows["expires_at"], json!([1000 + retention]));
+    assert_eq!(rows["expires_at"], json!([T + 1000 + retention]));
     assert_eq!(rows["supporters"][0]["status"], "part_refunded");
 }
 

@@ -95,6 +95,7 @@ fn counts_every_answer() {
         answers.map(|answer| testkit::metrics::of_counts(env!("CARGO_PKG_NAME"), &[(answer.metric(), 1)]));
     testkit::metrics::assert_golden(&lines.concat(), include_str!("../../metrics.golden.json"));
     assert_eq!(Answer::WrongMethod.metric(), "Refused");
+    assert_eq!(Answer::ConnectedAccount.metric(), "Unsupported");
 }
 
 #[tokio::test]
@@ -106,6 +107,33 @@ async fn passes_a_signed_event_on_verbatim() {
     assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Accepted);
     let expected = ("checkout.session.completed".to_owned(), body);
     assert_eq!(*door.webhook.bus.taken.borrow(), [expected]);
+}
+
+#[tokio::test]
+async fn passes_half_of_a_surrogate_pair_on_as_the_replacement_character() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    let body = event().replace("Ada Example", r"Ada \ud83d\ude00 \ud83d");
+    assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Accepted);
+    let passed_on = door.webhook.bus.taken.borrow()[0].1.clone();
+    assert_eq!(passed_on, event().replace("Ada Example", r"Ada \ud83d\ude00 \ufffd"));
+}
+
+#[tokio::test]
+async fn an_event_of_a_connected_account_is_acknowledged_and_goes_no_further() {
+    let secret = secret(CURRENT);
+    let door = Door::with(&secret, InMemoryBus::default());
+    for (account, expected, taken) in [
+        (json!("acct_1"), Answer::ConnectedAccount, 0),
+        (json!(null), Answer::Accepted, 1),
+        (json!(""), Answer::Accepted, 2),
+    ] {
+        let mut event = SessionEvent::paid().to_json();
+        event["account"] = account;
+        assert_eq!(door.answer(door.signed(CURRENT, &event.to_string())).await, expected);
+        assert_eq!(door.taken(), taken);
+    }
+    assert_eq!(Answer::ConnectedAccount.into_response().status_code, 200);
 }
 
 #[tokio::test]

@@ -79,6 +79,46 @@ fn file(key: &str, quantity: i64, size: Option<i64>) -> (String, i64, Option<i64
 }
 
 #[tokio::test]
+async fn a_file_is_found_in_whatever_form_its_name_is_written() {
+    for (stored, named) in [
+        ("Mu\u{308}ller.pdf", "Müller.pdf"),
+        ("Müller.pdf", "Mu\u{308}ller.pdf"),
+        ("a.pdf", "a.p\u{200b}df"),
+        ("a+b.pdf", "s3://goods/files/a+b.pdf"),
+        ("a b.pdf", "https://goods.s3.eu-west-1.amazonaws.com/files/a%20b.pdf?versionId=x"),
+        ("Mu\u{308}ller.pdf", "https://s3.eu-west-1.amazonaws.com/goods/files/M%C3%BCller.pdf"),
+        ("a.pdf", "arn:aws:s3:::goods/files/a.pdf"),
+    ] {
+        let case = case();
+        case.upload(&format!("files/{stored}"), 12);
+        // What is found is what can be fetched.
+        assert_eq!(case.files(Some(&[named])).await, [file(stored, 1, Some(12))], "{named}");
+        assert_eq!(case.files(None).await, [file(stored, 1, Some(12))], "{named} from the table");
+        let product = self::case();
+        product.upload(&format!("files/{stored}"), 12);
+        product.sells(&[(2, json!({ "file": named }))]);
+        assert_eq!(product.files(Some(&[])).await, [file(stored, 2, Some(12))], "{named} of a product");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_bucket_or_with_a_strange_path_is_not_there_and_is_named() {
+    let case = case();
+    case.upload("files/a.pdf", 12);
+    case.upload("a.pdf", 12);
+    let named =
+        ["s3://theirs/files/a.pdf", "../a.pdf", "./a.pdf", "a//a.pdf", "a.pdf", "s3://goods/files/a.pdf"];
+    let expected = [
+        file("s3://theirs/files/a.pdf", 1, None),
+        file("../a.pdf", 1, None),
+        file("./a.pdf", 1, None),
+        file("a//a.pdf", 1, None),
+        file("a.pdf", 1, Some(12)),
+    ];
+    assert_eq!(case.files(Some(&named)).await, expected);
+}
+
+#[tokio::test]
 async fn a_link_that_names_its_files_is_believed_without_asking_stripe() {
     let case = case();
     case.upload("files/guide.pdf", 12);

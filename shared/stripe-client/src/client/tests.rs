@@ -59,6 +59,20 @@ async fn keeps_every_byte_of_an_object() {
 }
 
 #[tokio::test]
+async fn half_of_a_surrogate_pair_makes_no_object_unreadable() {
+    let event = r#"{"id":"evt_1","created":7,"name":"Ada \ud83d","\ude00":"\ud83d\ude00"}"#;
+    let page = format!(r#"{{"object":"list","has_more":false,"data":[{event}]}}"#);
+    let stripe = Endpoint::start([answer(200, &page), answer(200, event)]);
+    let client = client(&stripe, &Time::default(), 9);
+    let listed = client.page(&Request::events(&[])).await.unwrap().items.remove(0);
+    let one = client.one(&Request::event("evt_1")).await.unwrap();
+    for object in [listed, one] {
+        let read: serde_json::Value = object.read().unwrap();
+        assert_eq!((&read["name"], &read["\u{fffd}"]), (&"Ada \u{fffd}".into(), &"😀".into()));
+    }
+}
+
+#[tokio::test]
 async fn follows_both_ways_of_paging() {
     let more = PAGE.replace("false", "true");
     let last = r#"{"data":[]}"#;

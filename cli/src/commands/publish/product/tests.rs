@@ -21,6 +21,15 @@ fn refuses(text: &str, expected: &str) {
 }
 
 #[test]
+fn the_kind_may_be_under_either_spelling_and_is_published_under_ours() {
+    let product = Product::parse(&CARD.replace("fulfilment", "fulfillment"), Path::new("")).unwrap();
+    assert_eq!(product.metadata["fulfilment"], "membership");
+    assert!(!product.metadata.contains_key("fulfillment"));
+    let both = format!("fulfillment = \"membership\"\n{CARD}");
+    assert!(Product::parse(&both, Path::new("")).unwrap_err().to_string().contains("duplicate field"));
+}
+
+#[test]
 fn names_the_line_that_is_wrong() {
     refuses(&format!("{CARD}colour = \"red\"\n"), "line 5, column 1");
     refuses(&format!("{CARD}colour = \"red\"\n"), "unknown field `colour`");
