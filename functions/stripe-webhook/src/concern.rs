@@ -19,6 +19,7 @@ pub(crate) fn concerns_a_task(event_type: &str, body: &[u8]) -> bool {
         | EventType::RefundUpdated
         | EventType::RefundFailed
         | EventType::DisputeCreated
+        | EventType::DisputeUpdated
         | EventType::DisputeClosed
         | EventType::DisputeFundsWithdrawn
         | EventType::DisputeFundsReinstated
@@ -53,7 +54,7 @@ mod tests {
             "checkout.session.async_payment_succeeded",
             "checkout.session.async_payment_failed",
         ] {
-            for key in ["fulfilment", "Fulfilment", "FULFILLMENT", " fulfillment "] {
+            for key in ["fulfilment", "Fulfilment", "FULFILLMENT", " fulfillment"] {
                 assert!(concerns_a_task(event_type, &session(&json!({ key: "" }))), "{event_type} {key}");
             }
         }
@@ -76,6 +77,7 @@ mod tests {
             "refund.updated",
             "refund.failed",
             "charge.dispute.created",
+            "charge.dispute.updated",
             "charge.dispute.closed",
             "charge.dispute.funds_withdrawn",
             "charge.dispute.funds_reinstated",
