@@ -1,5 +1,6 @@
 use std::fmt;
 
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
@@ -12,6 +13,9 @@ use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError};
 
 /// What operators' rows begin with, beside the effects of their payment.
 const OPERATOR: &str = "operator#";
+
+/// How many equal actions of one millisecond are told apart. A person makes one.
+const REPEATS: u32 = 1000;
 
 /// Everything the ledger has of a payment.
 #[derive(Debug, Default)]
@@ -87,6 +91,11 @@ pub enum Change {
     Done,
     /// It was not done, and may be tried again.
     Free,
+    /// It was not done, and will not be: another effect takes its place.
+    Closed {
+        /// Short name of the reason.
+        reason: &'static str,
+    },
 }
 
 /// Why an action was not recorded, and therefore must not be taken.
@@ -107,15 +116,35 @@ impl OperatorAction {
     }
 
     /// The row. It says `done`, so that whoever reads every row of a payment can read this one.
-    fn item(&self, payment_id: &PaymentId) -> Result<Item, StoreError> {
+    fn item(&self, payment_id: &PaymentId, repeat: u32) -> Result<Item, StoreError> {
         let mut item: Item = serde_dynamo::to_item(self).map_err(|error| failed("record")(error.into()))?;
-        let at = DateTime::from_millis(self.at).fmt(DateTimeFormat::DateTime);
-        let at = at.map_err(|error| failed("record")(error.into()))?;
-        let effect = Effect::from(format!("{OPERATOR}{at}#{}", self.verb).as_str());
+        let effect = self.row_name(repeat)?;
         item.extend(item_key(&EffectKey { payment_id: payment_id.clone(), effect }));
         item.insert("state".to_owned(), text("done"));
         Ok(item)
     }
+
+    /// `operator#<time>#<verb>#<digits>`: the digits follow from the rest of the action, because a command does many
+    /// things at one time. Equal actions are numbered. Rows of earlier versions end with the verb.
+    fn row_name(&self, repeat: u32) -> Result<Effect, StoreError> {
+        let at = DateTime::from_millis(self.at).fmt(DateTimeFormat::DateTime);
+        let at = at.map_err(|error| failed("record")(error.into()))?;
+        let about = self.about.as_ref().map_or("", Effect::as_str);
+        let because = self.because.as_deref().unwrap_or_default();
+        let digits = fnv_1a([&self.by, because, about, &self.before, &self.after]);
+        let name = format!("{OPERATOR}{at}#{}#{digits:016x}", self.verb);
+        Ok(Effect::from(if repeat == 0 { name } else { format!("{name}#{repeat}") }.as_str()))
+    }
+}
+
+/// FNV-1a of texts, each ended by a byte that no text has.
+///
+/// <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>
+fn fnv_1a<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+    texts
+        .into_iter()
+        .flat_map(|text| text.bytes().chain([u8::MAX]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl DynamoDbEffects {
@@ -132,53 +161,59 @@ impl DynamoDbEffects {
         action: &OperatorAction,
         change: Change,
     ) -> Result<(), NotRecorded> {
-        let built = |error: aws_sdk_dynamodb::error::BuildError| failed("record")(error.into());
+        let target =
+            self.target(key, seen, action, change).map_err(|error| failed("record")(error.into()))?;
+        self.write(Some(target), &key.payment_id, action).await
+    }
+
+    /// The effect's row: changed, or only checked.
+    fn target(
+        &self,
+        key: &EffectKey,
+        seen: Option<&EffectRow>,
+        action: &OperatorAction,
+        change: Change,
+    ) -> Result<TransactWriteItem, BuildError> {
         let (condition, names, values) = as_seen(seen);
-        let target = match change {
-            Change::Nothing => TransactWriteItem::builder().condition_check(
-                ConditionCheck::builder()
+        let (state, detail, reason) = match change {
+            Change::Nothing => {
+                let check = ConditionCheck::builder()
                     .table_name(&self.table)
                     .set_key(Some(item_key(key)))
                     .condition_expression(condition)
                     .set_expression_attribute_names(Some(names))
-                    .set_expression_attribute_values((!values.is_empty()).then_some(values))
-                    .build()
-                    .map_err(built)?,
-            ),
-            Change::Done | Change::Free => {
-                let update = Update::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(item_key(key)))
-                    .condition_expression(condition)
-                    .set_expression_attribute_names(Some(names))
-                    .set_expression_attribute_values(Some(values))
-                    .expression_attribute_names("#state", "state")
-                    .expression_attribute_names("#updated_at", "updated_at")
-                    .expression_attribute_names(
-                        "#detail",
-                        if change == Change::Done { "reference" } else { "reason" },
-                    )
-                    .expression_attribute_names("#open", "open")
-                    .expression_attribute_names("#lease_until", "lease_until")
-                    .expression_attribute_values(":now", number(action.at))
-                    .expression_attribute_values(":detail", text("operator"));
-                let set = "SET #state = :state, #updated_at = :now, #detail = :detail";
-                let update = if change == Change::Done {
-                    update
-                        .update_expression(format!("{set} REMOVE #open, #lease_until, #reason"))
-                        .expression_attribute_names("#reason", "reason")
-                        .expression_attribute_values(":state", text("done"))
-                } else {
-                    update
-                        .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
-                        .expression_attribute_values(":state", text("retry"))
-                        .expression_attribute_values(":open", text(&open_shard(&key.payment_id)))
-                };
-                TransactWriteItem::builder().update(update.build().map_err(built)?)
+                    .set_expression_attribute_values((!values.is_empty()).then_some(values));
+                return Ok(TransactWriteItem::builder().condition_check(check.build()?).build());
             }
+            Change::Done => ("done", "reference", "operator"),
+            Change::Free => ("retry", "reason", "operator"),
+            Change::Closed { reason } => ("skipped", "reason", reason),
         };
-        let row = self.put_action(&key.payment_id, action)?;
-        self.write(vec![target.build(), row]).await
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(item_key(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#updated_at", "updated_at")
+            .expression_attribute_names("#detail", detail)
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_names("#lease_until", "lease_until")
+            .expression_attribute_values(":state", text(state))
+            .expression_attribute_values(":now", number(action.at))
+            .expression_attribute_values(":detail", text(reason));
+        let set = "SET #state = :state, #updated_at = :now, #detail = :detail";
+        let update = match change {
+            Change::Done => update
+                .update_expression(format!("{set} REMOVE #open, #lease_until, #reason"))
+                .expression_attribute_names("#reason", "reason"),
+            Change::Closed { .. } => update.update_expression(format!("{set} REMOVE #open, #lease_until")),
+            Change::Nothing | Change::Free => update
+                .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
+                .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
+        };
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
     /// Writes down what an operator does where no effect can be named: a message that tells of none.
@@ -191,8 +226,7 @@ impl DynamoDbEffects {
         payment_id: &PaymentId,
         action: &OperatorAction,
     ) -> Result<(), NotRecorded> {
-        let row = self.put_action(payment_id, action)?;
-        self.write(vec![row]).await
+        self.write(None, payment_id, action).await
     }
 
     /// Writes down what an operator does to a row of another table, and does it, both or neither.
@@ -206,34 +240,70 @@ impl DynamoDbEffects {
         action: &OperatorAction,
         change: TransactWriteItem,
     ) -> Result<(), NotRecorded> {
-        let row = self.put_action(payment_id, action)?;
-        self.write(vec![change, row]).await
+        self.write(Some(change), payment_id, action).await
+    }
+
+    /// Writes a row of its own for the action, and a change with it: both or neither.
+    async fn write(
+        &self,
+        change: Option<TransactWriteItem>,
+        payment_id: &PaymentId,
+        action: &OperatorAction,
+    ) -> Result<(), NotRecorded> {
+        for repeat in 0..REPEATS {
+            let items = change.iter().cloned().chain([self.put_action(payment_id, action, repeat)?]);
+            let written = self.client.transact_write_items().set_transact_items(Some(items.collect()));
+            let Err(error) = written.send().await else {
+                return Ok(());
+            };
+            match Conflict::of(error.as_service_error(), change.is_some()) {
+                Some(Conflict::Changed) => return Err(NotRecorded::Changed),
+                Some(Conflict::NameTaken) => {}
+                None => return Err(failed("record")(error.into()).into()),
+            }
+        }
+        Err(NotRecorded::Changed)
     }
 
     fn put_action(
         &self,
         payment_id: &PaymentId,
         action: &OperatorAction,
+        repeat: u32,
     ) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(action.item(payment_id)?));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(action.item(payment_id, repeat)?))
+            .condition_expression("attribute_not_exists(#effect)")
+            .expression_attribute_names("#effect", "effect");
         let put = put.build().map_err(|error| failed("record")(error.into()))?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
+}
 
-    async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), NotRecorded> {
-        let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
-        let Err(error) = written else {
-            return Ok(());
+/// Why a transaction was cancelled.
+enum Conflict {
+    /// The row that the operator saw, or another write was at one of the rows.
+    Changed,
+    /// An equal action has this name already.
+    NameTaken,
+}
+
+impl Conflict {
+    /// DynamoDB gives a reason for each item of a transaction, in their order; the action's row is the last.
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+    fn of(error: Option<&TransactWriteItemsError>, has_change: bool) -> Option<Self> {
+        let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error else {
+            return None;
         };
-        if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
-            error.as_service_error()
-        {
-            let mut reasons = canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-            if reasons.any(|code| ["ConditionalCheckFailed", "TransactionConflict"].contains(&code)) {
-                return Err(NotRecorded::Changed);
-            }
+        let codes: Vec<_> = canceled.cancellation_reasons().iter().map(|reason| reason.code()).collect();
+        let (change, name) = codes.split_at(usize::from(has_change).min(codes.len()));
+        let failed = |code: &Option<&str>| matches!(code, Some("ConditionalCheckFailed"));
+        if change.iter().any(failed) || codes.contains(&Some("TransactionConflict")) {
+            return Some(Self::Changed);
         }
-        Err(failed("record")(error.into()).into())
+        name.iter().any(failed).then_some(Self::NameTaken)
     }
 }
 

@@ -10,6 +10,8 @@ use effect_ledger::{
 use fulfilment::{Currency, Money, PaymentId};
 use serde_json::{Value, json};
 use testkit::aws::{Endpoint, Reply};
+use testkit::clock::ManualClock;
+use testkit::cloud::{Cloud, sdk_config};
 use testkit::silence::SilentAws;
 
 fn key() -> EffectKey {
@@ -215,6 +217,7 @@ async fn an_operators_action_and_its_change_are_one_transaction() {
     for (change, seen) in [
         (Change::Done, Some(&seen)),
         (Change::Free, Some(&seen)),
+        (Change::Closed { reason: "not_sent" }, Some(&seen)),
         (Change::Nothing, Some(&seen)),
         (Change::Nothing, None),
     ] {
@@ -223,7 +226,11 @@ async fn an_operators_action_and_its_change_are_one_transaction() {
         let mut bodies = dynamodb.bodies();
         bodies[0].as_object_mut().unwrap().remove("ClientRequestToken");
         let seen = if seen.is_some() { "seen" } else { "unseen" };
-        assert_requests!(format!("record_{change:?}_{seen}"), bodies);
+        let change = match change {
+            Change::Closed { .. } => "Closed".to_owned(),
+            change => format!("{change:?}"),
+        };
+        assert_requests!(format!("record_{change}_{seen}"), bodies);
     }
 }
 
@@ -238,6 +245,51 @@ async fn nothing_is_recorded_about_an_effect_that_has_changed_meanwhile() {
         let error = ledger.record(&key(), None, &action(), Change::Nothing).await.unwrap_err();
         assert_eq!(matches!(error, NotRecorded::Changed), expected, "{code}");
     }
+}
+
+/// A command does many things at one time: `redrive` sends back a whole queue.
+#[tokio::test]
+async fn every_action_of_one_time_has_a_row_of_its_own() {
+    let cloud = Cloud::with_tables();
+    let client = Client::new(&sdk_config(&cloud, ManualClock::default()));
+    let ledger = DynamoDbEffects::new(client, "effects");
+    let payment_id = PaymentId::new("operator");
+    let redriven = |message: &str| OperatorAction {
+        verb: Verb::Redrive,
+        about: None,
+        before: format!("{message} in the DLQ"),
+        ..action()
+    };
+    // Two of them are equal in every word.
+    for message in ["evt_1", "evt_2", "a message", "a message"] {
+        ledger.record_alone(&payment_id, &redriven(message)).await.unwrap();
+    }
+    let mut before: Vec<_> =
+        ledger.history(&payment_id).await.unwrap().actions.into_iter().map(|action| action.before).collect();
+    before.sort();
+    assert_eq!(before, ["a message", "a message", "evt_1", "evt_2"].map(|what| format!("{what} in the DLQ")));
+}
+
+/// Also where the second action's change is refused: it is not taken for a name that is taken.
+#[tokio::test]
+async fn an_action_whose_effect_has_changed_leaves_no_row() {
+    let cloud = Cloud::with_tables();
+    let client = Client::new(&sdk_config(&cloud, ManualClock::default()));
+    let ledger = DynamoDbEffects::new(client, "effects");
+    cloud.put_row(
+        "effects",
+        &json!({ "payment_id": "pi_1", "effect": "email#thank-you", "state": "unknown", "updated_at": 7 }),
+    );
+    let unknown = EffectState::Unknown { reason: "lease_expired".to_owned() };
+    let seen = EffectRow { updated_at: Some(7), ..EffectRow::new(key().effect, unknown) };
+    let close = Change::Closed { reason: "not_sent" };
+    ledger.record(&key(), Some(&seen), &action(), close).await.unwrap();
+    let again = ledger.record(&key(), Some(&seen), &action(), close).await;
+    assert!(matches!(again, Err(NotRecorded::Changed)), "{again:?}");
+    let history = ledger.history(&key().payment_id).await.unwrap();
+    assert_eq!(history.actions.len(), 1);
+    assert_eq!(history.effects[0].state, EffectState::Skipped { reason: "not_sent".to_owned() });
+    assert!(!history.effects[0].open);
 }
 
 #[tokio::test]
