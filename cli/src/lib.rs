@@ -2,9 +2,11 @@
 
 mod commands;
 mod contract;
+mod course;
 mod deployment;
 mod operator;
 mod page;
+mod payments;
 mod privacy;
 mod query_api;
 mod queues;

@@ -25,6 +25,15 @@ impl Acting {
         }
         Ok(self.yes)
     }
+
+    /// Who acts; none for a dry run.
+    ///
+    /// # Errors
+    ///
+    /// When AWS does not say who is calling.
+    pub(crate) async fn operator(&self, here: &Deployment, now: i64) -> Result<Option<Operator>> {
+        Ok(if self.yes { Some(Operator::identify(here, self, now).await?) } else { None })
+    }
 }
 
 /// An operator at work: who, when and why.

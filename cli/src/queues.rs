@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use effect_ledger::{CalledFor, Effect, EffectKey};
 use fulfilment::PaymentId;
 use serde::Serialize;
 use stripe_events::{Delivered, Event, Object};
 
 use crate::page::Time;
+use crate::task::Task;
 
 /// How long a message that is looked at stays hidden from others, in seconds. Longer than a batch takes.
 const HIDDEN_SECONDS: i32 = 60;
@@ -29,12 +31,14 @@ pub(crate) struct DeadLetter {
     /// `plink_…`, of a session.
     pub(crate) payment_link: Option<String>,
     pub(crate) event_id: Option<String>,
-    id: String,
+    /// The id of an operator's request for a mail once more.
+    pub(crate) resend_id: Option<String>,
+    pub(crate) id: String,
     receipt: String,
 }
 
 impl DeadLetter {
-    fn of(message: Message) -> Option<Self> {
+    pub(crate) fn of(message: Message) -> Option<Self> {
         let text = |name: &str| {
             let attribute = message.message_attributes.as_ref()?.get(name)?;
             attribute.string_value.clone()
@@ -46,6 +50,7 @@ impl DeadLetter {
             (text("reason").or_else(|| text("ERROR_CODE")), text("cause").or_else(|| text("ERROR_MESSAGE")));
         let body = message.body?;
         let delivered = Delivered::from_json(body.as_bytes()).ok();
+        let resend_id = delivered.as_ref().and_then(|delivered| Some(delivered.resend.as_ref()?.id.clone()));
         let event = delivered.map(|delivered| delivered.event);
         let payment_id = match &event {
             Some(Event::Snapshot(event)) => PaymentId::of_event(event),
@@ -54,7 +59,41 @@ impl DeadLetter {
         let payment_link = event.as_ref().and_then(payment_link_of).map(str::to_owned);
         let event_id = event.map(|event| event.id().to_owned());
         let (id, receipt) = (message.message_id?, message.receipt_handle?);
-        Some(Self { body, reason, cause, sent_at, payment_id, payment_link, event_id, id, receipt })
+        Some(Self {
+            body,
+            reason,
+            cause,
+            sent_at,
+            payment_id,
+            payment_link,
+            event_id,
+            resend_id,
+            id,
+            receipt,
+        })
+    }
+
+    /// What it calls for: the effects of all tasks, or the mail that an operator asked for.
+    pub(crate) fn calls_for(&self, livemode: bool) -> Vec<Effect> {
+        let delivered = Delivered::from_json(self.body.as_bytes()).ok();
+        let called_for = delivered.and_then(|delivered| CalledFor::by(&delivered.event, livemode));
+        let effects = called_for.map(|called_for| called_for.effects).unwrap_or_default().into_iter();
+        match &self.resend_id {
+            Some(id) => effects
+                .filter(|effect| Task::of(effect) == Some(Task::ThankYouEmail))
+                .map(|effect| effect.resent(id))
+                .collect(),
+            None => effects.collect(),
+        }
+    }
+
+    /// Whether it is the message of an effect: it holds the event that the effect's row names, or calls for the effect.
+    /// The message of a mail that an operator asked for is that of no other mail, though its event is the same.
+    pub(crate) fn is_of(&self, key: &EffectKey, event_id: Option<&str>, livemode: bool) -> bool {
+        self.resend_id.as_deref() == key.effect.resend_id()
+            && (event_id.is_some() && self.event_id.as_deref() == event_id
+                || self.payment_id.as_ref() == Some(&key.payment_id)
+                    && self.calls_for(livemode).contains(&key.effect))
     }
 
     /// The short name people search by.
@@ -188,4 +227,54 @@ pub(crate) async fn send(sqs: &Client, queue_url: &str, body: &str) -> Result<()
 
 pub(crate) fn name_of(queue_url: &str) -> &str {
     queue_url.rsplit('/').next().unwrap_or(queue_url)
+}
+
+#[cfg(test)]
+mod tests {
+    use stripe_events::Resend;
+    use testkit::queue::envelope;
+    use testkit::stripe::SessionEvent;
+
+    use super::*;
+
+    fn message(body: String) -> DeadLetter {
+        let message = Message::builder().body(body).message_id("m-1").receipt_handle("r-1").build();
+        DeadLetter::of(message).unwrap()
+    }
+
+    #[test]
+    fn the_first_mail_and_those_that_operators_asked_for_have_their_own_messages() {
+        let event = SessionEvent::paid().to_json();
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&event.to_string()).unwrap();
+        let resend = |id: &str| {
+            let resend = Resend { id: id.to_owned(), to: None };
+            message(Delivered::resend_json(&raw, &resend, None).unwrap())
+        };
+        let messages = [message(envelope("afterlink.webhook", &event)), resend("r-1"), resend("r-2")];
+        let first = Effect::email("thank-you");
+        let effects = [first.clone(), first.resent("r-1"), first.resent("r-2")];
+        let event_id = messages[0].event_id.clone();
+        for (place, message) in messages.iter().enumerate() {
+            for (other, effect) in effects.iter().enumerate() {
+                let key = EffectKey { payment_id: PaymentId::new("pi_Example"), effect: effect.clone() };
+                for event_id in [None, event_id.as_deref()] {
+                    assert_eq!(message.is_of(&key, event_id, false), place == other, "{effect} {event_id:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_row_is_found_by_what_it_calls_for() {
+        let message = message(envelope("afterlink.webhook", &SessionEvent::paid().to_json()));
+        let key = |payment: &str, effect| EffectKey { payment_id: PaymentId::new(payment), effect };
+        for (key, expected) in [
+            (key("pi_Example", Effect::acquisition()), true),
+            (key("pi_Another", Effect::acquisition()), false),
+            (key("pi_Example", Effect::contribution_refund("re_1")), false),
+        ] {
+            assert_eq!(message.is_of(&key, None, false), expected, "{key:?}");
+            assert_eq!(message.is_of(&key, Some("evt_Another"), false), expected, "{key:?}");
+        }
+    }
 }

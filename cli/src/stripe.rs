@@ -1,4 +1,4 @@
-//! What Stripe knows: the event behind an effect, the payment behind an id.
+//! What Stripe has: the event behind an effect, the session of a payment.
 
 use anyhow::{Context as _, Result, bail};
 use effect_ledger::{Clock as _, Effect, EffectKey};
@@ -7,7 +7,7 @@ use reconciliation::made_from;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
-use stripe_events::{CorrectedContract, Delivered, Event};
+use stripe_events::{CorrectedContract, Delivered, Event, Invoice};
 use task_runtime::SystemClock;
 
 use crate::deployment::Deployment;
@@ -110,16 +110,23 @@ pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Optio
     }
 }
 
-/// The event of an effect, made again from what Stripe has now: for when it no longer has the event itself.
+/// The event of an effect, made again from what Stripe has now: for when it no longer has the event itself, or the state
+/// of a refund or a dispute is wanted as it is now.
 ///
 /// # Errors
 ///
-/// When Stripe has nothing of it, or what it has calls for nothing.
+/// When Stripe has nothing of it, or what it has calls for nothing. A warning of fraud and a renewal cannot be made again.
 pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode: bool) -> Result<Found> {
+    if key.effect.as_str().contains("#issfr_") {
+        bail!("Stripe no longer has the event of {} of {}", key.effect, key.payment_id);
+    }
     let object = match correction_id(&key.effect) {
         Some(id) if id.starts_with('d') => stripe.one(&Request::dispute(id)).await?,
         Some(id) => stripe.one(&Request::refund(id)).await?,
-        None => session(stripe, &key.payment_id).await?,
+        None => session(stripe, &key.payment_id).await?.with_context(|| {
+            let reference = key.payment_id.reference();
+            format!("Stripe has no session of {reference} and no longer its event, so the event cannot be made again")
+        })?,
     };
     let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
     let made = made.with_context(|| format!("as {} stands now it calls for nothing", object.id))?;
@@ -127,53 +134,46 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
 }
 
 /// The refund or the dispute that an effect is about: a part of its name.
-fn correction_id(effect: &Effect) -> Option<&str> {
+pub(crate) fn correction_id(effect: &Effect) -> Option<&str> {
     let is_one = |part: &&str| ["re_", "pyr_", "dp_", "du_"].iter().any(|prefix| part.starts_with(prefix));
     effect.as_str().split('#').find(is_one)
 }
 
-async fn session(stripe: &StripeClient, payment_id: &PaymentId) -> Result<ApiObject> {
-    let id = payment_id.as_str();
-    if id.starts_with("cs_") {
-        return Ok(stripe.one(&Request::session(id)).await?);
-    }
-    let sessions = stripe.all(Request::sessions().of_payment_intent(id)).await?;
-    sessions.into_iter().next().with_context(|| format!("Stripe knows of no session of {id}"))
-}
-
-/// The payment that an id of Stripe's belongs to: `pi_…`, `cs_…`, `re_…`, `dp_…`, `du_…` or `evt_…`.
+/// The checkout session of a payment, if Stripe has one: a renewal has none.
 ///
 /// # Errors
 ///
-/// When it is none of these, or Stripe knows nothing of it.
-pub(crate) async fn payment_of(here: &Deployment, id: &str) -> Result<PaymentId> {
-    let payment_intent = |of: Option<String>| {
-        of.map(PaymentId::new)
-            .with_context(|| format!("{id} belongs to no payment intent, so no Payment Link was paid"))
-    };
-    match id.split('_').next() {
-        Some("pi") => Ok(PaymentId::new(id)),
-        Some("cs") => Ok(PaymentId::of_session(
-            &client(here, BUDGET).await?.one(&Request::session(id)).await?.session()?,
-        )),
-        Some("re" | "pyr") => payment_intent(
-            client(here, BUDGET).await?.one(&Request::refund(id)).await?.refund()?.payment_intent,
-        ),
-        Some("dp" | "du") => payment_intent(
-            client(here, BUDGET).await?.one(&Request::dispute(id)).await?.dispute()?.payment_intent,
-        ),
-        Some("evt") => {
-            let found = event(&client(here, BUDGET).await?, id)
-                .await?
-                .with_context(|| format!("Stripe has no event {id} (any more)"))?;
-            match &found.event {
-                Event::Snapshot(event) => {
-                    PaymentId::of_event(event).with_context(|| format!("{id} is about no payment"))
-                }
-                Event::Thin(_) => bail!("{id} is a thin event, which carries no payment"),
-            }
+/// When Stripe does not answer.
+pub(crate) async fn session(stripe: &StripeClient, payment_id: &PaymentId) -> Result<Option<ApiObject>> {
+    let id = payment_id.as_str();
+    if id.starts_with("cs_") {
+        return found(stripe.one(&Request::session(id)).await);
+    }
+    if id.starts_with("in_") {
+        return session_of_invoice(stripe, id).await;
+    }
+    let sessions = stripe.all(Request::sessions().of_payment_intent(id)).await?;
+    Ok(sessions.into_iter().next())
+}
+
+/// The session whose subscription began with an invoice.
+async fn session_of_invoice(stripe: &StripeClient, id: &str) -> Result<Option<ApiObject>> {
+    let Some(invoice) = found(stripe.one(&Request::invoice(id)).await)? else { return Ok(None) };
+    let invoice: Invoice = invoice.read()?;
+    let Some(subscription) = invoice.subscription_id() else { return Ok(None) };
+    for session in stripe.all(Request::sessions().of_subscription(subscription)).await? {
+        if PaymentId::of_session(&session.session()?).as_str() == id {
+            return Ok(Some(session));
         }
-        _ => bail!("{id} is no id of a payment: give pi_…, cs_…, re_…, dp_…, evt_… or an email address"),
+    }
+    Ok(None)
+}
+
+fn found(object: Result<ApiObject, StripeError>) -> Result<Option<ApiObject>> {
+    match object {
+        Ok(object) => Ok(Some(object)),
+        Err(StripeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::contract::{completed_as, contract_of, remembered_kind};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Cell, Page, Report, Verdict, count};
+use crate::payments::{self, PAYMENT};
 use crate::queues::{self, DeadLetter, delete, payment_link_of, release, take};
 use crate::stripe::{self, Found};
 use crate::task::Task;
@@ -27,8 +28,7 @@ use crate::task::Task;
                   afterlink --stage live complete --link plink_1Q9… --because 'the link is corrected' --yes"
 )]
 pub(crate) struct Arguments {
-    /// One payment: pi_…, in_… or, where there is neither, cs_…
-    #[arg(required_unless_present = "link", conflicts_with = "link")]
+    #[arg(required_unless_present = "link", conflicts_with = "link", help = PAYMENT)]
     payment: Option<String>,
     /// Every payment over this Payment Link: plink_…
     #[arg(long, value_name = "PLINK")]
@@ -114,7 +114,7 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
     let act = arguments.acting.decided()?;
     let operator = if act { Some(Operator::identify(here, &arguments.acting, now).await?) } else { None };
     let scope = match (&arguments.payment, &arguments.link) {
-        (Some(payment), _) => Scope::Payment(PaymentId::new(payment)),
+        (Some(payment), _) => Scope::Payment(payments::one(here, payment).await?),
         (None, Some(link)) => Scope::Link(link.clone()),
         (None, None) => bail!("say which payment, or which --link"),
     };

@@ -1,33 +1,34 @@
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use clap::Args;
 use download_claims::Downloads;
 use effect_ledger::{History, OperatorAction};
 use fulfilment::{
-    Answer, Basis, Contribution, ContributionStatus, Currency, Evidence, Money, PaymentId, SupporterId,
-    SupporterRow,
+    Answer, Basis, Contribution, ContributionStatus, Currency, Evidence, FraudWarningFacts, Money, PaymentId,
+    SupporterId,
 };
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use self::unseen::never_came;
 use crate::commands::reset_fetches::{downloads, fetched};
 use crate::deployment::Deployment;
 use crate::page::{BOLD, Cell, DIM, Page, Report, Time, Verdict};
+use crate::payments::{self, PAYMENT, query};
 use crate::privacy::Privacy;
-use crate::stripe;
 
 /// Tells the whole story of a payment in order, or of every payment of a supporter.
 ///
-/// What came in, each effect and where it stands and why, the records, the consents, refunds and disputes, and what
-/// operators did. Reads by keys only, so it takes as long with a hundred thousand payments as with a hundred.
+/// What came in, each effect and where it stands and why, the records, the consents, refunds, disputes and warnings of
+/// fraud, and what operators did. A subscription (sub_…), a customer (cus_…) and an email address have all their payments
+/// explained. Reads by keys only, so it takes as long with a hundred thousand payments as with a hundred; Stripe is asked
+/// which payment another id belongs to, and what it has before it is said that nothing came.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: afterlink --stage live explain ada@example.org")]
+#[command(after_help = "Examples:\n  afterlink --stage live explain pi_3Q9…\n  \
+                        echo ada@example.org | afterlink --stage live explain -")]
 pub(crate) struct Arguments {
-    /// pi_…, cs_…, re_…, dp_…, evt_…, ref_… or an email address
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", help = PAYMENT)]
     id: String,
 }
 
@@ -60,6 +61,28 @@ struct Record {
     session_id: Option<String>,
     payment_link_id: Option<String>,
     supporter_id: Option<String>,
+    subscription: Option<Subscription>,
+    fraud_warnings: Vec<FraudWarning>,
+}
+
+/// What is known of the subscription that a payment is of.
+#[derive(Serialize)]
+struct Subscription {
+    subscription_id: String,
+    /// Whether this payment is any but the first; none while no invoice has come.
+    renewal: Option<bool>,
+    /// Until when it was paid for.
+    paid_until: Option<Time>,
+}
+
+/// A card issuer's warning that the payment may be fraud.
+#[derive(Serialize)]
+struct FraudWarning {
+    id: String,
+    fraud_type: Option<String>,
+    /// Whether a refund now can still prevent a dispute.
+    actionable: Option<bool>,
+    at: Time,
 }
 
 #[derive(Serialize)]
@@ -106,70 +129,32 @@ struct Read {
     downloads: Option<Downloads>,
 }
 
+impl Read {
+    fn is_known(&self) -> bool {
+        !self.history.effects.is_empty() || !self.history.actions.is_empty() || self.contribution.is_some()
+    }
+}
+
 pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments, privacy: Privacy) -> Result<Story> {
     let dynamodb = Client::new(&here.sdk);
+    let typed = payments::typed(&arguments.id)?;
+    let ids = payments::all(here, &typed).await?;
     let mut payments = Vec::new();
-    for payment_id in payment_ids(here, &dynamodb, &arguments.id).await? {
-        let read = read(here, &dynamodb, &payment_id).await?;
-        payments.push(tell(&payment_id, read, privacy));
+    for payment_id in &ids {
+        let read = read(here, &dynamodb, payment_id).await?;
+        // A customer may have bought from another business of the account.
+        if read.is_known() {
+            payments.push(tell(payment_id, read, privacy));
+        }
     }
-    if payments.iter().all(|payment| payment.effects.is_empty() && payment.record.is_none()) {
-        bail!(
-            "nothing is known of {}: no event of it has come. `afterlink reconcile` asks Stripe",
-            arguments.id
-        );
+    if payments.is_empty() {
+        let mut unknown = Vec::new();
+        for payment_id in &ids {
+            unknown.push(never_came(here, payment_id).await);
+        }
+        bail!("{}", unknown.join("\n"));
     }
     Ok(Story { payments })
-}
-
-async fn payment_ids(here: &Deployment, dynamodb: &Client, id: &str) -> Result<Vec<PaymentId>> {
-    if id.contains('@') {
-        let supporter_id = SupporterId::of_email(&here.supporter_namespace()?, id);
-        let rows: Vec<SupporterRow> =
-            query(dynamodb, here.output("SupportersTableName")?, "supporter_id", supporter_id.as_str())
-                .await?;
-        if rows.is_empty() {
-            bail!("no payment of this address is on record");
-        }
-        return Ok(rows.into_iter().map(|row| row.payment_id).collect());
-    }
-    if id.starts_with("ref_") {
-        return of_reference(here, dynamodb, id).await;
-    }
-    // A session's own id is the key where there is no payment intent: then Stripe need not be asked.
-    let itself = PaymentId::new(id);
-    if id.starts_with("cs_") && !here.ledger()?.history(&itself).await?.effects.is_empty() {
-        return Ok(vec![itself]);
-    }
-    Ok(vec![stripe::payment_of(here, id).await?])
-}
-
-/// The purchase that a customer quotes by its reference. Only purchases without a payment have one, and no index leads
-/// from it to them: every record is passed, and no more than the ids is read.
-async fn of_reference(here: &Deployment, dynamodb: &Client, reference: &str) -> Result<Vec<PaymentId>> {
-    let table = here.output("ContributionsTableName")?;
-    let mut start = None;
-    loop {
-        let page = dynamodb
-            .scan()
-            .table_name(table)
-            .filter_expression("begins_with(payment_id, :session)")
-            .expression_attribute_values(":session", AttributeValue::S("cs_".to_owned()))
-            .projection_expression("payment_id")
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .with_context(|| format!("{table} does not answer (dynamodb:Scan)"))?;
-        let ids = page.items.unwrap_or_default().into_iter();
-        let ids = ids.filter_map(|item| item.get("payment_id")?.as_s().ok().map(PaymentId::new));
-        if let Some(found) = ids.into_iter().find(|id| id.reference() == reference) {
-            return Ok(vec![found]);
-        }
-        start = page.last_evaluated_key.filter(|key| !key.is_empty());
-        if start.is_none() {
-            bail!("no purchase on record has the reference {reference}");
-        }
-    }
 }
 
 async fn read(here: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> Result<Read> {
@@ -198,39 +183,6 @@ async fn evidence(
     // Beside the evidence stand the states that follow from it.
     let evidence = records.into_iter().filter_map(|record| serde_json::from_value::<Evidence>(record).ok());
     Ok(evidence.filter(|evidence| evidence.payment_id == *payment_id).collect())
-}
-
-/// Every row of a partition.
-async fn query<T: DeserializeOwned>(
-    dynamodb: &Client,
-    table: &str,
-    key: &str,
-    value: &str,
-) -> Result<Vec<T>> {
-    let mut rows = Vec::new();
-    let mut start = None;
-    loop {
-        let page = dynamodb
-            .query()
-            .table_name(table)
-            .key_condition_expression("#key = :key")
-            .expression_attribute_names("#key", key)
-            .expression_attribute_values(":key", AttributeValue::S(value.to_owned()))
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .with_context(|| format!("{table} does not answer"))?;
-        for item in page.items.unwrap_or_default() {
-            rows.push(
-                serde_dynamo::from_item(item)
-                    .with_context(|| format!("{table} holds a row that cannot be read"))?,
-            );
-        }
-        start = page.last_evaluated_key.filter(|key| !key.is_empty());
-        if start.is_none() {
-            return Ok(rows);
-        }
-    }
 }
 
 fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
@@ -297,10 +249,12 @@ fn of_the_money(contribution: &Contribution) -> Vec<Moment> {
     let moment = |seconds: Option<i64>, what: String| {
         seconds.map(|seconds| Moment { at: Time::of_seconds(seconds), who: "stripe", what })
     };
+    let renewal = contribution.invoice.as_ref().is_some_and(|invoice| invoice.renewal);
+    let paid = if renewal { "paid, a renewal" } else { "paid" };
     let mut moments = vec![
         moment(contribution.session.opened_at, "the customer opened the page".to_owned()),
         moment(contribution.pending_at, "finished, the money is on its way".to_owned()),
-        moment(contribution.paid_at, "paid".to_owned()),
+        moment(contribution.paid_at, paid.to_owned()),
         moment(contribution.failed_at, "the money will not come".to_owned()),
     ];
     for (id, refund) in &contribution.refunds {
@@ -317,6 +271,11 @@ fn of_the_money(contribution: &Contribution) -> Vec<Moment> {
             .push(moment(Some(at), format!("{id}: a dispute over {} ({})", written(&amount), status.name())));
         moments.push(moment(dispute.withdrawn_at, format!("{id}: the disputed money left")));
         moments.push(moment(dispute.reinstated_at, format!("{id}: the disputed money came back")));
+    }
+    for (id, facts) in &contribution.fraud_warnings {
+        let warning = warning(id, facts);
+        let at = facts.created_at.unwrap_or(facts.as_of.occurred_at);
+        moments.push(moment(Some(at), warns(&warning)));
     }
     moments.into_iter().flatten().collect()
 }
@@ -345,7 +304,37 @@ fn record(contribution: &Contribution, privacy: Privacy) -> Record {
         session_id: session.session_id.as_ref().map(|id| privacy.payment(&PaymentId::new(id.as_str()))),
         payment_link_id: session.payment_link_id.clone(),
         supporter_id: session.supporter_id.as_ref().map(ToString::to_string),
+        subscription: session.subscription_id.clone().map(|subscription_id| Subscription {
+            subscription_id,
+            renewal: contribution.invoice.as_ref().map(|invoice| invoice.renewal),
+            paid_until: contribution
+                .invoice
+                .as_ref()
+                .and_then(|invoice| invoice.term_ends_at)
+                .map(Time::of_seconds),
+        }),
+        fraud_warnings: contribution.fraud_warnings.iter().map(|(id, facts)| warning(id, facts)).collect(),
     }
+}
+
+fn warning(id: &str, facts: &FraudWarningFacts) -> FraudWarning {
+    FraudWarning {
+        id: id.to_owned(),
+        fraud_type: facts.fraud_type.clone(),
+        actionable: facts.actionable,
+        at: Time::of_seconds(facts.created_at.unwrap_or(facts.as_of.occurred_at)),
+    }
+}
+
+/// `issfr_1: the card's issuer warns of fraud (made_with_stolen_card), a refund can still prevent a dispute`
+fn warns(warning: &FraudWarning) -> String {
+    let kind = warning.fraud_type.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
+    let advice = match warning.actionable {
+        Some(true) => ", and a refund can still prevent a dispute",
+        Some(false) => ", and a refund prevents no dispute any more",
+        None => "",
+    };
+    format!("{}: the card's issuer warns of fraud{kind}{advice}", warning.id)
 }
 
 /// `12.50 GBP`: exact, and the same in every language.
@@ -438,6 +427,18 @@ impl Record {
             ("supporter", [self.supporter_id.as_deref(), None, None]),
             ("session", [self.session_id.as_deref(), self.payment_link_id.as_deref(), None]),
         ];
+        if let Some(Subscription { subscription_id, renewal, paid_until }) = &self.subscription {
+            let which = match renewal {
+                Some(true) => "  a renewal",
+                Some(false) => "  the first payment",
+                None => "",
+            };
+            let until = paid_until.map(|at| format!("  paid until {at}")).unwrap_or_default();
+            page.line(format_args!("  {DIM}renews   {DIM:#} {subscription_id}{which}{until}"));
+        }
+        for warning in &self.fraud_warnings {
+            page.line(format_args!("  {DIM}warning  {DIM:#} {}", warns(warning)));
+        }
         for (what, parts) in facts {
             let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
             if !parts.is_empty() {
@@ -448,6 +449,8 @@ impl Record {
         }
     }
 }
+
+mod unseen;
 
 #[cfg(test)]
 mod tests;

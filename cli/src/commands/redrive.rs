@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use effect_ledger::{DynamoDbEffects, Verb};
+use effect_ledger::{DynamoDbEffects, Effect, EffectRow, EffectState, Verb};
 use fulfilment::PaymentId;
 use serde::Serialize;
 
@@ -39,6 +39,8 @@ pub(crate) struct Redriven {
     /// Whether the messages were sent back, or would have been.
     acted: bool,
     messages: usize,
+    /// How many ask for nothing but what is done, left out or unknown: the ledger drops those.
+    settled: usize,
     reasons: BTreeMap<String, Reason>,
 }
 
@@ -58,8 +60,10 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
     let wanted =
         |message: &DeadLetter| arguments.reason.as_deref().is_none_or(|reason| message.reason() == reason);
     let messages = take(&sqs, dlq_url, wanted).await?;
+    let ledger = here.ledger()?;
     let redriven = Redriven {
         task,
+        settled: settled(here, &ledger, task, &messages).await?,
         acted: arguments.acting.yes,
         messages: messages.len(),
         reasons: by_reason(&messages),
@@ -68,7 +72,7 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
         release(&sqs, dlq_url, &messages).await;
         return Ok(redriven);
     }
-    let (ledger, operator) = (here.ledger()?, Operator::identify(here, &arguments.acting, now).await?);
+    let operator = Operator::identify(here, &arguments.acting, now).await?;
     for message in &messages {
         record(&ledger, &operator, task, message).await?;
         move_back(&sqs, message, dlq_url, queue_url).await?;
@@ -83,12 +87,50 @@ pub(crate) async fn record(
     task: Task,
     message: &DeadLetter,
 ) -> Result<()> {
-    let before =
-        format!("{} in the DLQ ({})", message.event_id.as_deref().unwrap_or("a message"), message.reason());
+    let event = message.event_id.as_deref().unwrap_or("an unreadable event");
+    let request = message.resend_id.as_ref().map(|id| format!(", resend {id}")).unwrap_or_default();
+    let before = format!("{event}{request} in the DLQ ({}), message {}", message.reason(), message.id);
     let action =
         operator.action(Verb::Redrive, None, before, format!("back in the queue of {}", task.name()));
     let payment_id = message.payment_id.clone().unwrap_or_else(|| PaymentId::new(NO_PAYMENT));
     Ok(ledger.record_alone(&payment_id, &action).await?)
+}
+
+/// How many messages the ledger will drop: nothing that they ask of the task is open.
+async fn settled(
+    here: &Deployment,
+    ledger: &DynamoDbEffects,
+    task: Task,
+    messages: &[DeadLetter],
+) -> Result<usize> {
+    let livemode = here.livemode()?;
+    let mut histories: BTreeMap<&PaymentId, Vec<EffectRow>> = BTreeMap::new();
+    let mut settled = 0;
+    for message in messages {
+        let Some(payment_id) = &message.payment_id else { continue };
+        if !histories.contains_key(payment_id) {
+            histories.insert(payment_id, ledger.history(payment_id).await?.effects);
+        }
+        let rows = histories.get(payment_id).map(Vec::as_slice).unwrap_or_default();
+        settled += usize::from(is_settled(task, message, rows, livemode));
+    }
+    Ok(settled)
+}
+
+/// Whether nothing that a message asks of a task is open. The second mail of a purchase of files is asked for by the
+/// same message as the first.
+fn is_settled(task: Task, message: &DeadLetter, rows: &[EffectRow], livemode: bool) -> bool {
+    let is_over = |row: &EffectRow| {
+        matches!(row.state, EffectState::Done | EffectState::Skipped { .. } | EffectState::Unknown { .. })
+    };
+    let mut asked: Vec<_> =
+        message.calls_for(livemode).into_iter().filter(|effect| Task::of(effect) == Some(task)).collect();
+    if asked.is_empty() {
+        return false;
+    }
+    let second = Effect::email("files-ready");
+    asked.extend(rows.iter().any(|row| row.effect == second).then_some(second));
+    asked.iter().all(|effect| rows.iter().any(|row| row.effect == *effect && is_over(row)))
 }
 
 fn by_reason(messages: &[DeadLetter]) -> BTreeMap<String, Reason> {
@@ -127,6 +169,13 @@ impl Report for Redriven {
             .collect();
         page.table(&["reason", "messages", "oldest", "one cause"], &rows);
         let messages = count(self.messages, "message");
+        if self.settled > 0 {
+            page.line(format_args!(
+                "\n{} of them for effects that are done, left out or unknown: the task drops them. `afterlink explain` \
+                 shows each; what is unknown is for `afterlink resolve`.",
+                self.settled
+            ));
+        }
         page.line(if self.acted {
             format!("\n{messages} sent back to {}.", self.task.name())
         } else {
@@ -141,8 +190,44 @@ impl Report for Redriven {
 
 #[cfg(test)]
 mod tests {
+    use stripe_events::{Delivered, Resend};
+    use testkit::stripe::SessionEvent;
+
     use super::*;
     use crate::page::plain;
+
+    #[test]
+    fn a_message_is_settled_when_nothing_it_asks_for_is_open() {
+        let sent = |body: String| {
+            let message =
+                aws_sdk_sqs::types::Message::builder().body(body).message_id("m").receipt_handle("r");
+            DeadLetter::of(message.build()).unwrap()
+        };
+        let event = SessionEvent::paid().to_json();
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&event.to_string()).unwrap();
+        let resend = Resend { id: "r-1".to_owned(), to: None };
+        let first = sent(Delivered::replay_json(&raw, "checkout.session.completed").unwrap());
+        let second = sent(Delivered::resend_json(&raw, &resend, None).unwrap());
+        let mail = Effect::email("thank-you");
+        let (unknown, parked) = (EffectState::Unknown { reason: "x".to_owned() }, |reason: &str| {
+            EffectState::Parked { reason: reason.to_owned() }
+        });
+        let rows = |states: &[(&Effect, EffectState)]| -> Vec<EffectRow> {
+            states.iter().map(|(effect, state)| EffectRow::new((*effect).clone(), state.clone())).collect()
+        };
+        let (files, again) = (Effect::email("files-ready"), mail.resent("r-1"));
+        for (message, rows, expected) in [
+            (&first, rows(&[]), false),
+            (&first, rows(&[(&mail, EffectState::Done)]), true),
+            (&first, rows(&[(&mail, unknown.clone())]), true),
+            (&first, rows(&[(&mail, parked("no_recipient"))]), false),
+            (&first, rows(&[(&mail, EffectState::Done), (&files, parked("file_missing"))]), false),
+            (&second, rows(&[(&mail, EffectState::Done)]), false),
+            (&second, rows(&[(&mail, EffectState::Done), (&again, unknown)]), true),
+        ] {
+            assert_eq!(is_settled(Task::ThankYouEmail, message, &rows, false), expected, "{rows:?}");
+        }
+    }
 
     fn report(acted: bool) -> Redriven {
         let reason = |messages, oldest, example: Option<&str>| Reason {
@@ -154,7 +239,7 @@ mod tests {
             ("no_recipient".to_owned(), reason(2, 0, Some("the customer has no usable email address"))),
             ("tries used up".to_owned(), reason(1, 500_000, None)),
         ]);
-        Redriven { task: Task::ThankYouEmail, acted, messages: 3, reasons }
+        Redriven { task: Task::ThankYouEmail, acted, messages: 3, settled: 0, reasons }
     }
 
     #[test]
@@ -167,5 +252,7 @@ mod tests {
         A dry run: 3 messages would go back to thank-you-email. With --yes they do.
         "#);
         insta::assert_snapshot!(plain(&report(true), 1_000_000).lines().last().unwrap(), @"3 messages sent back to thank-you-email.");
+        let settled = plain(&Redriven { settled: 2, ..report(true) }, 1_000_000);
+        assert!(settled.contains("2 of them for effects that are done, left out or unknown"), "{settled}");
     }
 }

@@ -1,13 +1,13 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use effect_ledger::Verb;
-use fulfilment::PaymentId;
 use serde::Serialize;
 
 use crate::commands::reset_fetches::downloads;
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
+use crate::payments::{self, PAYMENT};
 
 /// Replaces a customer's download link by a new one: links in mails that are out stop working at once.
 ///
@@ -18,7 +18,7 @@ use crate::page::{Page, Report, Verdict};
     after_help = "Example: afterlink --stage live renew-link pi_3Q9… --because 'posted in a forum' --yes"
 )]
 pub(crate) struct Arguments {
-    /// pi_…, in_… or, where there is neither, cs_…
+    #[arg(help = PAYMENT)]
     payment: String,
     #[command(flatten)]
     acting: Acting,
@@ -35,7 +35,7 @@ pub(crate) struct Renewed {
 
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Renewed> {
     let act = arguments.acting.decided()?;
-    let payment_id = PaymentId::new(&arguments.payment);
+    let payment_id = payments::one(here, &arguments.payment).await?;
     let table = downloads(here)?;
     let seen = table.of_payment(&payment_id).await?;
     let seen = seen.with_context(|| {

@@ -1,14 +1,16 @@
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use clap::{Args, ValueEnum};
-use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
-use fulfilment::PaymentId;
+use effect_ledger::{Change, Effect, EffectKey, EffectRow, Verb};
+use fulfilment::{Money, PaymentId};
 use serde::Serialize;
 use stripe_events::{Delivered, Personal, Resend};
 
 use crate::contract::{contract_of, remembered_kind};
+use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Time, Verdict};
+use crate::payments::{self, PAYMENT};
 use crate::privacy::Privacy;
 use crate::queues;
 use crate::stripe::{self, Found, paid_session};
@@ -16,13 +18,14 @@ use crate::task::Task;
 
 /// Sends a customer a mail once more, on purpose: a second mail, recorded as an effect of its own.
 ///
-/// Only for payments that are paid and not refunded.
+/// Only for payments that are paid and not refunded: also where the first mail was left out for a refund that failed
+/// since. Where the first mail was parked, --to sends this one in its place.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: afterlink --stage live resend pi_3Q9… --template thank-you --to new@example.org --because 'mistyped' --yes"
 )]
 pub(crate) struct Arguments {
-    /// pi_… or, where there is none, cs_…
+    #[arg(help = PAYMENT)]
     payment: String,
     /// Which mail
     #[arg(long, value_enum)]
@@ -53,7 +56,9 @@ pub(crate) struct Resent {
     effect: String,
     to: String,
     acted: bool,
-    before: &'static str,
+    /// Whether it is sent in place of the first, which was not sent and is closed.
+    instead: bool,
+    before: String,
 }
 
 pub(crate) async fn run(
@@ -63,17 +68,16 @@ pub(crate) async fn run(
     now: i64,
 ) -> Result<Resent> {
     let act = arguments.acting.decided()?;
-    let payment_id = PaymentId::new(&arguments.payment);
+    let payment_id = payments::one(here, &arguments.payment).await?;
     let ledger = here.ledger()?;
     let history = ledger.history(&payment_id).await?;
     let first = Effect::email(arguments.template.name());
+    let key = EffectKey { payment_id: payment_id.clone(), effect: first.clone() };
     let seen = history.effects.iter().find(|row| row.effect == first);
-    let seen = seen.with_context(|| {
-        format!("the ledger knows of no {first} of {payment_id}: `afterlink retry {payment_id} {first}` sends the first")
-    })?;
-    if !matches!(seen.state, EffectState::Done | EffectState::Unknown { .. }) && !is_limited(&seen.state) {
-        bail!("{first} of {payment_id} is {}: that one first, then another", seen.state.name());
-    }
+    let asked = Asked::Resend { elsewhere: arguments.to.is_some() };
+    let instead =
+        course(asked, &key, seen.map(|row| &row.state), now).map_err(Error::msg)? == Course::AnotherInstead;
+    let seen = seen.with_context(|| format!("the ledger has no {first} of {payment_id}"))?;
     let contract = remembered_kind(&history).map(contract_of);
     let found = original(here, &payment_id, seen).await?.corrected(contract);
     let session = paid_session(&found.event, here.livemode()?)?;
@@ -82,7 +86,11 @@ pub(crate) async fn run(
     }
     let refunded = EffectRow::refunded(&history.effects, session.amount.currency());
     if refunded > 0 && refunded >= session.amount.minor() {
-        bail!("{payment_id} was refunded: thanks for a gift that was given back would read as mockery");
+        bail!(
+            "{payment_id} was refunded ({} of {}): a customer is not thanked for what was given back",
+            Money::new(refunded, session.amount.currency()).decimal_text(),
+            session.amount.decimal_text()
+        );
     }
     let to = arguments.to.clone().map(Personal::new);
     let recipient =
@@ -93,9 +101,9 @@ pub(crate) async fn run(
         let operator = Operator::identify(here, &arguments.acting, now).await?;
         // The address stays out of the ledger, which holds no personal data; that it is another one does not.
         let after = if to.is_some() { format!("{effect}, to another address") } else { effect.to_string() };
-        let action = operator.action(Verb::Resend, Some(first.clone()), seen.state.name(), after);
-        let key = EffectKey { payment_id: payment_id.clone(), effect: first };
-        ledger.record(&key, Some(seen), &action, Change::Nothing).await?;
+        let action = operator.action(Verb::Resend, Some(first), seen.state.to_string(), after);
+        let change = if instead { Change::Closed { reason: RESENT } } else { Change::Nothing };
+        ledger.record(&key, Some(seen), &action, change).await?;
         let body = Delivered::resend_json(&found.json, &resend, found.contract.as_ref())?;
         let sqs = aws_sdk_sqs::Client::new(&here.sdk);
         queues::send(&sqs, here.queue_url(Task::ThankYouEmail)?, &body).await?;
@@ -105,14 +113,13 @@ pub(crate) async fn run(
         effect: effect.to_string(),
         to: privacy.email(recipient),
         acted: act,
-        before: seen.state.name(),
+        instead,
+        before: seen.state.to_string(),
     })
 }
 
-/// Whether the mail was parked because its address had had its mails of the day: an operator's mail is not counted.
-fn is_limited(state: &EffectState) -> bool {
-    matches!(state, EffectState::Parked { reason } if reason == "too_many_to_one_address")
-}
+/// Under which reason a first mail is closed that another one is sent for.
+const RESENT: &str = "resent";
 
 /// The event that the first mail was about.
 async fn original(here: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -> Result<Found> {
@@ -129,10 +136,21 @@ async fn original(here: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -
 impl Report for Resent {
     fn print(&self, page: &mut Page) {
         let Self { payment_id, effect, to, before, .. } = self;
-        page.line(if self.acted {
-            format!("The mail of {payment_id} (the first: {before}) goes once more, to {to}. The ledger has it as {effect}.")
-        } else {
-            format!("A dry run: the mail of {payment_id} (the first: {before}) would go once more, to {to}. With --yes it does.")
+        page.line(match (self.acted, self.instead) {
+            (true, false) => format!(
+                "The mail of {payment_id} (the first: {before}) goes once more, to {to}. The ledger has it as {effect}."
+            ),
+            (true, true) => format!(
+                "The mail of {payment_id} goes to {to}, in place of the first ({before}), which is closed. The ledger has \
+                 it as {effect}."
+            ),
+            (false, false) => format!(
+                "A dry run: the mail of {payment_id} (the first: {before}) would go once more, to {to}. With --yes it does."
+            ),
+            (false, true) => format!(
+                "A dry run: the mail of {payment_id} would go to {to}, in place of the first ({before}), which would be \
+                 closed. With --yes it does."
+            ),
         });
     }
 

@@ -2,12 +2,12 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use download_claims::{Downloads, DynamoDbDownloads};
 use effect_ledger::Verb;
-use fulfilment::PaymentId;
 use serde::Serialize;
 
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Time, Verdict};
+use crate::payments::{self, PAYMENT};
 
 /// Lets a customer go on who has fetched their files as often as the policy allows.
 ///
@@ -15,7 +15,7 @@ use crate::page::{Page, Report, Time, Verdict};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live reset-fetches pi_3Q9… --because 'a bad line' --yes")]
 pub(crate) struct Arguments {
-    /// pi_… or, where there is none, cs_…
+    #[arg(help = PAYMENT)]
     payment: String,
     #[command(flatten)]
     acting: Acting,
@@ -32,7 +32,7 @@ pub(crate) struct Reset {
 }
 
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Reset> {
-    let payment_id = PaymentId::new(&arguments.payment);
+    let payment_id = payments::one(here, &arguments.payment).await?;
     let table = downloads(here)?;
     let seen = table.of_payment(&payment_id).await?;
     let seen = seen.with_context(|| {

@@ -1,15 +1,18 @@
 use std::fmt;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result};
 use clap::Args;
-use effect_ledger::{Change, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, Verb};
-use fulfilment::PaymentId;
+use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
+use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
 use serde::Serialize;
+use stripe_events::Delivered;
 
 use crate::contract::{contract_of, remembered_kind};
+use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
+use crate::payments::{self, PAYMENT};
 use crate::queues::{self, DeadLetter, move_back, release, take};
 use crate::stripe::{self, Found};
 use crate::task::Task;
@@ -17,11 +20,14 @@ use crate::task::Task;
 /// Delivers the event of one effect once more, to the one task it belongs to.
 ///
 /// The event is looked for in the task's dead-letter queue, then among Stripe's events (30 days), then made again
-/// from Stripe's session. What is done or skipped stays so, and what is unknown is for `resolve`.
+/// from Stripe's session. A record (`contribution#…`) is folded again also when it is done, so that it can be repaired
+/// from Stripe's events; everything else that is done or skipped stays so. What is unknown is for `resolve`. A mail that
+/// an operator asked for (`#resend#`) is delivered again from the dead-letter queue only: when its message is gone, the
+/// effect is closed, and `resend` asks for another.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live retry pi_3Q9… contribution#paid --yes")]
 pub(crate) struct Arguments {
-    /// pi_… or, where there is none, cs_…
+    #[arg(help = PAYMENT)]
     payment: String,
     /// The effect's name in the ledger, for example email#thank-you
     effect: String,
@@ -35,7 +41,10 @@ pub(crate) struct Retried {
     effect: String,
     acted: bool,
     before: String,
-    source: Source,
+    /// None where the event cannot be delivered again, and the effect is closed instead.
+    source: Option<Source>,
+    /// What follows from the delivery.
+    then: String,
 }
 
 /// Where an event was found.
@@ -52,7 +61,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Self::DeadLetterQueue => "from the dead-letter queue",
             Self::StripeEvent => "from Stripe",
-            Self::StripeSession => "made again from Stripe's session",
+            Self::StripeSession => "made again from what Stripe has now",
         })
     }
 }
@@ -73,6 +82,16 @@ impl Event {
         }
     }
 
+    /// The event itself, if it can be read.
+    fn read(&self) -> Option<stripe_events::Event> {
+        match self {
+            Self::DeadLetter(message) => {
+                Delivered::from_json(message.body.as_bytes()).ok().map(|delivered| delivered.event)
+            }
+            Self::OfStripe(found) | Self::OfSession(found) => Some(found.event.clone()),
+        }
+    }
+
     /// Lets go of a message that was only looked at.
     pub(crate) async fn let_go(&self, here: &Deployment, task: Task) -> Result<()> {
         if let Self::DeadLetter(message) = self {
@@ -84,65 +103,138 @@ impl Event {
 }
 
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Retried> {
-    let ledger = here.ledger()?;
-    let (task, key, seen) = look_up(&ledger, &arguments.payment, &arguments.effect).await?;
-    let seen = seen.as_ref();
-    if let Some(row) = seen {
-        refuse_what_is_settled(&key, row, now)?;
-    }
-    let event = find(here, task, &key, seen).await?;
-    let before = seen.map_or_else(|| "nothing".to_owned(), |row| row.state.to_string());
-    if arguments.acting.yes {
-        let operator = Operator::identify(here, &arguments.acting, now).await?;
-        let after = format!("delivered again, {}", event.source());
-        let action = operator.action(Verb::Retry, Some(key.effect.clone()), before.clone(), after);
-        ledger.record(&key, seen, &action, Change::Nothing).await?;
-        deliver(here, task, &event).await?;
+    let operator = arguments.acting.operator(here, now).await?;
+    retry(here, &arguments.payment, &arguments.effect, operator.as_ref(), now).await
+}
+
+/// Retries it if there is an operator to write it down for; else says what would be done.
+async fn retry(
+    here: &Deployment,
+    payment: &str,
+    effect: &str,
+    operator: Option<&Operator>,
+    now: i64,
+) -> Result<Retried> {
+    let Subject { task, key, rows } = look_up(here, payment, effect).await?;
+    let seen = rows.iter().find(|row| row.effect == key.effect);
+    let course = course(Asked::Retry, &key, seen.map(|row| &row.state), now).map_err(Error::msg)?;
+    let event = if course == Course::DeliverRequest {
+        dead_letter(here, task, &key, seen).await?.map(|message| Event::DeadLetter(Box::new(message)))
     } else {
+        Some(find(here, task, &key, seen).await?)
+    };
+    let before = seen.map_or_else(|| "nothing".to_owned(), |row| row.state.to_string());
+    if let Some(operator) = operator {
+        let (after, change) = match &event {
+            Some(event) => (format!("delivered again, {}", event.source()), Change::Nothing),
+            None => (format!("skipped ({REQUEST_GONE})"), Change::Closed { reason: REQUEST_GONE }),
+        };
+        let action = operator.action(Verb::Retry, Some(key.effect.clone()), before.clone(), after);
+        here.ledger()?.record(&key, seen, &action, change).await?;
+        if let Some(event) = &event {
+            deliver(here, task, event).await?;
+        }
+    } else if let Some(event) = &event {
         event.let_go(here, task).await?;
     }
     Ok(Retried {
+        then: event.as_ref().map_or_else(String::new, |event| then(&key, event, &rows, here.livemode().ok())),
+        source: event.as_ref().map(Event::source),
         payment_id: key.payment_id.to_string(),
         effect: key.effect.to_string(),
-        acted: arguments.acting.yes,
+        acted: operator.is_some(),
         before,
-        source: event.source(),
     })
 }
 
-/// What an operator names by payment and effect: whose it is, its key, and its row if there is one.
-pub(crate) async fn look_up(
-    ledger: &DynamoDbEffects,
-    payment: &str,
-    effect: &str,
-) -> Result<(Task, EffectKey, Option<EffectRow>)> {
-    let effect = Effect::from(effect);
-    let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
-    let key = EffectKey { payment_id: PaymentId::new(payment), effect };
-    let history = ledger.history(&key.payment_id).await?;
-    let seen = history.effects.into_iter().find(|row| row.effect == key.effect);
-    Ok((task, key, seen))
+/// Under which reason a mail that an operator asked for is closed when its message is gone.
+const REQUEST_GONE: &str = "request_gone";
+
+/// What an operator names by payment and effect.
+pub(crate) struct Subject {
+    /// Whose effect it is.
+    pub(crate) task: Task,
+    pub(crate) key: EffectKey,
+    /// Everything that the ledger has of the payment.
+    pub(crate) rows: Vec<EffectRow>,
 }
 
-/// Another delivery would change nothing about these, and saying that it was made would mislead.
-fn refuse_what_is_settled(key: &EffectKey, row: &EffectRow, now: i64) -> Result<()> {
-    let EffectKey { payment_id, effect } = key;
-    match &row.state {
-        EffectState::Done => {
-            bail!("{effect} of {payment_id} is done. For a second mail, see `afterlink resend --help`")
+pub(crate) async fn look_up(here: &Deployment, payment: &str, effect: &str) -> Result<Subject> {
+    let effect = Effect::from(effect.trim());
+    let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
+    let payment_id = payments::one(here, payment).await?;
+    let ledger = here.ledger()?;
+    let mut subject = Subject {
+        task,
+        rows: ledger.history(&payment_id).await?.effects,
+        key: EffectKey { payment_id, effect },
+    };
+    // What came of a subscription's payment before it was known which invoice it pays waits under the payment intent.
+    let typed = PaymentId::new(payment.trim());
+    if typed.is_payment_intent() && !subject.rows.iter().any(|row| row.effect == subject.key.effect) {
+        let rows = ledger.history(&typed).await?.effects;
+        if rows.iter().any(|row| row.effect == subject.key.effect) {
+            (subject.key.payment_id, subject.rows) = (typed, rows);
         }
-        EffectState::Skipped { reason } => {
-            bail!("{effect} of {payment_id} was left out on purpose ({reason})")
-        }
-        EffectState::Unknown { .. } => bail!(
-            "nobody can tell whether {effect} of {payment_id} was done: find out, then `afterlink resolve {payment_id} \
-             {effect} --sent` or `--not-sent`"
-        ),
-        EffectState::Claimed(claim) if claim.lease_until >= now => {
-            bail!("somebody is at {effect} of {payment_id} right now: look again in a minute")
-        }
-        EffectState::Claimed(_) | EffectState::Retry { .. } | EffectState::Parked { .. } => Ok(()),
     }
+    Ok(subject)
+}
+
+/// What the task does with the event that it is given.
+pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode: Option<bool>) -> String {
+    match Task::of(&key.effect) {
+        Some(Task::ContributionRecords) => {
+            "The record is folded again: what the event says is in it afterwards, and \
+                                            nothing counts twice."
+                .to_owned()
+        }
+        Some(Task::ThankYouEmail) => {
+            let event = event.read().zip(livemode);
+            let left_out = event.and_then(|(event, livemode)| left_out(&event, rows, livemode));
+            left_out.map_or_else(
+                || "The task sends the mail.".to_owned(),
+                |why| format!("The task leaves the mail out: {why}."),
+            )
+        }
+        Some(Task::SoftOptIns | Task::AcquisitionEvents) | None => "The task does it now.".to_owned(),
+    }
+}
+
+/// Why the mail task does not send a mail about an event, if it will not.
+fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) -> Option<&'static str> {
+    let session = SessionEvent::read(event, livemode).ok()?;
+    if session.outcome == SessionOutcome::Paid {
+        let refunded = EffectRow::refunded(rows, session.amount.currency());
+        return (refunded > 0 && refunded >= session.amount.minor()).then_some("the payment was refunded");
+    }
+    let later = match session.outcome {
+        SessionOutcome::Pending => vec![SessionOutcome::Paid, SessionOutcome::Failed],
+        SessionOutcome::Failed | SessionOutcome::Paid => vec![SessionOutcome::Paid],
+    };
+    let went_out = |row: &EffectRow| {
+        later.iter().any(|outcome| row.effect == Effect::email_about(*outcome))
+            && matches!(row.state, EffectState::Done | EffectState::Claimed(_) | EffectState::Unknown { .. })
+    };
+    rows.iter().any(went_out).then_some("a later mail says what became of the payment")
+}
+
+/// The message of an effect in the dead-letter queue of its task, if it is there.
+///
+/// One event may have several: that of the first mail, and those of mails that operators asked for.
+async fn dead_letter(
+    here: &Deployment,
+    task: Task,
+    key: &EffectKey,
+    seen: Option<&EffectRow>,
+) -> Result<Option<DeadLetter>> {
+    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
+    let (dlq_url, livemode) = (here.dlq_url(task)?, here.livemode()?);
+    let event_id = seen.and_then(|row| row.event_id.as_deref());
+    let mut waiting =
+        take(&sqs, dlq_url, |message| message.is_of(key, event_id, livemode)).await?.into_iter();
+    let message = waiting.next();
+    release(&sqs, dlq_url, &waiting.collect::<Vec<_>>()).await;
+    Ok(message)
 }
 
 /// The event of an effect, from the nearest place that has it.
@@ -156,18 +248,16 @@ pub(crate) async fn find(
     key: &EffectKey,
     seen: Option<&EffectRow>,
 ) -> Result<Event> {
-    let event_id = seen.and_then(|row| row.event_id.as_deref());
-    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
-    let wanted = |message: &DeadLetter| {
-        message.payment_id.as_ref() == Some(&key.payment_id)
-            && event_id.is_some()
-            && message.event_id.as_deref() == event_id
-    };
-    let mut waiting = take(&sqs, here.dlq_url(task)?, wanted).await?.into_iter();
-    if let Some(message) = waiting.next() {
-        release(&sqs, here.dlq_url(task)?, &waiting.collect::<Vec<_>>()).await;
+    // What a record has of a refund or a dispute is repaired from how it stands now, not from the event that was folded.
+    if seen.is_some_and(|row| row.state == EffectState::Done) && stripe::correction_id(&key.effect).is_some()
+    {
+        let client = stripe::client(here, stripe::BUDGET).await?;
+        return Ok(Event::OfSession(stripe::event_again(&client, key, here.livemode()?).await?));
+    }
+    if let Some(message) = dead_letter(here, task, key, seen).await? {
         return Ok(Event::DeadLetter(Box::new(message)));
     }
+    let event_id = seen.and_then(|row| row.event_id.as_deref());
     let client = stripe::client(here, stripe::BUDGET).await?;
     // What an operator completed is read as they decided, whoever delivers it again.
     let contract = remembered_kind(&here.ledger()?.history(&key.payment_id).await?).map(contract_of);
@@ -198,45 +288,40 @@ pub(crate) async fn deliver(here: &Deployment, task: Task, event: &Event) -> Res
 
 impl Report for Retried {
     fn print(&self, page: &mut Page) {
-        let Self { payment_id, effect, before, source, .. } = self;
-        page.line(if self.acted {
-            format!("The event of {effect} of {payment_id} (before: {before}) is delivered again, {source}.")
-        } else {
-            format!(
-                "A dry run: the event of {effect} of {payment_id} (now: {before}) would be delivered again, {source}. With \
-                 --yes it is."
-            )
+        let Self { payment_id, effect, before, then, .. } = self;
+        page.line(match (self.source, self.acted) {
+            (Some(source), true) => {
+                format!("The event of {effect} of {payment_id} (before: {before}) is delivered again, {source}. {then}")
+            }
+            (Some(source), false) => format!(
+                "A dry run: the event of {effect} of {payment_id} (now: {before}) would be delivered again, {source}. \
+                 {then} With --yes it is."
+            ),
+            (None, true) => format!(
+                "{effect} of {payment_id} (before: {before}) is closed: its message is no longer in the dead-letter queue, \
+                 and no event of Stripe's holds the request. {}",
+                ask_again(payment_id)
+            ),
+            (None, false) => format!(
+                "A dry run: {effect} of {payment_id} (now: {before}) cannot be delivered again: its message is no longer \
+                 in the dead-letter queue, and no event of Stripe's holds the request. With --yes it is closed. {}",
+                ask_again(payment_id)
+            ),
         });
     }
 
+    /// An effect that could only be closed needs a decision.
     fn verdict(&self) -> Verdict {
-        Verdict::Fine
+        Verdict::needs_you_if(self.source.is_none())
     }
+}
+
+/// How the operator's request is made again.
+pub(crate) fn ask_again(payment_id: &str) -> String {
+    format!(
+        "Use resend again: `afterlink resend {payment_id} --template thank-you --because …` sends another mail."
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use effect_ledger::Claim;
-
-    use super::*;
-
-    #[test]
-    fn delivers_nothing_that_is_settled_or_under_way() {
-        let key = EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") };
-        let reason = || "why".to_owned();
-        let claimed =
-            |lease_until| EffectState::Claimed(Claim { owner: "req/m1".to_owned(), attempt: 1, lease_until });
-        for (state, refused) in [
-            (EffectState::Done, true),
-            (EffectState::Skipped { reason: reason() }, true),
-            (EffectState::Unknown { reason: reason() }, true),
-            (claimed(1000), true),
-            (claimed(999), false),
-            (EffectState::Retry { reason: reason() }, false),
-            (EffectState::Parked { reason: reason() }, false),
-        ] {
-            let row = EffectRow::new(key.effect.clone(), state);
-            assert_eq!(refuse_what_is_settled(&key, &row, 1000).is_err(), refused, "{:?}", row.state);
-        }
-    }
-}
+mod tests;

@@ -71,7 +71,7 @@ fn mail_stands(cloud: &Cloud, payment_id: &str) -> String {
 fn operators_rows(cloud: &Cloud, payment_id: &str) -> Vec<String> {
     let rows = cloud.ledger(payment_id).into_iter();
     rows.filter(|row| row.starts_with("operator#"))
-        .map(|row| row.split('#').next_back().unwrap().to_owned())
+        .map(|row| row.split('#').nth(2).unwrap().to_owned())
         .collect()
 }
 
@@ -97,7 +97,7 @@ fn a_parked_mail_is_sent_once_mended_and_redriven() {
     assert_eq!((&redriven["acted"], &redriven["messages"]), (&json!(true), &json!(1)));
     cloud.wait_for_effect("pi_Redriven", "email#thank-you done");
     assert_eq!(cloud.mails_to(&address("Redriven")).len(), 1);
-    assert_eq!(operators_rows(&cloud, "pi_Redriven"), ["redrive done"]);
+    assert_eq!(operators_rows(&cloud, "pi_Redriven"), ["redrive"]);
     assert_eq!(json_of(&redrive)["messages"], 0);
 }
 
@@ -123,7 +123,7 @@ fn an_unknown_mail_is_resolved_either_way_and_never_sent_twice() {
         assert_eq!(json_of(&act)["acted"], true);
         cloud.wait_for_effect(&payment_id, expected);
         assert_eq!(cloud.mails_to(&address(payment)).len(), mails, "{how}");
-        assert_eq!(operators_rows(&cloud, &payment_id), ["resolve done"]);
+        assert_eq!(operators_rows(&cloud, &payment_id), ["resolve"]);
         assert!(refusal(&act).contains("not unknown"), "a second resolution is refused");
     }
 }
@@ -159,7 +159,7 @@ fn a_resend_is_one_more_mail_and_recorded() {
     cloud.wait_for_effect("pi_Resent", &format!("{} done", resent["effect"].as_str().unwrap()));
     assert_eq!(cloud.mails_to(&address("Resent")).len(), 1);
     assert_eq!(cloud.mails_to("elsewhere@example.org").len(), 1);
-    assert_eq!(operators_rows(&cloud, "pi_Resent"), ["resend done"]);
+    assert_eq!(operators_rows(&cloud, "pi_Resent"), ["resend"]);
 }
 
 #[test]
@@ -205,7 +205,8 @@ fn explains_a_payment_by_any_of_its_names_and_masks_whose_it_is() {
     for effect in ["contribution#paid done", "email#thank-you done", "consents done", "acquisition done"] {
         cloud.wait_for_effect("pi_Explained", effect);
     }
-    for name in ["pi_Explained", "cs_test_Explained", "explained@example.org"] {
+    let page = "https://dashboard.stripe.com/test/payments/pi_Explained";
+    for name in ["pi_Explained", "cs_test_Explained", "explained@example.org", " pi_Explained ", page] {
         let story = json_of(&["explain", name]);
         let payment = &story["payments"][0];
         assert_eq!(payment["payment_id"], "pi_Explained", "{name}");
@@ -215,7 +216,31 @@ fn explains_a_payment_by_any_of_its_names_and_masks_whose_it_is() {
         assert!(!says(&["explain", name]).contains("Lovelace"));
     }
     assert!(says(&["explain", "pi_Explained", "--show-personal-data"]).contains("Ada Lovelace"));
-    assert!(refusal(&["explain", "pi_NobodyPaid"]).contains("nothing is known"));
+    let unseen = refusal(&["explain", "pi_NobodyPaid"]);
+    assert!(unseen.contains("nothing is known") && unseen.contains("no checkout session"), "{unseen}");
+    assert!(refusal(&["explain", "plink_1"]).contains("many payments"));
+}
+
+#[test]
+fn stripe_is_asked_before_it_is_said_that_nothing_came() {
+    let cloud = Cloud::shared();
+    let event = of(SessionEvent::paid(), "NotOurs").without_marker();
+    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    for name in ["pi_NotOurs", "cs_test_NotOurs"] {
+        let said = refusal(&["explain", name]);
+        assert!(said.contains("so it is not Afterlink's"), "{said}");
+    }
+}
+
+#[test]
+fn a_record_is_folded_again_also_when_it_is_done() {
+    let cloud = Cloud::shared();
+    cloud.post(&of(SessionEvent::paid(), "Folded"));
+    cloud.wait_for_effect("pi_Folded", "contribution#paid done");
+    let record = cloud.contribution("pi_Folded");
+    let said = says(&["retry", "pi_Folded", "contribution#paid", "--yes"]);
+    assert!(said.contains("folded again"), "{said}");
+    assert_eq!(cloud.contribution("pi_Folded"), record);
 }
 
 #[test]
@@ -228,6 +253,8 @@ fn an_event_that_never_came_is_seen_mended_and_explained() {
         let gaps = report.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
         gaps.iter().any(|gap| gap["payment_id"] == "pi_NeverCame")
     };
+    let unseen = refusal(&["explain", "pi_NeverCame"]);
+    assert!(unseen.contains("it is paid") && unseen.contains("afterlink reconcile --since"), "{unseen}");
     assert!(missing(&json_of(&["status", "--since", "1h"]), "/reconciliation/unexplained"));
     assert!(missing(&json_of(&["reconcile", "--since", "1h"]), "/missing"));
     assert!(cloud.ledger("pi_NeverCame").is_empty(), "a dry run");

@@ -25,6 +25,11 @@ impl Effect {
         Self(format!("{}#resend#{resend_id}", self.0))
     }
 
+    /// The id of the operator's request, where this is a mail sent once more ([`Effect::resent`]).
+    pub fn resend_id(&self) -> Option<&str> {
+        self.0.split_once("#resend#").map(|(_, id)| id)
+    }
+
     /// The mail that tells a customer of a session's outcome.
     pub fn email_about(outcome: SessionOutcome) -> Self {
         Self::email(match outcome {

@@ -214,23 +214,19 @@ fn action() -> OperatorAction {
 async fn an_operators_action_and_its_change_are_one_transaction() {
     let seen = EffectState::Unknown { reason: "lease_expired".to_owned() };
     let seen = EffectRow { updated_at: Some(7), ..EffectRow::new(key().effect, seen) };
-    for (change, seen) in [
-        (Change::Done, Some(&seen)),
-        (Change::Free, Some(&seen)),
-        (Change::Closed { reason: "not_sent" }, Some(&seen)),
-        (Change::Nothing, Some(&seen)),
-        (Change::Nothing, None),
+    for (name, change, seen) in [
+        ("Done", Change::Done, Some(&seen)),
+        ("Free", Change::Free, Some(&seen)),
+        ("Closed", Change::Closed { reason: "not_sent" }, Some(&seen)),
+        ("Nothing", Change::Nothing, Some(&seen)),
+        ("Nothing", Change::Nothing, None),
     ] {
         let (ledger, dynamodb) = ledger(&[(200, json!({}))]);
         ledger.record(&key(), seen, &action(), change).await.unwrap();
         let mut bodies = dynamodb.bodies();
         bodies[0].as_object_mut().unwrap().remove("ClientRequestToken");
         let seen = if seen.is_some() { "seen" } else { "unseen" };
-        let change = match change {
-            Change::Closed { .. } => "Closed".to_owned(),
-            change => format!("{change:?}"),
-        };
-        assert_requests!(format!("record_{change}_{seen}"), bodies);
+        assert_requests!(format!("record_{name}_{seen}"), bodies);
     }
 }
 

@@ -77,8 +77,8 @@ const LISTS: [(&str, &str); 14] = [
 ];
 
 /// Filters that compare with a field of the same name.
-const FIELDS: [&str; 7] =
-    ["status", "payment_intent", "payment_link", "product", "active", "subscription", "invoice"];
+const FIELDS: [&str; 8] =
+    ["status", "payment_intent", "payment_link", "product", "active", "subscription", "invoice", "customer"];
 
 /// Filters that compare with a field of `payment`: <https://docs.stripe.com/api/invoice-payment/list>
 const PAYMENT_FIELDS: [(&str, &str); 2] =

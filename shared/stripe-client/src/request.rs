@@ -90,6 +90,21 @@ impl Request {
         Self::one("/v1/checkout/sessions", id).expand("line_items")
     }
 
+    /// Invoices of which nothing is owed any more, newest first. <https://docs.stripe.com/api/invoices/list>
+    pub fn paid_invoices() -> Self {
+        Self::list("/v1/invoices").with("status", "paid")
+    }
+
+    /// What pays an invoice. <https://docs.stripe.com/api/invoice-payment/list>
+    pub fn payments_of_invoice(invoice: &str) -> Self {
+        Self::list("/v1/invoice_payments").with("invoice", invoice)
+    }
+
+    /// One charge, by `ch_…` or `py_…`. <https://docs.stripe.com/api/charges/retrieve>
+    pub fn charge(id: &str) -> Self {
+        Self::one("/v1/charges", id)
+    }
+
     /// One refund, by `re_…`. <https://docs.stripe.com/api/refunds/retrieve>
     pub fn refund(id: &str) -> Self {
         Self::one("/v1/refunds", id)
@@ -136,6 +151,12 @@ impl Request {
     #[must_use]
     pub fn of_product(self, id: &str) -> Self {
         self.with("product", id)
+    }
+
+    /// Only what belongs to a customer (sessions, invoices).
+    #[must_use]
+    pub fn of_customer(self, id: &str) -> Self {
+        self.with("customer", id)
     }
 
     /// Only what is active, or only what is not. Stripe's list of prices leaves out the inactive ones when nothing is

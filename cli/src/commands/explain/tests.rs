@@ -1,6 +1,6 @@
 use download_claims::BoughtFile;
 use effect_ledger::{Effect, EffectRow, EffectState, Verb};
-use fulfilment::{PaymentEvent, RefundEvent, SessionEvent, SessionOutcome};
+use fulfilment::{AsOf, InvoiceFacts, PaymentEvent, RefundEvent, SessionEvent, SessionOutcome};
 use stripe_events::Event;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 use uuid::Uuid;
@@ -105,4 +105,36 @@ fn what_is_parked_needs_somebody() {
     assert_eq!(story.verdict(), Verdict::NeedsYou);
     story.payments[0].effects.pop();
     assert_eq!(story.verdict(), Verdict::Fine);
+}
+
+#[test]
+fn a_renewal_and_a_warning_of_fraud_are_told() {
+    let as_of = AsOf { occurred_at: PAID_AT + 60, event_id: "evt_1".to_owned() };
+    let mut contribution = contribution();
+    contribution.session.subscription_id = Some("sub_1".to_owned());
+    let invoice =
+        InvoiceFacts { as_of: as_of.clone(), renewal: true, term_ends_at: Some(PAID_AT + 31_536_000) };
+    contribution.invoice = Some(invoice);
+    let warning = FraudWarningFacts {
+        as_of,
+        fraud_type: Some("made_with_stolen_card".to_owned()),
+        actionable: Some(true),
+        created_at: None,
+    };
+    contribution.fraud_warnings.insert("issfr_1".to_owned(), warning);
+    let read = Read {
+        history: History::default(),
+        contribution: Some(contribution),
+        evidence: Vec::new(),
+        downloads: None,
+    };
+    let payment = tell(&PaymentId::new("in_1"), read, Privacy::Masked);
+    let said = plain(&Story { payments: vec![payment] }, 0);
+    for expected in [
+        "sub_1  a renewal  paid until 2027-11-18",
+        "issfr_1: the card's issuer warns of fraud (made_with_stolen_card), and a refund can still prevent a dispute",
+        "stripe  paid, a renewal",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
 }

@@ -1,0 +1,151 @@
+use effect_ledger::{Claim, Effect};
+use fulfilment::{Movement, PaymentId, SessionOutcome};
+
+use super::*;
+
+const NOW: i64 = 1_000;
+
+fn key(effect: Effect) -> EffectKey {
+    EffectKey { payment_id: PaymentId::new("pi_1"), effect }
+}
+
+/// Every state an effect can be in, none where there is no row.
+fn states() -> Vec<(&'static str, Option<EffectState>)> {
+    let reason = |reason: &str| reason.to_owned();
+    let claimed =
+        |lease_until| EffectState::Claimed(Claim { owner: "req/m1".to_owned(), attempt: 1, lease_until });
+    vec![
+        ("none", None),
+        ("done", Some(EffectState::Done)),
+        ("refunded", Some(EffectState::Skipped { reason: reason("refunded") })),
+        ("skipped", Some(EffectState::Skipped { reason: reason("overtaken") })),
+        ("retry", Some(EffectState::Retry { reason: reason("mail_throttled") })),
+        ("parked", Some(EffectState::Parked { reason: reason("no_recipient") })),
+        ("limited", Some(EffectState::Parked { reason: reason(LIMITED) })),
+        ("busy", Some(claimed(NOW))),
+        ("ended", Some(claimed(NOW - 1))),
+        ("unknown", Some(EffectState::Unknown { reason: reason("lease_expired") })),
+    ]
+}
+
+/// What becomes of each state in turn; a text is a part of the sentence of a refusal.
+type Row = [Result<Course, &'static str>; 10];
+
+fn check(asked: Asked, effect: &Effect, expected: Row) {
+    for ((name, state), expected) in states().into_iter().zip(expected) {
+        let decided = course(asked, &key(effect.clone()), state.as_ref(), NOW);
+        match (&decided, expected) {
+            (Ok(course), Ok(expected)) => assert_eq!(*course, expected, "{asked:?} {effect} {name}"),
+            (Err(said), Err(part)) => {
+                assert!(said.contains(part), "{asked:?} {effect} {name}: {said}");
+                assert!(said.contains("pi_1"), "{asked:?} {effect} {name}: {said}");
+            }
+            _ => panic!("{asked:?} {effect} {name}: {decided:?}, expected {expected:?}"),
+        }
+    }
+}
+
+const BUSY: Result<Course, &str> = Err("look again in a minute");
+const FIND_OUT: Result<Course, &str> = Err("find out, then `afterlink resolve pi_1");
+const RESEND: Result<Course, &str> = Err("use resend again: `afterlink resend pi_1");
+const NO_CHANGE: Result<Course, &str> = Err("would change nothing");
+const RETRY: Result<Course, &str> = Err("`afterlink retry pi_1");
+const NOTHING: Result<Course, &str> = Err("there is nothing to resolve");
+
+#[test]
+fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
+    use Course::{Deliver, DeliverRequest};
+    let delivered = Ok(Deliver);
+    let mail = |done| {
+        [
+            delivered,
+            done,
+            Err("`afterlink resend pi_1"),
+            NO_CHANGE,
+            delivered,
+            delivered,
+            delivered,
+            BUSY,
+            FIND_OUT,
+            FIND_OUT,
+        ]
+    };
+    check(Asked::Retry, &Effect::email("thank-you"), mail(RESEND));
+    check(Asked::Retry, &Effect::email("files-ready"), mail(RESEND));
+    check(Asked::Retry, &Effect::email("payment-pending"), mail(Err("it is sent once")));
+    check(
+        Asked::Retry,
+        &Effect::email("thank-you").resent("r-1"),
+        [
+            RESEND,
+            RESEND,
+            RESEND,
+            RESEND,
+            Ok(DeliverRequest),
+            Ok(DeliverRequest),
+            Ok(DeliverRequest),
+            BUSY,
+            FIND_OUT,
+            FIND_OUT,
+        ],
+    );
+    // What is folded may be folded again.
+    for effect in [
+        Effect::contribution(SessionOutcome::Paid),
+        Effect::contribution_refund("re_1"),
+        Effect::contribution_term(),
+    ] {
+        let mut expected = [delivered; 10];
+        (expected[7], expected[9]) = (BUSY, FIND_OUT);
+        check(Asked::Retry, &effect, expected);
+    }
+    let refund = Movement::Refund("re_1".to_owned());
+    for effect in [Effect::consents(), Effect::acquisition(), Effect::acquisition_correction(&refund)] {
+        let mut expected = [delivered; 10];
+        (expected[1], expected[2], expected[3]) = (NO_CHANGE, NO_CHANGE, NO_CHANGE);
+        (expected[7], expected[9]) = (BUSY, FIND_OUT);
+        check(Asked::Retry, &effect, expected);
+    }
+}
+
+#[test]
+fn a_resolution_is_for_what_is_not_known() {
+    use Course::{Close, SetFree, Settle};
+    let expected =
+        |ended, unknown| [NOTHING, NOTHING, NOTHING, NOTHING, RETRY, RETRY, RETRY, BUSY, ended, unknown];
+    for mail in ["thank-you", "files-ready", "payment-pending", "payment-failed"].map(Effect::email) {
+        check(Asked::Sent, &mail, expected(Ok(Settle), Ok(Settle)));
+        check(Asked::NotSent, &mail, expected(Ok(SetFree), Ok(SetFree)));
+        check(Asked::Sent, &mail.resent("r-1"), expected(Ok(Settle), Ok(Settle)));
+        // Stripe's event does not hold the operator's request: another one takes its place.
+        check(Asked::NotSent, &mail.resent("r-1"), expected(Ok(Close), Ok(Close)));
+    }
+    for effect in [Effect::contribution(SessionOutcome::Paid), Effect::consents(), Effect::acquisition()] {
+        check(Asked::Sent, &effect, expected(RETRY, Ok(Settle)));
+        check(Asked::NotSent, &effect, expected(RETRY, Ok(SetFree)));
+    }
+}
+
+#[test]
+fn a_mail_is_sent_once_more_where_none_is_on_its_way() {
+    use Course::{Another, AnotherInstead};
+    let parked = Err("fix the cause, then `afterlink retry pi_1");
+    for (elsewhere, parked) in [(false, parked), (true, Ok(AnotherInstead))] {
+        check(
+            Asked::Resend { elsewhere },
+            &Effect::email("thank-you"),
+            [
+                RETRY,
+                Ok(Another),
+                Ok(Another),
+                Err("left out on purpose (overtaken)"),
+                Err("comes back by itself"),
+                parked,
+                Ok(AnotherInstead),
+                BUSY,
+                FIND_OUT,
+                Ok(Another),
+            ],
+        );
+    }
+}
