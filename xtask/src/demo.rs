@@ -1,5 +1,7 @@
 //! The main job, told as it happens. Every sentence is checked before it is said.
 
+mod membership;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -158,6 +160,7 @@ impl Story<'_> {
         fact("records", told.join(" · "), posted);
 
         self.take_the_guide_back(&link)?;
+        self.join_and_renew()?;
         self.mend_what_no_door_told()?;
         self.show_payments()
     }
@@ -229,7 +232,7 @@ impl Story<'_> {
     /// What happened at Stripe while nobody listened, and the operator who finds it.
     fn mend_what_no_door_told(&mut self) -> Result<()> {
         say(format_args!(
-            "{BOLD}10 Frieda gives £20.00 while Stripe's destination is disabled: no event comes{BOLD:#}"
+            "{BOLD}13 Frieda gives £20.00 while Stripe's destination is disabled: no event comes{BOLD:#}"
         ));
         let changes = [
             ("id", json!("cs_test_FixtureUnheard")),
@@ -404,7 +407,7 @@ impl Story<'_> {
         let undone: Vec<&Value> = effects.iter().filter(|row| !settled(row)).collect();
         ensure!(undone.is_empty(), "the ledger holds what is not done: {undone:?}");
         let mut lines = Vec::new();
-        for payment_id in [ADA, JONAS, CLAIRE, FRIEDA] {
+        for payment_id in [ADA, JONAS, CLAIRE, membership::FIRST, membership::RENEWED, FRIEDA] {
             let contribution = self.row("ContributionsTableName", payment_id)?;
             let text = |name: &str| contribution[name].as_str().unwrap_or("–").to_owned();
             let booked = contribution["amount"].as_i64().unwrap_or_default();
