@@ -1,5 +1,5 @@
 use effect_ledger::{
-    Busy, Clock, EffectKey, EffectRow, EffectState, EffectStore, Policy as Attempts, StoreError,
+    Busy, Clock, EffectKey, EffectRow, EffectState, EffectStore, Policy as Attempts, StoreError, as_filed,
 };
 use fulfilment::{
     Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId, Policy, SessionBroken, SkipReason,
@@ -81,7 +81,8 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> Task for ContributionRecor
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        match read(&delivery.event, self.livemode) {
+        let filed = as_filed(&self.ledger, &delivery.event).await?;
+        match read(&filed, self.livemode) {
             Ok(Told::OfSession(event)) => self.record(&event, Remembered::default(), delivery).await,
             Ok(Told::OfPaymentIntent(event)) => {
                 let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
