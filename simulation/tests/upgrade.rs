@@ -1,5 +1,7 @@
 //! What earlier versions wrote, read by this one: an upgrade loses nothing and does nothing twice.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -381,5 +383,56 @@ fn links_in_mails_that_are_out_work() {
         let (_, token) = link["link"].as_str().unwrap().rsplit_once("/d/").unwrap();
         let payment_id = PaymentId::new(link["payment_id"].as_str().unwrap());
         assert_eq!(keys.verify(token), Verified::Payment { payment_id, generation: 0 }, "{link}");
+    }
+}
+
+/// Stripe's event about an object of a subscription, from the recorded shape.
+fn recorded(file: &str, name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../shared/testkit/fixtures/{file}.json"));
+    let mut event: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    event["id"] = json!(format!("evt_{name}_{file}"));
+    let object = &mut event["data"]["object"];
+    if file == "invoice_payment_paid" {
+        object["id"] = json!(format!("inpay_{name}"));
+        object["invoice"] = json!(format!("in_{name}"));
+        object["payment"]["payment_intent"] = json!(format!("pi_InvoiceOf{name}"));
+    } else {
+        object["id"] = json!(format!("in_{name}"));
+        object["parent"]["subscription_details"]["subscription"] = json!(format!("sub_{name}"));
+        object["parent"]["subscription_details"]["metadata"] = json!({});
+    }
+    event
+}
+
+#[test]
+fn a_refund_of_a_subscription_reaches_the_payment_that_was_filed_under_its_session() {
+    let mut upgraded = Upgraded::from("0.1.0");
+    let session = subscription(SessionEvent::paid(), "Member", 14).marketing(Some("yes")).to_json();
+    let (invoice, paid) =
+        (recorded("invoice_paid_first", "Member"), recorded("invoice_payment_paid", "Member"));
+    let began = json!({
+        "id": "evt_Member_subscription", "object": "event", "type": "customer.subscription.created", "created": AT,
+        "livemode": false,
+        "data": { "object": {
+            "id": "sub_Member", "object": "subscription", "created": AT, "items": { "object": "list", "data": [] }
+        } },
+    });
+    for event in [&began, &session, &invoice, &paid] {
+        upgraded.world.cloud.record_at_stripe(event);
+    }
+    // What reconciliation finds in Stripe's list of events and puts back.
+    let money = [ContributionRecords, AcquisitionEvents];
+    upgraded.tell(&money, &invoice);
+    upgraded.tell(&[ContributionRecords], &paid);
+    assert_eq!(upgraded.effect("in_Member", "contribution#term"), "skipped", "{}", upgraded.world.logs());
+    let refund = CorrectionEvent::refund("InvoiceOfMember", "re_OfMember", "created")
+        .amount(1250, "gbp")
+        .object("created", json!(AT + 5_000))
+        .at(AT + 5_000);
+    upgraded.tell(&money, &refund.to_json());
+    assert_eq!(upgraded.status("cs_test_Member"), "refunded");
+    assert_eq!(upgraded.effect("cs_test_Member", "acquisition#refund#re_OfMember"), "done");
+    for key in ["in_Member", "pi_InvoiceOfMember"] {
+        assert!(upgraded.world.cloud.row("contributions", &[key]).is_none(), "{key}");
     }
 }

@@ -114,6 +114,10 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         let effect = effect_of_invoice(&invoice);
         let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
         let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
+            Whose::Ours(contract) if self.lookup.is_filed_under_session(&invoice, &contract).await? => {
+                let (ledger, clock, reason) = (&self.ledger, &self.clock, "filed_under_session");
+                return delivery.skip(ledger, clock, &key, Attempts::AtLeastOnce, reason).await;
+            }
             Whose::Ours(contract) => invoice.payment(*contract),
             Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
             Whose::AnotherBusiness => {
