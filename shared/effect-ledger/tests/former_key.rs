@@ -1,5 +1,7 @@
 //! The key of a payment that another version filed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use effect_ledger::{Effect, EffectKey, EffectState, as_filed};
 use fulfilment::PaymentId;
 use serde_json::{Value, json};

@@ -506,8 +506,12 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     /// What is still missing of an event that an earlier version found missing under another key; `known` where the key
     /// is the same.
     async fn still_missing(&self, known: Missing, json: &str) -> Result<Missing, StoreError> {
-        let read = Candidate::read(json.to_owned(), known.happened_at, self.livemode);
-        let candidates = self.as_filed(read.ok().flatten().into_iter().collect()).await?;
+        let Ok(Seen::Candidate(candidate)) =
+            Candidate::read(json.to_owned(), known.happened_at, self.livemode)
+        else {
+            return Ok(known);
+        };
+        let candidates = self.as_filed(vec![candidate]).await?;
         let Some(CalledFor { payment_id, .. }) = candidates.into_iter().next().map(|it| it.called_for) else {
             return Ok(known);
         };
