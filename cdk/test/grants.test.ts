@@ -46,7 +46,7 @@ const GRANTS: Readonly<Record<string, Grants>> = {
   'soft-opt-ins': {
     ...QUEUE_TASK,
     Consents: ['dynamodb:PutItem'],
-    Effects: ['dynamodb:UpdateItem'],
+    Effects: ['dynamodb:Query', 'dynamodb:UpdateItem'],
   },
   'acquisition-events': {
     ...QUEUE_TASK,

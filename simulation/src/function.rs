@@ -47,7 +47,8 @@ impl TaskName {
         format!("https://sqs.us-east-1.amazonaws.com/123456789012/{}", self.as_str())
     }
 
-    pub(crate) fn dlq_url(self) -> String {
+    /// The address of its dead-letter queue.
+    pub fn dlq_url(self) -> String {
         format!("{}-dlq", self.queue_url())
     }
 }

@@ -337,10 +337,11 @@ export class PipelineStack extends StageStack {
         SUPPORTER_NAMESPACE: stage.supporterNamespace,
       },
       may: {
-        // One transaction; nothing is read before it is written.
+        // One transaction; no record is read before it is written.
         records: [
           allow(['dynamodb:PutItem'], [data.consents.tableArn]),
-          allow(['dynamodb:UpdateItem'], [data.effects.tableArn]),
+          // Queried for the former key of a subscription's payment.
+          allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn]),
         ],
       },
     });

@@ -1,6 +1,6 @@
 use effect_ledger::{
     Busy, Clock, Effect, EffectKey, EffectRow, EffectStore, MovedMoney, Performed, Policy as Attempts,
-    SetAside, StoreError, perform,
+    SetAside, StoreError, as_filed, perform,
 };
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
@@ -124,7 +124,8 @@ fn object(event: &Event) -> Option<&Object> {
 impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S, L, B, C> {
     /// Publishes a paid session, and every correction that came before it.
     async fn acquire(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let event = match SessionEvent::read(&delivery.event, self.livemode) {
+        let filed = as_filed(&self.ledger, &delivery.event).await?;
+        let event = match SessionEvent::read(&filed, self.livemode) {
             Ok(event) if event.outcome == SessionOutcome::Paid => event,
             Ok(_) => return Ok(Outcome::Skipped("not_paid")),
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),

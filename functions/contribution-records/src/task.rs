@@ -1,5 +1,5 @@
 use effect_ledger::{
-    Busy, Clock, EffectKey, EffectRow, EffectState, EffectStore, Policy as Attempts, StoreError,
+    Busy, Clock, EffectKey, EffectRow, EffectState, EffectStore, Policy as Attempts, StoreError, as_filed,
 };
 use fulfilment::{
     Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId, Policy, SessionBroken, SkipReason,
@@ -81,7 +81,8 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> Task for ContributionRecor
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        match read(&delivery.event, self.livemode) {
+        let filed = as_filed(&self.ledger, &delivery.event).await?;
+        match read(&filed, self.livemode) {
             Ok(Told::OfSession(event)) => self.record(&event, Remembered::default(), delivery).await,
             Ok(Told::OfPaymentIntent(event)) => {
                 let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
@@ -113,6 +114,10 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         let effect = effect_of_invoice(&invoice);
         let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
         let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
+            Whose::Ours(contract) if self.lookup.is_filed_under_session(&invoice, &contract).await? => {
+                let (ledger, clock, reason) = (&self.ledger, &self.clock, "filed_under_session");
+                return delivery.skip(ledger, clock, &key, Attempts::AtLeastOnce, reason).await;
+            }
             Whose::Ours(contract) => invoice.payment(*contract),
             Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
             Whose::AnotherBusiness => {

@@ -1,4 +1,4 @@
-use effect_ledger::{Busy, Clock, Effect, EffectKey, EffectStore, Policy as Attempts, StoreError};
+use effect_ledger::{Busy, Clock, Effect, EffectKey, EffectStore, Policy as Attempts, StoreError, as_filed};
 use fulfilment::{
     ConsentForm, Consents, NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
 };
@@ -60,11 +60,12 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let event = match SessionEvent::read(&delivery.event, self.livemode) {
+        let filed = as_filed(&self.ledger, &delivery.event).await?;
+        let event = match SessionEvent::read(&filed, self.livemode) {
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
-                let form = ConsentForm::of_event(&delivery.event).unwrap_or_default();
+                let form = ConsentForm::of_event(&filed).unwrap_or_default();
                 let Some(effect) = effect_of(intended, &form) else {
                     return Ok(Outcome::Skipped(NOT_PAID));
                 };

@@ -1,7 +1,7 @@
 use customer_locale::LocaleRequest;
 use effect_ledger::{
     Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Performed,
-    Policy as Attempts, SetAside, StoreError, perform, put_aside,
+    Policy as Attempts, SetAside, StoreError, as_filed, perform, put_aside,
 };
 use fulfilment::{
     FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
@@ -125,7 +125,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let event = match SessionEvent::read(&delivery.event, self.livemode) {
+        let filed = as_filed(&self.ledger, &delivery.event).await?;
+        let event = match SessionEvent::read(&filed, self.livemode) {
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {

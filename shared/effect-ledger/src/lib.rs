@@ -2,6 +2,7 @@
 
 mod called_for;
 mod dynamodb;
+mod former_key;
 mod open;
 mod operator;
 mod protocol;
@@ -10,6 +11,7 @@ mod transaction;
 
 pub use called_for::CalledFor;
 pub use dynamodb::DynamoDbEffects;
+pub use former_key::as_filed;
 pub use open::OpenEffects;
 pub use operator::{Change, History, NotRecorded, OperatorAction, Verb};
 pub use protocol::{

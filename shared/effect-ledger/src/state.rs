@@ -221,10 +221,14 @@ impl EffectRow {
     }
 
     /// The invoice that a payment intent leads to, from the rows under the payment intent: the key of everything about
-    /// the payment. `None` when it leads to none, or that has not been asked yet.
+    /// the payment. The session where version 0.1.0 filed a subscription's first payment. `None` when it leads to none, or that has not been asked yet.
     pub fn alias(rows: &[Self]) -> Option<PaymentId> {
         let answer = rows.iter().find(|row| row.effect.0 == LOOKUP && row.state == EffectState::Done)?;
-        answer.reference.as_ref().filter(|id| id.starts_with("in_")).map(PaymentId::new)
+        answer
+            .reference
+            .as_ref()
+            .filter(|id| id.starts_with("in_") || id.starts_with("cs_"))
+            .map(PaymentId::new)
     }
 
     /// What was refunded of a payment, from all its rows, in minor units of `currency`.

@@ -4,7 +4,7 @@ use effect_ledger::{
 };
 use fulfilment::{Contribution, PaymentId};
 use stripe_access::StripeAccessError;
-use stripe_events::Invoice;
+use stripe_events::BillingReason;
 
 use crate::Stripe;
 
@@ -80,7 +80,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         }
         if remembered(&rows).is_none() {
             let key = EffectKey { payment_id: payment_id.clone(), effect: Effect::lookup() };
-            let answer = self.ask(&key, executor, async || self.invoice_of(payment_id).await).await?;
+            let answer = self.ask(&key, executor, async || self.key_of(payment_id, executor).await).await?;
             if answer == NONE {
                 return Ok(Payment { payment_id: payment_id.clone(), rows });
             }
@@ -104,7 +104,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         executor: Executor<'_>,
     ) -> Result<bool, LookupFailed> {
         let invoice = self.known(PaymentId::new(invoice_id)).await?;
-        if !EffectRow::tell_of_ours(&invoice.rows) {
+        if !is_filed(&invoice.rows) {
             return Ok(false);
         }
         let key = EffectKey { payment_id: PaymentId::new(payment_intent), effect: Effect::lookup() };
@@ -119,14 +119,35 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     }
 
     /// An invoice that is no subscription's is made for a one-off payment, whose key is the payment intent.
-    async fn invoice_of(&self, payment_intent: &PaymentId) -> Result<Answer, LookupFailed> {
+    async fn key_of(
+        &self,
+        payment_intent: &PaymentId,
+        executor: Executor<'_>,
+    ) -> Result<Answer, LookupFailed> {
         let invoice =
             self.stripe.invoice_paid_by(payment_intent.as_str()).await.map_err(LookupFailed::Stripe)?;
-        let Some(invoice) = invoice.filter(|invoice| Invoice::subscription_id(invoice).is_some()) else {
+        let Some((invoice, subscription_id)) =
+            invoice.as_ref().and_then(|invoice| Some((invoice, invoice.subscription_id()?)))
+        else {
             return Ok(Answer { reference: NONE.to_owned(), expires_at: Some(self.forgotten_at()) });
         };
-        let is_ours = EffectRow::tell_of_ours(&self.ledger.of_payment(&PaymentId::new(&invoice.id)).await?);
-        Ok(Answer { reference: invoice.id, expires_at: (!is_ours).then(|| self.forgotten_at()) })
+        let rows = self.ledger.of_payment(&PaymentId::new(&invoice.id)).await?;
+        if is_filed(&rows) {
+            return Ok(Answer { reference: invoice.id.clone(), expires_at: None });
+        }
+        if invoice.billing_reason == Some(BillingReason::SubscriptionCreate)
+            && let Some(session_id) = self.session_that_began(subscription_id, executor).await?
+            && self.is_filed_under(&session_id).await?
+        {
+            return Ok(Answer { reference: session_id, expires_at: None });
+        }
+        let is_ours = EffectRow::tell_of_ours(&rows);
+        Ok(Answer { reference: invoice.id.clone(), expires_at: (!is_ours).then(|| self.forgotten_at()) })
+    }
+
+    /// Whether version 0.1.0 filed a payment under its session.
+    pub(crate) async fn is_filed_under(&self, session_id: &str) -> Result<bool, LookupFailed> {
+        Ok(is_filed(&self.ledger.of_payment(&PaymentId::new(session_id)).await?))
     }
 
     /// Until when an answer about what is probably another business's is kept, in Unix seconds.
@@ -165,6 +186,14 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
             Err(Refused) => answer.and(Err(Busy.into())),
         }
     }
+}
+
+/// Whether a payment of ours is filed under the key of these rows. A term that was skipped does not say so: of a first
+/// payment that version 0.1.0 filed under its session, the invoice has that row and nothing else.
+fn is_filed(rows: &[EffectRow]) -> bool {
+    let is_skipped = |row: &EffectRow| matches!(row.state, EffectState::Skipped { .. });
+    let is_filed = |row: &EffectRow| row.effect != Effect::contribution_term() || !is_skipped(row);
+    rows.iter().any(|row| row.effect.is_of_our_payment() && is_filed(row))
 }
 
 /// The answer that the ledger remembers, from the rows of what was asked about.

@@ -64,6 +64,40 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         })
     }
 
+    /// Whether the first payment of a subscription is filed under its session (`cs_…`), as version 0.1.0 did, and not under
+    /// its invoice. Then the invoice adds nothing to it.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer.
+    pub async fn is_filed_under_session(
+        &self,
+        invoice: &InvoiceEvent,
+        contract: &SubscriptionContract,
+    ) -> Result<bool, LookupFailed> {
+        match &contract.session_id {
+            Some(session_id) if invoice.is_first => self.is_filed_under(session_id).await,
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// `cs_…`: the session of ours that began a subscription, if one did.
+    pub(crate) async fn session_that_began(
+        &self,
+        subscription_id: &str,
+        executor: Executor<'_>,
+    ) -> Result<Option<String>, LookupFailed> {
+        let remembered = self.remembered(subscription_id).await?;
+        if let Some(session_id) = remembered.contract.and_then(|contract| contract.session_id) {
+            return Ok(Some(session_id));
+        }
+        let known = match remembered.asked {
+            Some(known) => known,
+            None => self.ask_what_began(subscription_id, false, executor).await?,
+        };
+        Ok(known.and_then(|known| known.contract?.session_id))
+    }
+
     /// How often a subscription of ours is due, as its price is at Stripe; `None` when Stripe does not say, or refuses
     /// the question: a payment is told all the same.
     ///

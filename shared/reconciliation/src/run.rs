@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError};
+use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError, as_filed};
 use fulfilment::{LinkContract, NotReadable, PaymentId, SessionEvent, SessionOutcome, SkipReason, shown_id};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
@@ -343,7 +343,11 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 warn!(event.id = %shown_id(&known.event_id), "missing, and no longer at Stripe");
                 continue;
             };
-            let known = Missing { effects: still, ..known };
+            let known = self.still_missing(Missing { effects: still, ..known }, &json).await?;
+            if known.effects.is_empty() {
+                self.journal.explained(&known.event_id).await?;
+                continue;
+            }
             if self.journal.note(&known, self.now()).await? {
                 work.put_back.extend(keys(&known));
                 batch.push(BusEntry::replay(&known.event_type, json));
@@ -389,6 +393,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let page = self.stripe.page(&sweep.request()).await?;
         let (candidates, misspelt) = self.candidates(&sweep, &page.items, work);
         self.note_misspelt(misspelt, work).await?;
+        let candidates = self.as_filed(candidates).await?;
         let rows = self.rows_of(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
         let mut batch = Vec::new();
         for candidate in candidates {
@@ -479,6 +484,46 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             }
         }
         (candidates, misspelt)
+    }
+
+    /// The same candidates, under the keys that the ledger has their payments by: those of another version, where that
+    /// filed them.
+    async fn as_filed(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, StoreError> {
+        let filed = candidates.into_iter().map(async |mut candidate| {
+            // Only the payment of a session may be filed under another key.
+            if candidate.called_for.outcome.is_some()
+                && let Ok(event) = Event::from_json(candidate.json.as_bytes())
+                && let Some(called_for) =
+                    CalledFor::by(as_filed(self.ledger, &event).await?.as_ref(), self.livemode)
+            {
+                candidate.called_for = called_for;
+            }
+            Ok(candidate)
+        });
+        stream::iter(filed).buffered(LOOKUPS).try_collect().await
+    }
+
+    /// What is still missing of an event that an earlier version found missing under another key; `known` where the key
+    /// is the same.
+    async fn still_missing(&self, known: Missing, json: &str) -> Result<Missing, StoreError> {
+        let Ok(Seen::Candidate(candidate)) =
+            Candidate::read(json.to_owned(), known.happened_at, self.livemode)
+        else {
+            return Ok(known);
+        };
+        let candidates = self.as_filed(vec![candidate]).await?;
+        let Some(CalledFor { payment_id, .. }) = candidates.into_iter().next().map(|it| it.called_for) else {
+            return Ok(known);
+        };
+        if payment_id == known.payment_id || payment_id.is_payment_intent() {
+            return Ok(known);
+        }
+        let rows = self.ledger.of_payment(&payment_id).await?;
+        let sent_at = known.put_back_at.unwrap_or_default().max(known.happened_at);
+        let is_missing =
+            |effect: &Effect| judge(effect, &rows, sent_at, self.clock.now_ms()) == Verdict::Missing;
+        let effects = known.effects.iter().filter(|effect| is_missing(effect)).cloned().collect();
+        Ok(Missing { payment_id, effects, ..known })
     }
 
     pub(crate) async fn rows_of(

@@ -113,3 +113,47 @@ async fn a_payment_of_an_invoice_is_remembered_only_if_the_invoice_is_known() {
     assert_eq!(payment(&lookup, "pi_1").await, "in_1");
     assert_eq!(lookup.stripe.asked.get(), 0);
 }
+
+/// Version 0.1.0 filed the first payment of a subscription under its session.
+#[tokio::test]
+async fn a_first_invoice_leads_to_the_session_that_an_earlier_version_filed_it_under() {
+    let lookup = lookup();
+    let began = |metadata: serde_json::Value| {
+        let session = serde_json::json!({ "id": "cs_1", "object": "checkout.session", "metadata": metadata });
+        stripe_access::Began { session: serde_json::from_value(session).unwrap(), frequency: None }
+    };
+    let first = |payment_intent: &str, invoice: &str| {
+        lookup.stripe.pays(payment_intent, invoice, Some("sub_1"));
+        let reason = serde_json::json!("subscription_create");
+        lookup.stripe.invoices.borrow_mut().get_mut(payment_intent).unwrap()["billing_reason"] = reason;
+    };
+    let ours = began(serde_json::json!({ "fulfilment": "membership" }));
+    lookup.stripe.sessions.borrow_mut().insert("sub_1".to_owned(), ours);
+    done(&lookup, "cs_1", Effect::acquisition());
+    first("pi_1", "in_1");
+    assert_eq!(payment(&lookup, "pi_1").await, "cs_1");
+    assert_eq!(payment(&lookup, "pi_1").await, "cs_1");
+    assert_eq!(lookup.stripe.asked.get(), 2, "the invoice once and the session once");
+    let [row] = &rows(&lookup, "pi_1")[..] else { panic!() };
+    assert_eq!(row.expires_at, None, "it is ours, and is remembered");
+    // The term of a first invoice that was skipped is no payment.
+    let term = EffectKey { payment_id: id("in_1"), effect: Effect::contribution_term() };
+    lookup.ledger.put(&term, EffectState::Skipped { reason: "filed_under_session".to_owned() });
+    assert!(!lookup.remember("pi_2", "in_1", executor("a")).await.unwrap());
+    first("pi_2", "in_1");
+    assert_eq!(payment(&lookup, "pi_2").await, "cs_1");
+    // A renewal has its invoice for a key.
+    lookup.stripe.pays("pi_3", "in_3", Some("sub_1"));
+    assert_eq!(payment(&lookup, "pi_3").await, "in_3");
+}
+
+#[tokio::test]
+async fn a_first_invoice_that_is_filed_costs_no_second_question() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
+    lookup.stripe.invoices.borrow_mut().get_mut("pi_1").unwrap()["billing_reason"] =
+        serde_json::json!("subscription_create");
+    done(&lookup, "in_1", Effect::contribution(SessionOutcome::Paid));
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+    assert_eq!(lookup.stripe.asked.get(), 1);
+}
