@@ -11,6 +11,7 @@ use crate::fault::{Fault, Injection, Scripted};
 use crate::function::TaskName;
 use crate::invariants::{Told, violations};
 use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
+use crate::subscriptions;
 use crate::world::World;
 
 /// A situation in which a task, or two that know of each other, are told several things at the same time.
@@ -18,17 +19,19 @@ use crate::world::World;
 pub struct Scenario {
     /// Short, without spaces.
     pub name: &'static str,
-    payments: Vec<Payment>,
+    pub(crate) payments: Vec<Payment>,
     /// What they know already.
-    before: Vec<Telling>,
+    pub(crate) before: Vec<Telling>,
+    /// Whether Stripe's API was down until then.
+    pub(crate) stripe_was_down: bool,
     /// What they are told at the same time, each in an instance of its own.
-    at_once: Vec<Telling>,
+    pub(crate) at_once: Vec<Telling>,
     /// What they are told when that is over.
-    after: Vec<Telling>,
+    pub(crate) after: Vec<Telling>,
 }
 
 /// A task is told of an event.
-type Telling = (TaskName, Message);
+pub(crate) type Telling = (TaskName, Message);
 
 /// One run of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +91,7 @@ impl Scenario {
                 told.iter().map(|(task, event)| (*task, Message::of(&events[*event]))).collect()
             };
             let payments = vec![given_back.clone()];
-            Self { name, payments, before: tell(before), at_once: tell(at_once), after: tell(after) }
+            Self { after: tell(after), ..Self::of_tasks(name, payments, tell(before), tell(at_once)) }
         };
         // Places among the events of that payment.
         let (paid_for, refunded_of, updated) = (0, 1, 2);
@@ -96,7 +99,7 @@ impl Scenario {
             let event = payment.events().swap_remove(0);
             Self::new(name, task, &[payment], &[], &[event.clone(), twin(&event)])
         };
-        vec![
+        let mut all = vec![
             twice("mail-twice", ThankYouEmail, &paid),
             twins("mail-twins", ThankYouEmail, &paid),
             in_order("mail-delayed", ThankYouEmail, &delayed, 0),
@@ -145,23 +148,31 @@ impl Scenario {
             Self::new("acquisition-corrected", AcquisitionEvents, &[&refunded], &[], &refunded.events()[..2]),
             in_order("acquisition-bounced", AcquisitionEvents, &bounced, 1),
             in_order("acquisition-dispute", AcquisitionEvents, &disputed, 1),
-        ]
+        ];
+        all.extend(subscriptions::scenarios());
+        all
     }
 
-    fn new(
+    /// One task is told of these.
+    pub(crate) fn new(
         name: &'static str,
         task: TaskName,
         payments: &[&Payment],
         before: &[Value],
         at_once: &[Value],
     ) -> Self {
-        Self {
-            name,
-            payments: payments.iter().map(|payment| (*payment).clone()).collect(),
-            before: tellings(task, before),
-            at_once: tellings(task, at_once),
-            after: Vec::new(),
-        }
+        let payments = payments.iter().map(|payment| (*payment).clone()).collect();
+        Self::of_tasks(name, payments, tellings(task, before), tellings(task, at_once))
+    }
+
+    /// Several tasks are told of these.
+    pub(crate) const fn of_tasks(
+        name: &'static str,
+        payments: Vec<Payment>,
+        before: Vec<Telling>,
+        at_once: Vec<Telling>,
+    ) -> Self {
+        Self { name, payments, before, stripe_was_down: false, at_once, after: Vec::new() }
     }
 
     /// Runs it once, with these faults in this order of calls.
@@ -171,8 +182,13 @@ impl Scenario {
         let tell = |world: &mut World<Scripted>, tellings: &[Telling]| {
             tellings.iter().for_each(|(task, event)| world.send(*task, &event.body));
         };
+        for event in self.payments.iter().flat_map(Payment::at_stripe) {
+            world.cloud.record_at_stripe(&event);
+        }
+        world.set_stripe_down(self.stripe_was_down);
         tell(&mut world, &self.before);
-        world.run(None);
+        world.run(self.stripe_was_down.then(|| world.now_ms() + OUTAGE_MS));
+        world.set_stripe_down(false);
         world.scale_in();
         let first = world.next_instance();
         let injections = case.injections.iter();
@@ -233,9 +249,10 @@ impl Scenario {
                 }
             }
         }
-        for call in 0..=calls[0] {
+        let [last, other_last] = calls.map(|calls| calls.min(PAIRED_CALLS));
+        for call in 0..=last {
             for fault in PAIRED_FAULTS {
-                for other_call in 0..=calls[1] {
+                for other_call in 0..=other_last {
                     let mut met = 0;
                     for other_fault in PAIRED_FAULTS {
                         let pair = vec![at(0, call, fault), at(1, other_call, other_fault)];
@@ -252,9 +269,12 @@ impl Scenario {
 }
 
 /// A task is told of these.
-fn tellings(task: TaskName, events: &[Value]) -> Vec<Telling> {
+pub(crate) fn tellings(task: TaskName, events: &[Value]) -> Vec<Telling> {
     events.iter().map(|event| (task, Message::of(event))).collect()
 }
+
+/// Long enough for a task to have tried.
+const OUTAGE_MS: i64 = 60_000;
 
 /// Without faults, every order of this many calls of two instances.
 const ORDERED_STEPS: u32 = 7;
@@ -279,6 +299,9 @@ const FAULTS: [(Fault, u32); 11] = [
     (Fault::CrashBefore, 1),
     (Fault::CrashAfter, 1),
 ];
+
+/// Pairs are tried among this many calls of each instance: a question to Stripe, and what is done with its answer.
+const PAIRED_CALLS: u32 = 8;
 
 /// The faults whose pairs are tried: one for each thing that can have happened when a call has ended badly.
 const PAIRED_FAULTS: [(Fault, u32); 6] = [

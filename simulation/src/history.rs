@@ -7,7 +7,7 @@ use testkit::cloud::Quota;
 use crate::fault::{Director, Fault, Step};
 use crate::function::TaskName;
 use crate::invariants::{Told, violations};
-use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
+use crate::story::{Charge, Dispute, Fate, Link, Message, Payment, Refund, Subscription, twin};
 use crate::wire::InstanceId;
 use crate::world::{BEGINNING_MS, World};
 
@@ -58,6 +58,10 @@ enum Happening {
     QuotaUsedUp,
     /// A new day at SES.
     QuotaRenewed,
+    /// Something happened at Stripe, and its API shows it.
+    AtStripe(Value),
+    /// Stripe's API goes down, or comes back.
+    StripeDown(bool),
     /// DynamoDB gets round to deleting what has expired.
     Expire,
 }
@@ -72,16 +76,20 @@ pub fn live(seed: u64, events: usize) -> History {
     let mut number = 0;
     while told.events.len() < events {
         number += 1;
-        let payment = payment(&mut rng, number);
-        for event in payment.events() {
-            let copies = if rng.f64() < 0.1 { vec![twin(&event), event] } else { vec![event] };
-            for event in copies {
-                let message = Message::of(&event);
-                schedule(&mut rng, &event, &message.body, &mut agenda);
-                told.events.push(message);
+        for payment in customer(&mut rng, number) {
+            for event in payment.at_stripe() {
+                agenda.push((happened_ms(&event), Happening::AtStripe(event)));
             }
+            for event in payment.events() {
+                let copies = if rng.f64() < 0.1 { vec![twin(&event), event] } else { vec![event] };
+                for event in copies {
+                    let message = Message::of(&event);
+                    schedule(&mut rng, &event, &message.body, &mut agenda);
+                    told.events.push(message);
+                }
+            }
+            told.payments.push(payment);
         }
-        told.payments.push(payment);
     }
     for i in 0..events.div_ceil(100) {
         let body = format!("{{\"poison\": {i}, \"of\": \"Zaphod\"");
@@ -94,6 +102,9 @@ pub fn live(seed: u64, events: usize) -> History {
     let used_up = anytime(&mut rng);
     agenda.push((used_up, Happening::QuotaUsedUp));
     agenda.push((used_up + rng.i64(0..6 * HOUR_MS), Happening::QuotaRenewed));
+    let down = anytime(&mut rng);
+    agenda.push((down, Happening::StripeDown(true)));
+    agenda.push((down + rng.i64(0..4 * HOUR_MS), Happening::StripeDown(false)));
     agenda.sort_by_key(|(at_ms, _)| *at_ms);
 
     let calm_from_ms = agenda.last().map_or(0, |(at_ms, _)| *at_ms);
@@ -127,6 +138,8 @@ pub fn live(seed: u64, events: usize) -> History {
                 world.tell("SES: a new day");
                 world.cloud.set_mail_quota(Quota::default());
             }
+            Happening::AtStripe(event) => world.cloud.record_at_stripe(&event),
+            Happening::StripeDown(is_down) => world.set_stripe_down(is_down),
             Happening::Expire => world.cloud.expire(world.now_ms()),
         }
     }
@@ -164,13 +177,17 @@ fn redrive(world: &mut World<Chance>) {
     }
 }
 
+fn happened_ms(event: &Value) -> i64 {
+    event["created"].as_i64().unwrap_or_default() * 1000
+}
+
 fn anytime(rng: &mut Rng) -> i64 {
     BEGINNING_MS + rng.i64(0..SEASON_MS + LATEST_MS)
 }
 
 /// Stripe tells of it at least once, EventBridge hands it to each task at least once, and neither in order.
 fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Happening)>) {
-    let happened_ms = event["created"].as_i64().unwrap_or_default() * 1000;
+    let happened_ms = happened_ms(event);
     let tellings = if rng.f64() < 0.1 { 2 } else { 1 };
     for _ in 0..tellings {
         let late_ms = match rng.u32(0..10) {
@@ -188,12 +205,68 @@ fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Hap
     }
 }
 
+/// What one customer pays: once, or for a membership that is renewed day by day, so that its events overtake each other.
+fn customer(rng: &mut Rng, number: u32) -> Vec<Payment> {
+    let first = payment(rng, number);
+    if !matches!(first.charge, Charge::First(_)) || !first.fate.is_paid() {
+        return vec![first];
+    }
+    let renewals: Vec<_> = (1..=rng.u32(0..4)).map(|number| first.renewal(number)).collect();
+    let renewals = renewals.into_iter().map(|renewal| {
+        let amount = rng.i64(3..500) * 10;
+        let (refunds, dispute) = returns(rng, amount);
+        Payment { amount, refunds, dispute, is_warned_of: rng.u32(0..8) == 0, ..renewal }
+    });
+    let mut payments: Vec<_> = renewals.collect();
+    payments.insert(0, first);
+    payments
+}
+
+fn charge(rng: &mut Rng, name: &str) -> Charge {
+    match rng.u32(0..8) {
+        0 => Charge::OnceWithInvoice,
+        1 | 2 => Charge::First(Subscription {
+            name: name.to_owned(),
+            tells_payment_intents: rng.bool(),
+            is_marked: rng.bool(),
+        }),
+        _ => Charge::Once,
+    }
+}
+
+/// What goes back of a payment.
+fn returns(rng: &mut Rng, amount: i64) -> (Vec<Refund>, Option<Dispute>) {
+    let refunds = match rng.u32(0..8) {
+        0 => vec![Refund { number: 1, amount, fails: rng.bool() }],
+        1 => (1..=2).map(|number| Refund { number, amount: amount / 3, fails: rng.bool() }).collect(),
+        _ => Vec::new(),
+    };
+    let disputes = [
+        Dispute::Lost,
+        Dispute::Won,
+        Dispute::Open,
+        Dispute::LostAtOnce,
+        Dispute::WonAtOnce,
+        Dispute::ReturnedInPart(amount / 2),
+        Dispute::Blocked,
+        Dispute::Resolved,
+    ];
+    let is_disputed = refunds.is_empty() && rng.u32(0..6) == 0;
+    (refunds, is_disputed.then(|| disputes[rng.usize(0..disputes.len())]))
+}
+
 fn payment(rng: &mut Rng, number: u32) -> Payment {
+    let name = format!("P{number}");
+    let charge = charge(rng, &name);
+    let amount = rng.i64(3..500) * 10;
     let fate = match rng.u32(0..10) {
         0 => Fate::Free,
         1 | 2 => Fate::PendingThenPaid,
         3 => Fate::PendingThenFailed,
         4 => Fate::Pending,
+        5 if !matches!(charge, Charge::First(_)) => {
+            Fate::CapturedInPart { reserved: amount + rng.i64(1..500) }
+        }
         _ => Fate::Paid,
     };
     let link = match rng.u32(0..12) {
@@ -203,19 +276,12 @@ fn payment(rng: &mut Rng, number: u32) -> Payment {
         3..=6 => Link::Download,
         _ => Link::Contribution,
     };
-    let has_money = matches!(fate, Fate::Paid | Fate::PendingThenPaid);
-    let amount = if fate == Fate::Free { 0 } else { rng.i64(3..500) * 10 };
-    let refunds = match rng.u32(0..8) {
-        0 if has_money => vec![Refund { number: 1, amount, fails: rng.bool() }],
-        1 if has_money => {
-            (1..=2).map(|number| Refund { number, amount: amount / 3, fails: rng.bool() }).collect()
-        }
-        _ => Vec::new(),
-    };
-    let dispute = (has_money && refunds.is_empty() && rng.u32(0..8) == 0)
-        .then(|| [Dispute::Lost, Dispute::Won, Dispute::Open][rng.usize(0..3)]);
+    let amount = if fate == Fate::Free { 0 } else { amount };
+    let has_money = fate.is_paid() && amount > 0;
+    let (refunds, dispute) = if has_money { returns(rng, amount) } else { Default::default() };
     Payment {
-        name: format!("P{number}"),
+        name,
+        charge,
         fate,
         link,
         amount,
@@ -226,6 +292,7 @@ fn payment(rng: &mut Rng, number: u32) -> Payment {
         at: (BEGINNING_MS + rng.i64(0..SEASON_MS)) / 1000,
         refunds,
         dispute,
+        is_warned_of: has_money && rng.u32(0..8) == 0,
     }
 }
 
@@ -236,7 +303,8 @@ fn paid_too_early(world: &World<Chance>, past: &[(TaskName, String)], body: &str
     if event["detail-type"] != succeeded || past.iter().any(|(_, earlier)| is_twin(earlier, &event)) {
         return None;
     }
-    let payment_id = event["detail"]["data"]["object"]["payment_intent"].as_str()?;
+    let session = &event["detail"]["data"]["object"];
+    let payment_id = session["payment_intent"].as_str().or_else(|| session["invoice"].as_str())?;
     let done = ["email#thank-you", "acquisition", "consents"].into_iter().find(|effect| {
         let row = world.cloud.row(crate::function::EFFECTS_TABLE, &[payment_id, effect]);
         // News of a refund may have come, for whoever begins.

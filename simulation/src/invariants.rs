@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use effect_ledger::Effect;
 use fulfilment::{
-    Consents, Contribution, PaymentEvent, PaymentId, Policy, SessionOutcome, SupporterId, SupporterRow,
+    Consents, Contribution, PaymentEvent, PaymentId, Policy, SessionOutcome, SubscriptionContract,
+    SupporterId, SupporterRow,
 };
 use serde_json::{Value, json};
 use testkit::cloud::BusEvent;
@@ -15,7 +17,7 @@ use crate::function::{
     ACQUISITION_BUS, CONSENTS_TABLE, CONTRIBUTIONS_TABLE, EFFECTS_TABLE, SUPPORTER_NAMESPACE,
     SUPPORTERS_TABLE, TaskName,
 };
-use crate::story::{Dispute, Fate, Link, Message, PERSONAL, Payment};
+use crate::story::{Charge, Dispute, Fate, Link, Message, PERSONAL, Payment, Tells};
 use crate::world::World;
 
 /// What was told to the tasks.
@@ -33,12 +35,38 @@ pub struct Told {
     pub may_be_unknown: bool,
 }
 
+impl Told {
+    /// What was told of payments, each under its key: as the story has it, without looking anything up.
+    fn payment_events(&self) -> Vec<PaymentEvent> {
+        let contracts: BTreeMap<String, SubscriptionContract> =
+            self.payments.iter().filter_map(Payment::contract).collect();
+        let keys: BTreeMap<String, String> =
+            self.payments.iter().map(|payment| (payment.payment_intent(), payment.payment_id())).collect();
+        let told = self.events.iter().filter_map(|event| event.tells.clone());
+        told.filter_map(|tells| match tells {
+            Tells::Payment(event) => {
+                let key = keys.get(event.payment_id().as_str()).map(PaymentId::new);
+                Some(match key {
+                    Some(key) => event.of_payment(key),
+                    None => event,
+                })
+            }
+            Tells::Invoice(invoice) => {
+                let contract = contracts.get(&invoice.subscription_id)?.clone();
+                invoice.payment(contract).ok().map(PaymentEvent::from)
+            }
+        })
+        .collect()
+    }
+}
+
 /// The rules that a world at rest breaks, a sentence each. `told` is everything that was delivered to it.
 ///
 /// At rest means that faults have stopped, that what was in DLQs has been redriven once, and that nothing moves any
 /// more.
 pub fn violations<D: Director>(world: &World<D>, told: &Told) -> Vec<String> {
     let mut found = Found(world.broken_rules().to_vec());
+    found.0.extend_from_slice(world.asked_again());
     let ledger = Ledger::read(world);
     queues(world, told, &mut found);
     no_claim_is_left(&ledger, &mut found);
@@ -128,9 +156,13 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
     }
 }
 
-/// Once faults stop everything settles, and no claim outlives its lease.
+/// Once faults stop everything settles, and no claim outlives its lease. A question to Stripe that another event answered
+/// meanwhile is not asked to its end.
 fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
     for ((payment, effect), row) in &ledger.0 {
+        if effect == "lookup" && ledger.effects_of(payment).count() > 1 {
+            continue;
+        }
         found.unless(row["state"] != "claimed", || format!("{effect} of {payment} is claimed for ever"));
     }
 }
@@ -138,9 +170,10 @@ fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
 /// What is another business's goes away by itself.
 fn nothing_of_strangers_stays(told: &Told, ledger: &Ledger, found: &mut Found) {
     for payment in told.payments.iter().filter(|payment| payment.link == Link::Strangers) {
-        let id = payment.payment_id();
-        for (effect, row) in ledger.effects_of(&id) {
-            found.unless(row["expires_at"].is_i64(), || format!("{effect} of {id} stays: {row}"));
+        for id in payment.ids() {
+            for (effect, row) in ledger.effects_of(&id) {
+                found.unless(row["expires_at"].is_i64(), || format!("{effect} of {id} stays: {row}"));
+            }
         }
     }
 }
@@ -229,9 +262,10 @@ fn free_mails_to(payment: &Payment, told: &Told) -> usize {
 
 fn due_mails(payment: &Payment) -> Vec<&'static str> {
     match payment.fate {
-        _ if !payment.is_ours() => Vec::new(),
+        // A renewal is thanked for only where the policy says so.
+        _ if !payment.is_ours() || !payment.has_session() => Vec::new(),
         Fate::Paid | Fate::Free => vec!["thank-you"],
-        Fate::PendingThenPaid => vec!["payment-pending", "thank-you"],
+        Fate::PendingThenPaid | Fate::CapturedInPart { .. } => vec!["payment-pending", "thank-you"],
         Fate::PendingThenFailed => vec!["payment-pending", "payment-failed"],
         Fate::Pending => vec!["payment-pending"],
     }
@@ -243,8 +277,9 @@ fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, fou
     for BusEvent { detail, .. } in world.cloud.events(ACQUISITION_BUS) {
         let text = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
         let of_payment = published.entry(text("payment_id")).or_default();
-        if let Some(other) = of_payment.insert(text("event_id"), detail.clone()) {
-            found.unless(other == detail, || format!("one event id, two contents: {other} and {detail}"));
+        let content = content(&detail);
+        if let Some(other) = of_payment.insert(text("event_id"), content.clone()) {
+            found.unless(other == content, || format!("one event id, two contents: {other} and {content}"));
         }
     }
     for payment in &told.payments {
@@ -261,6 +296,19 @@ fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, fou
         found.unless(done == events.len(), || {
             format!("{id}: {done} publications are done, {} were taken", events.len())
         });
+        let acquired: Vec<_> = events
+            .values()
+            .filter(|event| event["kind"] == "acquisition")
+            .map(|event| &event["amount"])
+            .collect();
+        found.unless(acquired.len() == 1 && *acquired[0] == payment.amount, || {
+            format!("{id}: acquired {acquired:?}, and {} was paid, once", payment.amount)
+        });
+        let due = if payment.subscription().is_some() { "MONTHLY" } else { "ONE_OFF" };
+        let acquisitions = events.values().filter(|event| event["kind"] == "acquisition");
+        for event in acquisitions.filter(|event| event["payment_frequency"] != due) {
+            found.0.push(format!("{id} is due {due}, and was published otherwise: {event}"));
+        }
         let sum: i64 = events.values().filter_map(|event| event["amount"].as_i64()).sum();
         found.unless(sum == payment.kept(), || {
             format!("{id}: analysts add up {sum}, {} is kept", payment.kept())
@@ -269,6 +317,16 @@ fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, fou
         found.unless(state == "done", || format!("acquisition of {id} ended as {state:?} {reason:?}"));
     }
     found.unless(published.is_empty(), || format!("published for nobody: {:?}", published.keys()));
+}
+
+/// What an acquisition event says each time it is published. Which of two events tells of money that came back, and so
+/// when it did, depends on which comes first.
+fn content(detail: &Value) -> Value {
+    let mut content = detail.clone();
+    if let Some(fields) = content.as_object_mut().filter(|_| detail["kind"] == "reinstatement") {
+        fields.remove("occurred_at");
+    }
+    content
 }
 
 /// Records are the fold of the set of events.
@@ -283,11 +341,11 @@ fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &
     }
     let mut expected: BTreeMap<String, Contribution> = BTreeMap::new();
     let mut effects = BTreeSet::new();
-    for event in told.events.iter().filter_map(|event| event.tells.as_ref()) {
+    for event in told.payment_events() {
         let id = event.payment_id().to_string();
-        effects.insert((id.clone(), contribution_effect(event)));
+        effects.insert((id.clone(), contribution_effect(&event)));
         let before = expected.remove(&id).unwrap_or_else(|| Contribution::new(PaymentId::new(&id)));
-        expected.insert(id, before.with_event(event, &namespace()));
+        expected.insert(id, before.with_event(&event, &namespace()));
     }
     for (id, effect) in effects {
         let (state, reason) = ledger.state(&id, &effect);
@@ -321,16 +379,30 @@ fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &
         found.unless(row["status"] == status, || {
             format!("{id} is {}, though the story says {status}", row["status"])
         });
+        if payment.gets_paid() {
+            found.unless(row["amount"] == payment.amount, || {
+                format!("{id} is booked with {}, though {} was paid", row["amount"], payment.amount)
+            });
+        }
+        let is_renewal = matches!(payment.charge, Charge::Renewal(_));
+        found.unless(!is_renewal || row["invoice"]["renewal"] == true, || {
+            format!("{id} is a renewal, and its record does not say so: {row}")
+        });
     }
 }
 
 fn status(payment: &Payment) -> &'static str {
-    let refunded: i64 =
+    let given_back: i64 =
         payment.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
+    // What a bank keeps of a payment counts as if it had been given back.
+    let refunded = match payment.dispute {
+        Some(Dispute::ReturnedInPart(returned)) => payment.amount - returned,
+        _ => given_back,
+    };
     match (payment.fate, payment.dispute) {
         (Fate::Pending, _) => "pending",
         (Fate::PendingThenFailed, _) => "failed",
-        (_, Some(Dispute::Lost)) => "lost",
+        (_, Some(Dispute::Lost | Dispute::LostAtOnce | Dispute::Resolved)) => "lost",
         (_, Some(Dispute::Open)) => "disputed",
         _ if refunded > 0 && refunded >= payment.amount => "refunded",
         _ if refunded > 0 => "part_refunded",
@@ -343,8 +415,8 @@ fn status(payment: &Payment) -> &'static str {
 fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
     let mut expected: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut owed = BTreeMap::new();
-    for event in told.events.iter().filter_map(|event| event.tells.as_ref()) {
-        let PaymentEvent::Session(event) = event else { continue };
+    for event in told.payment_events() {
+        let PaymentEvent::Session(event) = &event else { continue };
         let effect = match event.outcome {
             SessionOutcome::Paid => "consents",
             SessionOutcome::Pending if event.consent_form.is_answered() => "consents#answers",
@@ -391,7 +463,9 @@ fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: 
 fn contribution_effect(event: &PaymentEvent) -> String {
     match event {
         PaymentEvent::Refund(refund) => format!("contribution#refund#{}", refund.refund_id),
-        PaymentEvent::Dispute(dispute) => format!("contribution#dispute#{}", dispute.dispute_id),
+        PaymentEvent::Dispute(dispute) => {
+            Effect::contribution_dispute_status(&dispute.dispute_id, dispute.status).to_string()
+        }
         PaymentEvent::FraudWarning(warning) => format!("contribution#fraud-warning#{}", warning.warning_id),
         PaymentEvent::Invoice(payment) if payment.invoice.is_first => "contribution#term".to_owned(),
         PaymentEvent::Invoice(_) => "contribution#paid".to_owned(),

@@ -137,6 +137,16 @@ fn short(row: &Value) -> String {
     told.map(|field| format!("{field}={}", row[*field])).collect::<Vec<_>>().join(" ")
 }
 
+/// The payment intent or the subscription that Stripe is asked about, when that is what it is asked.
+pub(crate) fn asked_about(request: &Request) -> Option<String> {
+    if request.service != Service::Stripe {
+        return None;
+    }
+    let (_, query) = request.uri.split_once('?')?;
+    let mut values = query.split('&').filter_map(|pair| pair.split_once('=').map(|(_, value)| value));
+    values.find(|value| value.starts_with("pi_") || value.starts_with("sub_")).map(str::to_owned)
+}
+
 /// The ledger rows that a request may change.
 pub(crate) fn rows_touched(request: &Request) -> Vec<RowKey> {
     if request.service != Service::DynamoDb {

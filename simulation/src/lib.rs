@@ -8,6 +8,7 @@ pub mod invariants;
 mod ledger;
 mod logs;
 pub mod story;
+mod subscriptions;
 mod time;
 mod wire;
 pub mod world;

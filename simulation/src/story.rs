@@ -1,19 +1,26 @@
 //! Stories: what customers do, told as the events Stripe sends about it.
 
-use fulfilment::{DisputeEvent, PaymentEvent, RefundEvent, SessionEvent};
+use fulfilment::{PaymentEvent, SubscriptionContract};
 use serde_json::{Value, json};
-use stripe_events::{Delivered, Event, Object};
-use testkit::queue::envelope;
-use testkit::stripe::{CorrectionEvent, SessionEvent as StripeSession};
+use testkit::stripe::InvoiceEvent as StripeInvoice;
+
+mod events;
+mod message;
+
+pub use message::{Message, Tells, twin};
+
+const DAY: i64 = 86_400;
 
 /// Stands in every field that holds personal data, so that it can be looked for where none may be.
 pub const PERSONAL: &str = "Zaphod";
 
-/// What one customer does with one Payment Link.
+/// One payment of one customer: of a Payment Link, or of the subscription that one began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
     /// Tells it from the others: `pi_<name>`, `cs_test_<name>`.
     pub name: String,
+    /// How the money was asked for.
+    pub charge: Charge,
     /// What becomes of the money.
     pub fate: Fate,
     /// Whose link it is, and whether that works.
@@ -32,6 +39,32 @@ pub struct Payment {
     pub refunds: Vec<Refund>,
     /// The bank asks for the money.
     pub dispute: Option<Dispute>,
+    /// The card's issuer warns of fraud.
+    pub is_warned_of: bool,
+}
+
+/// How the money was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Charge {
+    /// Once, by a session.
+    Once,
+    /// Once, by a session with `invoice_creation`: Stripe makes an invoice of it, which is not the key.
+    OnceWithInvoice,
+    /// As the first payment of a subscription, by a session and an invoice.
+    First(Subscription),
+    /// Again, by an invoice alone.
+    Renewal(Subscription),
+}
+
+/// A subscription, and what its events tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Tells it from the others: `sub_<name>`, `cs_test_<name>`.
+    pub name: String,
+    /// Whether `invoice_payment.paid` comes, which says what a payment intent leads to. Without it Stripe is asked.
+    pub tells_payment_intents: bool,
+    /// Whether the subscription carries the link's metadata itself.
+    pub is_marked: bool,
 }
 
 /// What becomes of the money.
@@ -43,10 +76,25 @@ pub enum Fate {
     Free,
     /// There some days later.
     PendingThenPaid,
+    /// Reserved at first, then captured in part: reconciliation makes the event that says so.
+    CapturedInPart {
+        /// What was reserved, in minor units.
+        reserved: i64,
+    },
     /// It turns out that it will not come.
     PendingThenFailed,
     /// Nobody knows yet.
     Pending,
+}
+
+impl Fate {
+    /// Whether the money comes, or none is due.
+    pub const fn is_paid(self) -> bool {
+        match self {
+            Self::Paid | Self::Free | Self::PendingThenPaid | Self::CapturedInPart { .. } => true,
+            Self::PendingThenFailed | Self::Pending => false,
+        }
+    }
 }
 
 /// Whose link it is.
@@ -84,6 +132,16 @@ pub enum Dispute {
     Won,
     /// The bank takes the money and has not decided.
     Open,
+    /// The bank takes the money and keeps it, and one event alone tells of it.
+    LostAtOnce,
+    /// The bank decides for the business, and the verdict alone is told.
+    WonAtOnce,
+    /// The bank takes the money, keeps it, and gives this part of it back.
+    ReturnedInPart(i64),
+    /// Prevented by evidence: no money moves.
+    Blocked,
+    /// Prevented by giving the customer the money back.
+    Resolved,
 }
 
 impl Payment {
@@ -91,6 +149,7 @@ impl Payment {
     pub fn paid(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            charge: Charge::Once,
             fate: Fate::Paid,
             link: Link::Contribution,
             amount: 1250,
@@ -100,12 +159,82 @@ impl Payment {
             at: crate::world::BEGINNING_MS / 1000,
             refunds: Vec::new(),
             dispute: None,
+            is_warned_of: false,
+        }
+    }
+
+    /// The first £5.00 of a membership.
+    pub fn membership(name: &str) -> Self {
+        let subscription =
+            Subscription { name: name.to_owned(), tells_payment_intents: false, is_marked: false };
+        Self { charge: Charge::First(subscription), amount: 500, ..Self::paid(name) }
+    }
+
+    /// The `number`th renewal of the subscription that this payment began, so many days later.
+    ///
+    /// # Panics
+    ///
+    /// When this payment began none.
+    #[must_use]
+    pub fn renewal(&self, number: u32) -> Self {
+        let Charge::First(subscription) = &self.charge else {
+            panic!("{} began no subscription", self.name);
+        };
+        Self {
+            name: format!("{}Renewal{number}", self.name),
+            charge: Charge::Renewal(subscription.clone()),
+            fate: Fate::Paid,
+            at: self.at + i64::from(number) * DAY,
+            refunds: Vec::new(),
+            dispute: None,
+            is_warned_of: false,
+            ..self.clone()
         }
     }
 
     /// The key of everything done for it.
     pub fn payment_id(&self) -> String {
-        if self.fate == Fate::Free { format!("cs_test_{}", self.name) } else { format!("pi_{}", self.name) }
+        match self.charge {
+            Charge::First(_) | Charge::Renewal(_) => self.invoice_id(),
+            Charge::Once | Charge::OnceWithInvoice if self.fate == Fate::Free => self.session_id(),
+            Charge::Once | Charge::OnceWithInvoice => self.payment_intent(),
+        }
+    }
+
+    /// Every id that the ledger may have something under because of it.
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids = vec![self.payment_intent(), self.invoice_id(), self.session_id()];
+        ids.extend(self.subscription().map(|subscription| format!("sub_{}", subscription.name)));
+        ids
+    }
+
+    /// What its refunds and disputes carry.
+    pub fn payment_intent(&self) -> String {
+        format!("pi_{}", self.charged())
+    }
+
+    fn invoice_id(&self) -> String {
+        format!("in_{}", self.charged())
+    }
+
+    fn session_id(&self) -> String {
+        format!("cs_test_{}", self.name)
+    }
+
+    /// What its charge is called: a subscription's first payment is one of several.
+    fn charged(&self) -> String {
+        match self.charge {
+            Charge::First(_) => format!("{}First", self.name),
+            Charge::Once | Charge::OnceWithInvoice | Charge::Renewal(_) => self.name.clone(),
+        }
+    }
+
+    /// Whose payment it is, for one that is paid again and again.
+    pub const fn subscription(&self) -> Option<&Subscription> {
+        match &self.charge {
+            Charge::First(subscription) | Charge::Renewal(subscription) => Some(subscription),
+            Charge::Once | Charge::OnceWithInvoice => None,
+        }
     }
 
     /// Whether it is our business and can be acted upon.
@@ -115,98 +244,79 @@ impl Payment {
 
     /// Whether goods and thanks are due, some time.
     pub const fn gets_paid(&self) -> bool {
-        self.is_ours() && matches!(self.fate, Fate::Paid | Fate::Free | Fate::PendingThenPaid)
+        self.is_ours() && self.fate.is_paid()
+    }
+
+    /// Whether a session tells of it, and not only an invoice.
+    pub const fn has_session(&self) -> bool {
+        !matches!(self.charge, Charge::Renewal(_))
     }
 
     /// What the business keeps in the end, in minor units.
     pub fn kept(&self) -> i64 {
         let refunded: i64 =
             self.refunds.iter().filter(|refund| !refund.fails).map(|refund| refund.amount).sum();
-        let taken = if matches!(self.dispute, Some(Dispute::Lost | Dispute::Open)) { self.amount } else { 0 };
+        let taken = match self.dispute {
+            None | Some(Dispute::Won | Dispute::WonAtOnce | Dispute::Blocked) => 0,
+            Some(Dispute::Lost | Dispute::Open | Dispute::LostAtOnce | Dispute::Resolved) => self.amount,
+            Some(Dispute::ReturnedInPart(returned)) => self.amount - returned,
+        };
         self.amount - refunded - taken
     }
 
     /// Stripe's events about it, in the order in which things happen.
     pub fn events(&self) -> Vec<Value> {
-        let (at, days) = (self.at, 86_400);
-        let mut events = Vec::new();
-        let mut session = |event: StripeSession, at: i64| events.push(self.dressed(event).at(at).to_json());
-        match self.fate {
-            Fate::Paid => session(StripeSession::paid(), at),
-            Fate::Free => {
-                session(StripeSession::paid().session("payment_status", json!("no_payment_required")), at)
-            }
-            Fate::PendingThenPaid => {
-                session(StripeSession::unpaid(), at);
-                session(StripeSession::async_succeeded(), at + 2 * days);
-            }
-            Fate::PendingThenFailed => {
-                session(StripeSession::unpaid(), at);
-                session(StripeSession::async_failed(), at + 2 * days);
-            }
-            Fate::Pending => session(StripeSession::unpaid(), at),
-        }
-        let other_mode = self.link == Link::OtherMode;
-        let mut correction = |event: CorrectionEvent, at: i64| {
-            let event = if other_mode { event.livemode() } else { event };
-            events.push(event.at(at).to_json());
-        };
-        let later = at + 3 * days;
-        for Refund { number, amount, fails } in &self.refunds {
-            let id = format!("re_{}_{number}", self.name);
-            let refund = |what: &str| {
-                CorrectionEvent::refund(&self.name, &id, what)
-                    .amount(*amount, self.currency)
-                    .object("created", json!(later))
-            };
-            correction(refund("created"), later);
-            correction(refund("updated").event_id(&format!("evt_{id}_updated")), later + 60);
-            if *fails {
-                correction(refund("failed"), later + 2 * days);
+        let mut events = if self.has_session() { self.session_events() } else { Vec::new() };
+        if let Some(subscription) = self.subscription().filter(|_| self.fate.is_paid()) {
+            events.push(self.invoice_event(subscription));
+            if subscription.tells_payment_intents && self.fate != Fate::Free {
+                events.push(self.invoice_payment_event());
             }
         }
-        if let Some(dispute) = self.dispute {
-            let id = format!("dp_{}", self.name);
-            let step = |what: &str, status: &str| {
-                CorrectionEvent::dispute(&self.name, &id, what)
-                    .amount(self.amount, self.currency)
-                    .object("created", json!(later))
-                    .status(status)
-            };
-            correction(step("created", "needs_response"), later);
-            correction(step("funds_withdrawn", "needs_response"), later + 1);
-            match dispute {
-                Dispute::Open => {}
-                Dispute::Lost => correction(step("closed", "lost"), later + 20 * days),
-                Dispute::Won => {
-                    correction(step("closed", "won"), later + 20 * days);
-                    correction(step("funds_reinstated", "won"), later + 20 * days + 1);
+        events.extend(self.correction_events());
+        events
+    }
+
+    /// What Stripe's API shows of it, as the events that brought it there. Not all of them are sent to us.
+    pub fn at_stripe(&self) -> Vec<Value> {
+        // With the key of this mode, nothing is seen of the other.
+        if self.link == Link::OtherMode {
+            return Vec::new();
+        }
+        let mut events = self.events();
+        let is_charged = self.fate.is_paid() && self.fate != Fate::Free;
+        match &self.charge {
+            Charge::First(subscription) | Charge::Renewal(subscription) => {
+                if self.has_session() {
+                    events.insert(0, subscription.begins(self.at));
+                }
+                if is_charged && !subscription.tells_payment_intents {
+                    events.push(self.invoice_payment_event());
                 }
             }
+            Charge::OnceWithInvoice if is_charged => {
+                let invoice = StripeInvoice::one_off(&self.name).amount(self.amount);
+                events.push(invoice.object("currency", json!(self.currency)).at(self.paid_at()).to_json());
+                events.push(self.invoice_payment_event());
+            }
+            Charge::OnceWithInvoice | Charge::Once => {}
         }
         events
     }
 
-    fn dressed(&self, event: StripeSession) -> StripeSession {
-        let mut event = event
-            .payment(&self.name)
-            .amount(self.amount, self.currency)
-            .customer(&format!("{PERSONAL} {}", self.customer), &self.email())
-            .set("/data/object/customer_details/address/postal_code", json!(PERSONAL))
-            .set("/data/object/customer_details/address/line1", json!(PERSONAL))
-            .country("GB")
-            .notice()
-            .marketing(self.marketing);
-        if self.fate == Fate::Free {
-            event = event.session("payment_intent", Value::Null);
-        }
-        match self.link {
-            Link::Contribution => event,
-            Link::Download => event
-                .metadata(json!({ "fulfilment": "download", "campaign": "autumn", "files": "guide.pdf" })),
-            Link::Strangers => event.without_marker(),
-            Link::Broken => event.metadata(json!({ "fulfilment": "donation" })),
-            Link::OtherMode => event.livemode(),
+    /// What the session says of its subscription, which its renewals need; `None` for what is not ours or broken.
+    pub fn contract(&self) -> Option<(String, SubscriptionContract)> {
+        let subscription = self.subscription().filter(|_| self.has_session())?;
+        let told = Message::of(self.session_events().first()?).tells?;
+        let Tells::Payment(PaymentEvent::Session(session)) = told else { return None };
+        Some((format!("sub_{}", subscription.name), SubscriptionContract::of_event(&session)))
+    }
+
+    /// When the money came, in Unix seconds.
+    const fn paid_at(&self) -> i64 {
+        match self.fate {
+            Fate::PendingThenPaid | Fate::CapturedInPart { .. } => self.at + 2 * DAY,
+            Fate::Paid | Fate::Free | Fate::PendingThenFailed | Fate::Pending => self.at,
         }
     }
 
@@ -214,45 +324,4 @@ impl Payment {
     pub fn email(&self) -> String {
         format!("{}{}@example.org", PERSONAL.to_lowercase(), self.customer)
     }
-}
-
-/// An event as EventBridge puts it into a queue, and what it tells.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// The envelope.
-    pub body: String,
-    /// `None` when it is none of our business.
-    pub tells: Option<PaymentEvent>,
-}
-
-impl Message {
-    /// The message about an event.
-    pub fn of(event: &Value) -> Self {
-        let body = envelope("afterlink.webhook", event);
-        let delivered = Delivered::from_json(body.as_bytes()).ok();
-        Self { tells: delivered.and_then(|delivered| tells(&delivered.event)), body }
-    }
-}
-
-/// What an event tells of a payment, read as the tasks read it.
-fn tells(event: &Event) -> Option<PaymentEvent> {
-    let Event::Snapshot(snapshot) = event else {
-        return None;
-    };
-    match snapshot.object {
-        Object::Refund(_) => RefundEvent::read(event, false).ok().map(PaymentEvent::from),
-        Object::Dispute(_) => DisputeEvent::read(event, false).ok().map(PaymentEvent::from),
-        Object::Session(_)
-        | Object::Invoice(_)
-        | Object::InvoicePayment(_)
-        | Object::EarlyFraudWarning(_)
-        | Object::Other(_) => SessionEvent::read(event, false).ok().map(PaymentEvent::from),
-    }
-}
-
-/// The same change told by another event: Stripe does that.
-pub fn twin(event: &Value) -> Value {
-    let mut twin = event.clone();
-    twin["id"] = json!(format!("{}_twin", event["id"].as_str().unwrap_or_default()));
-    twin
 }

@@ -60,6 +60,10 @@ pub struct World<D> {
     calls: u64,
     calls_of: BTreeMap<InstanceId, u32>,
     tallies: Vec<(TaskName, Tally)>,
+    /// Whether Stripe's API answers.
+    stripe_is_down: bool,
+    /// What Stripe was asked although the ledger remembered the answer.
+    asked_again: Vec<String>,
 }
 
 struct Instance {
@@ -126,6 +130,8 @@ impl<D: Director> World<D> {
             calls: 0,
             calls_of: BTreeMap::new(),
             tallies: Vec::new(),
+            stripe_is_down: false,
+            asked_again: Vec::new(),
         }
     }
 
@@ -157,6 +163,17 @@ impl<D: Director> World<D> {
     /// Each time somebody set out to thank for a payment: the payment, and what the ledger had as refunded.
     pub fn thanked(&self) -> &[(String, i64)] {
         self.watch.thanked()
+    }
+
+    /// What Stripe was asked although the ledger remembered the answer.
+    pub fn asked_again(&self) -> &[String] {
+        &self.asked_again
+    }
+
+    /// Stripe's API goes down, or comes back.
+    pub fn set_stripe_down(&mut self, is_down: bool) {
+        self.tell(if is_down { "Stripe: the API is down" } else { "Stripe: the API is back" });
+        self.stripe_is_down = is_down;
     }
 
     /// Everything the functions wrote as metrics.
@@ -417,6 +434,9 @@ impl<D: Director> World<D> {
         self.calls_of.insert(id, nth + 1);
         let fault = self.director.fault(id, nth, self.time.now_ms());
         let what = describe(&call.request);
+        if let Some(again) = self.remembered_answer(&call.request) {
+            self.asked_again.push(again);
+        }
         let end = fault.map(|fault| format!("  ← {fault}")).unwrap_or_default();
         self.tell(format!("instance {id}: call {nth}: {what}{end}"));
         let reset = || Err(ConnectorError::io("the connection was reset".into()));
@@ -451,9 +471,20 @@ impl<D: Director> World<D> {
         }
     }
 
-    /// The request of an invocation, which may be over by now, reaches AWS.
+    /// What is asked of Stripe although the ledger has the answer.
+    fn remembered_answer(&self, request: &Request) -> Option<String> {
+        let about = crate::ledger::asked_about(request)?;
+        let row = self.cloud.row(EFFECTS_TABLE, &[&about, "lookup"])?;
+        (row["state"] == "done").then(|| format!("Stripe is asked again about {about}: {row}"))
+    }
+
+    /// The request of an invocation, which may be over by now, reaches AWS or Stripe.
     fn execute(&mut self, request_id: Option<&str>, request: &Request) -> Response {
         self.calls += 1;
+        if self.stripe_is_down && request.service == Service::Stripe {
+            let body = br#"{"error":{"type":"api_error"}}"#.to_vec();
+            return Response { status: 503, headers: Vec::new(), body };
+        }
         let now_ms = self.time.now_ms();
         let rows = crate::ledger::rows_touched(request);
         let before: Vec<_> =

@@ -70,7 +70,9 @@ impl DynamoDbRecords {
         for Note { effect, event_id, moved, expires_at } in change.notes {
             let key = EffectKey { payment_id: payment_id.clone(), effect };
             let done = match moved {
-                None => self.effects.done(&key, &event_id, change.now)?,
+                None if key.effect.is_of_our_payment() => self.effects.done(&key, &event_id, change.now)?,
+                // A warning of fraud waits for its payment as a refund does.
+                None => self.effects.done_until(&key, &event_id, expires_at, change.now)?,
                 Some(moved) => self.effects.done_moving(&key, &event_id, &moved, expires_at, change.now)?,
             };
             let done = if std::mem::take(&mut unless_settled) {

@@ -26,6 +26,30 @@ impl DynamoDbEffects {
             .build()
     }
 
+    /// Like [`DynamoDbEffects::done`], for what may be another business's. The newest expiry stays; no expiry lifts an
+    /// earlier one.
+    ///
+    /// # Errors
+    ///
+    /// As [`DynamoDbEffects::done`].
+    pub fn done_until(
+        &self,
+        key: &EffectKey,
+        event_id: &str,
+        expires_at: Option<i64>,
+        now: i64,
+    ) -> Result<Update, BuildError> {
+        let update =
+            self.done_update(key, event_id, now).expression_attribute_names("#expires_at", "expires_at");
+        match expires_at {
+            Some(expires_at) => update
+                .update_expression(format!("{SET_DONE}, #expires_at = :expires_at REMOVE #reason, #open"))
+                .expression_attribute_values(":expires_at", number(expires_at)),
+            None => update.update_expression(format!("{SET_DONE} REMOVE #reason, #open, #expires_at")),
+        }
+        .build()
+    }
+
     /// Like [`DynamoDbEffects::done`], for a row that keeps an answer: see [`Effect::contract`](crate::Effect::contract).
     /// It replaces an earlier answer and stays.
     ///

@@ -313,6 +313,7 @@ pub struct InvoiceEvent {
 
 const FIRST: &str = include_str!("../fixtures/invoice_paid_first.json");
 const RENEWAL: &str = include_str!("../fixtures/invoice_paid_renewal.json");
+const ONE_OFF: &str = include_str!("../fixtures/invoice_paid_one_off.json");
 
 impl InvoiceEvent {
     /// The first invoice of the subscription called `name`, which its session tells of as well.
@@ -323,6 +324,13 @@ impl InvoiceEvent {
     /// A renewal of it: `which` tells it from the others.
     pub fn renewal(name: &str, which: &str) -> Self {
         Self::new(RENEWAL, name, which)
+    }
+
+    /// The invoice `in_<name>` that Stripe made of a one-off payment.
+    pub fn one_off(name: &str) -> Self {
+        let mut json: Value = serde_json::from_str(ONE_OFF).unwrap();
+        json["id"] = json!(format!("evt_in_{name}"));
+        Self { json }.object("id", json!(format!("in_{name}")))
     }
 
     fn new(fixture: &str, name: &str, which: &str) -> Self {

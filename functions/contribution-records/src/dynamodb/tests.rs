@@ -167,3 +167,30 @@ async fn whatever_else_is_an_error_that_says_nothing_of_the_customer() {
         assert!(!error.contains("example.org"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_warning_about_what_may_be_anothers_goes_away_with_its_record() {
+    let dynamodb = Endpoint::start([Reply::json(200, &json!({}))]);
+    let expires_at = Some(1_795_605_400);
+    let change = Change {
+        revision: None,
+        unless_noted: true,
+        contract: None,
+        news: None,
+        supporter: None,
+        left_supporter: None,
+        expires_at,
+        contribution: Contribution::new(fulfilment::PaymentId::new("in_1")),
+        notes: vec![Note {
+            effect: Effect::contribution_fraud_warning("issfr_1"),
+            event_id: "evt_1".to_owned(),
+            moved: None,
+            expires_at,
+        }],
+        now: 1_795_000_000_000,
+    };
+    assert!(matches!(records(&dynamodb).save(change).await, Ok(Saved::Written)));
+    let note = &dynamodb.bodies()[0]["TransactItems"][1]["Update"];
+    assert_eq!(note["ExpressionAttributeValues"][":expires_at"]["N"], "1795605400", "{note}");
+    assert!(note["UpdateExpression"].as_str().unwrap().contains("#expires_at = :expires_at"), "{note}");
+}

@@ -1,0 +1,118 @@
+//! Situations around subscriptions, captures and verdicts: what takes a look-up at Stripe, and what Stripe tells oddly.
+
+use serde_json::Value;
+
+use crate::enumeration::{Scenario, tellings};
+use crate::function::TaskName::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
+use crate::story::{Charge, Dispute, Fate, Link, Payment, Refund};
+
+/// Every scenario of these.
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    let mut all = memberships();
+    all.extend(renewals());
+    all.extend(verdicts());
+    all
+}
+
+fn refunded(payment: Payment) -> Payment {
+    let refunds = vec![Refund { number: 1, amount: 200, fails: false }];
+    Payment { refunds, ..payment }
+}
+
+/// The first events before, the next two at once, the others afterwards.
+fn in_order(name: &'static str, task: TaskName, payment: &Payment, first: usize) -> Scenario {
+    let events = payment.events();
+    let (before, others) = events.split_at(first);
+    let (at_once, after) = others.split_at(2.min(others.len()));
+    Scenario { after: tellings(task, after), ..Scenario::new(name, task, &[payment], before, at_once) }
+}
+
+fn memberships() -> Vec<Scenario> {
+    let first = refunded(Payment::membership("Member"));
+    let invoiced = Payment { charge: Charge::OnceWithInvoice, ..refunded(Payment::paid("Invoiced")) };
+    // Session, invoice, refund.
+    let events = first.events();
+    let refund_first = |name, task: TaskName| {
+        let at_once = [events[2].clone(), events[0].clone()];
+        let after = [&events[1..2], &events[3..]].concat();
+        Scenario { after: tellings(task, &after), ..Scenario::new(name, task, &[&first], &[], &at_once) }
+    };
+    vec![
+        in_order("mail-membership", ThankYouEmail, &first, 0),
+        in_order("records-membership", ContributionRecords, &first, 0),
+        refund_first("records-membership-refund", ContributionRecords),
+        in_order("records-invoiced", ContributionRecords, &invoiced, 0),
+        refund_first("acquisition-membership", AcquisitionEvents),
+    ]
+}
+
+fn renewals() -> Vec<Scenario> {
+    let first = Payment::membership("Member");
+    let renewal = refunded(first.renewal(1));
+    let (begun, renewed) = (first.events(), renewal.events());
+    let strangers = Payment { link: Link::Strangers, ..first.clone() };
+    let strangers_renewal = refunded(strangers.renewal(1));
+    let both = [&first, &renewal];
+    let around = |name, task, [before, at_once, after]: [&[Value]; 3]| Scenario {
+        after: tellings(task, after),
+        ..Scenario::new(name, task, &both, before, at_once)
+    };
+    let [invoice, refund, updated] = [&renewed[0], &renewed[1], &renewed[2]];
+    let paid_and_refunded = [invoice.clone(), refund.clone()];
+    let updated_alone = std::slice::from_ref(updated);
+    let refund_alone = std::slice::from_ref(refund);
+    let everything_before = |task| tellings(task, &[&begun[..], &renewed[..1]].concat());
+    vec![
+        around("records-renewal", ContributionRecords, [&begun, &paid_and_refunded, updated_alone]),
+        around(
+            "records-renewal-early",
+            ContributionRecords,
+            [&[], &paid_and_refunded, &[&begun[..], updated_alone].concat()],
+        ),
+        Scenario::new(
+            "records-strangers-renewal",
+            ContributionRecords,
+            &[&strangers, &strangers_renewal],
+            &[],
+            &strangers_renewal.events()[..2],
+        ),
+        around("acquisition-renewal", AcquisitionEvents, [&begun, &paid_and_refunded, updated_alone]),
+        Scenario {
+            stripe_was_down: true,
+            ..around(
+                "acquisition-stripe-down",
+                AcquisitionEvents,
+                [refund_alone, &[begun[0].clone(), invoice.clone()], &[&begun[1..], updated_alone].concat()],
+            )
+        },
+        Scenario {
+            after: [tellings(ContributionRecords, updated_alone), tellings(AcquisitionEvents, updated_alone)]
+                .concat(),
+            ..Scenario::of_tasks(
+                "renewal-asked-by-both",
+                both.map(Clone::clone).to_vec(),
+                [everything_before(ContributionRecords), everything_before(AcquisitionEvents)].concat(),
+                [tellings(ContributionRecords, refund_alone), tellings(AcquisitionEvents, refund_alone)]
+                    .concat(),
+            )
+        },
+    ]
+}
+
+fn verdicts() -> Vec<Scenario> {
+    let paid = Payment::paid("Example");
+    let lost = Payment { dispute: Some(Dispute::LostAtOnce), ..paid.clone() };
+    let won = Payment { dispute: Some(Dispute::WonAtOnce), ..paid.clone() };
+    let returned = Payment { dispute: Some(Dispute::ReturnedInPart(500)), ..paid.clone() };
+    let captured = Payment { fate: Fate::CapturedInPart { reserved: 2000 }, ..paid };
+    vec![
+        in_order("records-captured", ContributionRecords, &captured, 0),
+        in_order("acquisition-captured", AcquisitionEvents, &captured, 0),
+        in_order("records-lost-at-once", ContributionRecords, &lost, 0),
+        in_order("acquisition-lost-at-once", AcquisitionEvents, &lost, 0),
+        in_order("acquisition-won-at-once", AcquisitionEvents, &won, 0),
+        // Paid, opened and taken; then kept and given back in part.
+        in_order("records-returned-in-part", ContributionRecords, &returned, 3),
+        in_order("acquisition-returned-in-part", AcquisitionEvents, &returned, 3),
+    ]
+}
