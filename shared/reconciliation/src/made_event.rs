@@ -137,7 +137,7 @@ mod tests {
     fn a_dispute_that_was_taken_twice_has_not_come_back_twice() {
         let check = |status: &str, amounts: &[i64], expected: &str| {
             let moved: Vec<_> = amounts.iter().map(|amount| json!({ "amount": amount })).collect();
-            let dispute = json!({ "id": "dp_1", "object": "dispute", "created": 7, "status": status,
+            let dispute = json!({ "id": "dp_1", "object": "dispute", "created": 1_795_000_000, "status": status,
                 "balance_transactions": moved });
             assert_eq!(made(&dispute).unwrap().type_name(), expected, "{status} {amounts:?}");
         };
@@ -149,14 +149,14 @@ mod tests {
     #[test]
     fn where_a_dispute_stands_is_dated_by_when_stripe_was_asked() {
         let created = |object: &str, id: &str| {
-            let object = json!({ "id": id, "object": object, "created": 7, "status": "lost",
+            let object = json!({ "id": id, "object": object, "created": 1_790_000_000, "status": "lost",
                 "payment_status": "paid" });
             let made = made_from(&ApiObject::from_json(&object.to_string()).unwrap(), false, NOW).unwrap();
             serde_json::from_str::<Value>(&made).unwrap()["created"].as_i64()
         };
         assert_eq!(created("dispute", "dp_1"), Some(NOW));
-        assert_eq!(created("refund", "re_1"), Some(7));
-        assert_eq!(created("checkout.session", "cs_1"), Some(7));
+        assert_eq!(created("refund", "re_1"), Some(1_790_000_000));
+        assert_eq!(created("checkout.session", "cs_1"), Some(1_790_000_000));
     }
 
     #[test]

@@ -25,11 +25,11 @@ fn began(task: &TestTask) {
 }
 
 fn session() -> Value {
-    StripeEvent::paid().subscription("M").at(1000).to_json()
+    StripeEvent::paid().subscription("M").at(T + 1000).to_json()
 }
 
 fn refund(id: &str, payment_intent: &str, minor: i64, at: i64) -> Value {
-    CorrectionEvent::refund(payment_intent, id, "created").amount(minor, "gbp").at(at).to_json()
+    CorrectionEvent::refund(payment_intent, id, "created").amount(minor, "gbp").at(T + at).to_json()
 }
 
 /// The status and what is left of every payment, by its key.
@@ -88,7 +88,7 @@ async fn a_refund_without_its_session_waits_under_the_invoice_for_a_week() {
 async fn a_renewal_is_recorded_with_its_term_and_its_refund_corrects_it_alone() {
     let task = task();
     task.lookup.stripe.pays("pi_OfThird", "in_MThird", Some("sub_M"));
-    let renewal = |which: &str, at| InvoiceEvent::renewal("M", which).at(at).to_json();
+    let renewal = |which: &str, at| InvoiceEvent::renewal("M", which).at(T + at).to_json();
     let events =
         [session(), renewal("Second", 2000), renewal("Third", 3000), refund("re_1", "OfThird", 500, 4000)];
     let (tally, queue) = deliver(&task, &events).await;
@@ -98,7 +98,7 @@ async fn a_renewal_is_recorded_with_its_term_and_its_refund_corrects_it_alone() 
     assert_eq!(statuses(&task), expected.map(|(id, status)| (id.to_owned(), status)));
     let supporters = task.records.supporters.borrow();
     let second = supporters.values().find(|row| row.payment_id.as_str() == "in_MSecond").unwrap();
-    assert_eq!((second.product.as_str(), second.amount, second.paid_at), ("MEMBERSHIP", 500, Some(2000)));
+    assert_eq!((second.product.as_str(), second.amount, second.paid_at), ("MEMBERSHIP", 500, Some(T + 2000)));
     assert_eq!(second.term_ends_at, Some(1_800_270_390));
     // What the session said is in the ledger; only the payment intent had to be asked for.
     assert_eq!(asked(&task), 1);
@@ -113,7 +113,7 @@ async fn one_of_two_payments_of_an_invoice_goes_back() {
     for payment_intent in ["pi_A", "pi_B"] {
         task.lookup.stripe.pays(payment_intent, "in_MSecond", Some("sub_M"));
     }
-    let renewal = InvoiceEvent::renewal("M", "Second").at(2000).to_json();
+    let renewal = InvoiceEvent::renewal("M", "Second").at(T + 2000).to_json();
     deliver(&task, &[session(), renewal, refund("re_1", "B", 200, 3000)]).await;
     assert!(statuses(&task).contains(&("in_MSecond".to_owned(), ContributionStatus::PartRefunded)));
     deliver(&task, &[refund("re_2", "A", 300, 4000)]).await;
@@ -128,7 +128,7 @@ async fn a_dispute_and_a_warning_of_fraud_reach_the_renewal() {
     let mut warning: Value = serde_json::from_str(fixture).unwrap();
     warning["data"]["object"]["payment_intent"] = json!("pi_OfSecond");
     let dispute = CorrectionEvent::dispute("OfSecond", "dp_1", "created").amount(500, "gbp");
-    let renewal = InvoiceEvent::renewal("M", "Second").at(2000).to_json();
+    let renewal = InvoiceEvent::renewal("M", "Second").at(T + 2000).to_json();
     deliver(&task, &[session(), warning, dispute.to_json(), renewal]).await;
     let contributions = task.records.contributions.borrow();
     let record = &contributions[&PaymentId::new("in_MSecond")].contribution;
@@ -147,7 +147,7 @@ async fn a_dispute_and_a_warning_of_fraud_reach_the_renewal() {
 async fn an_invoice_before_its_session_asks_once_what_it_is_about() {
     let task = task();
     began(&task);
-    let first = InvoiceEvent::first("M").at(999).to_json();
+    let first = InvoiceEvent::first("M").at(T + 999).to_json();
     deliver(&task, std::slice::from_ref(&first)).await;
     assert_eq!(statuses(&task), one("in_MFirst", ContributionStatus::Paid));
     deliver(&task, &[session(), InvoiceEvent::renewal("M", "Second").to_json(), first]).await;
@@ -260,8 +260,8 @@ async fn a_one_off_payment_with_an_invoice_keeps_its_payment_intent() {
 async fn any_order_and_duplication_of_a_memberships_life_leave_the_same_rows() {
     check_every_membership(&[
         session(),
-        InvoiceEvent::first("M").at(999).to_json(),
-        InvoiceEvent::renewal("M", "Second").at(2000).to_json(),
+        InvoiceEvent::first("M").at(T + 999).to_json(),
+        InvoiceEvent::renewal("M", "Second").at(T + 2000).to_json(),
         refund("re_1", "OfM", 500, 3000),
         refund("re_2", "OfSecond", 200, 3000),
     ])
