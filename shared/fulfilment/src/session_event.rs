@@ -31,7 +31,7 @@ pub struct SessionEvent {
     pub opened_at: Option<i64>,
     /// `plink_…`
     pub payment_link_id: Option<String>,
-    /// `cus_…`; guests have none.
+    /// `cus_…`, or the `acct_…` of a customer who is an account; guests have none.
     pub customer_id: Option<String>,
     /// `sub_…`
     pub subscription_id: Option<String>,
@@ -256,7 +256,7 @@ impl SessionEvent {
             session_id: session.id.clone(),
             opened_at: session.created,
             payment_link_id: session.payment_link.clone(),
-            customer_id: session.customer.clone(),
+            customer_id: session.customer.clone().or_else(|| session.customer_account.clone()),
             subscription_id: session.subscription.clone(),
             promotion_code_id: session.discounts.iter().find_map(|discount| discount.promotion_code.clone()),
             amount,
@@ -437,6 +437,20 @@ mod tests {
         }
         let event = read_fixture("session_completed_paid");
         assert_eq!(event.shown_amount(), &event.amount);
+    }
+
+    #[test]
+    fn a_customer_who_is_an_account_has_that_id() {
+        let customer = |customer: Value, account: Value| {
+            let mut event = fixture("session_completed_paid");
+            event["data"]["object"]["customer"] = customer;
+            event["data"]["object"]["customer_account"] = account;
+            read(event).unwrap().customer_id
+        };
+        assert_eq!(customer(json!("cus_1"), json!(null)).as_deref(), Some("cus_1"));
+        assert_eq!(customer(json!(null), json!("acct_1")).as_deref(), Some("acct_1"));
+        assert_eq!(customer(json!("cus_1"), json!("acct_1")).as_deref(), Some("cus_1"));
+        assert_eq!(customer(json!(null), json!(null)), None);
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct CheckoutSession {
     /// `cus_…`; null for guests.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub customer: Option<String>,
+    /// `acct_…`: the customer where they are an account of Stripe's API v2, which then have no `customer`.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub customer_account: Option<String>,
     /// `pi_…`; null for subscriptions and for sessions with nothing to pay.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub payment_intent: Option<String>,

@@ -22,7 +22,8 @@ const RENEWAL_INTENT: &str = "pi_3FixtureRenewal";
 impl Story<'_> {
     /// A member joins, pays the second month, and gets that month's money back.
     pub(super) fn join_and_renew(&mut self) -> Result<()> {
-        let customer = json!({ "name": "Mia Curie", "email": "mia@example.org", "address": { "country": "GB" } });
+        let customer =
+            json!({ "name": "Mia Curie", "email": "mia@example.org", "address": { "country": "GB" } });
         let joined = stripe::event(JOINED, 0, &[("customer_details", customer)])?;
         self.stack.happen(&subscription())?;
         let posted = self.post("10 Mia becomes a member for £5.00 a month", &joined)?;
@@ -48,7 +49,8 @@ impl Story<'_> {
             ("charge", json!("ch_3FixtureRenewal")),
             ("payment_intent", json!(RENEWAL_INTENT)),
         ];
-        let refund = stripe::renamed(&stripe::event(super::REFUND, 0, &refund)?, "evt_3FixtureRenewalRefund")?;
+        let refund =
+            stripe::renamed(&stripe::event(super::REFUND, 0, &refund)?, "evt_3FixtureRenewalRefund")?;
         let posted = self.post("12 Mia gets the second month's £5.00 back", &refund)?;
         let told = [self.record(RENEWED, "refunded")?, self.publication(RENEWED, -500)?];
         fact("records", told.join(" · "), posted);
