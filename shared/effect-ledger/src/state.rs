@@ -215,6 +215,9 @@ impl EffectRow {
         }
     }
 
+    /// The reference of a `lookup` that found nothing.
+    pub const NOTHING_FOUND: &str = "none";
+
     /// Whether any of a payment's rows says that the payment is ours.
     pub fn tell_of_ours(rows: &[Self]) -> bool {
         rows.iter().any(|row| row.effect.is_of_our_payment())
@@ -229,6 +232,23 @@ impl EffectRow {
             .as_ref()
             .filter(|id| id.starts_with("in_") || id.starts_with("cs_"))
             .map(PaymentId::new)
+    }
+
+    /// Whether a subscription is ours, from the rows under `sub_…`: what its session left there, or what Stripe answered.
+    /// `None` when neither is known.
+    pub fn subscription_is_ours(rows: &[Self]) -> Option<bool> {
+        let done =
+            |effect: &str| rows.iter().find(|row| row.effect.0 == effect && row.state == EffectState::Done);
+        if done(CONTRACT).is_some() {
+            return Some(true);
+        }
+        let answer = done(LOOKUP)?;
+        Some(answer.reference.as_deref().is_some_and(|reference| reference != Self::NOTHING_FOUND))
+    }
+
+    /// Whether Stripe was asked which invoice a payment intent leads to, from the rows under the payment intent.
+    pub fn is_looked_up(rows: &[Self]) -> bool {
+        rows.iter().any(|row| row.effect.0 == LOOKUP && row.state == EffectState::Done)
     }
 
     /// What was refunded of a payment, from all its rows, in minor units of `currency`.

@@ -54,7 +54,7 @@ impl LookupFailed {
 }
 
 /// The answer that there is nothing to find.
-pub(crate) const NONE: &str = "none";
+pub(crate) const NONE: &str = EffectRow::NOTHING_FOUND;
 
 /// An answer, and when nobody needs it any longer, in Unix seconds.
 pub(crate) struct Answer {

@@ -4,6 +4,7 @@ mod bus;
 mod dynamodb;
 mod journal;
 mod made_event;
+mod ours;
 mod pending;
 mod proof;
 mod run;
@@ -16,9 +17,10 @@ pub use dynamodb::DynamoDbJournal;
 pub use journal::{
     Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, PUT_BACK_BESIDE_PARKED_AFTER_SECONDS, Position,
 };
+use made_event::paid_at;
 pub use made_event::{MADE_PREFIX, made_from};
 pub use pending::{Pending, PendingSearch};
 pub use proof::{DailyProof, Tally};
 pub use run::{Misspelt, Reconciliation, Report, RunError, Settings};
 pub use sweep::{EVENT_TYPES, Source, Sweep};
-pub use verdict::{Verdict, is_known, judge, missing};
+pub use verdict::{Verdict, judge, missing};

@@ -2,6 +2,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stripe_client::{API_VERSION, ApiObject};
+use stripe_events::Invoice;
 
 /// What the ids of events begin with that Stripe never sent.
 pub const MADE_PREFIX: &str = fulfilment::MADE_EVENT_PREFIX;
@@ -28,10 +29,10 @@ struct Data<'a> {
 
 /// The event that an object's present state amounts to, for when Stripe no longer has the ones that led there.
 ///
-/// Its id follows from the object's, and its time is the object's, but for a dispute: where one stands now is newer
-/// than what its events said, so that event has the time `now` (Unix seconds) when Stripe was asked. `livemode` is the
-/// key's: refunds do not say theirs. `None` for what calls for nothing any more: a session that was not paid within
-/// thirty days owes nobody anything, and a mail about it would only confuse.
+/// Its id follows from the object's, and its time is the object's: of an invoice, when it was paid. But where a dispute
+/// stands now is newer than what its events said, so that event has the time `now` (Unix seconds) when Stripe was asked.
+/// `livemode` is the key's: refunds do not say theirs. `None` for what calls for nothing any more: a session that was not
+/// paid within thirty days owes nobody anything, and a mail about it would only confuse.
 pub fn made_from(object: &ApiObject, livemode: bool, now: i64) -> Option<String> {
     let fields: Value = serde_json::from_str(object.json()).ok()?;
     let text = |name: &str| fields[name].as_str().unwrap_or_default();
@@ -44,6 +45,7 @@ pub fn made_from(object: &ApiObject, livemode: bool, now: i64) -> Option<String>
         "refund" if text("status") == "failed" => "refund.failed",
         "refund" => "refund.updated",
         "dispute" => of_dispute(&fields, text("status")),
+        "invoice" if text("status") == "paid" => "invoice.paid",
         _ => return None,
     };
     let data = Data { object: serde_json::from_str(object.json()).ok()? };
@@ -51,7 +53,11 @@ pub fn made_from(object: &ApiObject, livemode: bool, now: i64) -> Option<String>
         id: format!("{MADE_PREFIX}{}", object.id),
         object: "event",
         api_version: API_VERSION,
-        created: if text("object") == "dispute" { now } else { object.created },
+        created: match text("object") {
+            "dispute" => now,
+            "invoice" => paid_at(object),
+            _ => object.created,
+        },
         data,
         livemode: fields["livemode"].as_bool().unwrap_or(livemode),
         pending_webhooks: 0,
@@ -59,6 +65,12 @@ pub fn made_from(object: &ApiObject, livemode: bool, now: i64) -> Option<String>
         event_type,
     };
     serde_json::to_string(&made).ok()
+}
+
+/// When an invoice was paid, in Unix seconds. <https://docs.stripe.com/api/invoices/object>
+pub(crate) fn paid_at(invoice: &ApiObject) -> i64 {
+    let read = invoice.read::<Invoice>().ok();
+    read.and_then(|invoice| invoice.status_transitions?.paid_at).unwrap_or(invoice.created)
 }
 
 /// A dispute lists what it moved: withdrawals below zero, returns above. How much that is, whoever reads the event
@@ -157,6 +169,23 @@ mod tests {
         assert_eq!(created("dispute", "dp_1"), Some(NOW));
         assert_eq!(created("refund", "re_1"), Some(1_790_000_000));
         assert_eq!(created("checkout.session", "cs_1"), Some(1_790_000_000));
+    }
+
+    #[test]
+    fn an_invoice_is_told_when_it_was_paid() {
+        let check = |status: &str, transitions: Value, expected: Option<i64>| {
+            let invoice = json!({ "id": "in_1", "object": "invoice", "created": 7, "status": status,
+                "status_transitions": transitions });
+            let made = made_from(&ApiObject::from_json(&invoice.to_string()).unwrap(), false, NOW);
+            let made = made.map(|made| serde_json::from_str::<Value>(&made).unwrap());
+            assert_eq!(made.as_ref().and_then(|made| made["created"].as_i64()), expected, "{status}");
+            assert!(made.is_none_or(|made| made["type"] == "invoice.paid"));
+        };
+        check("paid", json!({ "paid_at": 9 }), Some(9));
+        check("paid", Value::Null, Some(7));
+        for status in ["draft", "open", "void", "uncollectible"] {
+            check(status, json!({ "paid_at": 9 }), None);
+        }
     }
 
     #[test]

@@ -1,18 +1,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError, as_filed};
-use fulfilment::{LinkContract, NotReadable, PaymentId, SessionEvent, SessionOutcome, SkipReason, shown_id};
+use fulfilment::{NotReadable, PaymentId, SessionEvent, SessionOutcome, SkipReason, shown_id};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
 use stripe_events::{Door, Event, Object, SessionMode};
 use tracing::warn;
 
 use crate::made_event::MADE_PREFIX;
+use crate::ours::{Answers, Payment};
 use crate::pending::{Look, session_of_made};
 use crate::verdict::MESSAGE_LIFE_SECONDS;
 use crate::{
     BusEntry, DailyProof, FulfilmentBus, Journal, Missing, NotPut, Overtaken, PendingSearch, Position,
-    Source, Sweep, Tally, Verdict, is_known, judge, made_from, missing,
+    Source, Sweep, Tally, Verdict, judge, made_from, missing, paid_at,
 };
 
 /// One run of reconciliation, with everything it works on.
@@ -129,8 +130,8 @@ const DAY: i64 = 86_400;
 #[derive(Default)]
 pub(crate) struct Work {
     pub(crate) report: Report,
-    /// Whether a payment is ours, as far as Stripe was asked.
-    ours: BTreeMap<PaymentId, bool>,
+    /// Whose payments are, as far as Stripe was asked.
+    pub(crate) answers: Answers,
     /// The paid payments that are in the tally of the present window.
     counted: BTreeSet<PaymentId>,
     /// What this run put back: of two events that tell of one change, one is enough.
@@ -180,6 +181,27 @@ impl Candidate {
             only_if_delayed: false,
             called_for,
         }))
+    }
+
+    /// Whether it is about money that came in: a payment of a session, or a renewal.
+    fn is_payment(&self) -> bool {
+        let CalledFor { outcome, effects, .. } = &self.called_for;
+        let recorded = Effect::contribution(SessionOutcome::Paid);
+        *outcome == Some(SessionOutcome::Paid) || outcome.is_none() && effects.contains(&recorded)
+    }
+
+    /// What is missing, as the journal keeps it. `now` is in Unix milliseconds.
+    fn missing(&self, payment: Payment, effects: Vec<Effect>, now: i64) -> Missing {
+        let is_open = |effect| judge(effect, &payment.rows, self.happened_at, now) == Verdict::Open;
+        Missing {
+            event_id: self.event_id.clone(),
+            event_type: self.event_type.clone(),
+            beside_parked: self.called_for.effects.iter().any(is_open),
+            payment_id: payment.payment_id,
+            effects,
+            happened_at: self.happened_at,
+            put_back_at: None,
+        }
     }
 }
 
@@ -322,11 +344,12 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     /// Looks at what was missing in earlier runs: strikes out what is explained, puts back the rest once an hour.
     async fn recheck(&self, work: &mut Work) -> Result<(), RunError> {
         let known = self.journal.missing().await?;
-        let rows = self.rows_of(known.iter().take(RECHECKED).map(|missing| &missing.payment_id)).await?;
+        let payments = self.payments(known.iter().take(RECHECKED).map(|missing| &missing.payment_id)).await?;
         let mut batch = Vec::new();
         for known in known.into_iter().take(RECHECKED) {
             let sent_at = known.put_back_at.unwrap_or_default().max(known.happened_at);
-            let rows = rows.get(&known.payment_id).map(Vec::as_slice).unwrap_or_default();
+            let payment = payments.get(&known.payment_id);
+            let rows = payment.map(|payment| payment.rows.as_slice()).unwrap_or_default();
             let still =
                 |effect: &&Effect| judge(effect, rows, sent_at, self.clock.now_ms()) == Verdict::Missing;
             let still: Vec<_> = known.effects.iter().filter(still).cloned().collect();
@@ -372,6 +395,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let request = match made_of {
             None => Request::event(event_id),
             Some(id) if id.starts_with("cs_") => Request::session(id),
+            Some(id) if id.starts_with("in_") => Request::invoice(id),
             Some(id) if id.starts_with("d") => Request::dispute(id),
             Some(id) => Request::refund(id),
         };
@@ -394,42 +418,28 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let (candidates, misspelt) = self.candidates(&sweep, &page.items, work);
         self.note_misspelt(misspelt, work).await?;
         let candidates = self.as_filed(candidates).await?;
-        let rows = self.rows_of(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
+        let payments = self.payments(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
         let mut batch = Vec::new();
         for candidate in candidates {
-            let CalledFor { payment_id, outcome, effects, .. } = &candidate.called_for;
-            let rows = rows.get(payment_id).map(Vec::as_slice).unwrap_or_default();
-            if candidate.only_if_delayed && !has_been_pending(rows) {
+            let Some(payment) = payments.get(&candidate.called_for.payment_id) else {
+                continue;
+            };
+            if candidate.only_if_delayed && !has_been_pending(&payment.rows) {
                 continue;
             }
             if put_back && let Some(session_id) = &candidate.waiting_session {
+                let Payment { payment_id, rows, .. } = payment;
                 self.remember(session_id, payment_id, candidate.happened_at, rows).await?;
             }
             work.report.examined += 1;
-            if *outcome == Some(SessionOutcome::Paid) && work.counted.insert(payment_id.clone()) {
-                let now = self.clock.now_ms();
-                let verdicts = effects.iter().map(|effect| judge(effect, rows, candidate.happened_at, now));
-                sweep.tally.count(verdicts.max().unwrap_or(Verdict::Settled));
-            }
-            let now = self.clock.now_ms();
-            let missing = missing(&candidate.called_for, rows, candidate.happened_at, now);
-            let is_open = |effect| judge(effect, rows, candidate.happened_at, now) == Verdict::Open;
-            let beside_parked = effects.iter().any(is_open);
+            let Some((payment, missing)) = self.compare(&candidate, payment, work).await? else {
+                continue;
+            };
+            sweep.tally.count_once(&candidate, &payment, self.clock.now_ms(), work);
             if missing.is_empty() {
                 continue;
             }
-            if outcome.is_none() && !is_known(rows) && !self.is_ours(payment_id, work).await? {
-                continue;
-            }
-            let missing = Missing {
-                event_id: candidate.event_id,
-                event_type: candidate.event_type,
-                payment_id: payment_id.clone(),
-                effects: missing,
-                happened_at: candidate.happened_at,
-                put_back_at: None,
-                beside_parked,
-            };
+            let missing = candidate.missing(payment, missing, self.clock.now_ms());
             let on_its_way = keys(&missing).all(|key| work.put_back.contains(&key));
             if put_back && !on_its_way && self.journal.note(&missing, self.now()).await? {
                 batch.push(BusEntry::replay(&missing.event_type, candidate.json));
@@ -456,6 +466,28 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok(())
     }
 
+    /// The payment of a candidate and what is missing of it; `None` when it is another business's.
+    async fn compare(
+        &self,
+        candidate: &Candidate,
+        payment: &Payment,
+        work: &mut Work,
+    ) -> Result<Option<(Payment, Vec<Effect>)>, RunError> {
+        let missing_of = |payment: &Payment| {
+            let now = self.clock.now_ms();
+            missing(&candidate.called_for, &payment.rows, candidate.happened_at, now)
+        };
+        // Whose it is matters only where something is missing.
+        if missing_of(payment).is_empty() {
+            return Ok(Some((payment.clone(), Vec::new())));
+        }
+        let ours = self.if_ours(&candidate.called_for, payment.clone(), work).await?;
+        Ok(ours.map(|payment| {
+            let missing = missing_of(&payment);
+            (payment, missing)
+        }))
+    }
+
     fn candidates(
         &self,
         sweep: &Sweep,
@@ -467,11 +499,16 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             let delayed = sweep.source() == Source::Sessions && sweep.only_if_delayed(item.created);
             let json = match sweep.source() {
                 Source::Events => Some(item.json().to_owned()),
-                Source::Sessions | Source::Refunds | Source::Disputes => {
+                Source::Invoices if !sweep.was_paid_in_it(item) => None,
+                Source::Sessions | Source::Invoices | Source::Refunds | Source::Disputes => {
                     made_from(item, self.livemode, self.now())
                 }
             };
-            match json.map(|json| Candidate::read(json, item.created, self.livemode)).transpose() {
+            let happened_at = match sweep.source() {
+                Source::Invoices => paid_at(item),
+                Source::Events | Source::Sessions | Source::Refunds | Source::Disputes => item.created,
+            };
+            match json.map(|json| Candidate::read(json, happened_at, self.livemode)).transpose() {
                 Ok(Some(Seen::Candidate(candidate))) => {
                     candidates.push(Candidate { only_if_delayed: delayed, ..candidate });
                 }
@@ -539,22 +576,6 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             .buffered(LOOKUPS)
             .try_collect()
             .await
-    }
-
-    /// Whether a payment that the ledger does not know was made over a link of ours.
-    async fn is_ours(&self, payment_id: &PaymentId, work: &mut Work) -> Result<bool, RunError> {
-        if let Some(ours) = work.ours.get(payment_id) {
-            return Ok(*ours);
-        }
-        let sessions = self.stripe.all(Request::sessions().of_payment_intent(payment_id.as_str())).await?;
-        let marked = |session: &ApiObject| {
-            session
-                .session()
-                .is_ok_and(|session| LinkContract::from_metadata(&session.metadata).transpose().is_some())
-        };
-        let ours = sessions.iter().any(marked);
-        work.ours.insert(payment_id.clone(), ours);
-        Ok(ours)
     }
 
     pub(crate) async fn put_back(&self, batch: Vec<BusEntry>, work: &mut Work) -> Result<(), RunError> {
@@ -626,6 +647,15 @@ pub(crate) fn keys(missing: &Missing) -> impl Iterator<Item = (PaymentId, Effect
 }
 
 impl Tally {
+    /// Counts a payment in its window. `now` is in Unix milliseconds.
+    fn count_once(&mut self, candidate: &Candidate, payment: &Payment, now: i64, work: &mut Work) {
+        if candidate.is_payment() && work.counted.insert(payment.payment_id.clone()) {
+            let effects = candidate.called_for.effects.iter();
+            let verdicts = effects.map(|effect| judge(effect, &payment.rows, candidate.happened_at, now));
+            self.count(verdicts.max().unwrap_or(Verdict::Settled));
+        }
+    }
+
     fn count(&mut self, worst: Verdict) {
         self.paid += 1;
         match worst {

@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
-use stripe_client::Request;
+use stripe_client::{ApiObject, Request};
 use stripe_events::EventType;
 
-use crate::Tally;
+use crate::{Tally, paid_at};
 
 /// The event types that call for something. Stripe's list takes at most twenty.
-pub const EVENT_TYPES: [EventType; 11] = [
+pub const EVENT_TYPES: [EventType; 14] = [
     EventType::SessionCompleted,
     EventType::SessionAsyncPaymentSucceeded,
     EventType::SessionAsyncPaymentFailed,
@@ -17,6 +17,9 @@ pub const EVENT_TYPES: [EventType; 11] = [
     EventType::DisputeClosed,
     EventType::DisputeFundsWithdrawn,
     EventType::DisputeFundsReinstated,
+    EventType::InvoicePaid,
+    EventType::EarlyFraudWarningCreated,
+    EventType::EarlyFraudWarningUpdated,
 ];
 
 /// How far back the list of events is asked, in seconds: a day less than Stripe keeps them, so that none goes while
@@ -29,6 +32,10 @@ const SESSION_OPEN_SECONDS: i64 = 86_400;
 
 /// A bank debit's money comes up to 14 days after that. <https://docs.stripe.com/payments/bank-debits>
 const DEBIT_SECONDS: i64 = 14 * 86_400;
+
+/// An invoice is drafted up to that long before it is paid: a card is tried again for two months at most.
+/// <https://docs.stripe.com/billing/revenue-recovery/smart-retries>
+const INVOICE_OPEN_SECONDS: i64 = 62 * 86_400;
 
 /// A window of time on its way through Stripe's lists, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +63,8 @@ pub enum Source {
     Events,
     /// Sessions as they are now.
     Sessions,
+    /// Paid invoices as they are now.
+    Invoices,
     /// Refunds as they are now. Looked at in every window: Stripe writes the list of events in the version of the API
     /// that the account had then, and old versions have no events about most refunds.
     Refunds,
@@ -81,9 +90,17 @@ impl Sweep {
         opened_at < self.from - SESSION_OPEN_SECONDS
     }
 
+    /// Whether an invoice in the list was paid in that part of the window of which there are no events.
+    pub(crate) fn was_paid_in_it(&self, invoice: &ApiObject) -> bool {
+        (self.from..=self.older_to()).contains(&paid_at(invoice))
+    }
+
+    fn older_to(&self) -> i64 {
+        self.to.min(self.events_from)
+    }
+
     /// The page that is due.
     pub fn request(&self) -> Request {
-        let older_to = self.to.min(self.events_from);
         let request = match self.source {
             Source::Events => {
                 let types: Vec<_> = EVENT_TYPES.iter().map(EventType::as_str).collect();
@@ -91,7 +108,11 @@ impl Sweep {
             }
             Source::Sessions => {
                 let opened_from = self.from - SESSION_OPEN_SECONDS - DEBIT_SECONDS;
-                Request::completed_sessions().created(opened_from, older_to)
+                Request::completed_sessions().created(opened_from, self.older_to())
+            }
+            Source::Invoices => {
+                let drafted_from = self.from - INVOICE_OPEN_SECONDS;
+                Request::paid_invoices().created(drafted_from, self.older_to())
             }
             Source::Refunds => Request::refunds().created(self.from, self.to),
             Source::Disputes => Request::disputes().created(self.from, self.to),
@@ -111,7 +132,8 @@ impl Sweep {
         let is_older = self.from < self.events_from;
         let source = match self.source {
             Source::Events if is_older => Source::Sessions,
-            Source::Events | Source::Sessions => Source::Refunds,
+            Source::Sessions => Source::Invoices,
+            Source::Events | Source::Invoices => Source::Refunds,
             Source::Refunds => Source::Disputes,
             Source::Disputes => return None,
         };
@@ -123,7 +145,7 @@ impl Sweep {
 mod tests {
     use effect_ledger::CalledFor;
     use stripe_events::Event;
-    use testkit::stripe::{CorrectionEvent, SessionEvent};
+    use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
 
     use super::*;
 
@@ -140,7 +162,7 @@ mod tests {
     fn looks_into_the_list_of_sessions_only_for_what_events_no_longer_tell() {
         let recent = [Source::Events, Source::Refunds, Source::Disputes];
         assert_eq!(sources(Sweep::new(NOW - 29 * DAY, NOW, NOW)), recent);
-        let all = [Source::Events, Source::Sessions, Source::Refunds, Source::Disputes];
+        let all = [Source::Events, Source::Sessions, Source::Invoices, Source::Refunds, Source::Disputes];
         assert_eq!(sources(Sweep::new(NOW - 30 * DAY, NOW, NOW)), all);
     }
 
@@ -153,7 +175,9 @@ mod tests {
         let older = Sweep::new(NOW - 40 * DAY, NOW, NOW).advanced(None).unwrap();
         let boundary = NOW - 29 * DAY;
         assert_eq!(older.request(), Request::completed_sessions().created(NOW - 55 * DAY, boundary));
-        let refunds = older.advanced(None).unwrap();
+        let invoices = older.advanced(None).unwrap();
+        assert_eq!(invoices.request(), Request::paid_invoices().created(NOW - 102 * DAY, boundary));
+        let refunds = invoices.advanced(None).unwrap();
         assert_eq!(refunds.request(), Request::refunds().created(NOW - 40 * DAY, NOW));
     }
 
@@ -167,8 +191,15 @@ mod tests {
         let disputes = ["created", "updated", "closed", "funds_withdrawn", "funds_reinstated"].map(|what| {
             (format!("charge.dispute.{what}"), CorrectionEvent::dispute("P", "dp_1", "created").to_json())
         });
+        let invoices = ["paid", "payment_failed", "finalized", "voided"]
+            .map(|what| (format!("invoice.{what}"), InvoiceEvent::renewal("P", "Second").to_json()));
+        let warning = include_str!("../../testkit/fixtures/early_fraud_warning_created.json");
+        let warnings = ["created", "updated"].map(|what| {
+            (format!("radar.early_fraud_warning.{what}"), serde_json::from_str(warning).unwrap())
+        });
         let mut asked = 0;
-        for (name, mut event) in sessions.into_iter().chain(refunds).chain(disputes) {
+        let corrections = refunds.into_iter().chain(disputes).chain(warnings);
+        for (name, mut event) in sessions.into_iter().chain(invoices).chain(corrections) {
             event["type"] = name.as_str().into();
             let calls = CalledFor::by(&Event::from_value(event).unwrap(), false).is_some();
             assert_eq!(EVENT_TYPES.iter().any(|known| known.as_str() == name), calls, "{name}");

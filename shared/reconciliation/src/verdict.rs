@@ -1,5 +1,4 @@
 use effect_ledger::{CalledFor, Effect, EffectRow, EffectState};
-use fulfilment::SessionOutcome;
 
 /// What the ledger says of something that was called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,20 +46,6 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
 pub fn missing(called_for: &CalledFor, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
     let effects = called_for.effects.iter();
     effects.filter(|effect| judge(effect, rows, sent_at, now) == Verdict::Missing).cloned().collect()
-}
-
-/// Whether any task has seen a session of the payment, which only happens to ours.
-pub fn is_known(rows: &[EffectRow]) -> bool {
-    let outcomes = [SessionOutcome::Pending, SessionOutcome::Failed, SessionOutcome::Paid];
-    let of_sessions = |effect: &Effect| {
-        *effect == Effect::acquisition()
-            || *effect == Effect::consents()
-            || *effect == Effect::consent_answers()
-            || outcomes.iter().any(|outcome| {
-                *effect == Effect::contribution(*outcome) || *effect == Effect::email_about(*outcome)
-            })
-    };
-    rows.iter().any(|row| of_sessions(&row.effect))
 }
 
 /// Whether analysts were told of the payment.
@@ -134,19 +119,5 @@ mod tests {
         };
         check(EffectState::Parked { reason: reason() }, Verdict::UnderWay);
         check(EffectState::Done, Verdict::Missing);
-    }
-
-    #[test]
-    fn a_refund_alone_makes_no_payment_known() {
-        let done = |effect| row(effect, EffectState::Done);
-        assert!(!is_known(&[done(Effect::contribution_refund("re_1"))]));
-        assert!(!is_known(&[done(Effect::contribution_dispute("dp_1"))]));
-        for outcome in [SessionOutcome::Pending, SessionOutcome::Failed, SessionOutcome::Paid] {
-            assert!(is_known(&[done(Effect::contribution(outcome))]));
-            assert!(is_known(&[done(Effect::email_about(outcome))]));
-        }
-        for effect in [Effect::consents(), Effect::consent_answers(), Effect::acquisition()] {
-            assert!(is_known(&[done(effect)]));
-        }
     }
 }

@@ -74,7 +74,7 @@ impl Permission {
             Self::PaymentLinks => "Payment Links cannot be checked",
             Self::Products | Self::Prices => "the files of what was bought cannot be looked up",
             Self::Invoices | Self::Subscriptions => {
-                "refunds and disputes of subscriptions do not find their payment"
+                "refunds and disputes of subscriptions do not find their payment, and reconciliation no lost renewal"
             }
             Self::EventDestinations => "the destination cannot be checked",
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, sdk_config};
-use testkit::stripe::SessionEvent;
+use testkit::stripe::{InvoiceEvent, SessionEvent};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;
@@ -130,6 +130,32 @@ async fn a_link_that_names_its_files_is_believed_without_asking_stripe() {
     let row = &case.cloud.rows("downloads")[0];
     assert_eq!(row["decided_at"], 1_795_000_000);
     assert_eq!(row["expires_at"], 1_795_000_000 + 3653 * 86_400);
+}
+
+/// The files of a membership are those of its first payment; a renewal has no session.
+#[tokio::test]
+async fn the_session_of_a_subscriptions_first_payment_is_found_by_its_invoice() {
+    let case = case();
+    let session = SessionEvent::paid().subscription("Ada").to_json();
+    for event in
+        [session, InvoiceEvent::first("Ada").to_json(), InvoiceEvent::renewal("Ada", "Second").to_json()]
+    {
+        case.stripe.record(&event.to_string());
+    }
+    let one_off = include_str!("../../../testkit/fixtures/invoice_paid_one_off.json");
+    case.stripe.record(one_off);
+    let one_off: Value = serde_json::from_str(one_off).unwrap();
+    let session_of = async |invoice: &str| {
+        let found = case.purchases.stripe().session_of(&PaymentId::new(invoice)).await.unwrap();
+        found.map(|session| session.object.id)
+    };
+    assert_eq!(session_of("in_AdaFirst").await.as_deref(), Some("cs_test_Ada"));
+    assert_eq!(session_of("in_AdaSecond").await, None, "the session is about the first payment only");
+    assert_eq!(session_of(one_off["data"]["object"]["id"].as_str().unwrap()).await, None);
+    assert_eq!(session_of("in_Unknown").await, None);
+    let asked = case.stripe.requests();
+    assert_eq!(asked.iter().filter(|line| line.contains("subscription=sub_Ada")).count(), 2);
+    assert_eq!(asked.len(), 6, "{asked:?}");
 }
 
 #[tokio::test]

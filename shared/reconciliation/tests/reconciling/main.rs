@@ -5,6 +5,7 @@
 mod histories;
 mod proofs;
 mod runs;
+mod subscriptions;
 mod verdicts;
 mod waiting;
 mod world;

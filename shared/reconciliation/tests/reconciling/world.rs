@@ -162,7 +162,11 @@ impl FulfilmentBus for InMemoryBus {
 
 /// A ledger in memory that only tasks write, and with the loophole that tests need: rows that go away.
 #[derive(Default)]
-pub(crate) struct Ledger(RefCell<BTreeMap<PaymentId, BTreeMap<Effect, EffectState>>>);
+pub(crate) struct Ledger(
+    RefCell<BTreeMap<PaymentId, BTreeMap<Effect, EffectState>>>,
+    /// What Stripe answered, by what it was asked about.
+    RefCell<BTreeMap<PaymentId, String>>,
+);
 
 impl Ledger {
     pub(crate) fn state(&self, key: &EffectKey) -> Option<EffectState> {
@@ -185,6 +189,13 @@ impl Ledger {
         rows.collect()
     }
 
+    /// Keeps what Stripe answered about a payment intent or a subscription.
+    pub(crate) fn remember(&self, id: &str, answer: &str) {
+        let payment_id = PaymentId::new(id);
+        self.1.borrow_mut().insert(payment_id.clone(), answer.to_owned());
+        self.put(&EffectKey { payment_id, effect: Effect::lookup() }, EffectState::Done);
+    }
+
     /// Takes rows away.
     pub(crate) fn forget(&self, gone: impl Fn(&EffectKey) -> bool) {
         for (key, _) in self.rows() {
@@ -199,7 +210,12 @@ impl EffectStore for Ledger {
     async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
         tokio::task::yield_now().await;
         let rows = self.0.borrow().get(payment_id).cloned().unwrap_or_default();
-        Ok(rows.into_iter().map(|(effect, state)| EffectRow::new(effect, state)).collect())
+        let answer = self.1.borrow().get(payment_id).cloned();
+        let row = |(effect, state)| {
+            let reference = answer.clone().filter(|_| effect == Effect::lookup());
+            EffectRow { reference, ..EffectRow::new(effect, state) }
+        };
+        Ok(rows.into_iter().map(row).collect())
     }
 
     async fn claim(
@@ -307,8 +323,16 @@ impl World {
         let Some(called_for) = CalledFor::by(&event, false) else {
             return;
         };
+        let Some(payment_id) = self.key_of(&called_for) else {
+            return;
+        };
+        let session: Value = serde_json::from_str(json).unwrap();
+        if let Some(subscription) = session["data"]["object"]["subscription"].as_str() {
+            let key = EffectKey { payment_id: PaymentId::new(subscription), effect: Effect::contract() };
+            self.ledger.put(&key, EffectState::Done);
+        }
         for effect in called_for.effects {
-            let key = EffectKey { payment_id: called_for.payment_id.clone(), effect };
+            let key = EffectKey { payment_id: payment_id.clone(), effect };
             let state = self.ledger.state(&key);
             if EffectState::standing(state.as_ref(), Policy::AtMostOnce, self.clock.now_ms())
                 == effect_ledger::Standing::Free
@@ -319,6 +343,37 @@ impl World {
                 self.ledger.put(&key, EffectState::Done);
             }
         }
+    }
+
+    /// The key under which tasks keep what an event calls for; `None` for an invoice of another business's. Stripe's
+    /// answers are kept as tasks keep them, but for the one that a payment intent pays no invoice.
+    fn key_of(&self, called_for: &CalledFor) -> Option<PaymentId> {
+        let id = &called_for.payment_id;
+        if let Some(subscription) = &called_for.if_ours {
+            return self.is_our_subscription(subscription).then(|| id.clone());
+        }
+        let remembered = self.ledger.1.borrow().get(id).cloned();
+        let invoice = remembered.or_else(|| {
+            let payments = self.stripe.objects("/v1/invoice_payments").into_iter();
+            let mut of_it = payments.filter(|payment| payment["payment"]["payment_intent"] == id.as_str());
+            let invoice = of_it.next()?["invoice"].as_str()?.to_owned();
+            self.ledger.remember(id.as_str(), &invoice);
+            Some(invoice)
+        });
+        let invoice = invoice.filter(|invoice| invoice.starts_with("in_"));
+        Some(invoice.map_or_else(|| id.clone(), PaymentId::new))
+    }
+
+    fn is_our_subscription(&self, id: &str) -> bool {
+        let contract = EffectKey { payment_id: PaymentId::new(id), effect: Effect::contract() };
+        let of_it = |session: &Value| session["subscription"] == id;
+        self.ledger.state(&contract).is_some()
+            || self
+                .stripe
+                .objects("/v1/checkout/sessions")
+                .iter()
+                .filter(|session| of_it(session))
+                .any(|session| session["metadata"].get("fulfilment").is_some())
     }
 
     /// What was put back reaches the tasks. Hands back the ids of these events.
