@@ -50,8 +50,9 @@ const READERS: [(&str, &[(&str, &str)]); 3] = [
 ];
 
 /// Structs that are not read from Stripe's objects, and from what.
-const OTHERS: [(&str, &str); 10] = [
+const OTHERS: [(&str, &str); 11] = [
     ("BoughtFile", "our own record of a file"),
+    ("CorrectedContract", "our own envelope: what an operator says a link should have said"),
     ("Envelope", "EventBridge's envelope"),
     ("Head", "the id and time of any object"),
     ("Expandable", "an id or any object with an id"),
