@@ -34,7 +34,7 @@ const AT: i64 = 1_795_000_000;
 
 fn fixture(version: &str, file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../shared/testkit/fixtures/upgrade/{version}/{file}.json"));
+        .join(format!("../shared/testkit/upgrade/{version}/{file}.json"));
     serde_json::from_slice(&std::fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap()
 }
 
