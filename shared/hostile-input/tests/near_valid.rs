@@ -19,6 +19,7 @@ const RAW: [(&str, &str); 5] = [
 fn fixtures() -> Vec<Value> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     let read = |path: &std::path::PathBuf| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     paths.iter().map(read).collect()
