@@ -305,6 +305,11 @@ fn paid_too_early(world: &World<Chance>, past: &[(TaskName, String)], body: &str
     }
     let session = &event["detail"]["data"]["object"];
     let payment_id = session["payment_intent"].as_str().or_else(|| session["invoice"].as_str())?;
+    // A first invoice that is paid says so too.
+    let named = format!("\"{payment_id}\"");
+    if past.iter().any(|(_, earlier)| earlier.contains("\"invoice.paid\"") && earlier.contains(&named)) {
+        return None;
+    }
     let done = ["email#thank-you", "acquisition", "consents"].into_iter().find(|effect| {
         let row = world.cloud.row(crate::function::EFFECTS_TABLE, &[payment_id, effect]);
         // News of a refund may have come, for whoever begins.
