@@ -7,7 +7,7 @@ use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 use xtask::aws::unix_now;
 
-use crate::stack::{Cloud, address, of};
+use crate::stack::{Cloud, address, of, stack_file};
 
 /// `afterlink --local`; the stack's file comes from the environment of the tests.
 pub(crate) fn afterlink() -> Command {
@@ -22,8 +22,7 @@ fn run(arguments: &[&str]) -> Output {
 
 /// Beside the stack's file, where `cargo xtask` puts it once it is built with the functions.
 fn binary() -> std::path::PathBuf {
-    let stack = std::path::PathBuf::from(std::env::var_os("AFTERLINK_STACK").unwrap());
-    stack.parent().unwrap().join("afterlink")
+    stack_file().parent().unwrap().join("afterlink")
 }
 
 /// What it says, if it does what it is told.

@@ -22,6 +22,14 @@ pub(crate) struct Cloud {
     _held: File,
 }
 
+/// Where `cargo xtask test` left word of its local cloud.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn stack_file() -> PathBuf {
+    PathBuf::from(
+        std::env::var("AFTERLINK_STACK").expect("AFTERLINK_STACK: run `cargo xtask test --only e2e`"),
+    )
+}
+
 impl Cloud {
     /// For tests that mind their own payments only.
     pub(crate) fn shared() -> Self {
@@ -33,11 +41,8 @@ impl Cloud {
         Self::held(File::lock)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     fn held(lock: impl Fn(&File) -> std::io::Result<()>) -> Self {
-        let file =
-            std::env::var("AFTERLINK_STACK").expect("AFTERLINK_STACK: run `cargo xtask test --only e2e`");
-        let file = PathBuf::from(file);
+        let file = stack_file();
         let held = File::create(file.with_extension("lock")).unwrap();
         lock(&held).unwrap();
         Self { stack: Stack::from_file(&file).unwrap(), published: Mutex::default(), _held: held }
