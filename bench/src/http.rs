@@ -78,8 +78,11 @@ fn exchange(mut stream: impl Read + Write, answer: &impl Fn(Request) -> Option<R
         let Some(reply) = answer(request) else {
             return Ok(());
         };
-        let mut bytes =
-            format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", reply.status, reply.body.len()).into_bytes();
+        let mut bytes = format!("HTTP/1.1 {} X\r\n", reply.status).into_bytes();
+        // A reply to HEAD says itself how long the body would be.
+        if !reply.headers.iter().any(|(name, _)| *name == "content-length") {
+            bytes.extend(format!("content-length: {}\r\n", reply.body.len()).into_bytes());
+        }
         for (name, value) in &reply.headers {
             bytes.extend(format!("{name}: {value}\r\n").into_bytes());
         }
