@@ -159,7 +159,8 @@ impl Show {
     #[expect(clippy::print_stdout, reason = "printing is what a command line is for")]
     fn report(&self, report: &impl Report) -> Result<Verdict> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(report).context("the report is not JSON")?);
+            let json = serde_json::to_string_pretty(report).context("the report is not JSON")?;
+            println!("{}", page::escaped(&json));
         } else {
             let mut page = Page::new(self.now);
             report.print(&mut page);
@@ -170,7 +171,8 @@ impl Show {
 }
 
 fn complain(error: &anyhow::Error) {
-    anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
+    let error = page::printable_lines(&format!("{error:#}"));
+    anstream::eprintln!("{BAD}error:{BAD:#} {error}");
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write as _};
 use anstyle::{AnsiColor, Style};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use fulfilment::is_invisible;
 use serde::{Serialize, Serializer};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
@@ -101,9 +102,15 @@ impl Page {
         &self.text
     }
 
+    /// One line, with our own colours in it. A line break at its beginning is an empty line before it.
     pub(crate) fn line(&mut self, line: impl Display) {
-        // Writing to a string cannot fail.
-        let _infallible = writeln!(self.text, "{line}");
+        let line = line.to_string();
+        let line = line.strip_prefix('\n').map_or(line.as_str(), |line| {
+            self.text.push('\n');
+            line
+        });
+        self.text.push_str(&styled(line));
+        self.text.push('\n');
     }
 
     pub(crate) fn heading(&mut self, line: impl Display) {
@@ -126,6 +133,7 @@ impl Page {
             for (column, (Cell { text, style }, width)) in row.iter().zip(&widths).enumerate().take(last + 1)
             {
                 if !text.is_empty() {
+                    // Writing to a string cannot fail.
                     let _infallible = write!(line, "{style}{text}{style:#}");
                 }
                 if column != last {
@@ -160,9 +168,71 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// What others wrote may hold what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+/// Whether a terminal, or a program that shows text, would obey a character instead of showing it, or show nothing.
+fn is_obeyed(c: char) -> bool {
+    c.is_control() || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// A text that others wrote, in one line: what would be obeyed or not be seen is named by its number, `[U+202E]`.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed(c) {
+            let _infallible = write!(printable, "[U+{:04X}]", u32::from(c));
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
+/// The same for a line that has our own colours in it, and may have what others wrote: all they could do is to colour
+/// it as we do.
+fn styled(line: &str) -> String {
+    let own: Vec<_> = [GOOD, WARN, BAD, BOLD, DIM]
+        .iter()
+        .flat_map(|style| [style.render().to_string(), style.render_reset().to_string()])
+        .collect();
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, after) = rest.split_at(at);
+        shown.push_str(&printable(before));
+        let sequence = own.iter().find(|own| after.starts_with(own.as_str()));
+        let length = sequence.map_or('\u{1b}'.len_utf8(), |sequence| {
+            shown.push_str(sequence);
+            sequence.len()
+        });
+        if sequence.is_none() {
+            shown.push_str(&printable("\u{1b}"));
+        }
+        rest = &after[length..];
+    }
+    shown.push_str(&printable(rest));
+    shown
+}
+
+/// An error's text: each of its lines as [`printable`] has it.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON for programs and terminals: the same values, but no character in them that would be obeyed or not be seen.
+///
+/// JSON has such characters in its texts only, where an escape stands for the same.
+/// <https://www.rfc-editor.org/rfc/rfc8259#section-7>
+pub(crate) fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_obeyed(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _infallible = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// A report as a person without a colour terminal reads it.
@@ -202,8 +272,38 @@ mod tests {
         insta::assert_snapshot!(plain, @r#"
         state    what
         done     x
-        unknown  é[2J
+        unknown  é[U+001B][2J
         retry
         "#);
+    }
+
+    /// What strangers might write so that a terminal obeys it, or so that a text looks like another.
+    const HOSTILE: &str =
+        "a\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}8m\r\n\u{202e}gpj\u{200b}\u{feff}\u{2028}\u{e0041}\u{7f}b";
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_gets_through_a_line_a_table_or_an_error() {
+        let mut page = Page::new(0);
+        page.heading(HOSTILE);
+        page.line(format_args!("\n{BAD}{HOSTILE}{BAD:#}"));
+        page.table(&["what"], &[vec![Cell::new(HOSTILE)]]);
+        let text = [BAD, BOLD, DIM].iter().fold(page.text().to_owned(), |text, style| {
+            text.replace(&style.render().to_string(), "").replace(&style.render_reset().to_string(), "")
+        });
+        assert!(!text.chars().any(|c| c != '\n' && is_obeyed(c)), "{text:?}");
+        // Two lines, an empty one, and a table of two: what others wrote has added none.
+        assert_eq!(text.lines().count(), 5, "{text}");
+        let named = "a[U+001B]]0;x[U+0007][U+001B][2J[U+009B]8m[U+000D][U+000A][U+202E]gpj[U+200B][U+FEFF][U+2028]\
+            [U+E0041][U+007F]b";
+        assert_eq!(text.matches(named).count(), 3, "{text}");
+        assert_eq!(printable_lines("one\ntwo\u{1b}[2J"), "one\ntwo[U+001B][2J");
+    }
+
+    #[test]
+    fn json_has_the_same_values_without_what_a_terminal_obeys() {
+        let value = serde_json::json!({ HOSTILE: [HOSTILE, "é👩\u{200d}💻"] });
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.chars().any(|c| c != '\n' && is_obeyed(c)), "{text:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

@@ -23,7 +23,7 @@ use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
 pub(crate) use self::report::Published;
 use self::report::{KeptPrice, Told, told};
 use crate::deployment::Deployment;
-use crate::page::DIM;
+use crate::page::{DIM, printable};
 use crate::stripe::client_with;
 
 const HELP: &str = "\
@@ -71,7 +71,7 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Publ
     }
     publish(&shop, |told| {
         // Whoever waits for an upload wants to know. The report comes at the end, and on another stream.
-        anstream::eprintln!("{DIM}{} {}{DIM:#}", told.step, told.what);
+        anstream::eprintln!("{DIM}{} {}{DIM:#}", told.step, printable(&told.what));
     })
     .await
 }

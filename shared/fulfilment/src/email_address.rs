@@ -1,24 +1,20 @@
+use crate::typed::is_invisible;
+
 /// An email address as the customer meant it: without the blanks around it and without characters that cannot be seen,
 /// which come along when an address is copied from a page or a chat. `None` when nothing is left.
 ///
 /// Recipient, record and supporter id all begin with this form. Nothing else is changed: the record keeps the address as
 /// it was typed, capitals and other alphabets included.
 pub fn without_invisible(address: &str) -> Option<String> {
-    let seen: String = address.chars().filter(|c| !is_invisible(*c)).collect();
+    let seen: String = address.chars().filter(|c| !is_no_part(*c)).collect();
     let seen = seen.trim();
     (!seen.is_empty()).then(|| seen.to_owned())
 }
 
-/// Characters without a picture or a meaning of their own in an address: formatting, fillers, tags, variation selectors
-/// and control characters other than white space.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
-        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}'
-    )
-    // What breaks a line stays, so that two lines are never taken for one address.
-    || c.is_control() && !c.is_whitespace()
+/// Characters that show nothing, and control characters. What breaks a line stays, so that two lines are never taken
+/// for one address.
+fn is_no_part(c: char) -> bool {
+    is_invisible(c) || c.is_control() && !c.is_whitespace()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
+use crate::typed::is_invisible;
+
 /// The words of a text, in order.
 ///
 /// A text without any letter or digit is one word of what it has, so that `👎` can be compared too.
@@ -116,19 +118,6 @@ const fn is_apostrophe(c: char) -> bool {
 
 const fn is_skin_tone(c: char) -> bool {
     matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
-}
-
-/// Characters that show nothing, and variation selectors.
-///
-/// <https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point>
-const fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 #[cfg(test)]
