@@ -301,7 +301,7 @@ const FAULTS: [(Fault, u32); 11] = [
 ];
 
 /// Pairs are tried among this many calls of each instance: a question to Stripe, and what is done with its answer.
-const PAIRED_CALLS: u32 = 8;
+const PAIRED_CALLS: u32 = 5;
 
 /// The faults whose pairs are tried: one for each thing that can have happened when a call has ended badly.
 const PAIRED_FAULTS: [(Fault, u32); 6] = [

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 use xtask::aws::{http, unix_now};
 
-use crate::downloads::{purchase, thanks_url, upload};
+use crate::downloads::{Early, thanks_url, upload};
 use crate::stack::{Cloud, address};
 
 /// A browser of this test's own; it ends with it.
@@ -166,8 +166,7 @@ fn a_customer_goes_from_the_page_after_paying_to_the_files_own_bytes() {
     upload(&cloud, "files/e2e/browser/The-guide.txt", &guide);
     let metadata = json!({ "fulfilment": "download", "files": "e2e/browser/The-guide.txt" });
     // Stripe has sent the customer back; its event is still on its way.
-    let event = purchase(SessionEvent::paid(), "Browser", metadata);
-    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    let early = Early::happens(&cloud, SessionEvent::paid(), "Browser", metadata);
     browser.open(&format!("{}&utm_source=poster", thanks_url(&cloud, "Browser")));
     assert_eq!(browser.text("h1"), "Thank you");
     assert_eq!(browser.text(".name"), "The-guide.txt");
@@ -185,8 +184,8 @@ fn a_customer_goes_from_the_page_after_paying_to_the_files_own_bytes() {
     cloud.wait_until(true, || fs::read_to_string(&file).is_ok_and(|text| text == guide));
     assert_eq!(browser.text("h1"), "Thank you", "the page stays");
 
-    cloud.post(&event);
-    cloud.wait_for_ledger("pi_Browser", &["contribution#paid done", "email#thank-you done"]);
+    early.arrives("email#thank-you done");
+    cloud.wait_for_effect("pi_Browser", "contribution#paid done");
     let mail = cloud.mails_to(&address("Browser")).pop().unwrap();
     let link = mail.text.split_whitespace().find(|word| word.contains("/d/v1.")).unwrap();
     let link = cloud.stack.reachable(link).unwrap();
@@ -213,12 +212,12 @@ fn the_pages_that_offer_nothing_read_well_too() {
     let Some(browser) = Browser::start("notices") else { return };
     let cloud = Cloud::shared();
     let metadata = || json!({ "fulfilment": "download", "files": "e2e/nowhere/missing.pdf" });
-    let happen = |event: SessionEvent| cloud.stack.happen(&event.to_json().to_string()).unwrap();
-    happen(purchase(SessionEvent::unpaid(), "BrowserDebit", metadata()).locale("de"));
+    let happens = |event, payment| Early::happens(&cloud, event, payment, metadata());
+    let debit = happens(SessionEvent::unpaid().locale("de"), "BrowserDebit");
     browser.open(&thanks_url(&cloud, "BrowserDebit"));
     assert_eq!(browser.text("h1"), "Ihre Zahlung ist unterwegs");
     browser.look("pending");
-    happen(purchase(SessionEvent::paid(), "BrowserSoon", metadata()).locale("fr"));
+    let soon = happens(SessionEvent::paid().locale("fr"), "BrowserSoon");
     browser.open(&thanks_url(&cloud, "BrowserSoon"));
     assert_eq!((browser.text("h1").as_str(), browser.count(BUTTON)), ("Merci", 0));
     browser.look("follows");
@@ -227,4 +226,6 @@ fn the_pages_that_offer_nothing_read_well_too() {
     browser.look("unknown");
     // The browser blocked nothing that a page needs.
     assert_eq!(browser.run("return getComputedStyle(document.querySelector('main')).borderRadius"), "14px");
+    debit.arrives("email#payment-pending done");
+    soon.arrives("email#thank-you done");
 }

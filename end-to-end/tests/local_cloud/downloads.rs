@@ -17,9 +17,9 @@ pub(crate) fn upload(cloud: &Cloud, key: &str, text: &str) {
     cloud.stack.aws.put_object(cloud.stack.output("FilesBucketName").unwrap(), key, text).unwrap();
 }
 
-/// A purchase of three days ago: the policy's time is not over, and reconciliation does not look that far back.
+/// A purchase of an hour ago: a session offers files on its first day.
 pub(crate) fn purchase(event: SessionEvent, payment: &str, metadata: Value) -> SessionEvent {
-    let bought = i64::try_from(unix_now()).unwrap() - 3 * 86_400;
+    let bought = i64::try_from(unix_now()).unwrap() - 3600;
     of(event, payment).at(bought).session("created", json!(bought - 90)).metadata(metadata)
 }
 
@@ -30,6 +30,33 @@ fn thanks(cloud: &Cloud, payment: &str) -> Answer {
 /// Where Stripe sends a customer after paying.
 pub(crate) fn thanks_url(cloud: &Cloud, payment: &str) -> String {
     format!("{}/thanks?session_id=cs_test_{payment}", cloud.stack.pages_url().unwrap())
+}
+
+/// A purchase whose customer is back before its event.
+pub(crate) struct Early<'a> {
+    cloud: &'a Cloud,
+    event: SessionEvent,
+    payment: &'static str,
+}
+
+impl<'a> Early<'a> {
+    /// It happens at Stripe.
+    pub(crate) fn happens(
+        cloud: &'a Cloud,
+        event: SessionEvent,
+        payment: &'static str,
+        metadata: Value,
+    ) -> Self {
+        let event = purchase(event, payment, metadata);
+        cloud.stack.happen(&event.to_json().to_string()).unwrap();
+        Self { cloud, event, payment }
+    }
+
+    /// Its event comes. One that never does is put back by the next test that reconciles, which counts what it put back.
+    pub(crate) fn arrives(self, effect: &str) {
+        self.cloud.post(&self.event);
+        self.cloud.wait_for_effect(&format!("pi_{}", self.payment), effect);
+    }
 }
 
 /// The link in the last mail somebody got, as it answers here.
@@ -192,18 +219,20 @@ fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_noth
     let cloud = Cloud::shared();
     upload(&cloud, "files/e2e/early.txt", "early");
     let download = || json!({ "fulfilment": "download", "files": "e2e/early.txt" });
-    let happen = |event: &SessionEvent| cloud.stack.happen(&event.to_json().to_string()).unwrap();
-    happen(&purchase(SessionEvent::paid(), "BackEarly", download()));
+    let happens = |event, payment, metadata| Early::happens(&cloud, event, payment, metadata);
+    let early = happens(SessionEvent::paid(), "BackEarly", download());
     let page = thanks(&cloud, "BackEarly");
     assert_eq!(page.heading(), Some("Thank you"));
     let action =
         page.body.split("action=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#x2f;", "/");
     let url = format!("{}/{action}", cloud.stack.pages_url().unwrap());
     assert_eq!(ask("GET", &ask("POST", &url, "file=1").location, "").body, "early");
+    early.arrives("email#thank-you done");
 
-    happen(&purchase(SessionEvent::unpaid(), "BackEarlyDebit", download()).locale("de"));
+    let debit = happens(SessionEvent::unpaid().locale("de"), "BackEarlyDebit", download());
     assert_eq!(thanks(&cloud, "BackEarlyDebit").heading(), Some("Ihre Zahlung ist unterwegs"));
-    happen(&purchase(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" })));
+    debit.arrives("email#payment-pending done");
+    happens(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" }));
     for session in ["Stranger", "NeverWas"] {
         let page = thanks(&cloud, session);
         assert_eq!((page.status, page.heading()), (404, Some("We do not know this page")));

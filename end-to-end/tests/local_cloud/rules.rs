@@ -62,7 +62,7 @@ fn each_task_gets_what_concerns_it_through_every_door_and_nothing_else() {
         ("session_async_payment_failed", &OUTCOME),
         ("refund_created", &MONEY),
         ("dispute_funds_withdrawn", &MONEY),
-        ("dispute_closed_inquiry", &["contribution-records"]),
+        ("dispute_closed_inquiry", &MONEY),
         ("session_of_another_business", &[]),
         ("session_livemode", &[]),
         ("session_setup", &[]),
