@@ -131,13 +131,16 @@ impl Story<'_> {
         let posted = self.post("3  Jonas gives €25.00 by bank debit: the money takes days", &pending)?;
         self.tell_mail(posted)?;
         let record = self.record(JONAS, "pending")?;
+        // He was asked nothing, and a soft opt-in waits for the money.
+        let consents = self.settled("soft-opt-ins")?.words();
+        ensure!(consents == "skipped (not_paid)", "soft-opt-ins: {consents}");
         fact("records", format_args!("{record} · nothing for analysts yet"), posted);
 
         let foreign = stripe::event(ANOTHER_BUSINESS, 0, &[])?;
         let posted = self.post("4  Another business on the same Stripe account sells something", &foreign)?;
         ensure!(self.stack.settle(DEADLINE)?, "the queues do not empty");
         self.check_quiet()?;
-        fact("ignored", "no rule let it through, no task was called", posted);
+        fact("ignored", "the webhook keeps nothing of it, no task is called", posted);
 
         let succeeded = stripe::event(DEBIT_PAID, 0, &[])?;
         let posted = self.post("5  Three days later Jonas's bank debit succeeds", &succeeded)?;
@@ -403,7 +406,8 @@ impl Story<'_> {
     /// One line a payment, and the sums of what analysts were told.
     fn show_payments(&self) -> Result<()> {
         let effects = self.stack.rows("EffectsTableName")?;
-        let settled = |row: &Value| row["state"] == "done" || row["state"] == "skipped";
+        // A row without a state is no effect: news for one that may come, or a count of mails.
+        let settled = |row: &Value| matches!(row["state"].as_str(), None | Some("done" | "skipped"));
         let undone: Vec<&Value> = effects.iter().filter(|row| !settled(row)).collect();
         ensure!(undone.is_empty(), "the ledger holds what is not done: {undone:?}");
         let mut lines = Vec::new();
