@@ -10,7 +10,7 @@ use std::{io, thread};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use simulation::enumeration::{Case, Scenario};
+use simulation::enumeration::{Case, Depth, Scenario};
 use simulation::history;
 
 /// Runs the tasks' real code over a simulated AWS, where everything goes wrong that can.
@@ -112,7 +112,7 @@ fn enumerate(only: Option<&str>) -> bool {
     in_threads(&seen, "cases", || {
         while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut cases = 0_u64;
-            scenario.enumerate(|case, report| {
+            scenario.enumerate(Depth::All, |case, report| {
                 cases += 1;
                 seen.cases.fetch_add(1, Ordering::Relaxed);
                 seen.calls.fetch_add(report.calls, Ordering::Relaxed);

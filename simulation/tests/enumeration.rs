@@ -1,13 +1,13 @@
 //! Every fault at every call. One test a scenario, so that they run beside each other.
 
-use simulation::enumeration::Scenario;
+use simulation::enumeration::{Depth, Scenario};
 
-/// Runs all cases of a scenario; the first that breaks a rule is told step by step.
+/// Runs the cases of a scenario; the first that breaks a rule is printed step by step.
 fn check(name: &str) {
     let scenarios = Scenario::all();
     let scenario = scenarios.iter().find(|scenario| scenario.name == name).expect("it is one of them");
     let mut cases = 0;
-    scenario.enumerate(|case, report| {
+    scenario.enumerate(Depth::Tests, |case, report| {
         cases += 1;
         let script = report.script.join("\n");
         let rules = report.violations.join("\n");
