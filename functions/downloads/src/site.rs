@@ -205,7 +205,7 @@ impl<C: Clock + Clone> Site<C> {
             return Ok(outcome);
         };
         let key = format!("{FOLDER}{}", file.key);
-        let address = self.purchases.objects().presigned(&key, file.name(), lifetime(size)).await;
+        let address = self.purchases.files().address(&key, file.name(), self.now(), lifetime(size)).await;
         let address = address.map_err(Unavailable::NotSigned)?;
         let files = i64::try_from(outcome.files.len()).unwrap_or(i64::MAX);
         let limit = self.policy.files.fetches.saturating_mul(files);

@@ -2,12 +2,11 @@ use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys, object_key};
 use futures_util::future::try_join_all;
-use s3_objects::{ObjectsError, S3Objects};
 
 use crate::spelling::spellings;
 use crate::{
-    BoughtFile, CachedSecret, DynamoDbDownloads, FOLDER, PurchasesConfig, StripeAccess, StripeAccessError,
-    TableError,
+    BoughtFile, BucketError, CachedSecret, DynamoDbDownloads, FOLDER, FilesBucket, PurchasesConfig,
+    StripeAccess, StripeAccessError, TableError,
 };
 
 /// Tells what was bought, and what of it is there.
@@ -55,8 +54,8 @@ pub enum PurchasesError {
     #[error("Stripe does not say what was bought")]
     Stripe(#[from] StripeAccessError),
     /// The bucket does not say what is there.
-    #[error("nobody can tell whether the files are there")]
-    Bucket(#[from] ObjectsError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
 }
 
 /// What Stripe, the table and the bucket say.
@@ -64,9 +63,8 @@ pub enum PurchasesError {
 pub struct AwsPurchases<C> {
     table: DynamoDbDownloads,
     stripe: StripeAccess<C>,
-    /// The files bucket.
-    objects: S3Objects,
-    /// Its name.
+    files: FilesBucket,
+    /// The name of the files bucket.
     bucket: String,
     retention_seconds: i64,
     clock: C,
@@ -91,7 +89,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         Ok(Self {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
             stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref(), clock.clone())?,
-            objects: S3Objects::new(sdk, &config.files_bucket)?,
+            files: FilesBucket::new(sdk, &config.files_bucket)?,
             bucket: config.files_bucket.clone(),
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
             clock,
@@ -110,8 +108,8 @@ impl<C: Clock + Clone> AwsPurchases<C> {
     }
 
     /// The files bucket.
-    pub const fn objects(&self) -> &S3Objects {
-        &self.objects
+    pub const fn files(&self) -> &FilesBucket {
+        &self.files
     }
 
     /// Stripe's API.
@@ -169,7 +167,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         // What is not one of ours, or could not be fetched, is not looked for.
         if let Ok(key) = object_key(&file.key, &self.bucket) {
             for key in spellings(&key) {
-                if let Some(size) = self.objects.size(&format!("{FOLDER}{key}")).await? {
+                if let Some(size) = self.files.size(&format!("{FOLDER}{key}")).await? {
                     return Ok(OfferedFile { file: BoughtFile { key, ..file }, size: Some(size) });
                 }
             }
