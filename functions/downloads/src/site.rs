@@ -2,7 +2,7 @@ use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFu
 use customer_locale::LocaleRequest;
 use download_claims::{
     AwsPurchases, CachedSecret, FOLDER, Fetch, NoKeys, Offer, OfferedFile, Purchase, Purchases as _,
-    PurchasesError, SecretError, StripeAccessError, TableError, TokenKeys, Verified,
+    PurchasesError, SecretError, SessionsError, TableError, TokenKeys, Verified,
 };
 use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy};
@@ -53,8 +53,8 @@ impl Unavailable {
     const fn is_pace(&self) -> bool {
         matches!(
             self,
-            Self::Payments(PaymentsError::Stripe(StripeAccessError::PaceExceeded))
-                | Self::Purchases(PurchasesError::Stripe(StripeAccessError::PaceExceeded))
+            Self::Payments(PaymentsError::Stripe(SessionsError::PaceExceeded))
+                | Self::Purchases(PurchasesError::Stripe(SessionsError::PaceExceeded))
         )
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use crate::spelling::spellings;
 use crate::{
     BoughtFile, BucketError, CachedSecret, DynamoDbDownloads, FOLDER, FilesBucket, PurchasesConfig,
-    StripeAccess, StripeAccessError, TableError,
+    SessionsError, StripeSessions, TableError,
 };
 
 /// Tells what was bought, and what of it is there.
@@ -52,7 +52,7 @@ pub enum PurchasesError {
     Table(#[from] TableError),
     /// Stripe does not say what was bought.
     #[error("Stripe does not say what was bought")]
-    Stripe(#[from] StripeAccessError),
+    Stripe(#[from] SessionsError),
     /// The bucket does not say what is there.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -62,7 +62,7 @@ pub enum PurchasesError {
 #[derive(Debug)]
 pub struct AwsPurchases<C> {
     table: DynamoDbDownloads,
-    stripe: StripeAccess<C>,
+    stripe: StripeSessions<C>,
     files: FilesBucket,
     /// The name of the files bucket.
     bucket: String,
@@ -85,10 +85,11 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         policy: &Policy,
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
+        let stripe = config.stripe.api_base_url.as_deref();
+        let key = CachedSecret::new(sdk, &config.stripe.key_secret_name, clock.clone());
         Ok(Self {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
-            stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref(), clock.clone())?,
+            stripe: StripeSessions::new(network, key, stripe, clock.clone())?,
             files: FilesBucket::new(sdk, &config.files_bucket)?,
             bucket: config.files_bucket.clone(),
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
@@ -96,7 +97,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         })
     }
 
-    /// For pages that anybody can open: see [`StripeAccess::paced`].
+    /// For pages that anybody can open: see [`StripeSessions::paced`].
     #[must_use]
     pub fn paced(self) -> Self {
         Self { stripe: self.stripe.paced(), ..self }
@@ -113,7 +114,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
     }
 
     /// Stripe's API.
-    pub const fn stripe(&self) -> &StripeAccess<C> {
+    pub const fn stripe(&self) -> &StripeSessions<C> {
         &self.stripe
     }
 
@@ -148,7 +149,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         let Some(session) = self.stripe.session(session_id).await? else {
             return Ok(Vec::new());
         };
-        let session = session.object.session().map_err(StripeAccessError::from)?;
+        let session = session.object.session().map_err(SessionsError::from)?;
         Ok(file_keys(&session.metadata))
     }
 }
