@@ -8,6 +8,7 @@ mod operator;
 mod page;
 mod payments;
 mod privacy;
+mod purchase;
 mod query_api;
 mod queues;
 mod stripe;

@@ -5,17 +5,29 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
-use signed_requests::{AwsService, Body, Request, ServiceConfig, percent_encoded};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// One service.
+/// One service, called over the connection, with the credentials and within the time of all other clients.
 pub(crate) struct QueryApi {
-    service: AwsService,
     name: &'static str,
+    call: Operation<HttpRequest, String, Refusal>,
+    url: String,
+    region: String,
+    credentials: SharedCredentialsProvider,
+    time: SharedTimeSource,
 }
 
 /// An answer that is a refusal.
@@ -57,15 +69,28 @@ impl QueryApi {
     ///
     /// When the configuration lacks what every client needs.
     pub(crate) fn of(name: &'static str, sdk: &SdkConfig) -> Result<Self> {
-        let config = ServiceConfig {
-            name,
-            // CloudWatch's service is called monitoring in its address.
-            host: name.to_owned(),
-            retries: RetryConfig::standard(),
-            timeouts: sdk.timeout_config().context("no timeouts")?.clone(),
+        let region = sdk.region().context("no region")?.to_string();
+        let url = match sdk.endpoint_url() {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => url_of(name, &region),
         };
-        let service = AwsService::new(sdk, config).map_err(|error| anyhow!(error))?;
-        Ok(Self { service, name })
+        let call = Operation::builder()
+            .service_name(name)
+            .operation_name("Call")
+            .http_client(sdk.http_client().context("no HTTP client")?)
+            .sleep_impl(sdk.sleep_impl().context("no timer")?)
+            .endpoint_url(&url)
+            // Signed before it is handed over.
+            .no_auth()
+            .standard_retry(&RetryConfig::standard())
+            .retry_classifier(HttpStatusCodeClassifier::default())
+            .retry_classifier(TransientErrorClassifier::<Refusal>::new())
+            .timeout_config(sdk.timeout_config().context("no timeouts")?.clone())
+            .serializer(Ok)
+            .deserializer(Refusal::or_answer)
+            .build();
+        let credentials = sdk.credentials_provider().context("no credentials")?;
+        Ok(Self { name, call, url, region, credentials, time: sdk.time_source().unwrap_or_default() })
     }
 
     /// Makes a call; the answer is XML.
@@ -75,29 +100,61 @@ impl QueryApi {
     /// [`QueryError`].
     pub(crate) async fn call(&self, form: &[(&str, &str)]) -> Result<String, QueryError> {
         let service = self.name;
-        let request = Request {
-            method: "POST",
-            path: "/",
-            headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
-            body: Body::Text(form_encoded(form)),
-        };
-        match self.service.call(request).await {
-            Ok(answer) => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
-            Err(SdkError::ServiceError(refused)) => {
-                let answer = Refusal::read(refused.err().status, &refused.err().body);
-                Err(QueryError::Refused { service, answer })
-            }
-            Err(unsigned @ SdkError::ConstructionFailure(_)) => Err(QueryError::NotSigned(unsigned.into())),
-            Err(other) => Err(QueryError::NoAnswer { service, source: other.into() }),
+        let request = self.signed(form_encoded(form)).await.map_err(QueryError::NotSigned)?;
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "what is no service's answer may be one next time"
+        )]
+        self.call.invoke(request).await.map_err(|error| match error {
+            SdkError::ServiceError(refused) => QueryError::Refused { service, answer: refused.into_err() },
+            other => QueryError::NoAnswer { service, source: other.into() },
+        })
+    }
+
+    async fn signed(&self, form: String) -> Result<HttpRequest, BoxError> {
+        const CONTENT_TYPE: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+        let identity = self.credentials.provide_credentials().await?.into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(self.name)
+            .time(self.time.now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let body = SignableBody::Bytes(form.as_bytes());
+        let unsigned =
+            SignableRequest::new("POST", format!("{}/", self.url), [CONTENT_TYPE].into_iter(), body)?;
+        let (signature, _) = sign(unsigned, &parameters)?.into_parts();
+        let mut request = HttpRequest::new(SdkBody::from(form));
+        request.set_method("POST")?;
+        request.set_uri("/")?;
+        for (name, value) in [CONTENT_TYPE].into_iter().chain(signature.headers()) {
+            request.headers_mut().try_insert(name.to_owned(), value.to_owned())?;
         }
+        Ok(request)
     }
 }
 
+/// Where AWS has a service. <https://docs.aws.amazon.com/general/latest/gr/rande.html>
+fn url_of(name: &str, region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://{name}.{region}.amazonaws.com{china}")
+}
+
 impl Refusal {
-    fn read(status: u16, body: &[u8]) -> Self {
-        let body = String::from_utf8_lossy(body);
+    fn or_answer(response: &HttpResponse) -> Result<String, OrchestratorError<Self>> {
+        let body = String::from_utf8_lossy(response.body().bytes().unwrap_or_default());
+        if response.status().is_success() {
+            Ok(body.into_owned())
+        } else {
+            Err(OrchestratorError::operation(Self::read(response.status().as_u16(), &body)))
+        }
+    }
+
+    fn read(status: u16, body: &str) -> Self {
         let text = |name: &str| {
-            let document = roxmltree::Document::parse(&body).ok()?;
+            let document = roxmltree::Document::parse(body).ok()?;
             let node = document.descendants().find(|node| node.tag_name().name() == name)?;
             node.text().map(str::to_owned)
         };
@@ -109,17 +166,24 @@ impl Refusal {
 }
 
 fn form_encoded(form: &[(&str, &str)]) -> String {
+    /// All but what RFC 3986 calls unreserved.
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let encoded = |text| utf8_percent_encode(text, &RESERVED);
     let mut body = String::new();
     for (name, value) in form {
         let separator = if body.is_empty() { "" } else { "&" };
         // Writing to a string cannot fail.
-        let _infallible = write!(body, "{separator}{}={}", percent_encoded(name), percent_encoded(value));
+        let _infallible = write!(body, "{separator}{}={}", encoded(name), encoded(value));
     }
     body
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use aws_smithy_async::time::StaticTimeSource;
+    use task_runtime::{Environment, sdk_config};
     use testkit::aws::{Endpoint, Reply};
 
     use super::*;
@@ -146,6 +210,36 @@ mod tests {
         assert_eq!(answer, "ValidationError: Stack with id x does not exist");
         let error = call(Reply::Answer(403, "no XML".to_owned())).await.unwrap_err();
         assert!(!error.says("does not exist"));
+    }
+
+    /// The expected signature is the one that botocore's (1.43.11) `SigV4Auth` adds to the same request.
+    #[tokio::test]
+    async fn signs_as_other_clients_do() {
+        let variables = |name: &str| match name {
+            "AWS_REGION" => Some("eu-west-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" => Some("AKIDEXAMPLE".to_owned()),
+            "AWS_SECRET_ACCESS_KEY" => Some("secret".to_owned()),
+            "AWS_SESSION_TOKEN" => Some("token".to_owned()),
+            _ => None,
+        };
+        // 2026-11-18T11:06:40Z
+        let time = StaticTimeSource::new(UNIX_EPOCH + Duration::from_secs(1_795_000_000));
+        let sdk = sdk_config(&mut Environment::new(variables)).unwrap();
+        let api = QueryApi::of("cloudformation", &sdk.into_builder().time_source(time).build()).unwrap();
+        let form = form_encoded(&[("Action", "DescribeStacks"), ("StackName", "a b")]);
+        let request = api.signed(form).await.unwrap();
+        assert_eq!(
+            request.headers().get("authorization").unwrap(),
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261118/eu-west-1/cloudformation/aws4_request, \
+             SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, \
+             Signature=05cd87567dc0a7efca058b0096c2d6b00a3e5af7ebcfb59bfcbe8b3a5e312296"
+        );
+    }
+
+    #[test]
+    fn finds_services_where_aws_has_them() {
+        assert_eq!(url_of("monitoring", "eu-west-1"), "https://monitoring.eu-west-1.amazonaws.com");
+        assert_eq!(url_of("monitoring", "cn-north-1"), "https://monitoring.cn-north-1.amazonaws.com.cn");
     }
 
     #[test]

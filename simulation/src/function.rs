@@ -153,7 +153,7 @@ fn variable(name: &str) -> Option<String> {
     let value = match name {
         "AWS_REGION" => "us-east-1",
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "simulated",
-        "AWS_ENDPOINT_URL" => "http://cloud.invalid",
+        "AWS_ENDPOINT_URL" => "http://192.0.2.1",
         "LIVEMODE" => "false",
         "EFFECTS_TABLE" => EFFECTS_TABLE,
         "CONTRIBUTIONS_TABLE" => CONTRIBUTIONS_TABLE,

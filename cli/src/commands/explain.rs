@@ -12,11 +12,12 @@ use fulfilment::{
 use serde::Serialize;
 
 use self::unseen::never_came;
-use crate::commands::reset_fetches::{downloads, fetched};
+use crate::commands::reset_fetches::fetched;
 use crate::deployment::Deployment;
 use crate::page::{BOLD, Cell, DIM, Page, Report, Time, Verdict};
 use crate::payments::{self, PAYMENT, query};
 use crate::privacy::Privacy;
+use crate::purchase::downloads;
 
 /// Tells the whole story of a payment in order, or of every payment of a supporter.
 ///

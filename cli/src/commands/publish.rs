@@ -1,3 +1,4 @@
+mod bucket;
 mod object;
 mod plan;
 mod price;
@@ -11,12 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use download_claims::FOLDER;
 use effect_ledger::Clock as _;
-use s3_objects::S3Objects;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeError, Write, Written};
 use task_runtime::SystemClock;
 
+use self::bucket::FilesBucket;
 use self::object::{Form, Object, inactive};
 use self::plan::{Made, Place, Seen, Step, current_link, next_step, prices_kept};
 use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
@@ -59,9 +60,7 @@ const OTHER_KEYS: u32 = 3;
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Published> {
     let product = Product::read(&arguments.product)?;
     let stripe = client_with(here, key(here.livemode()?, environment())?, BUDGET)?;
-    let bucket = here.output("FilesBucketName")?;
-    let files = S3Objects::with_timeouts(&here.sdk, bucket, upload::timeouts());
-    let files = files.map_err(anyhow::Error::from_boxed).context("S3 cannot be asked")?;
+    let files = FilesBucket::new(&here.sdk, here.output("FilesBucketName")?);
     let pages_url = here.output("PagesUrl")?.trim_end_matches('/').to_owned();
     let place = Place { stage: here.stage.clone(), pages_url };
     let run = format!("{}-{}", SystemClock.now_ms(), std::process::id());
@@ -81,7 +80,7 @@ struct Shop<'a> {
     product: &'a Product,
     place: &'a Place,
     stripe: &'a StripeClient,
-    files: &'a S3Objects,
+    files: &'a FilesBucket,
     /// A name of this run: part of the idempotency keys that take the place of spent ones.
     run: &'a str,
 }
@@ -190,8 +189,7 @@ async fn looked(shop: &Shop<'_>) -> Result<Seen> {
     let Shop { product, place, stripe, files, .. } = shop;
     let mut seen = Seen::default();
     for LocalFile { key, .. } in &product.files {
-        let stored = files.stored(&format!("{FOLDER}{key}")).await;
-        let stored = stored.with_context(|| format!("the bucket does not tell of {FOLDER}{key}"))?;
+        let stored = files.stored(&format!("{FOLDER}{key}")).await?;
         seen.files.extend(stored.map(|stored| (key.clone(), stored)));
     }
     let product_id = place.product_id(product);
@@ -275,7 +273,7 @@ async fn take(shop: &Shop<'_>, step: &Step, other_key: u32) -> Result<Made> {
             let file = product.files.get(*file).context("no such file")?;
             let key = format!("{FOLDER}{}", file.key);
             let body = upload::body(file).await?;
-            files.put(&key, body, file.size, file.sha256).await?;
+            files.put(&key, body, file.sha256).await?;
             return Ok(Made::default());
         }
         Step::UploadImage => {

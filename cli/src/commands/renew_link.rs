@@ -1,13 +1,12 @@
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
+use download_claims::DynamoDbDownloads;
 use effect_ledger::Verb;
 use serde::Serialize;
 
-use crate::commands::reset_fetches::downloads;
 use crate::deployment::Deployment;
-use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
-use crate::payments::{self, PAYMENT};
+use crate::purchase::OfPurchase;
 
 /// Replaces a customer's download link by a new one: links in mails that are out stop working at once.
 ///
@@ -18,10 +17,8 @@ use crate::payments::{self, PAYMENT};
     after_help = "Example: afterlink --stage live renew-link pi_3Q9… --because 'posted in a forum' --yes"
 )]
 pub(crate) struct Arguments {
-    #[arg(help = PAYMENT)]
-    payment: String,
     #[command(flatten)]
-    acting: Acting,
+    of: OfPurchase,
 }
 
 #[derive(Serialize)]
@@ -34,30 +31,18 @@ pub(crate) struct Renewed {
 }
 
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Renewed> {
-    let act = arguments.acting.decided()?;
-    let payment_id = payments::one(here, &arguments.payment).await?;
-    let table = downloads(here)?;
-    let seen = table.of_payment(&payment_id).await?;
-    let seen = seen.with_context(|| {
-        format!("{payment_id} has no download link yet; `afterlink explain` shows what it is")
-    })?;
-    if seen.generation == u32::MAX {
+    let of = &arguments.of;
+    let acted = of.acting.decided()?;
+    let purchase = of.find(here).await?;
+    let (payment_id, generation) = (&purchase.payment_id, purchase.seen.generation);
+    let Some(next) = generation.checked_add(1) else {
         bail!("the link of {payment_id} cannot be renewed any more");
+    };
+    if acted {
+        let said = (Verb::RenewLink, format!("link {generation}"), format!("link {next}"));
+        of.change(here, &purchase, now, said, DynamoDbDownloads::renew_link).await?;
     }
-    if act {
-        let operator = Operator::identify(here, &arguments.acting, now).await?;
-        let before = format!("link {}", seen.generation);
-        let after = format!("link {}", seen.generation + 1);
-        let action = operator.action(Verb::RenewLink, None, before, after);
-        let change = table.renew_link(&payment_id, &seen)?;
-        here.ledger()?.record_with(&payment_id, &action, change).await?;
-    }
-    Ok(Renewed {
-        payment_id: payment_id.to_string(),
-        files: seen.files.iter().map(|file| file.key.clone()).collect(),
-        generation: seen.generation,
-        acted: act,
-    })
+    Ok(Renewed { payment_id: payment_id.to_string(), files: purchase.files(), generation, acted })
 }
 
 impl Report for Renewed {

@@ -1,13 +1,12 @@
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use download_claims::{Downloads, DynamoDbDownloads};
 use effect_ledger::Verb;
 use serde::Serialize;
 
 use crate::deployment::Deployment;
-use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Time, Verdict};
-use crate::payments::{self, PAYMENT};
+use crate::purchase::OfPurchase;
 
 /// Lets a customer go on who has fetched their files as often as the policy allows.
 ///
@@ -15,10 +14,8 @@ use crate::payments::{self, PAYMENT};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live reset-fetches pi_3Q9… --because 'a bad line' --yes")]
 pub(crate) struct Arguments {
-    #[arg(help = PAYMENT)]
-    payment: String,
     #[command(flatten)]
-    acting: Acting,
+    of: OfPurchase,
 }
 
 #[derive(Serialize)]
@@ -32,33 +29,23 @@ pub(crate) struct Reset {
 }
 
 pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Reset> {
-    let payment_id = payments::one(here, &arguments.payment).await?;
-    let table = downloads(here)?;
-    let seen = table.of_payment(&payment_id).await?;
-    let seen = seen.with_context(|| {
-        format!("nobody has asked for files of {payment_id} yet; `afterlink explain` tells what it is")
-    })?;
+    let of = &arguments.of;
+    let purchase = of.find(here).await?;
+    let (payment_id, seen) = (&purchase.payment_id, &purchase.seen);
     if seen.fetches == 0 {
         bail!("no file of {payment_id} was fetched yet: there is nothing to reset");
     }
-    if arguments.acting.yes {
-        let operator = Operator::identify(here, &arguments.acting, now).await?;
-        let action = operator.action(Verb::Reset, None, fetched(&seen), "counted anew");
-        let change = table.count_anew(&payment_id, &seen)?;
-        here.ledger()?.record_with(&payment_id, &action, change).await?;
+    if of.acting.yes {
+        let said = (Verb::Reset, fetched(seen), "counted anew".to_owned());
+        of.change(here, &purchase, now, said, DynamoDbDownloads::count_anew).await?;
     }
     Ok(Reset {
         payment_id: payment_id.to_string(),
-        files: seen.files.iter().map(|file| file.key.clone()).collect(),
+        files: purchase.files(),
         fetches: seen.fetches,
         last_fetched_at: seen.last_fetched_at.map(Time::of_seconds),
-        acted: arguments.acting.yes,
+        acted: of.acting.yes,
     })
-}
-
-pub(crate) fn downloads(here: &Deployment) -> Result<DynamoDbDownloads> {
-    let client = aws_sdk_dynamodb::Client::new(&here.sdk);
-    Ok(DynamoDbDownloads::new(client, here.output("DownloadsTableName")?))
 }
 
 /// `fetched 3 times`

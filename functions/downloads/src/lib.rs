@@ -72,7 +72,7 @@ fn site<C: Clock + Clone>(
     let policy = Policy::compiled_in()?;
     let purchases = AwsPurchases::new(&config.purchases, sdk, network, &policy, clock.clone())?.paced();
     Ok(Site {
-        pages: Renderer::new(&policy.organisation, purchases.objects().origin()),
+        pages: Renderer::new(&policy.organisation, &purchases.files().origin()?),
         keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
         payments: Payments {
             records: DynamoDbRecords::new(sdk, &config.contributions_table),

@@ -13,7 +13,7 @@
 
 use std::cmp::Ordering;
 
-use download_claims::{ChargeState, StripeAccess, StripeAccessError, StripeSession};
+use download_claims::{ChargeState, SessionsError, StripeSession, StripeSessions};
 use effect_ledger::Clock;
 use fulfilment::{Contribution, PaymentId, SessionEvent};
 use futures_util::try_join;
@@ -74,7 +74,7 @@ pub(crate) enum PaymentsError {
     #[error(transparent)]
     Records(#[from] RecordsError),
     #[error(transparent)]
-    Stripe(#[from] StripeAccessError),
+    Stripe(#[from] SessionsError),
 }
 
 /// How old a session may be, in seconds, to open a payment without a record. Stripe delivers events for three days.
@@ -99,7 +99,7 @@ impl Payments {
     pub(crate) async fn of_session<C: Clock>(
         &self,
         session_id: &str,
-        stripe: &StripeAccess<C>,
+        stripe: &StripeSessions<C>,
         now: i64,
     ) -> Result<Lookup, PaymentsError> {
         if !self.is_plausible(session_id) {
@@ -137,7 +137,7 @@ impl Payments {
     pub(crate) async fn of_payment<C: Clock>(
         &self,
         payment_id: &PaymentId,
-        stripe: &StripeAccess<C>,
+        stripe: &StripeSessions<C>,
         now: i64,
     ) -> Result<Lookup, PaymentsError> {
         let (record, ledger) =

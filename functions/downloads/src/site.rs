@@ -2,7 +2,7 @@ use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFu
 use customer_locale::LocaleRequest;
 use download_claims::{
     AwsPurchases, CachedSecret, FOLDER, Fetch, NoKeys, Offer, OfferedFile, Purchase, Purchases as _,
-    PurchasesError, SecretError, StripeAccessError, TableError, TokenKeys, Verified,
+    PurchasesError, SecretError, SessionsError, TableError, TokenKeys, Verified,
 };
 use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy};
@@ -53,8 +53,8 @@ impl Unavailable {
     const fn is_pace(&self) -> bool {
         matches!(
             self,
-            Self::Payments(PaymentsError::Stripe(StripeAccessError::PaceExceeded))
-                | Self::Purchases(PurchasesError::Stripe(StripeAccessError::PaceExceeded))
+            Self::Payments(PaymentsError::Stripe(SessionsError::PaceExceeded))
+                | Self::Purchases(PurchasesError::Stripe(SessionsError::PaceExceeded))
         )
     }
 }
@@ -205,7 +205,7 @@ impl<C: Clock + Clone> Site<C> {
             return Ok(outcome);
         };
         let key = format!("{FOLDER}{}", file.key);
-        let address = self.purchases.objects().presigned(&key, file.name(), lifetime(size)).await;
+        let address = self.purchases.files().address(&key, file.name(), self.now(), lifetime(size)).await;
         let address = address.map_err(Unavailable::NotSigned)?;
         let files = i64::try_from(outcome.files.len()).unwrap_or(i64::MAX);
         let limit = self.policy.files.fetches.saturating_mul(files);

@@ -14,13 +14,13 @@ mod recipient;
 mod sender;
 mod ses;
 mod task;
+mod templates_bucket;
 mod wording;
 
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
-use s3_objects::S3Objects;
 use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
@@ -29,6 +29,7 @@ use crate::limit::DynamoDbAddressLimit;
 use crate::overrides::Overrides;
 use crate::ses::SesEmailSender;
 use crate::task::ThankYouEmail;
+use crate::templates_bucket::S3TemplateFiles;
 
 /// The function's name, in logs, metrics and the template.
 pub const NAME: &str = "thank-you-email";
@@ -53,7 +54,7 @@ pub fn task<C: Clock + Clone>(
     clock: C,
 ) -> Result<impl Task + use<C>, Error> {
     let policy = Policy::compiled_in()?;
-    let templates = S3Objects::new(sdk, &config.templates_bucket)?;
+    let templates = S3TemplateFiles::new(sdk, &config.templates_bucket);
     Ok(ThankYouEmail {
         ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
         sender: SesEmailSender::new(sdk, &config),

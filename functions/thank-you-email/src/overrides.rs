@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use effect_ledger::Clock;
 use futures_util::future::try_join_all;
-use s3_objects::{ListedObject, ObjectsError, S3Objects};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -15,20 +14,32 @@ use crate::wording::{BuiltIn, Unusable, WordingSource, Wordings};
 /// A place that holds template files.
 pub(crate) trait TemplateFiles {
     /// Every file.
-    fn list(&self) -> impl Future<Output = Result<Vec<ListedObject>, ObjectsError>>;
+    fn list(&self) -> impl Future<Output = Result<Vec<ListedFile>, FilesError>>;
 
     /// A file's bytes; `None` when it is gone.
-    fn read(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, ObjectsError>>;
+    fn read(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, FilesError>>;
 }
 
-impl TemplateFiles for S3Objects {
-    async fn list(&self) -> Result<Vec<ListedObject>, ObjectsError> {
-        self.list().await
-    }
+/// A file that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListedFile {
+    /// `gala/en.html`
+    pub(crate) path: String,
+    /// Another one when the content is another.
+    pub(crate) version: String,
+    /// In bytes.
+    pub(crate) size: i64,
+}
 
-    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ObjectsError> {
-        self.read(path).await
-    }
+/// Why files cannot be had. Codes only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FilesError {
+    /// No answer, or not now. Soon there will be one.
+    #[error("the templates bucket does not answer ({0})")]
+    Unavailable(String),
+    /// A refusal that lasts until somebody mends something.
+    #[error("the templates bucket refuses to be read ({0})")]
+    Refused(String),
 }
 
 /// How long a listing counts as new: at most so long after an upload the old wording is still used.
@@ -79,7 +90,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
     /// # Errors
     ///
     /// When the files cannot be had.
-    pub(crate) async fn wordings(&self, templates: &[&str]) -> Result<Option<Arc<Wordings>>, ObjectsError> {
+    pub(crate) async fn wordings(&self, templates: &[&str]) -> Result<Option<Arc<Wordings>>, FilesError> {
         // Held while reading: mails that come together read once.
         let mut shelf = self.shelf.lock().await;
         self.list(&mut shelf).await?;
@@ -88,7 +99,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
         Ok(if has_own { shelf.wordings() } else { None })
     }
 
-    async fn list(&self, shelf: &mut Shelf) -> Result<(), ObjectsError> {
+    async fn list(&self, shelf: &mut Shelf) -> Result<(), FilesError> {
         let now = self.clock.now_ms();
         if shelf.due_at.is_some_and(|due_at| now < due_at) {
             return Ok(());
@@ -99,7 +110,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
                 shelf.due_at = Some(now + FRESH_MS);
                 Ok(())
             }
-            Err(error @ ObjectsError::Unavailable(_)) if shelf.due_at.is_some() => {
+            Err(error @ FilesError::Unavailable(_)) if shelf.due_at.is_some() => {
                 warn!("templates as they were last seen: {error}");
                 shelf.due_at = Some(now + GRACE_MS);
                 Ok(())
@@ -108,7 +119,7 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
         }
     }
 
-    async fn read(&self, shelf: &mut Shelf, templates: &[&str]) -> Result<(), ObjectsError> {
+    async fn read(&self, shelf: &mut Shelf, templates: &[&str]) -> Result<(), FilesError> {
         let needed = shelf.files.iter().filter(|(path, file)| file.text.is_none() && is_of(path, templates));
         let needed: Vec<String> = needed.map(|(path, _)| path.clone()).collect();
         let read = try_join_all(needed.iter().map(|path| self.files.read(path))).await?;
@@ -131,10 +142,10 @@ fn is_of(path: &str, templates: &[&str]) -> bool {
 }
 
 impl Shelf {
-    fn replace(&mut self, listed: Vec<ListedObject>) {
+    fn replace(&mut self, listed: Vec<ListedFile>) {
         let mut known = std::mem::take(&mut self.files);
         self.wordings = None;
-        for ListedObject { key: path, version, size } in listed {
+        for ListedFile { path, version, size } in listed {
             // Pictures and notes may lie beside the templates.
             if ![".html", ".txt"].iter().any(|ending| path.ends_with(ending)) {
                 continue;

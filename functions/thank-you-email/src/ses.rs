@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::Builder;
 use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::config::timeout::TimeoutConfig;
-use aws_sdk_sesv2::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_sesv2::error::{BuildError, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageTag};
@@ -32,12 +32,7 @@ impl SesEmailSender {
             .operation_timeout(Duration::from_secs(8))
             .operation_attempt_timeout(Duration::from_secs(8))
             .build();
-        let ses = Builder::from(sdk)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            // The timeouts above end a call that stalls.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
+        let ses = Builder::from(sdk).retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
         Self {
             ses: Client::from_conf(ses),
             sender: config.sender.clone(),

@@ -7,7 +7,6 @@ use fulfilment::{
     FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
     without_invisible,
 };
-use s3_objects::ObjectsError;
 use stripe_events::Personal;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
@@ -15,7 +14,7 @@ use tracing::warn;
 use crate::downloads::{Download, Downloads, DownloadsError};
 use crate::limit::{AddressLimit, Admission, LimitError};
 use crate::mail::{MailContext, Occasion, RenderError, render};
-use crate::overrides::{Overrides, TemplateFiles};
+use crate::overrides::{FilesError, Overrides, TemplateFiles};
 use crate::recipient::{NoRecipient, recipient};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
@@ -58,7 +57,7 @@ pub(crate) enum TaskFailed {
     #[error("it is not known how many mails the address has had")]
     LimitUnknown(#[source] LimitError),
     #[error("the mail's wording cannot be had")]
-    NoWording(#[source] ObjectsError),
+    NoWording(#[source] FilesError),
     #[error("nobody can tell which files were bought")]
     NoDownload(#[source] DownloadsError),
     #[error("not in the files bucket: {0}")]
@@ -392,8 +391,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
                 None
             }
             Ok(own) => own,
-            Err(error @ ObjectsError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
-            Err(error @ ObjectsError::Refused(_)) => {
+            Err(error @ FilesError::Unavailable(_)) => return Err(TaskFailed::NoWording(error)),
+            Err(error @ FilesError::Refused(_)) => {
                 passed_over.push(cause_chain(&error));
                 None
             }

@@ -1,3 +1,4 @@
+use stripe_access::StripeConfig;
 use task_runtime::Environment;
 
 /// What it takes to tell what a customer bought, and to make links to it.
@@ -9,10 +10,8 @@ pub struct PurchasesConfig {
     pub files_bucket: String,
     /// The secret with the keys that sign customers' links, by name.
     pub token_keys_secret_name: String,
-    /// The secret with the restricted key of Stripe's API, by name.
-    pub stripe_key_secret_name: String,
-    /// Where a fake of Stripe's API is, in a stage without real money.
-    pub stripe_api_base_url: Option<String>,
+    /// How Stripe is asked.
+    pub stripe: StripeConfig,
 }
 
 impl PurchasesConfig {
@@ -24,17 +23,12 @@ impl PurchasesConfig {
         let downloads_table = env.text("DOWNLOADS_TABLE");
         let files_bucket = env.text("FILES_BUCKET");
         let token_keys_secret_name = env.text("TOKEN_KEYS_SECRET_NAME");
-        let stripe_key_secret_name = env.text("STRIPE_KEY_SECRET_NAME");
-        let stripe_api_base_url = env.optional("STRIPE_API_BASE_URL");
-        if livemode == Some(true) && stripe_api_base_url.is_some() {
-            env.problem("STRIPE_API_BASE_URL is set, but real money is asked for at Stripe only");
-        }
+        let stripe = StripeConfig::from_env(env, livemode);
         Some(Self {
             downloads_table: downloads_table?,
             files_bucket: files_bucket?,
             token_keys_secret_name: token_keys_secret_name?,
-            stripe_key_secret_name: stripe_key_secret_name?,
-            stripe_api_base_url,
+            stripe: stripe?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod bought;
 mod config;
+mod files;
 mod pace;
 mod purchases;
 mod spelling;
@@ -11,9 +12,10 @@ mod token;
 
 pub use bought::BoughtFile;
 pub use config::PurchasesConfig;
+pub use files::{BucketError, FilesBucket};
 pub use purchases::{AwsPurchases, Offer, OfferedFile, Purchase, Purchases, PurchasesError};
-pub use stripe::{ChargeState, StripeAccess, StripeAccessError, StripeSession};
-pub use stripe_access::{CachedSecret, SecretError};
+pub use stripe::{ChargeState, SessionsError, StripeSession, StripeSessions};
+pub use stripe_access::{CachedSecret, SecretError, StripeConfig};
 pub use table::{Downloads, DynamoDbDownloads, Fetch, TableError};
 pub use token::{NoKeys, TokenKeys, Verified};
 

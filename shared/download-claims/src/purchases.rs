@@ -2,12 +2,11 @@ use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys, object_key};
 use futures_util::future::try_join_all;
-use s3_objects::{ObjectsError, S3Objects};
 
 use crate::spelling::spellings;
 use crate::{
-    BoughtFile, CachedSecret, DynamoDbDownloads, FOLDER, PurchasesConfig, StripeAccess, StripeAccessError,
-    TableError,
+    BoughtFile, BucketError, CachedSecret, DynamoDbDownloads, FOLDER, FilesBucket, PurchasesConfig,
+    SessionsError, StripeSessions, TableError,
 };
 
 /// Tells what was bought, and what of it is there.
@@ -53,20 +52,19 @@ pub enum PurchasesError {
     Table(#[from] TableError),
     /// Stripe does not say what was bought.
     #[error("Stripe does not say what was bought")]
-    Stripe(#[from] StripeAccessError),
+    Stripe(#[from] SessionsError),
     /// The bucket does not say what is there.
-    #[error("nobody can tell whether the files are there")]
-    Bucket(#[from] ObjectsError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
 }
 
 /// What Stripe, the table and the bucket say.
 #[derive(Debug)]
 pub struct AwsPurchases<C> {
     table: DynamoDbDownloads,
-    stripe: StripeAccess<C>,
-    /// The files bucket.
-    objects: S3Objects,
-    /// Its name.
+    stripe: StripeSessions<C>,
+    files: FilesBucket,
+    /// The name of the files bucket.
     bucket: String,
     retention_seconds: i64,
     clock: C,
@@ -87,18 +85,19 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         policy: &Policy,
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let key = CachedSecret::new(sdk, &config.stripe_key_secret_name, clock.clone());
+        let stripe = config.stripe.api_base_url.as_deref();
+        let key = CachedSecret::new(sdk, &config.stripe.key_secret_name, clock.clone());
         Ok(Self {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
-            stripe: StripeAccess::new(network, key, config.stripe_api_base_url.as_deref(), clock.clone())?,
-            objects: S3Objects::new(sdk, &config.files_bucket)?,
+            stripe: StripeSessions::new(network, key, stripe, clock.clone())?,
+            files: FilesBucket::new(sdk, &config.files_bucket)?,
             bucket: config.files_bucket.clone(),
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,
             clock,
         })
     }
 
-    /// For pages that anybody can open: see [`StripeAccess::paced`].
+    /// For pages that anybody can open: see [`StripeSessions::paced`].
     #[must_use]
     pub fn paced(self) -> Self {
         Self { stripe: self.stripe.paced(), ..self }
@@ -110,12 +109,12 @@ impl<C: Clock + Clone> AwsPurchases<C> {
     }
 
     /// The files bucket.
-    pub const fn objects(&self) -> &S3Objects {
-        &self.objects
+    pub const fn files(&self) -> &FilesBucket {
+        &self.files
     }
 
     /// Stripe's API.
-    pub const fn stripe(&self) -> &StripeAccess<C> {
+    pub const fn stripe(&self) -> &StripeSessions<C> {
         &self.stripe
     }
 
@@ -150,7 +149,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         let Some(session) = self.stripe.session(session_id).await? else {
             return Ok(Vec::new());
         };
-        let session = session.object.session().map_err(StripeAccessError::from)?;
+        let session = session.object.session().map_err(SessionsError::from)?;
         Ok(file_keys(&session.metadata))
     }
 }
@@ -169,7 +168,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         // What is not one of ours, or could not be fetched, is not looked for.
         if let Ok(key) = object_key(&file.key, &self.bucket) {
             for key in spellings(&key) {
-                if let Some(size) = self.objects.size(&format!("{FOLDER}{key}")).await? {
+                if let Some(size) = self.files.size(&format!("{FOLDER}{key}")).await? {
                     return Ok(OfferedFile { file: BoughtFile { key, ..file }, size: Some(size) });
                 }
             }

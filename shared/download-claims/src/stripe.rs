@@ -3,27 +3,20 @@ use std::time::Duration;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use fulfilment::PaymentId;
 use serde_json::Value;
-use stripe_client::{
-    ApiKey, ApiObject, NotAClient, NotAKey, NotReadable, Patience, Request, STRIPE_API, StripeClient,
-    StripeError,
-};
-use stripe_events::Invoice;
+use stripe_access::{CachedSecret, StripeAccess, StripeAccessError};
+use stripe_client::{ApiObject, NotReadable, Patience, Request};
 
 use crate::bought::LineItem;
 use crate::pace::Pace;
-use crate::{CachedSecret, SecretError};
 
-/// Stripe's API, asked with the restricted key of the stage.
+/// Stripe's sessions and what was bought in them.
 #[derive(Debug)]
-pub struct StripeAccess<C> {
-    key: CachedSecret<C>,
-    base_url: String,
-    http: SharedHttpClient,
+pub struct StripeSessions<C> {
+    access: StripeAccess<C>,
     sleep: SharedAsyncSleep,
     clock: C,
     /// There where a customer waits for the answer.
@@ -54,24 +47,12 @@ pub enum ChargeState {
     Disputed,
 }
 
-/// Stripe cannot be asked, or does not answer.
+/// Stripe does not tell.
 #[derive(Debug, thiserror::Error)]
-pub enum StripeAccessError {
-    /// The key cannot be read.
+pub enum SessionsError {
+    /// It cannot be asked, or does not answer.
     #[error(transparent)]
-    NoKey(#[from] SecretError),
-    /// The secret holds something else.
-    #[error("the secret holds no key of Stripe's API: docs/DEPLOY.md says how to make one")]
-    NotAKey(#[from] NotAKey),
-    /// The key may not be sent to this address.
-    #[error(transparent)]
-    NotAClient(#[from] NotAClient),
-    /// Stripe does not answer, or refuses.
-    #[error(transparent)]
-    Stripe(#[from] StripeError),
-    /// Stripe answers with something else.
-    #[error(transparent)]
-    NotReadable(#[from] NotReadable),
+    Stripe(#[from] StripeAccessError),
     /// A page waited for Stripe as long as a customer waits.
     #[error("Stripe took too long for a page")]
     TooSlow,
@@ -80,10 +61,13 @@ pub enum StripeAccessError {
     PaceExceeded,
 }
 
-/// Requests for one question, attempts included. A page of line items is a request, and links have 20 items at most.
-const BUDGET: u32 = 8;
+impl From<NotReadable> for SessionsError {
+    fn from(error: NotReadable) -> Self {
+        Self::Stripe(error.into())
+    }
+}
 
-impl<C: Clock> StripeAccess<C> {
+impl<C: Clock> StripeSessions<C> {
     /// Stripe itself, or at `base_url` a fake of it, over the connection of `sdk`.
     ///
     /// # Errors
@@ -95,21 +79,15 @@ impl<C: Clock> StripeAccess<C> {
         base_url: Option<&str>,
         clock: C,
     ) -> Result<Self, BoxError> {
-        Ok(Self {
-            key,
-            base_url: base_url.unwrap_or(STRIPE_API).to_owned(),
-            http: sdk.http_client().ok_or("no HTTP client")?,
-            sleep: sdk.sleep_impl().ok_or("no timer")?,
-            clock,
-            pace: None,
-        })
+        let access = StripeAccess::new(sdk, key, base_url)?;
+        Ok(Self { access, sleep: sdk.sleep_impl().ok_or("no timer")?, clock, pace: None })
     }
 
     /// For pages that anybody can open: few attempts, little time, and a limit of calls that strangers can cause.
     #[must_use]
     pub fn paced(self) -> Self {
         let pace = Some(Pace::new(self.clock.now_ms()));
-        Self { pace, ..self }
+        Self { access: self.access.with_patience(Patience::PAGE), pace, ..self }
     }
 
     /// A page is begun: its time for Stripe counts from now.
@@ -124,17 +102,13 @@ impl<C: Clock> StripeAccess<C> {
     /// # Errors
     ///
     /// When Stripe cannot be asked.
-    pub async fn session(&self, session_id: &str) -> Result<Option<StripeSession>, StripeAccessError> {
+    pub async fn session(&self, session_id: &str) -> Result<Option<StripeSession>, SessionsError> {
         let request = Request::session(session_id).expand("payment_intent.latest_charge");
-        let client = self.client().await?;
-        match self.in_time(client.one(&request)).await? {
-            Ok(session) => Ok(Some(StripeSession::from_expanded(&session)?)),
-            Err(StripeError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let session = self.in_time(self.access.one(&request)).await?;
+        Ok(session.as_ref().map(StripeSession::from_expanded).transpose()?)
     }
 
-    /// A session that a stranger may have invented, which [`StripeAccess::paced`] therefore limits.
+    /// A session that a stranger may have invented, which [`StripeSessions::paced`] therefore limits.
     ///
     /// # Errors
     ///
@@ -142,10 +116,10 @@ impl<C: Clock> StripeAccess<C> {
     pub async fn session_of_stranger(
         &self,
         session_id: &str,
-    ) -> Result<Option<StripeSession>, StripeAccessError> {
+    ) -> Result<Option<StripeSession>, SessionsError> {
         let now_ms = self.clock.now_ms();
         if self.pace.as_ref().is_some_and(|pace| !pace.allows_call(now_ms)) {
-            return Err(StripeAccessError::PaceExceeded);
+            return Err(SessionsError::PaceExceeded);
         }
         self.session(session_id).await
     }
@@ -155,10 +129,7 @@ impl<C: Clock> StripeAccess<C> {
     /// # Errors
     ///
     /// When Stripe cannot be asked.
-    pub async fn session_of(
-        &self,
-        payment_id: &PaymentId,
-    ) -> Result<Option<StripeSession>, StripeAccessError> {
+    pub async fn session_of(&self, payment_id: &PaymentId) -> Result<Option<StripeSession>, SessionsError> {
         let id = payment_id.as_str();
         if id.starts_with("cs_") {
             return self.session(id).await;
@@ -167,24 +138,19 @@ impl<C: Clock> StripeAccess<C> {
             return self.session_of_invoice(id).await;
         }
         let request = Request::sessions().of_payment_intent(id).expand("data.payment_intent.latest_charge");
-        let client = self.client().await?;
-        let sessions = self.in_time(client.all(request)).await??;
+        let sessions = self.in_time(self.access.all(request)).await?;
         Ok(sessions.first().map(StripeSession::from_expanded).transpose()?)
     }
 
     /// The session of a subscription's first payment, by its invoice. A renewal has none: the session that began the
     /// subscription tells of the first payment only.
-    async fn session_of_invoice(&self, id: &str) -> Result<Option<StripeSession>, StripeAccessError> {
-        let client = self.client().await?;
-        let invoice = match self.in_time(client.one(&Request::invoice(id))).await? {
-            Ok(invoice) => invoice.read::<Invoice>()?,
-            Err(StripeError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let Some(subscription) = invoice.subscription_id() else {
+    async fn session_of_invoice(&self, id: &str) -> Result<Option<StripeSession>, SessionsError> {
+        let invoice = self.in_time(self.access.invoice(id)).await?;
+        let Some(subscription) = invoice.as_ref().and_then(|invoice| invoice.subscription_id()) else {
             return Ok(None);
         };
-        let sessions = self.in_time(client.all(Request::sessions().of_subscription(subscription))).await??;
+        let request = Request::sessions().of_subscription(subscription);
+        let sessions = self.in_time(self.access.all(request)).await?;
         let its_own = |session: &&ApiObject| {
             session.session().is_ok_and(|session| session.invoice.as_deref() == Some(id))
         };
@@ -192,27 +158,23 @@ impl<C: Clock> StripeAccess<C> {
     }
 
     /// Everything that was bought in a session, with the products.
-    pub(crate) async fn line_items(&self, session_id: &str) -> Result<Vec<LineItem>, StripeAccessError> {
+    pub(crate) async fn line_items(&self, session_id: &str) -> Result<Vec<LineItem>, SessionsError> {
         let request = Request::line_items(session_id).expand("data.price.product");
-        let client = self.client().await?;
-        let items = self.in_time(client.all(request)).await??;
+        let items = self.in_time(self.access.all(request)).await?;
         Ok(items.iter().map(ApiObject::read).collect::<Result<_, _>>()?)
     }
 
-    async fn client(&self) -> Result<StripeClient, StripeAccessError> {
-        let key = ApiKey::new(&self.key.current().await?)?;
-        let client = StripeClient::new(&self.base_url, key, self.http.clone(), self.sleep.clone(), BUDGET)?;
-        Ok(if self.pace.is_some() { client.with_patience(Patience::PAGE) } else { client })
-    }
-
-    /// What a call gives, if the page's time suffices.
-    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, StripeAccessError> {
+    /// What Stripe answers, if the page's time suffices.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StripeAccessError>>,
+    ) -> Result<T, SessionsError> {
         let Some(pace) = &self.pace else {
-            return Ok(call.await);
+            return Ok(answer.await?);
         };
         let left = Duration::from_millis(pace.left_ms(self.clock.now_ms()));
-        let call = std::pin::pin!(call);
-        Timeout::new(call, self.sleep.sleep(left)).await.map_err(|_| StripeAccessError::TooSlow)
+        let answer = std::pin::pin!(answer);
+        Ok(Timeout::new(answer, self.sleep.sleep(left)).await.map_err(|_| SessionsError::TooSlow)??)
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) const COUNT_NEWS: &str = "#news = if_not_exists(#news, :zero) + :one"
 /// A claim that is still this owner's and attempt's: the fence.
 const STILL_CLAIMED: &str = "#state = :claimed AND #owner = :owner AND #attempt = :attempt";
 
+/// Money that moves is in three attributes, which [`moved_attributes`] fills in.
+pub(crate) const SET_MOVED: &str = "#amount = :amount, #currency = :currency, #occurred_at = :occurred_at";
+
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// The ledger in DynamoDB: partition key `payment_id`, sort key `effect`.
@@ -318,16 +321,15 @@ impl EffectStore for DynamoDbEffects {
                 .expression_attribute_names("#open", "open")
                 .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
             SetAside::Waiting { moved, expires_at, .. } => {
-                let set =
-                    format!("{set}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
-                let update = update
-                    .expression_attribute_names("#amount", "amount")
-                    .expression_attribute_names("#currency", "currency")
-                    .expression_attribute_names("#occurred_at", "occurred_at")
-                    .expression_attribute_names("#expires_at", "expires_at")
-                    .expression_attribute_values(":amount", number(moved.amount.minor()))
-                    .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
-                    .expression_attribute_values(":occurred_at", number(moved.occurred_at));
+                let set = format!("{set}, {SET_MOVED}");
+                let update = moved_attributes(&moved).into_iter().fold(
+                    update.expression_attribute_names("#expires_at", "expires_at"),
+                    |update, (name, value)| {
+                        update
+                            .expression_attribute_names(format!("#{name}"), name)
+                            .expression_attribute_values(format!(":{name}"), value)
+                    },
+                );
                 match expires_at {
                     Some(expires_at) => update
                         .update_expression(format!("{set}, #expires_at = :expires_at"))
@@ -440,6 +442,16 @@ fn refused_item(operation: &'static str, error: SdkError<UpdateItemError>) -> Re
         }
         _ => Err(failed(operation)(error.into())),
     }
+}
+
+/// The attributes in [`SET_MOVED`].
+pub(crate) fn moved_attributes(moved: &MovedMoney) -> [(&'static str, AttributeValue); 3] {
+    let MovedMoney { amount, occurred_at } = moved;
+    [
+        ("amount", number(amount.minor())),
+        ("currency", text(amount.currency().as_str())),
+        ("occurred_at", number(*occurred_at)),
+    ]
 }
 
 pub(crate) fn item_key(key: &EffectKey) -> Item {

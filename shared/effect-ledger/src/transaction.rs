@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::Update;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 
-use crate::dynamodb::{COUNT_NEWS, FREE, item_key, number, text};
+use crate::dynamodb::{COUNT_NEWS, FREE, SET_MOVED, item_key, moved_attributes, number, text};
 use crate::{DynamoDbEffects, EffectKey, MovedMoney};
 
 /// The first completion's time and event stay.
@@ -39,15 +39,7 @@ impl DynamoDbEffects {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Update, BuildError> {
-        let update =
-            self.done_update(key, event_id, now).expression_attribute_names("#expires_at", "expires_at");
-        match expires_at {
-            Some(expires_at) => update
-                .update_expression(format!("{SET_DONE}, #expires_at = :expires_at REMOVE #reason, #open"))
-                .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("{SET_DONE} REMOVE #reason, #open, #expires_at")),
-        }
-        .build()
+        expiring(self.done_update(key, event_id, now), SET_DONE, expires_at).build()
     }
 
     /// Like [`DynamoDbEffects::done`], for a row that keeps an answer: see [`Effect::contract`](crate::Effect::contract).
@@ -87,24 +79,15 @@ impl DynamoDbEffects {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Update, BuildError> {
-        let done =
-            format!("{SET_DONE}, #amount = :amount, #currency = :currency, #occurred_at = :occurred_at");
-        let update = self
-            .done_update(key, event_id, now)
-            .expression_attribute_names("#amount", "amount")
-            .expression_attribute_names("#currency", "currency")
-            .expression_attribute_names("#occurred_at", "occurred_at")
-            .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":amount", number(moved.amount.minor()))
-            .expression_attribute_values(":currency", text(moved.amount.currency().as_str()))
-            .expression_attribute_values(":occurred_at", number(moved.occurred_at));
-        match expires_at {
-            Some(expires_at) => update
-                .update_expression(format!("{done}, #expires_at = :expires_at REMOVE #reason, #open"))
-                .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("{done} REMOVE #reason, #open, #expires_at")),
-        }
-        .build()
+        let update = moved_attributes(moved).into_iter().fold(
+            self.done_update(key, event_id, now),
+            |update, (name, value)| {
+                update
+                    .expression_attribute_names(format!("#{name}"), name)
+                    .expression_attribute_values(format!(":{name}"), value)
+            },
+        );
+        expiring(update, &format!("{SET_DONE}, {SET_MOVED}"), expires_at).build()
     }
 
     /// The same write of a done effect, on condition that the effect is not settled yet. If it is, the transaction is
@@ -166,5 +149,16 @@ impl DynamoDbEffects {
             .expression_attribute_values(":state", text("done"))
             .expression_attribute_values(":event_id", text(event_id))
             .expression_attribute_values(":now", number(now))
+    }
+}
+
+/// A done effect whose row may go at some time; without one, an earlier one is lifted.
+fn expiring(update: UpdateBuilder, set: &str, expires_at: Option<i64>) -> UpdateBuilder {
+    let update = update.expression_attribute_names("#expires_at", "expires_at");
+    match expires_at {
+        Some(expires_at) => update
+            .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #reason, #open"))
+            .expression_attribute_values(":expires_at", number(expires_at)),
+        None => update.update_expression(format!("{set} REMOVE #reason, #open, #expires_at")),
     }
 }

@@ -6,7 +6,8 @@ use effect_ledger::Clock;
 use fulfilment::PaymentFrequency;
 use serde::Deserialize;
 use stripe_client::{
-    ApiKey, NotAClient, NotAKey, NotReadable, Request, STRIPE_API, StripeClient, StripeError,
+    ApiKey, ApiObject, NotAClient, NotAKey, NotReadable, Patience, Request, STRIPE_API, StripeClient,
+    StripeError,
 };
 use stripe_events::{CheckoutSession, Invoice, InvoicePayment, InvoiceReference, Price};
 
@@ -19,6 +20,7 @@ pub struct StripeAccess<C> {
     base_url: String,
     http: SharedHttpClient,
     sleep: SharedAsyncSleep,
+    patience: Option<Patience>,
 }
 
 /// Stripe cannot be asked, or does not answer.
@@ -98,7 +100,8 @@ impl WithSubscription {
     }
 }
 
-/// Requests for one question, attempts included.
+/// Requests for one question, attempts included. A page of a list is a request: the line items of a Payment Link are 20 at
+/// most.
 const BUDGET: u32 = 8;
 
 impl<C: Clock> StripeAccess<C> {
@@ -113,16 +116,46 @@ impl<C: Clock> StripeAccess<C> {
             base_url: base_url.unwrap_or(STRIPE_API).to_owned(),
             http: sdk.http_client().ok_or("no HTTP client")?,
             sleep: sdk.sleep_impl().ok_or("no timer")?,
+            patience: None,
         })
     }
 
-    /// An invoice by its id; `None` when this key's account and mode have no such invoice.
-    async fn invoice(&self, invoice_id: &str) -> Result<Option<Invoice>, StripeAccessError> {
-        match self.client().await?.one(&Request::invoice(invoice_id)).await {
-            Ok(invoice) => Ok(Some(invoice.read()?)),
+    /// For whoever has another time to wait than a task.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience: Some(patience), ..self }
+    }
+
+    /// One object; `None` when this key's account and mode have no such object.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe cannot be asked.
+    pub async fn one(&self, request: &Request) -> Result<Option<ApiObject>, StripeAccessError> {
+        match self.client().await?.one(request).await {
+            Ok(object) => Ok(Some(object)),
             Err(StripeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Everything in a list.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe cannot be asked.
+    pub async fn all(&self, request: Request) -> Result<Vec<ApiObject>, StripeAccessError> {
+        Ok(self.client().await?.all(request).await?)
+    }
+
+    /// An invoice by its id; `None` when this key's account and mode have no such invoice.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe cannot be asked.
+    pub async fn invoice(&self, invoice_id: &str) -> Result<Option<Invoice>, StripeAccessError> {
+        let invoice = self.one(&Request::invoice(invoice_id)).await?;
+        Ok(invoice.map(|invoice| invoice.read()).transpose()?)
     }
 
     /// The invoice that a payment intent pays; `None` when it pays none.
@@ -161,7 +194,11 @@ impl<C: Clock> StripeAccess<C> {
 
     async fn client(&self) -> Result<StripeClient, StripeAccessError> {
         let key = ApiKey::new(&self.key.current().await?)?;
-        Ok(StripeClient::new(&self.base_url, key, self.http.clone(), self.sleep.clone(), BUDGET)?)
+        let client = StripeClient::new(&self.base_url, key, self.http.clone(), self.sleep.clone(), BUDGET)?;
+        Ok(match self.patience {
+            Some(patience) => client.with_patience(patience),
+            None => client,
+        })
     }
 }
 

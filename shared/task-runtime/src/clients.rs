@@ -7,10 +7,12 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use aws_types::sdk_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use effect_ledger::Clock;
 
 use crate::Environment;
@@ -71,6 +73,18 @@ pub fn for_others(sdk: &SdkConfig) -> SdkConfig {
     sdk.to_builder().http_client(Http1Client::new(Roots::System)).build()
 }
 
+/// The same configuration for calls that a page or a mail waits for, and that are sooner tried again later than waited
+/// for: one second to connect, two attempts, three seconds in all.
+pub fn with_little_time(sdk: &SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_millis(1500))
+        .operation_timeout(Duration::from_secs(3))
+        .build();
+    let retries = RetryConfig::standard().with_max_attempts(2);
+    sdk.to_builder().timeout_config(timeouts).retry_config(retries).build()
+}
+
 /// Every endpoint of AWS's services leads up to one of these.
 pub(crate) const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
@@ -106,6 +120,10 @@ fn config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>, roots: Roots)
         .http_client(Http1Client::new(roots))
         .retry_config(RetryConfig::standard())
         .timeout_config(timeouts)
+        // The timeouts end a call that stalls, and TLS protects what is carried.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()));
     config.set_endpoint_url(endpoint_url);
     Some(config.build())

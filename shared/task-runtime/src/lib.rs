@@ -12,7 +12,7 @@ mod run;
 mod telemetry;
 
 pub use batch::{Delivery, Invocation, Outcome, Task, handle_batch};
-pub use clients::{SystemClock, aws_sdk_config, for_others, http_client, sdk_config};
+pub use clients::{SystemClock, aws_sdk_config, for_others, http_client, sdk_config, with_little_time};
 pub use environment::{ConfigError, Environment};
 pub use failure::{Backoff, FailureClass, THROTTLED_LIFE, TaskError, cause_chain};
 pub use http_client::{OwnConnection, nothing_was_sent};

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use serde_json::Value;
 use task_runtime::{Environment, sdk_config};
@@ -102,6 +105,13 @@ impl Endpoint {
         sdk_config(&mut Environment::new(variables)).unwrap()
     }
 
+    /// The same with two attempts at most, in a time in which the pause between them passes at once, and timeouts never.
+    pub fn sdk_config_without_pauses(&self) -> SdkConfig {
+        let retries = RetryConfig::standard().with_max_attempts(2);
+        let time = SharedAsyncSleep::new(NoPause);
+        self.sdk_config().into_builder().retry_config(retries).sleep_impl(time).build()
+    }
+
     /// How many requests have come in.
     pub fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
@@ -116,6 +126,20 @@ impl Endpoint {
     /// What all requests asked for: `GET /path?query`.
     pub fn lines(&self) -> Vec<String> {
         self.requests.lock().unwrap().iter().map(|request| request.line.clone()).collect()
+    }
+}
+
+/// Tells pauses from timeouts by their length: before its second attempt, an SDK client pauses for less than a second.
+#[derive(Debug)]
+struct NoPause;
+
+impl AsyncSleep for NoPause {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration < Duration::from_secs(1) {
+            Sleep::new(std::future::ready(()))
+        } else {
+            Sleep::new(std::future::pending())
+        }
     }
 }
 

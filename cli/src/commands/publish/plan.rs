@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use s3_objects::StoredObject;
-
+use super::bucket::StoredObject;
 use super::object::{Form, Object, active, form, inactive};
 use super::product::{Checkout, Image, LocalFile, PUBLISHED_AS, Product};
 

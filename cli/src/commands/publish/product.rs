@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use fulfilment::{FulfilmentKind, LinkContract, Money, TemplateName, file_keys};
-use s3_objects::{LARGEST_UPLOAD, Sha256Sum};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
+use super::bucket::{LARGEST_UPLOAD, Sha256Sum};
 use super::price::Price;
 
 /// What is to be sold.

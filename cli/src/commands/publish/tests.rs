@@ -119,7 +119,7 @@ impl Case {
         let (http, sleep) = (network.http_client().unwrap(), SharedAsyncSleep::new(NoPause));
         let key = ApiKey::new(KEY).unwrap();
         let stripe = StripeClient::new(self.stripe.url(), key, http, sleep, BUDGET).unwrap();
-        let files = S3Objects::new(&sdk, "goods").unwrap();
+        let files = FilesBucket::new(&sdk, "goods");
         let product = Product::parse(text, &self.folder)?;
         let place = Place { stage: "test".to_owned(), pages_url: "https://shop.example".to_owned() };
         let run = self.runs.fetch_add(1, Ordering::Relaxed).to_string();

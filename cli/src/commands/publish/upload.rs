@@ -3,12 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
-use aws_smithy_types::timeout::TimeoutConfig;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
@@ -17,21 +14,20 @@ use super::product::LocalFile;
 /// Smaller files are there before anybody wonders.
 const WORTH_COUNTING: u64 = 16 * 1024 * 1024;
 
-/// However long an upload takes, somebody sits before it.
-pub(crate) fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build()
-}
-
 /// The file's bytes, read as they are sent. They can be sent again, should an attempt fail.
-pub(crate) async fn body(file: &LocalFile) -> Result<SdkBody> {
+pub(crate) async fn body(file: &LocalFile) -> Result<ByteStream> {
     let LocalFile { path, size, .. } = file;
     let stream = ByteStream::read_from().path(path).build().await;
-    let body = stream.with_context(|| format!("{} cannot be read", path.display()))?.into_inner();
+    let stream = stream.with_context(|| format!("{} cannot be read", path.display()))?;
     if *size < WORTH_COUNTING || !std::io::stderr().is_terminal() {
-        return Ok(body);
+        return Ok(stream);
     }
-    let size = *size;
-    Ok(body.map(move |body| SdkBody::from_body_1_x(Counted { body, sent: 0, size })))
+    Ok(counted(stream, *size))
+}
+
+fn counted(stream: ByteStream, size: u64) -> ByteStream {
+    let counted = move |body| SdkBody::from_body_1_x(Counted { body, sent: 0, size });
+    ByteStream::new(stream.into_inner().map(counted))
 }
 
 /// `12 B`, `3.4 MB`: a size for people.
@@ -69,7 +65,7 @@ impl Counted {
 
 impl Body for Counted {
     type Data = Bytes;
-    type Error = aws_smithy_types::body::Error;
+    type Error = <SdkBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -94,7 +90,29 @@ impl Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use testkit::aws::{Endpoint, Reply};
+
+    use super::super::bucket::{FilesBucket, Sha256Sum};
+    use super::super::tests::Folder;
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_goes_up_whole_and_once_more_if_need_be() {
+        // The endpoint reads as much as the request says it has: S3 takes no body whose length it is not told.
+        let folder = Folder::with(&[("guide.json", b"\"forty walks\"")]);
+        let path = folder.join("guide.json");
+        let file = LocalFile { path, key: "guide.json".to_owned(), size: 13, sha256: Sha256Sum([7; 32]) };
+        for count in [false, true] {
+            let s3 = Endpoint::start([Reply::Answer(503, String::new()), Reply::Answer(200, String::new())]);
+            let bucket = FilesBucket::new(&s3.sdk_config_without_pauses(), "goods");
+            let body = body(&file).await.unwrap();
+            let body = if count { counted(body, file.size) } else { body };
+            bucket.put("files/guide.json", body, file.sha256).await.unwrap();
+            assert_eq!(s3.bodies(), [json!("forty walks"), json!("forty walks")]);
+            assert_eq!(s3.lines(), ["PUT /goods/files/guide.json?x-id=PutObject"; 2]);
+        }
+    }
 
     #[test]
     fn shows_sizes_as_people_say_them() {

@@ -1,6 +1,6 @@
 //! The site over the real adapters: tables, bucket and secrets in memory, Stripe's API on loopback.
 
-use download_claims::PurchasesConfig;
+use download_claims::{PurchasesConfig, StripeConfig};
 use fulfilment::{Contribution, DisputeEvent, PaymentEvent, RefundEvent, SessionEvent};
 use serde_json::{Value, json};
 use stripe_events::Event;
@@ -49,8 +49,10 @@ fn case_of(livemode: bool) -> Case {
             downloads_table: "downloads".to_owned(),
             files_bucket: "goods".to_owned(),
             token_keys_secret_name: "token-keys".to_owned(),
-            stripe_key_secret_name: "stripe-key".to_owned(),
-            stripe_api_base_url: Some(stripe.url().to_owned()),
+            stripe: StripeConfig {
+                key_secret_name: "stripe-key".to_owned(),
+                api_base_url: Some(stripe.url().to_owned()),
+            },
         },
     };
     let sdk = sdk_config(&cloud, clock.clone());
@@ -267,7 +269,7 @@ async fn a_file_is_fetched_from_an_address_for_it_alone() {
     case.happened(&history("paid"));
     let answer = case.fetch().await;
     let address = answer.location().unwrap();
-    assert!(address.starts_with("http://cloud.invalid/goods/files/guide.pdf?"), "{address}");
+    assert!(address.starts_with("http://192.0.2.1/goods/files/guide.pdf?"), "{address}");
     assert!(
         address.contains("X-Amz-Expires=300") && address.contains("X-Amz-SignedHeaders=host"),
         "{address}"

@@ -14,7 +14,7 @@ pub(crate) struct InMemoryTemplates {
     pub(crate) files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     pub(crate) calls: Rc<RefCell<Vec<String>>>,
     /// What every call is answered with instead.
-    pub(crate) failure: Rc<RefCell<Option<ObjectsError>>>,
+    pub(crate) failure: Rc<RefCell<Option<FilesError>>>,
 }
 
 impl InMemoryTemplates {
@@ -22,11 +22,11 @@ impl InMemoryTemplates {
         self.files.borrow_mut().insert(path.to_owned(), text.into());
     }
 
-    pub(crate) fn fail(&self, failure: Option<ObjectsError>) {
+    pub(crate) fn fail(&self, failure: Option<FilesError>) {
         *self.failure.borrow_mut() = failure;
     }
 
-    async fn answer(&self, call: &str) -> Result<(), ObjectsError> {
+    async fn answer(&self, call: &str) -> Result<(), FilesError> {
         self.calls.borrow_mut().push(call.to_owned());
         // Lets the other mails of a batch come in between.
         tokio::task::yield_now().await;
@@ -35,17 +35,17 @@ impl InMemoryTemplates {
 }
 
 impl TemplateFiles for InMemoryTemplates {
-    async fn list(&self) -> Result<Vec<ListedObject>, ObjectsError> {
+    async fn list(&self) -> Result<Vec<ListedFile>, FilesError> {
         self.answer("list").await?;
-        let listed = |(path, bytes): (&String, &Vec<u8>)| ListedObject {
-            key: path.clone(),
+        let listed = |(path, bytes): (&String, &Vec<u8>)| ListedFile {
+            path: path.clone(),
             version: format!("{bytes:?}"),
             size: bytes.len().try_into().unwrap(),
         };
         Ok(self.files.borrow().iter().map(listed).collect())
     }
 
-    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ObjectsError> {
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FilesError> {
         self.answer(path).await?;
         Ok(self.files.borrow().get(path).cloned())
     }
@@ -64,7 +64,7 @@ impl Case {
     }
 
     /// The subject a template has now; `None` when no file of its own is there.
-    async fn subject(&self, template: &str) -> Result<Option<String>, ObjectsError> {
+    async fn subject(&self, template: &str) -> Result<Option<String>, FilesError> {
         let own = self.overrides.wordings(&[template, "contribution"]).await?;
         Ok(own.map(|own| {
             let locales = [langid!("en")];
@@ -81,8 +81,8 @@ impl Case {
 
 const MINUTE_MS: i64 = 60_000;
 
-fn unavailable() -> ObjectsError {
-    ObjectsError::Unavailable("SlowDown".to_owned())
+fn unavailable() -> FilesError {
+    FilesError::Unavailable("SlowDown".to_owned())
 }
 
 #[tokio::test]
@@ -147,13 +147,13 @@ async fn a_file_taken_away_between_listing_and_reading_is_not_there() {
     struct Vanishing(InMemoryTemplates);
 
     impl TemplateFiles for Vanishing {
-        async fn list(&self) -> Result<Vec<ListedObject>, ObjectsError> {
+        async fn list(&self) -> Result<Vec<ListedFile>, FilesError> {
             let listed = self.0.list().await;
             self.0.files.borrow_mut().clear();
             listed
         }
 
-        async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ObjectsError> {
+        async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FilesError> {
             self.0.read(path).await
         }
     }
@@ -193,7 +193,7 @@ async fn nothing_seen_yet_and_a_bucket_away_is_an_error_that_passes() {
 async fn a_refusal_is_an_error_even_when_something_was_seen() {
     let case = Case::new();
     case.subject("contribution").await.unwrap();
-    let refused = ObjectsError::Refused("AccessDenied".to_owned());
+    let refused = FilesError::Refused("AccessDenied".to_owned());
     case.files.fail(Some(refused.clone()));
     case.clock.advance_ms(5 * MINUTE_MS);
     assert_eq!(case.subject("contribution").await, Err(refused));

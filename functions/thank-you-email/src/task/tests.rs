@@ -371,7 +371,7 @@ async fn a_mail_waits_for_a_bucket_that_is_away_and_then_has_its_own_words() {
     let templates = InMemoryTemplates::default();
     let task = with_templates(&templates);
     let event = [gala(&templates)];
-    templates.fail(Some(ObjectsError::Unavailable("SlowDown".to_owned())));
+    templates.fail(Some(FilesError::Unavailable("SlowDown".to_owned())));
     let (tally, _) = deliver(&task, &event).await;
     assert_eq!((tally.retried, state(&task, "thank-you")), (1, None));
     templates.fail(None);
@@ -383,7 +383,7 @@ async fn a_mail_waits_for_a_bucket_that_is_away_and_then_has_its_own_words() {
 async fn no_mail_waits_for_a_bucket_that_refuses() {
     let templates = InMemoryTemplates::default();
     let task = with_templates(&templates);
-    templates.fail(Some(ObjectsError::Refused("AccessDenied".to_owned())));
+    templates.fail(Some(FilesError::Refused("AccessDenied".to_owned())));
     let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
     assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
     assert_eq!(mails(&task).len(), 1);

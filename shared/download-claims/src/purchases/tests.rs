@@ -8,7 +8,7 @@ use testkit::stripe::{InvoiceEvent, SessionEvent};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;
-use crate::{CachedSecret, Downloads, Fetch, PurchasesConfig};
+use crate::{CachedSecret, Downloads, Fetch, PurchasesConfig, StripeConfig};
 
 struct Case {
     cloud: Cloud,
@@ -30,8 +30,10 @@ fn case() -> Case {
         downloads_table: "downloads".to_owned(),
         files_bucket: "goods".to_owned(),
         token_keys_secret_name: "token-keys".to_owned(),
-        stripe_key_secret_name: "stripe-key".to_owned(),
-        stripe_api_base_url: Some(stripe.url().to_owned()),
+        stripe: StripeConfig {
+            key_secret_name: "stripe-key".to_owned(),
+            api_base_url: Some(stripe.url().to_owned()),
+        },
     };
     let purchases = AwsPurchases::new(&config, &sdk, &network, &policy, clock.clone()).unwrap();
     Case { cloud, clock, stripe, purchases }

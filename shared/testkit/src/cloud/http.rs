@@ -157,7 +157,7 @@ pub fn sdk_config(cloud: &Cloud, clock: impl Clock + Send + Sync + 'static) -> S
     let variables = |name: &str| match name {
         "AWS_REGION" => Some("us-east-1".to_owned()),
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
-        "AWS_ENDPOINT_URL" => Some("http://cloud.invalid".to_owned()),
+        "AWS_ENDPOINT_URL" => Some("http://192.0.2.1".to_owned()),
         _ => None,
     };
     let config = task_runtime::sdk_config(&mut Environment::new(variables)).unwrap();

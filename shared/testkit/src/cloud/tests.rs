@@ -235,7 +235,7 @@ fn s3_lists_in_pages_and_gives_objects() {
         let answer = rest(&cloud, NOW, Service::S3, "GET", uri, &Value::Null);
         (answer.status, String::from_utf8(answer.body).unwrap())
     };
-    let (_, page) = get("http://cloud.invalid/templates/?list-type=2");
+    let (_, page) = get("http://192.0.2.1/templates/?list-type=2");
     assert_eq!(page.matches("<Contents>").count(), 1000);
     let token = page.split("<NextContinuationToken>").nth(1).unwrap().split('<').next().unwrap();
     let token = token.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
