@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::checkout::Checkout;
 use crate::cloud::{Cloud, Lifetime, Site};
@@ -163,6 +164,10 @@ pub(crate) fn send(checkout: &Checkout, file: &Path) -> Result<()> {
     // What is well written, and no more: the functions must cope with half of a surrogate pair, which `Value` refuses.
     serde_json::from_str::<IgnoredAny>(&body).with_context(|| format!("{} is not JSON", file.display()))?;
 
+    // What Stripe sends it knows, and is asked about. What is no event, or has texts that cannot be kept, it is not told.
+    if serde_json::from_str::<Value>(&body).is_ok_and(|event| event["object"] == "event") {
+        stack.happen(&body)?;
+    }
     let counts_before = stack.counts()?;
     let mails_before = stack.mails()?.len();
     let (status, answer) = stack.post(&body)?;

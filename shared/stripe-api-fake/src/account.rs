@@ -190,8 +190,11 @@ impl Account {
             .find(|(_, known)| *known == list)
             .and_then(|(_, path)| self.lists.get(path)?.iter().find(|entry| entry.id == id))
             .filter(|entry| list != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS);
-        let entry =
-            found.ok_or_else(|| Refusal::of(404, "resource_missing", format!("No such object: '{id}'")))?;
+        let Some(entry) = found else {
+            let implied = self.implied(list, id).map(|object| object.to_string());
+            return implied
+                .ok_or_else(|| Refusal::of(404, "resource_missing", format!("No such object: '{id}'")));
+        };
         let expanded: Vec<_> = query.all("expand[]").collect();
         Ok(self.text_of(entry, &expanded))
     }
@@ -260,8 +263,46 @@ impl Account {
             .into_iter()
             .find(|(field, _)| query.all("expand[]").any(|asked| asked == format!("data.{field}")))?;
         let mut json = entry.json.clone();
-        json[field] = self.find(list, entry.json[field].as_str()?)?.clone();
+        let id = entry.json[field].as_str()?;
+        json[field] = self.find(list, id).cloned().or_else(|| self.implied(list, id))?;
         Some(json.to_string())
+    }
+
+    /// The subscription that a session began, or its first invoice, where nobody has put it: Stripe has both.
+    ///
+    /// <https://docs.stripe.com/payments/checkout/how-checkout-works#subscription>
+    fn implied(&self, list: &str, id: &str) -> Option<Value> {
+        let field = match list {
+            "/v1/invoices" => "invoice",
+            "/v1/subscriptions" => "subscription",
+            _ => return None,
+        };
+        let sessions = self.lists.get("/v1/checkout/sessions")?;
+        let session = &sessions.iter().find(|entry| entry.json[field] == id)?.json;
+        let subscription = session["subscription"].as_str()?;
+        if field == "invoice" {
+            let amount = &session["amount_total"];
+            return Some(json!({
+                "id": id, "object": "invoice", "status": "paid", "billing_reason": "subscription_create",
+                "amount_due": amount, "amount_paid": amount, "total": amount, "amount_remaining": 0,
+                "currency": session["currency"], "customer": session["customer"], "created": session["created"],
+                "customer_email": session["customer_details"]["email"], "livemode": session["livemode"],
+                "parent": {
+                    "type": "subscription_details", "quote_details": null,
+                    "subscription_details": { "subscription": subscription, "metadata": {} }
+                },
+            }));
+        }
+        let price = json!({
+            "id": format!("price_of_{id}"), "object": "price", "type": "recurring",
+            "recurring": { "interval": "month", "interval_count": 1 }
+        });
+        let item = json!({ "id": format!("si_of_{id}"), "object": "subscription_item", "price": price });
+        Some(json!({
+            "id": id, "object": "subscription", "status": "active", "metadata": {}, "customer": session["customer"],
+            "created": session["created"], "livemode": session["livemode"],
+            "items": list_of("/v1/subscription_items", &[item], false),
+        }))
     }
 
     /// An object with what was asked to be written out in it. <https://docs.stripe.com/expand>

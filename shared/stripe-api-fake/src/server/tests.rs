@@ -294,3 +294,34 @@ fn an_authorized_payment_is_captured_once_in_whole_or_in_part_or_cancelled() {
     }
     assert_eq!(status("pi_given_up"), "unpaid");
 }
+
+#[test]
+fn a_session_that_began_a_subscription_implies_it_and_its_first_invoice() {
+    let api = StripeApi::start(|| 100);
+    let session = json!({
+        "id": "cs_1", "object": "checkout.session", "mode": "subscription", "payment_intent": null, "created": 10,
+        "invoice": "in_1", "subscription": "sub_1", "customer": "cus_1", "amount_total": 500, "currency": "gbp",
+    });
+    let payment = json!({
+        "id": "inpay_1", "object": "invoice_payment", "invoice": "in_1",
+        "payment": { "type": "payment_intent", "payment_intent": "pi_1" },
+    });
+    for (id, object) in [("evt_1", session), ("evt_2", payment)] {
+        let event =
+            json!({ "id": id, "object": "event", "type": "a", "created": 10, "data": { "object": object } });
+        api.record(&event.to_string());
+    }
+    let asked = "payment%5Btype%5D=payment_intent&payment%5Bpayment_intent%5D=pi_1&expand%5B%5D=data.invoice";
+    let (_, found) = get(&api, &format!("/v1/invoice_payments?{asked}"));
+    let invoice = &found["data"][0]["invoice"];
+    assert_eq!(invoice["parent"]["subscription_details"]["subscription"], "sub_1", "{found}");
+    assert_eq!(invoice["billing_reason"], "subscription_create");
+    assert_eq!(get(&api, "/v1/invoices/in_1").1, *invoice);
+    assert_eq!(
+        get(&api, "/v1/subscriptions/sub_1").1["items"]["data"][0]["price"]["recurring"]["interval"],
+        "month"
+    );
+    assert_eq!(get(&api, "/v1/subscriptions/sub_2").0, 404);
+    // It is in no list: whoever lists invoices has put them.
+    assert_eq!(ids(&api, "/v1/invoices").0, Vec::<String>::new());
+}
