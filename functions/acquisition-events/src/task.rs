@@ -8,7 +8,7 @@ use fulfilment::{
     SessionOutcome, SkipReason,
 };
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
-use stripe_events::{Door, Event, Object};
+use stripe_events::{Door, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 use uuid::Uuid;
@@ -85,7 +85,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for Acquisitio
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        match object(&delivery.event) {
+        match delivery.event.object() {
             Some(Object::Refund(_)) => {
                 let read = RefundEvent::read(&delivery.event, self.livemode);
                 let read = read.map(|refund| AcquisitionCorrection::of_refund(&refund));
@@ -111,13 +111,6 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for Acquisitio
             )
             | None => self.acquire(delivery).await,
         }
-    }
-}
-
-fn object(event: &Event) -> Option<&Object> {
-    match event {
-        Event::Snapshot(event) => Some(&event.object),
-        Event::Thin(_) => None,
     }
 }
 

@@ -12,7 +12,7 @@ use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use payment_lookup::PaymentLookup;
-use stripe_access::{CachedSecret, StripeAccess};
+use stripe_access::StripeAccess;
 use task_runtime::{Task, for_others, run_task};
 
 pub use crate::config::Config;
@@ -47,8 +47,7 @@ pub fn task<C: Clock + Clone>(
 ) -> Result<impl Task + use<C>, Error> {
     let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
     let ledger = DynamoDbEffects::new(dynamodb.clone(), &config.effects_table);
-    let key = CachedSecret::new(sdk, &config.stripe.key_secret_name, clock.clone());
-    let stripe = StripeAccess::new(network, key, config.stripe.api_base_url.as_deref())?;
+    let stripe = StripeAccess::new(&config.stripe, sdk, network, clock.clone())?;
     Ok(ContributionRecords {
         lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
         ledger,

@@ -5,8 +5,8 @@ use futures_util::future::try_join_all;
 
 use crate::spelling::spellings;
 use crate::{
-    BoughtFile, BucketError, CachedSecret, DynamoDbDownloads, FOLDER, FilesBucket, PurchasesConfig,
-    SessionsError, StripeSessions, TableError,
+    BoughtFile, BucketError, DynamoDbDownloads, FOLDER, FilesBucket, PurchasesConfig, SessionsError,
+    StripeSessions, TableError,
 };
 
 /// Tells what was bought, and what of it is there.
@@ -85,11 +85,9 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         policy: &Policy,
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let stripe = config.stripe.api_base_url.as_deref();
-        let key = CachedSecret::new(sdk, &config.stripe.key_secret_name, clock.clone());
         Ok(Self {
             table: DynamoDbDownloads::new(aws_sdk_dynamodb::Client::new(sdk), &config.downloads_table),
-            stripe: StripeSessions::new(network, key, stripe, clock.clone())?,
+            stripe: StripeSessions::new(&config.stripe, sdk, network, clock.clone())?,
             files: FilesBucket::new(sdk, &config.files_bucket)?,
             bucket: config.files_bucket.clone(),
             retention_seconds: policy.kind(FulfilmentKind::Download).retention_days * SECONDS_A_DAY,

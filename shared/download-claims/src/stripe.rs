@@ -7,7 +7,7 @@ use aws_types::SdkConfig;
 use effect_ledger::Clock;
 use fulfilment::PaymentId;
 use serde_json::Value;
-use stripe_access::{CachedSecret, StripeAccess, StripeAccessError};
+use stripe_access::{StripeAccess, StripeAccessError, StripeConfig};
 use stripe_client::{ApiObject, NotReadable, Patience, Request};
 
 use crate::bought::LineItem;
@@ -68,19 +68,22 @@ impl From<NotReadable> for SessionsError {
 }
 
 impl<C: Clock> StripeSessions<C> {
-    /// Stripe itself, or at `base_url` a fake of it, over the connection of `sdk`.
+    /// As [`StripeAccess::new`].
     ///
     /// # Errors
     ///
-    /// When the configuration lacks what every client needs.
+    /// When `network` lacks what every client needs.
     pub fn new(
+        config: &StripeConfig,
         sdk: &SdkConfig,
-        key: CachedSecret<C>,
-        base_url: Option<&str>,
+        network: &SdkConfig,
         clock: C,
-    ) -> Result<Self, BoxError> {
-        let access = StripeAccess::new(sdk, key, base_url)?;
-        Ok(Self { access, sleep: sdk.sleep_impl().ok_or("no timer")?, clock, pace: None })
+    ) -> Result<Self, BoxError>
+    where
+        C: Clone,
+    {
+        let access = StripeAccess::new(config, sdk, network, clock.clone())?;
+        Ok(Self { access, sleep: network.sleep_impl().ok_or("no timer")?, clock, pace: None })
     }
 
     /// For pages that anybody can open: few attempts, little time, and a limit of calls that strangers can cause.

@@ -11,7 +11,7 @@ use stripe_client::{
 };
 use stripe_events::{CheckoutSession, Invoice, InvoicePayment, InvoiceReference, Price};
 
-use crate::{CachedSecret, SecretError};
+use crate::{CachedSecret, SecretError, StripeConfig};
 
 /// Stripe's API, asked with the restricted key of the stage.
 #[derive(Debug)]
@@ -105,17 +105,22 @@ impl WithSubscription {
 const BUDGET: u32 = 8;
 
 impl<C: Clock> StripeAccess<C> {
-    /// Stripe itself, or at `base_url` a fake of it, over the connection of `sdk`.
+    /// Stripe itself, or the fake that `config` names, over `network`; the key comes from Secrets Manager, over `sdk`.
     ///
     /// # Errors
     ///
-    /// When the configuration lacks what every client needs.
-    pub fn new(sdk: &SdkConfig, key: CachedSecret<C>, base_url: Option<&str>) -> Result<Self, BoxError> {
+    /// When `network` lacks what every client needs.
+    pub fn new(
+        config: &StripeConfig,
+        sdk: &SdkConfig,
+        network: &SdkConfig,
+        clock: C,
+    ) -> Result<Self, BoxError> {
         Ok(Self {
-            key,
-            base_url: base_url.unwrap_or(STRIPE_API).to_owned(),
-            http: sdk.http_client().ok_or("no HTTP client")?,
-            sleep: sdk.sleep_impl().ok_or("no timer")?,
+            key: CachedSecret::new(sdk, &config.key_secret_name, clock),
+            base_url: config.api_base_url.clone().unwrap_or_else(|| STRIPE_API.to_owned()),
+            http: network.http_client().ok_or("no HTTP client")?,
+            sleep: network.sleep_impl().ok_or("no timer")?,
             patience: None,
         })
     }

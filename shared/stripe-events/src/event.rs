@@ -172,6 +172,14 @@ pub(crate) fn read<T: DeserializeOwned>(part: &'static str, value: Value) -> Res
 }
 
 impl Event {
+    /// What it happened to; `None` for a thin event.
+    pub const fn object(&self) -> Option<&Object> {
+        match self {
+            Self::Snapshot(event) => Some(&event.object),
+            Self::Thin(_) => None,
+        }
+    }
+
     /// Reads a bare event, as a webhook sends it and as `detail` holds it.
     ///
     /// # Errors

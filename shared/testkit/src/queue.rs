@@ -82,6 +82,30 @@ pub async fn deliver<T: Task>(
     (tally, queue)
 }
 
+/// The same, one message after the other. In one batch they would be handled at once, and all but the first that need
+/// the same answer of Stripe's would come back.
+pub async fn deliver_in_turn<T: Task>(
+    name: &'static str,
+    task: &T,
+    clock: &impl Clock,
+    source: &str,
+    events: &[Value],
+) -> (Tally, InMemoryQueue) {
+    let (mut tally, queue) = (Tally::default(), InMemoryQueue::default());
+    for event in events {
+        let (one, its_queue) = deliver(name, task, clock, source, std::slice::from_ref(event)).await;
+        tally.done += one.done;
+        tally.retried += one.retried;
+        tally.parked += one.parked;
+        tally.unknown += one.unknown;
+        for (reason, count) in one.skipped {
+            *tally.skipped.entry(reason).or_default() += count;
+        }
+        queue.dead_letters.borrow_mut().extend(its_queue.dead_letters.take());
+    }
+    (tally, queue)
+}
+
 /// An event in the envelope EventBridge puts around it, as a message body.
 pub fn envelope(source: &str, event: &Value) -> String {
     json!({

@@ -39,6 +39,14 @@ impl SubscriptionsAtStripe {
         self.sessions.borrow_mut().insert(subscription_id.to_owned(), (session, frequency));
     }
 
+    /// A session began each of the subscriptions whose invoices are recorded.
+    pub fn began_the_recorded(&self) {
+        let session = serde_json::from_str(include_str!("../fixtures/session_subscription.json")).unwrap();
+        for subscription in ["sub_1Fixture", "sub_1Fixture2020"] {
+            self.began(subscription, &session, Some(PaymentFrequency::Monthly));
+        }
+    }
+
     /// Lets others run, as a call over the network does.
     async fn answer(&self) -> Result<(), StripeAccessError> {
         self.asked.set(self.asked.get() + 1);

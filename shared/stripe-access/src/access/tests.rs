@@ -12,9 +12,13 @@ fn case() -> (StripeApi, StripeAccess<ManualClock>) {
     let (cloud, clock) = (Cloud::new(), ManualClock::default());
     cloud.put_secret("stripe-key", KEY);
     let stripe = StripeApi::start(|| 1_795_000_000);
-    let key = CachedSecret::new(&sdk_config(&cloud, clock.clone()), "stripe-key", clock);
+    let config = StripeConfig {
+        key_secret_name: "stripe-key".to_owned(),
+        api_base_url: Some(stripe.url().to_owned()),
+    };
+    let sdk = sdk_config(&cloud, clock.clone());
     let network = Endpoint::unreachable().sdk_config();
-    let access = StripeAccess::new(&network, key, Some(stripe.url())).unwrap();
+    let access = StripeAccess::new(&config, &sdk, &network, clock).unwrap();
     (stripe, access)
 }
 

@@ -7,20 +7,9 @@ use super::*;
 /// A time at which events can have happened, before those of the fixtures.
 const T: i64 = 1_790_000_000;
 
-/// One message after the other. In one batch they would be handled at once, and all but the first that need the same
-/// answer of Stripe's would come back.
 async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
-    let (mut tally, queue) = (Tally::default(), InMemoryQueue::default());
-    for event in events {
-        let (one, its_queue) = super::deliver(task, std::slice::from_ref(event)).await;
-        tally.done += one.done;
-        tally.retried += one.retried;
-        for (reason, count) in one.skipped {
-            *tally.skipped.entry(reason).or_default() += count;
-        }
-        queue.dead_letters.borrow_mut().extend(its_queue.dead_letters.take());
-    }
-    (tally, queue)
+    testkit::queue::deliver_in_turn("acquisition-events", task, &task.clock, "afterlink.webhook", events)
+        .await
 }
 
 fn membership() -> TestTask {
