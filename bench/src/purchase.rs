@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 use download_claims::{FOLDER, TokenKeys};
 use effect_ledger::CalledFor;
-use fulfilment::{Contribution, PaymentId, SessionEvent};
+use fulfilment::{Contribution, PaymentId, Policy, SessionEvent};
 use serde_json::{Value, json};
 use stripe_events::Event;
 use testkit::cloud::{Cloud, KeyAttribute, TableDefinition};
@@ -60,10 +60,12 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
     );
     cloud.put_object(names::FILES_BUCKET, &format!("{FOLDER}{FILE}"), b"the guide");
 
+    let policy = Policy::compiled_in()?;
     for number in 0..COMPARED {
         let json = paid(&format!("Compared{number}")).to_json();
         stripe.record(&json.to_string());
-        let called_for = CalledFor::by(&read(&json)?, false).context("the payment calls for nothing")?;
+        let called_for =
+            CalledFor::by(&read(&json)?, false, &policy).context("the payment calls for nothing")?;
         for effect in called_for.effects {
             let payment_id = called_for.payment_id.as_str();
             let row = json!({ "payment_id": payment_id, "effect": effect.as_str(), "state": "done" });

@@ -4,7 +4,8 @@ import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { afterlink } from '../lib/app.ts';
 import { deployable } from '../lib/deployable.ts';
 import { functionCode, refuseDeployment, unbuilt } from '../lib/function-code.ts';
-import { stageFrom, withProtection, withStripeApi } from '../lib/stages.ts';
+import { policyFile } from '../lib/policy.ts';
+import { stageFrom, withPolicy, withProtection, withStripeApi } from '../lib/stages.ts';
 
 // Paths are relative to the folder of cdk.json, from where the CDK CLI runs this file.
 const BUILT_FUNCTIONS = '../target/lambda';
@@ -13,7 +14,8 @@ try {
   const app = new App();
   const named = stageFrom(app.node.tryGetContext('stage'), '-c stage=');
   const protectedStage = withProtection(deployable(named), app.node.tryGetContext('protection'));
-  const stage = withStripeApi(protectedStage, app.node.tryGetContext('stripeApi'));
+  const asked = withStripeApi(protectedStage, app.node.tryGetContext('stripeApi'));
+  const stage = withPolicy(asked, policyFile());
   const directory = resolve(app.node.tryGetContext('functions') ?? BUILT_FUNCTIONS);
   const names: string[] = [];
   const { data, pipeline, operations } = afterlink(app, stage, (name) => {

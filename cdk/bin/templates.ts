@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { STAGE_NAMES, stages } from '../lib/stages.ts';
+import { policyFile } from '../lib/policy.ts';
+import { STAGE_NAMES, stages, withPolicy } from '../lib/stages.ts';
 import { withoutFunctions } from '../lib/synthesis.ts';
 
 // Writes the templates of every stage, one file a stack, for cfn-lint.
@@ -10,7 +11,7 @@ try {
   if (out === undefined) throw new Error('Say where to with --out.');
   mkdirSync(out, { recursive: true });
   for (const name of STAGE_NAMES) {
-    withoutFunctions(stages[name], (app) => {
+    withoutFunctions(withPolicy(stages[name], policyFile()), (app) => {
       for (const { stackName, template } of app.synth().stacks) {
         writeFileSync(join(out, `${stackName}.template.json`), JSON.stringify(template, null, 1));
       }

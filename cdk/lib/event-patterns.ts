@@ -77,11 +77,20 @@ function session(type: string[], and: Readonly<Record<string, unknown>> = {}): K
 }
 
 const SESSION_OUTCOME = session([SESSION_COMPLETED, SESSION_ASYNC_SUCCEEDED, SESSION_ASYNC_FAILED]);
+/** A payment of a subscription but the first, which its session tells of. The task finds out whose it is. */
+const RENEWAL: Kind = {
+  type: [INVOICE_PAID],
+  data: { object: { billing_reason: anythingBut('subscription_create') } },
+};
 const SESSION_PAID = session([SESSION_COMPLETED, SESSION_ASYNC_SUCCEEDED], NOT_UNPAID);
 
-/** Whatever happens to a session of ours: paid, still unpaid, paid later, failed later. */
-export function sessionOutcome(stage: Stage): EventPattern {
-  return pattern(stage, [SESSION_OUTCOME]);
+/**
+ * What customers are written to about: whatever happens to a session of ours (paid, still unpaid,
+ * paid later, failed later), and renewals where any are thanked for. A renewal carries no marker,
+ * so those of every business on the Stripe account pass then, and none where none are thanked for.
+ */
+export function toldToCustomers(stage: Stage): EventPattern {
+  return pattern(stage, stage.thanksRenewals ? [SESSION_OUTCOME, RENEWAL] : [SESSION_OUTCOME]);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Duration, type Environment } from 'aws-cdk-lib';
 import { Architecture } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { thanksRenewals } from './policy.ts';
 
 export const STAGE_NAMES = ['local', 'test', 'live'] as const;
 export type StageName = (typeof STAGE_NAMES)[number];
@@ -39,6 +40,11 @@ export interface Stage {
    * to the function's URL. Without it mails carry the function's URL itself.
    */
   readonly pagesUrl?: string;
+  /**
+   * Whether the mails' rule lets the renewals of subscriptions through. `policy.toml` says whether
+   * any kind is thanked for them.
+   */
+  readonly thanksRenewals?: boolean;
   /** Where Stripe's API is, if not at Stripe. Refused where there is real money. */
   readonly stripeApiBaseUrl?: string;
   readonly reconcile: Reconcile;
@@ -216,6 +222,11 @@ export function withStripeApi(stage: Stage, url: unknown): Stage {
   if (url === undefined) return stage;
   if (stage.name !== 'local') throw new Error(`Stage ${stage.name} asks Stripe itself: leave out -c stripeApi=.`);
   return { ...stage, stripeApiBaseUrl: String(url) };
+}
+
+/** The stage with what the business decided, as far as the infrastructure depends on it. */
+export function withPolicy(stage: Stage, policy: string): Stage {
+  return thanksRenewals(policy) ? { ...stage, thanksRenewals: true } : stage;
 }
 
 /** The stage without what protects it from deletion, for its first deployment. */

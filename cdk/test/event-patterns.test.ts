@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { STAGE_NAMES, type StageName } from '../lib/stages.ts';
+import { STAGE_NAMES, type StageName, stages } from '../lib/stages.ts';
 import { type Json, matches } from './event-pattern-matcher.ts';
-import { synthesizedStage, TASKS } from './synthesized.ts';
+import { type Synthesized, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
 
 const FIXTURES = new URL('../../shared/testkit/fixtures/', import.meta.url);
 const WEBHOOK = 'afterlink.webhook';
@@ -35,13 +35,18 @@ function session(event: Event): Event {
   return (event.data as Event).object as Event;
 }
 
-/** The tasks whose rule an event passes in a stage. */
-function passed(stage: StageName, event: Event): string[] {
-  return TASKS.filter((task) => {
-    const { Properties } = synthesizedStage(stage).one('AWS::Events::Rule', 'Name', `afterlink-${stage}-${task}`);
-    return matches(Properties.EventPattern, event);
-  });
+function patternOf(task: string, synthesized: Synthesized): Json {
+  const name = `afterlink-${synthesized.stage.name}-${task}`;
+  return synthesized.one('AWS::Events::Rule', 'Name', name).Properties.EventPattern;
 }
+
+/** The tasks whose rule an event passes in a stage. */
+function passed(stage: StageName, event: Event, synthesized = synthesizedStage(stage)): string[] {
+  return TASKS.filter((task) => matches(patternOf(task, synthesized), event));
+}
+
+/** Stage `test` where members are thanked for renewals. */
+const thanking = synthesize({ ...stages.test, thanksRenewals: true });
 
 const ALL = [...TASKS];
 const TOLD_OF_EVERY_OUTCOME = ['thank-you-email', 'contribution-records'];
@@ -93,6 +98,21 @@ describe('the rules', () => {
     }
     const failed = { ...fixture('invoice_paid_renewal'), type: 'invoice.payment_failed' };
     assert.deepEqual(passed('test', envelope(failed, WEBHOOK)), []);
+  });
+
+  it('pass renewals to the mails where any are thanked for, and first payments never', () => {
+    const passes = (event: Event) => passed('test', envelope(event, WEBHOOK), thanking);
+    for (const name of ['invoice_paid_renewal', 'invoice_2020_renewal']) {
+      assert.deepEqual(passes(fixture(name)), ['thank-you-email', ...TOLD_OF_MOVED_MONEY], name);
+    }
+    assert.deepEqual(passes(fixture('invoice_paid_first')), TOLD_OF_MOVED_MONEY);
+    assert.deepEqual(passes(fixture('session_completed_paid')), ALL);
+    assert.deepEqual(passes(fixture('session_of_another_business')), []);
+    for (const reason of ['subscription_update', 'a new one', '', null, undefined]) {
+      const event = fixture('invoice_paid_renewal');
+      session(event).billing_reason = reason;
+      assert.equal(passes(event)[0], 'thank-you-email', String(reason));
+    }
   });
 
   it('pass to the records alone what moves no money', () => {
@@ -198,13 +218,10 @@ describe('the rules', () => {
 });
 
 describe('the patterns', () => {
-  // The Rust tests read this file: every effect that an event calls for passes the rule of its task.
+  // The Rust tests read this file: every effect that an event calls for under any policy passes the rule of its task.
   it('are those that the Rust tests know', () => {
     const file = new URL('golden/patterns-test.json', import.meta.url);
-    const patterns = TASKS.map((task) => [
-      task,
-      synthesizedStage('test').one('AWS::Events::Rule', 'Name', `afterlink-test-${task}`).Properties.EventPattern,
-    ]);
+    const patterns = TASKS.map((task) => [task, patternOf(task, thanking)]);
     const text = JSON.stringify(Object.fromEntries(patterns), null, 2);
     if (process.env.UPDATE_SNAPSHOTS) writeFileSync(file, `${text}\n`);
     assert.deepEqual(JSON.parse(text), JSON.parse(readFileSync(file, 'utf8')), 'if this is meant: npm run test:update');
@@ -212,8 +229,8 @@ describe('the patterns', () => {
 
   // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
   it('stay within the 2048 characters that EventBridge allows', () => {
-    for (const stage of STAGE_NAMES) {
-      for (const { Properties } of synthesizedStage(stage).all('AWS::Events::Rule')) {
+    for (const synthesized of [...STAGE_NAMES.map(synthesizedStage), thanking]) {
+      for (const { Properties } of synthesized.all('AWS::Events::Rule')) {
         const size = JSON.stringify(Properties.EventPattern ?? {}).length;
         assert.ok(size < 2048, `${Properties.Name}: ${size}`);
       }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { functionCode, unbuilt } from '../lib/function-code.ts';
 import { mailbox } from '../lib/stacks/pipeline.ts';
-import { exampleValues, STAGE_NAMES, stageFrom, stages, withStripeApi } from '../lib/stages.ts';
+import { exampleValues, STAGE_NAMES, stageFrom, stages, withPolicy, withStripeApi } from '../lib/stages.ts';
 import { synthesize } from './synthesized.ts';
 
 describe('a stage', () => {
@@ -35,6 +35,28 @@ describe('a stage', () => {
       assert.throws(() => withStripeApi(stages[name], url), /asks Stripe itself/);
     }
     assert.throws(() => synthesize({ ...stages.live, stripeApiBaseUrl: url }), /real money/);
+  });
+
+  it('lets renewals through to the mails where the policy thanks for any', () => {
+    const thanks = (policy: string) => withPolicy(stages.test, policy).thanksRenewals === true;
+    for (const policy of [
+      '[membership]\nthank_renewals = true\n',
+      '[contribution]\nthank_renewals = false\n[membership]\n  thank_renewals=true # since May\r\n',
+      'membership.thank_renewals = true',
+      'membership = { shown_as = { en = "#1" }, "thank_renewals" = true }',
+    ]) {
+      assert.ok(thanks(policy), policy);
+    }
+    for (const policy of [
+      '[membership]\nproduct = "MEMBERSHIP"\n',
+      '[membership]\nthank_renewals = false\n',
+      '[membership]\n# thank_renewals = true\n',
+      '[membership]\nproduct = "M" # thank_renewals = true\n',
+      '[membership]\nthank_renewals = "true"\n',
+    ]) {
+      assert.ok(!thanks(policy), policy);
+    }
+    assert.equal(withPolicy(stages.test, ''), stages.test);
   });
 
   it('has a namespace of its own for supporter ids', () => {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use effect_ledger::{CalledFor, Effect, EffectKey};
-use fulfilment::PaymentId;
+use fulfilment::{PaymentId, Policy};
 use serde::Serialize;
 use stripe_events::{Delivered, Event, Object};
 
@@ -75,8 +75,9 @@ impl DeadLetter {
 
     /// What it calls for: the effects of all tasks, or the mail that an operator asked for.
     pub(crate) fn calls_for(&self, livemode: bool) -> Vec<Effect> {
-        let delivered = Delivered::from_json(self.body.as_bytes()).ok();
-        let called_for = delivered.and_then(|delivered| CalledFor::by(&delivered.event, livemode));
+        let delivered = Delivered::from_json(self.body.as_bytes()).ok().zip(Policy::compiled_in().ok());
+        let called_for =
+            delivered.and_then(|(delivered, policy)| CalledFor::by(&delivered.event, livemode, &policy));
         let effects = called_for.map(|called_for| called_for.effects).unwrap_or_default().into_iter();
         match &self.resend_id {
             Some(id) => effects

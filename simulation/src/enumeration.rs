@@ -24,6 +24,8 @@ pub struct Scenario {
     pub(crate) before: Vec<Telling>,
     /// Whether Stripe's API was down until then.
     pub(crate) stripe_was_down: bool,
+    /// Whether members are thanked for renewals.
+    pub(crate) thanks_renewals: bool,
     /// What they are told at the same time, each in an instance of its own.
     pub(crate) at_once: Vec<Telling>,
     /// What they are told when that is over.
@@ -204,13 +206,22 @@ impl Scenario {
         before: Vec<Telling>,
         at_once: Vec<Telling>,
     ) -> Self {
-        Self { name, payments, before, stripe_was_down: false, at_once, after: Vec::new() }
+        Self {
+            name,
+            payments,
+            before,
+            stripe_was_down: false,
+            thanks_renewals: false,
+            at_once,
+            after: Vec::new(),
+        }
     }
 
     /// Runs it once, with these faults in this order of calls.
     pub fn run(&self, case: &Case) -> Report {
         fastrand::seed(0);
         let mut world = World::new(Scripted::new(Vec::new(), 0));
+        world.thanks_renewals = self.thanks_renewals;
         let tell = |world: &mut World<Scripted>, tellings: &[Telling]| {
             tellings.iter().for_each(|(task, event)| world.send(*task, &event.body));
         };

@@ -9,6 +9,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use fulfilment::Policy;
 use futures_util::future::LocalBoxFuture;
 use lambda_runtime::Error;
 use task_runtime::{Backoff, Environment, Invocation, SqsQueue, Tally, Task, handle_batch, sdk_config};
@@ -107,6 +108,7 @@ pub(crate) fn start(
     task: TaskName,
     region: String,
     http: SharedHttpClient,
+    policy: &Policy,
     clock: InstanceClock,
 ) -> Result<Rc<dyn Function>, Error> {
     let sdk = SDK_CONFIG
@@ -122,25 +124,19 @@ pub(crate) fn start(
     let name = task.as_str();
     macro_rules! started {
         // The simulated Stripe is asked over the same connection as the simulated AWS.
-        ($function:ident over $network:expr) => {{
+        ($function:ident, $($more:expr),*) => {{
             let mut env = Environment::new(variable);
             let config = $function::Config::from_env(&mut env);
             let config = env.finish(|| config)?;
-            let task = $function::task(config, &sdk, $network, clock.clone())?;
+            let task = $function::task(config, &sdk, $($more,)* clock.clone())?;
             Rc::new(Started { name, task, queue, clock })
-        }};
-        ($function:ident) => {{
-            let mut env = Environment::new(variable);
-            let config = $function::Config::from_env(&mut env);
-            let config = env.finish(|| config)?;
-            Rc::new(Started { name, task: $function::task(config, &sdk, clock.clone())?, queue, clock })
         }};
     }
     Ok(match task {
-        TaskName::ThankYouEmail => started!(thank_you_email),
-        TaskName::ContributionRecords => started!(contribution_records over &sdk),
-        TaskName::SoftOptIns => started!(soft_opt_ins),
-        TaskName::AcquisitionEvents => started!(acquisition_events over &sdk),
+        TaskName::ThankYouEmail => started!(thank_you_email, &sdk, policy.clone()),
+        TaskName::ContributionRecords => started!(contribution_records, &sdk),
+        TaskName::SoftOptIns => started!(soft_opt_ins,),
+        TaskName::AcquisitionEvents => started!(acquisition_events, &sdk),
     })
 }
 

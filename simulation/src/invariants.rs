@@ -209,7 +209,7 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
     }
     for payment in &told.payments {
         let id = payment.payment_id();
-        let due = due_mails(payment);
+        let due = due_mails(payment, world.thanks_renewals);
         for occasion in ["thank-you", "payment-pending", "payment-failed"] {
             let effect = format!("email#{occasion}");
             let sent = accepted.remove(&(id.clone(), format!("email-{occasion}"))).unwrap_or_default();
@@ -228,8 +228,13 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
             let expected = match (due.contains(&occasion), state, reason) {
                 (false, "", _) => true,
                 (false, "parked", "broken_link_contract") => payment.link == Link::Broken,
+                (false, "skipped", "renewals_not_thanked") => {
+                    occasion == "thank-you" && !payment.has_session() && world.thanks_renewals
+                }
                 (true, "done" | "unknown", _) => true,
-                (true, "parked", TOO_MANY_MAILS) => free_mails_to(payment, told) > FREE_MAILS_A_DAY,
+                (true, "parked", TOO_MANY_MAILS) => {
+                    free_mails_to(payment, told, world.thanks_renewals) > FREE_MAILS_A_DAY
+                }
                 (true, "skipped", "overtaken") => occasion == "payment-pending",
                 (true, "skipped", "refunded") => {
                     payment.refunds.iter().map(|r| r.amount).sum::<i64>() >= payment.amount
@@ -254,16 +259,26 @@ const TOO_MANY_MAILS: &str = "too_many_to_one_address";
 const FREE_MAILS_A_DAY: usize = 5;
 
 /// How many mails a payment's customer is due that cost nothing.
-fn free_mails_to(payment: &Payment, told: &Told) -> usize {
+fn free_mails_to(payment: &Payment, told: &Told, thanks_renewals: bool) -> usize {
     let of_customer = told.payments.iter().filter(|other| other.email() == payment.email());
     let is_free = |other: &Payment, occasion: &str| occasion != "thank-you" || other.amount == 0;
-    of_customer.map(|other| due_mails(other).iter().filter(|occasion| is_free(other, occasion)).count()).sum()
+    of_customer
+        .map(|other| {
+            due_mails(other, thanks_renewals).iter().filter(|occasion| is_free(other, occasion)).count()
+        })
+        .sum()
 }
 
-fn due_mails(payment: &Payment) -> Vec<&'static str> {
+/// Whether the kind of what it sells is the one whose renewals may be thanked for.
+fn is_membership(payment: &Payment) -> bool {
+    payment.link == Link::Contribution && payment.subscription().is_some()
+}
+
+fn due_mails(payment: &Payment, thanks_renewals: bool) -> Vec<&'static str> {
     match payment.fate {
+        _ if !payment.is_ours() => Vec::new(),
         // A renewal is thanked for only where the policy says so.
-        _ if !payment.is_ours() || !payment.has_session() => Vec::new(),
+        _ if !(payment.has_session() || thanks_renewals && is_membership(payment)) => Vec::new(),
         Fate::Paid | Fate::Free => vec!["thank-you"],
         Fate::PendingThenPaid | Fate::CapturedInPart { .. } => vec!["payment-pending", "thank-you"],
         Fate::PendingThenFailed => vec!["payment-pending", "payment-failed"],

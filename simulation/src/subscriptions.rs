@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use crate::enumeration::{Scenario, tellings};
 use crate::function::TaskName::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
-use crate::story::{Charge, Dispute, Fate, Link, Payment, Refund};
+use crate::story::{Charge, Dispute, Fate, Link, Payment, Refund, twin};
 
 /// Every scenario of these.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let mut all = memberships();
     all.extend(renewals());
+    all.extend(thanked_renewals());
     all.extend(verdicts());
     all
 }
@@ -96,6 +97,38 @@ fn renewals() -> Vec<Scenario> {
                     .concat(),
             )
         },
+    ]
+}
+
+/// Where members are thanked for renewals.
+fn thanked_renewals() -> Vec<Scenario> {
+    let first = Payment::membership("Member");
+    let begun = &first.events()[..1];
+    let renewal = first.renewal(1);
+    let refunds = vec![Refund { number: 1, amount: renewal.amount, fails: false }];
+    let given_back = Payment { refunds, ..renewal.clone() };
+    let (renewed, gone) = (renewal.events(), given_back.events());
+    let [invoice, refund, updated] = [&gone[0], &gone[1], &gone[2]].map(std::slice::from_ref);
+    let thanking = |scenario: Scenario| Scenario { thanks_renewals: true, ..scenario };
+    let (to_mail, to_records) =
+        (|events| tellings(ThankYouEmail, events), |events| tellings(ContributionRecords, events));
+    vec![
+        // Nobody has written down what the session said: Stripe is asked.
+        thanking(Scenario::of_tasks(
+            "mail-renewal",
+            vec![first.clone(), renewal],
+            to_mail(begun),
+            to_mail(&[renewed[0].clone(), twin(&renewed[0])]),
+        )),
+        thanking(Scenario {
+            after: [to_records(invoice), to_mail(invoice), to_records(updated)].concat(),
+            ..Scenario::of_tasks(
+                "mail-renewal-given-back",
+                vec![first, given_back.clone()],
+                [to_mail(begun), to_records(begun)].concat(),
+                [to_mail(invoice), to_records(refund)].concat(),
+            )
+        }),
     ]
 }
 

@@ -8,11 +8,13 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use fulfilment::FulfilmentKind;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use task_runtime::{Invocation, MetricsContext, Tally};
 use testkit::cloud::{Cloud, Message, QueueDefinition, Redrive, Request, Response, Service};
+use testkit::policy::with_renewals_thanked;
 
 use crate::fault::{Director, Fault, Step};
 use crate::function::{
@@ -45,6 +47,8 @@ pub struct World<D> {
     pub director: D,
     /// How many instances of one function may run at once.
     pub concurrency: usize,
+    /// Whether members are thanked for renewals.
+    pub thanks_renewals: bool,
     number: u64,
     time: Time,
     wires: Wires,
@@ -116,6 +120,7 @@ impl<D: Director> World<D> {
             cloud,
             director,
             concurrency: 2,
+            thanks_renewals: false,
             number: WORLDS.fetch_add(1, Ordering::Relaxed),
             time: Time::starting_at(BEGINNING_MS),
             wires: Wires::default(),
@@ -378,8 +383,10 @@ impl<D: Director> World<D> {
         self.started += 1;
         let clock = InstanceClock { time: self.time.clone(), skew_ms: self.director.skew_ms() };
         let region = format!("world-{}-{id}", self.number);
+        let kinds: &[_] = if self.thanks_renewals { &[FulfilmentKind::Membership] } else { &[] };
+        let policy = with_renewals_thanked(kinds);
         #[expect(clippy::expect_used, reason = "the simulation's own configuration")]
-        let function = start(task, region, self.wires.client(id), clock).expect("a function starts");
+        let function = start(task, region, self.wires.client(id), &policy, clock).expect("a function starts");
         self.instances.insert(id, Instance { task, function, running: None });
         id
     }

@@ -64,6 +64,8 @@ scenarios! {
     acquisition_renewal: "acquisition-renewal",
     acquisition_stripe_down: "acquisition-stripe-down",
     renewal_asked_by_both: "renewal-asked-by-both",
+    mail_renewal: "mail-renewal",
+    mail_renewal_given_back: "mail-renewal-given-back",
     records_captured: "records-captured",
     acquisition_captured: "acquisition-captured",
     records_lost_at_once: "records-lost-at-once",

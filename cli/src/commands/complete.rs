@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use effect_ledger::{CalledFor, Effect, EffectKey, EffectRow, EffectState, History, Verb};
-use fulfilment::{FulfilmentKind, LinkContract, NotReadable, PaymentId, SessionEvent, SessionOutcome};
+use fulfilment::{
+    FulfilmentKind, LinkContract, NotReadable, PaymentId, Policy, SessionEvent, SessionOutcome,
+};
 use serde::Serialize;
 use stripe_client::{PaymentLink, Request, StripeClient};
 use stripe_events::Event;
@@ -349,7 +351,8 @@ fn open_effects(event: &Event, rows: &[EffectRow], livemode: bool, now: i64) -> 
         Some(EffectState::Claimed(claim)) => claim.lease_until < now,
         Some(EffectState::Retry { .. } | EffectState::Parked { .. }) | None => true,
     };
-    let called_for = CalledFor::by(event, livemode).map(|called_for| called_for.effects);
+    let policy = Policy::compiled_in().map_err(|error| error.to_string())?;
+    let called_for = CalledFor::by(event, livemode, &policy).map(|called_for| called_for.effects);
     Ok(called_for.unwrap_or_default().into_iter().filter(is_open).collect())
 }
 

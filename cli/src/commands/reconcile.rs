@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use effect_ledger::{Clock as _, DynamoDbEffects, StoreError, Verb};
+use fulfilment::Policy;
 use reconciliation::{
     DynamoDbJournal, EventBridgeFulfilmentBus, Journal, Missing, Overtaken, Pending, Position,
     Reconciliation, Settings, Tally,
@@ -167,6 +168,7 @@ pub(crate) async fn look_back(
         bus: &bus,
         clock: &SystemClock,
         livemode: here.livemode()?,
+        policy: &Policy::compiled_in()?,
         settings: Settings {
             lag_seconds: LAG_SECONDS,
             overlap_seconds: 0,

@@ -7,7 +7,7 @@ use std::io;
 
 use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
-use fulfilment::shown_id;
+use fulfilment::{Policy, PolicyError, shown_id};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use reconciliation::{
     DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings, Tally,
@@ -44,6 +44,8 @@ enum Failed {
     NotAClient(#[source] NotAClient),
     #[error("the SDK's configuration has no {0}")]
     Incomplete(&'static str),
+    #[error("what is compiled in cannot be read")]
+    NoPolicy(#[source] PolicyError),
     #[error("the run broke off")]
     Broken(#[source] RunError),
 }
@@ -139,6 +141,7 @@ async fn reconcile(
         ),
         clock,
         livemode: config.livemode,
+        policy: &Policy::compiled_in().map_err(Failed::NoPolicy)?,
         settings: Settings {
             lag_seconds: config.lag_seconds,
             overlap_seconds: config.overlap_seconds,

@@ -25,6 +25,9 @@ struct Arguments {
     /// What was sold: contribution, download or membership [default: the one the template is named after]
     #[arg(long)]
     kind: Option<String>,
+    /// A subscription that is paid again
+    #[arg(long)]
+    renewal: bool,
     /// The currency of the payment: eur, jpy, kwd
     #[arg(long, default_value = "gbp")]
     currency: String,
@@ -48,6 +51,7 @@ fn main() -> Result<ExitCode> {
         template: arguments.template.clone(),
         locale: arguments.locale.clone(),
         kind: arguments.kind,
+        renewal: arguments.renewal,
         currency: arguments.currency,
         minor: arguments.amount,
         name: Some(arguments.name),

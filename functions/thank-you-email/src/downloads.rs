@@ -5,7 +5,6 @@ use download_claims::{
 };
 use effect_ledger::Clock;
 use fulfilment::{Policy, SessionEvent};
-use task_runtime::for_others;
 
 use crate::Config;
 
@@ -46,13 +45,13 @@ impl<C: Clock + Clone> AwsDownloads<C> {
     pub(crate) fn new(
         config: &Config,
         sdk: &SdkConfig,
+        network: &SdkConfig,
         policy: &Policy,
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        // Stripe is asked only where the link does not say what was bought.
-        let network = for_others(sdk);
         Ok(Self {
-            purchases: AwsPurchases::new(&config.purchases, sdk, &network, policy, clock.clone())?,
+            // Stripe is asked, over `network`, only where the link does not say what was bought.
+            purchases: AwsPurchases::new(&config.purchases, sdk, network, policy, clock.clone())?,
             keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock),
             pages_url: config.pages_url.trim_end_matches('/').to_owned(),
         })

@@ -9,6 +9,7 @@ mod limit;
 mod mail;
 mod money_format;
 mod overrides;
+mod payment;
 pub mod preview;
 mod recipient;
 mod sender;
@@ -21,7 +22,9 @@ use aws_types::SdkConfig;
 use effect_ledger::{Clock, DynamoDbEffects};
 use fulfilment::Policy;
 use lambda_runtime::Error;
-use task_runtime::{Task, run_task};
+use payment_lookup::PaymentLookup;
+use stripe_access::StripeAccess;
+use task_runtime::{Task, for_others, run_task};
 
 pub use crate::config::Config;
 use crate::downloads::AwsDownloads;
@@ -40,27 +43,34 @@ pub const NAME: &str = "thank-you-email";
 ///
 /// When the configuration is incomplete or Lambda's runtime API cannot be reached.
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    run_task(NAME, variable, Config::from_env, task).await
+    run_task(NAME, variable, Config::from_env, |config, sdk, clock| {
+        task(config, sdk, &for_others(sdk), Policy::compiled_in()?, clock)
+    })
+    .await
 }
 
-/// The task over AWS's own clients.
+/// The task over AWS's own clients, and over `network` for Stripe.
 ///
 /// # Errors
 ///
-/// When what is compiled in cannot be read.
+/// When `network` lacks what every client needs.
 pub fn task<C: Clock + Clone>(
     config: Config,
     sdk: &SdkConfig,
+    network: &SdkConfig,
+    policy: Policy,
     clock: C,
 ) -> Result<impl Task + use<C>, Error> {
-    let policy = Policy::compiled_in()?;
     let templates = S3TemplateFiles::new(sdk, &config.templates_bucket);
+    let ledger = DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table);
+    let stripe = StripeAccess::new(&config.purchases.stripe, sdk, network, clock.clone())?;
     Ok(ThankYouEmail {
-        ledger: DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(sdk), &config.effects_table),
+        lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
+        ledger,
         sender: SesEmailSender::new(sdk, &config),
         overrides: Overrides::new(templates, clock.clone()),
         limit: DynamoDbAddressLimit::new(&config, sdk, policy.mail.free_mails_a_day, clock.clone()),
-        downloads: AwsDownloads::new(&config, sdk, &policy, clock.clone())?,
+        downloads: AwsDownloads::new(&config, sdk, network, &policy, clock.clone())?,
         policy,
         livemode: config.livemode,
         clock,

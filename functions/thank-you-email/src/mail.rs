@@ -38,6 +38,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) occasion: Occasion<'a>,
     /// What was sold.
     pub(crate) kind: FulfilmentKind,
+    /// Whether a subscription was paid again.
+    pub(crate) renewal: bool,
     /// The files that were bought, and where to fetch them.
     pub(crate) download: Option<&'a Download>,
     /// The organisation, its products, its default templates.
@@ -59,6 +61,7 @@ impl fmt::Debug for MailContext<'_> {
         f.debug_struct("MailContext")
             .field("occasion", &self.occasion)
             .field("kind", &self.kind)
+            .field("renewal", &self.renewal)
             .field("locale", &self.locale)
             .field("amount", &self.amount)
             .field("paid_on", &self.paid_on)
@@ -204,6 +207,7 @@ fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderE
         product => context.policy.kind(context.kind).shown_as(language),
         amount => money_text(context.amount, &format),
         nothing_due => context.amount.is_zero(),
+        renewal => context.renewal,
         paid_on => paid_on,
         reference => context.reference,
         files => files,

@@ -17,6 +17,8 @@ pub struct Request {
     pub locale: String,
     /// What was sold: `contribution`, `download` or `membership`. By itself the one the template is named after.
     pub kind: Option<String>,
+    /// Whether a subscription is paid again.
+    pub renewal: bool,
     /// The currency of the invented payment: `eur`.
     pub currency: String,
     /// Its amount in Stripe's minor units.
@@ -40,8 +42,8 @@ pub struct Preview {
     pub template: String,
     /// The locale of the words. English if the one asked for has none.
     pub locale: String,
-    /// What should have been used but could not be, in sentences; also for a customer without a name, and for a
-    /// payment of nothing.
+    /// What should have been used but could not be, in sentences; also for a customer without a name, for a payment of
+    /// nothing, and for a renewal.
     pub mistakes: Vec<String>,
 }
 
@@ -91,6 +93,7 @@ pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
             _ => Occasion::ThankYou { template: Some(&template) },
         },
         kind,
+        renewal: request.renewal,
         download: (kind == FulfilmentKind::Download || template.as_str() == "files-ready")
             .then_some(&download),
         policy: &policy,
@@ -105,7 +108,11 @@ pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
     // Customers a template is easily written without a thought of.
     let nameless = MailContext { customer_name: None, ..context };
     let free = MailContext { amount: Money::new(0, currency), ..context };
-    for (context, when) in [(nameless, "the customer gave no name"), (free, "nothing was due")] {
+    let renewed = MailContext { renewal: !context.renewal, ..context };
+    let another_time = if context.renewal { "it is the first payment" } else { "it is a renewal" };
+    let customers =
+        [(nameless, "the customer gave no name"), (free, "nothing was due"), (renewed, another_time)];
+    for (context, when) in customers {
         for mistake in render(Some(&own), &context).map_err(error)?.passed_over {
             let said = mistake.to_string();
             if !mistakes.iter().any(|mistake| mistake.starts_with(&said)) {
@@ -132,6 +139,7 @@ mod tests {
             template: template.to_owned(),
             locale: locale.to_owned(),
             kind: None,
+            renewal: false,
             currency: "eur".to_owned(),
             minor: 1250,
             name: Some("Ada Lovelace".to_owned()),
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn the_handbooks_variables_are_there_and_read_as_it_says() {
         let (_, fragments) = examples();
-        assert_eq!(fragments.len(), 2);
+        assert_eq!(fragments.len(), 3);
         let rows = HANDBOOK.lines().filter_map(|line| {
             let (variable, rest) = line.strip_prefix("| `{{ ")?.split_once(" }}` | ")?;
             Some((format!("{{{{ {variable} }}}}"), Some(rest.split(" |").next()?)))
@@ -236,7 +244,7 @@ mod tests {
             assert_eq!(expected.unwrap_or(&shown.text), shown.text, "{template}");
             seen += 1;
         }
-        assert_eq!(seen, 8 + 2);
+        assert_eq!(seen, 8 + 3);
     }
 
     #[test]

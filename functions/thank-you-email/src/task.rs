@@ -4,10 +4,11 @@ use effect_ledger::{
     Policy as Attempts, SetAside, StoreError, as_filed, perform, put_aside,
 };
 use fulfilment::{
-    FulfilmentKind, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
-    without_invisible,
+    FulfilmentKind, InvoiceEvent, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent,
+    SessionOutcome, SkipReason, without_invisible,
 };
-use stripe_events::Personal;
+use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
+use stripe_events::{Object, Personal};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
 use tracing::warn;
 
@@ -15,12 +16,15 @@ use crate::downloads::{Download, Downloads, DownloadsError};
 use crate::limit::{AddressLimit, Admission, LimitError};
 use crate::mail::{MailContext, Occasion, RenderError, render};
 use crate::overrides::{FilesError, Overrides, TemplateFiles};
+use crate::payment::Payment;
 use crate::recipient::{NoRecipient, recipient};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
-/// Sends the mail a session event calls for, at most once each.
-pub(crate) struct ThankYouEmail<L, S, F, D, A, C> {
+/// Sends the mail that a session event or a renewal calls for, at most once each.
+pub(crate) struct ThankYouEmail<L, I, S, F, D, A, C> {
     pub(crate) ledger: L,
+    /// Whose the subscription of a renewal is.
+    pub(crate) lookup: PaymentLookup<I, L, C>,
     pub(crate) sender: S,
     pub(crate) overrides: Overrides<F, C>,
     pub(crate) downloads: D,
@@ -41,6 +45,12 @@ const MAIL_THROTTLED: &str = "MailThrottled";
 
 /// The metric that counts mails which were parked because their address has had its mails of the day.
 const MAIL_LIMITED: &str = "MailLimited";
+
+/// The session of a subscription's first payment says more than its invoice, and is thanked for.
+const TOLD_BY_SESSION: &str = "told_by_session";
+
+/// What the subscription sells is thanked for once, says `policy.toml`.
+const RENEWALS_NOT_THANKED: &str = "renewals_not_thanked";
 
 /// Why a wording that is there was not used.
 const CAME_BACK: &str = "the message was delivered before and left no trace, so its own wording was not used: it may \
@@ -76,6 +86,8 @@ pub(crate) enum TaskFailed {
     LeaseLost,
     #[error(transparent)]
     Ledger(#[from] StoreError),
+    #[error(transparent)]
+    Lookup(#[from] LookupFailed),
 }
 
 impl TaskError for TaskFailed {
@@ -95,7 +107,8 @@ impl TaskError for TaskFailed {
             | Self::NotSent(_)
             | Self::InFlight(_)
             | Self::LeaseLost
-            | Self::Ledger(_) => FailureClass::Retryable,
+            | Self::Ledger(_)
+            | Self::Lookup(_) => FailureClass::Retryable,
         }
     }
 
@@ -114,56 +127,36 @@ impl TaskError for TaskFailed {
             Self::InFlight(_) => "in_flight",
             Self::LeaseLost => "lease_lost",
             Self::Ledger(_) => "ledger_unavailable",
+            Self::Lookup(error) => error.reason(),
         }
     }
 }
 
-impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressLimit, C: Clock> Task
-    for ThankYouEmail<L, S, F, D, A, C>
+impl<L, I, S, F, D, A, C> Task for ThankYouEmail<L, I, S, F, D, A, C>
+where
+    L: EffectStore,
+    I: Stripe,
+    S: EmailSender,
+    F: TemplateFiles,
+    D: Downloads,
+    A: AddressLimit,
+    C: Clock,
 {
     type Error = TaskFailed;
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        if let Some(Object::Invoice(_)) = delivery.event.object() {
+            return self.thank_again(delivery).await;
+        }
         let filed = as_filed(&self.ledger, &delivery.event).await?;
-        let event = match SessionEvent::read(&filed, self.livemode) {
-            Ok(event) => event,
-            Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
+        match SessionEvent::read(&filed, self.livemode) {
+            Ok(event) => self.tell(Payment::Session(&event), delivery).await,
+            Err(NotReadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
                 let key = EffectKey { payment_id, effect: wanted(intended, delivery) };
-                return delivery
-                    .park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, TaskFailed::Broken(broken))
-                    .await;
+                self.park(&key, TaskFailed::Broken(broken), delivery).await
             }
-        };
-        let key = EffectKey { payment_id: event.payment_id.clone(), effect: wanted(event.outcome, delivery) };
-        let about = About::Session(event.outcome);
-        let planned = Planned { event: &event, about, download: None, key: &key, own_wording: true };
-        if is_claimed_unseen(&event, delivery) {
-            return self.prepare_and_send(&planned, delivery).await;
         }
-        let history = self.ledger.of_payment(&key.payment_id).await?;
-        let so_far = history.iter().find(|row| row.effect == key.effect);
-        if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
-            if event.outcome == SessionOutcome::Paid && promised_files(&history) {
-                return self.tell_of_files(&event, &history, delivery).await;
-            }
-            return Ok(Outcome::Skipped(already));
-        }
-        if let Some(reason) = no_longer_wanted(&event, &history) {
-            return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, reason).await;
-        }
-        let download = self.download(&event).await?;
-        let missing = download.as_ref().and_then(missing);
-        if let Some(missing) = &missing {
-            self.promise_files(missing, &key.payment_id, delivery).await?;
-        }
-        let own_wording = may_use_own_wording(delivery, so_far);
-        let planned = Planned { download: download.as_ref(), own_wording, ..planned };
-        let outcome = self.prepare_and_send(&planned, delivery).await?;
-        if missing.is_none() && outcome == Outcome::Done && promised_files(&history) {
-            self.take_back_promise(&key.payment_id, delivery).await?;
-        }
-        missing.map_or(Ok(outcome), Err)
     }
 }
 
@@ -173,9 +166,9 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
 /// looked at. The others look first: pending and failed mails for what overtook them, one mail more for what became of
 /// the first. A purchase of files does because finding them out costs more, which a duplicate need not. A message that
 /// was delivered before does because how that ended decides about the wording.
-fn is_claimed_unseen(event: &SessionEvent, delivery: &Delivery) -> bool {
-    event.outcome == SessionOutcome::Paid
-        && event.link.kind != FulfilmentKind::Download
+fn is_claimed_unseen(payment: Payment<'_>, delivery: &Delivery) -> bool {
+    payment.outcome() == SessionOutcome::Paid
+        && payment.kind() != FulfilmentKind::Download
         && delivery.resend.is_none()
         && delivery.receive_count <= 1
 }
@@ -187,14 +180,6 @@ fn is_claimed_unseen(event: &SessionEvent, delivery: &Delivery) -> bool {
 fn may_use_own_wording(delivery: &Delivery, so_far: Option<&EffectRow>) -> bool {
     let was_rendered = so_far.is_some_and(|row| matches!(row.state, EffectState::Retry { .. }));
     delivery.receive_count <= 1 || was_rendered
-}
-
-/// Whether a mail can be had for nothing: thanks for a payment of nothing, and word of one that has not come.
-const fn costs_nothing(event: &SessionEvent) -> bool {
-    match event.outcome {
-        SessionOutcome::Paid => event.amount.is_zero(),
-        SessionOutcome::Pending | SessionOutcome::Failed => true,
-    }
 }
 
 /// The mail that says that files are there which an earlier one promised.
@@ -229,7 +214,7 @@ fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
 /// A mail that is to be written and sent.
 #[derive(Clone, Copy)]
 struct Planned<'a> {
-    event: &'a SessionEvent,
+    payment: Payment<'a>,
     about: About,
     download: Option<&'a Download>,
     key: &'a EffectKey,
@@ -247,8 +232,8 @@ struct Prepared {
 /// What a mail is about.
 #[derive(Clone, Copy)]
 enum About {
-    /// What a session event says of the money.
-    Session(SessionOutcome),
+    /// How the money stands.
+    Money(SessionOutcome),
     /// Files that were promised.
     FilesReady,
 }
@@ -264,12 +249,12 @@ const fn already_settled(state: &EffectState) -> Option<&'static str> {
 }
 
 /// Why the mail would tell old news, if it would: events come in any order, and the money moves on.
-fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'static str> {
-    let later = match event.outcome {
+fn no_longer_wanted(payment: Payment<'_>, history: &[EffectRow]) -> Option<&'static str> {
+    let later = match payment.outcome() {
         // Thanks for a gift that has been given back would read as mockery.
         SessionOutcome::Paid => {
-            let refunded = EffectRow::refunded(history, event.amount.currency());
-            return (refunded > 0 && refunded >= event.amount.minor()).then_some("refunded");
+            let refunded = EffectRow::refunded(history, payment.amount().currency());
+            return (refunded > 0 && refunded >= payment.amount().minor()).then_some("refunded");
         }
         // After a thank-you nobody wants to read that the payment is being waited for.
         SessionOutcome::Failed => vec![Effect::email_about(SessionOutcome::Paid)],
@@ -284,14 +269,101 @@ fn no_longer_wanted(event: &SessionEvent, history: &[EffectRow]) -> Option<&'sta
     overtaken.then_some("overtaken")
 }
 
-impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressLimit, C: Clock>
-    ThankYouEmail<L, S, F, D, A, C>
+impl<L, I, S, F, D, A, C> ThankYouEmail<L, I, S, F, D, A, C>
+where
+    L: EffectStore,
+    I: Stripe,
+    S: EmailSender,
+    F: TemplateFiles,
+    D: Downloads,
+    A: AddressLimit,
+    C: Clock,
 {
-    /// What was bought, when files were.
-    async fn download(&self, event: &SessionEvent) -> Result<Option<Download>, TaskFailed> {
-        if event.outcome != SessionOutcome::Paid || event.link.kind != FulfilmentKind::Download {
-            return Ok(None);
+    /// Thanks for what a subscription was paid again, where that is decided for what it sells.
+    async fn thank_again(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        let invoice = match InvoiceEvent::read(&delivery.event, self.livemode) {
+            Ok(invoice) => invoice,
+            Err(reason) => return Ok(Outcome::Skipped(reason.as_str())),
+        };
+        if invoice.is_first {
+            return Ok(Outcome::Skipped(TOLD_BY_SESSION));
         }
+        // Then nobody looks for a row of it, and whose the subscription is need not be known.
+        if !self.policy.thanks_renewals() {
+            return Ok(Outcome::Skipped(RENEWALS_NOT_THANKED));
+        }
+        let effect = wanted(SessionOutcome::Paid, delivery);
+        let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
+        let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
+            Whose::Ours(contract) if !self.policy.kind(contract.kind).thank_renewals => {
+                return self.skip(&key, RENEWALS_NOT_THANKED, delivery).await;
+            }
+            Whose::Ours(contract) => invoice.payment(*contract),
+            Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
+            Whose::AnotherBusiness => return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
+        };
+        match payment {
+            Ok(payment) => self.tell(Payment::Renewal(&payment), delivery).await,
+            Err(broken) => self.park(&key, TaskFailed::Broken(broken), delivery).await,
+        }
+    }
+
+    /// Sends the mail about a payment, unless that is over already or no longer wanted.
+    async fn tell(&self, payment: Payment<'_>, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        let effect = wanted(payment.outcome(), delivery);
+        let key = EffectKey { payment_id: payment.payment_id().clone(), effect };
+        let about = About::Money(payment.outcome());
+        let planned = Planned { payment, about, download: None, key: &key, own_wording: true };
+        if is_claimed_unseen(payment, delivery) {
+            return self.prepare_and_send(&planned, delivery).await;
+        }
+        let history = self.ledger.of_payment(&key.payment_id).await?;
+        let so_far = history.iter().find(|row| row.effect == key.effect);
+        if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
+            if payment.outcome() == SessionOutcome::Paid && promised_files(&history) {
+                return self.tell_of_files(payment, &history, delivery).await;
+            }
+            return Ok(Outcome::Skipped(already));
+        }
+        if let Some(reason) = no_longer_wanted(payment, &history) {
+            return self.skip(&key, reason, delivery).await;
+        }
+        let download = self.download(payment).await?;
+        let missing = download.as_ref().and_then(missing);
+        if let Some(missing) = &missing {
+            self.promise_files(missing, &key.payment_id, delivery).await?;
+        }
+        let own_wording = may_use_own_wording(delivery, so_far);
+        let planned = Planned { download: download.as_ref(), own_wording, ..planned };
+        let outcome = self.prepare_and_send(&planned, delivery).await?;
+        if missing.is_none() && outcome == Outcome::Done && promised_files(&history) {
+            self.take_back_promise(&key.payment_id, delivery).await?;
+        }
+        missing.map_or(Ok(outcome), Err)
+    }
+
+    async fn skip(
+        &self,
+        key: &EffectKey,
+        reason: &'static str,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        delivery.skip(&self.ledger, &self.clock, key, Attempts::AtMostOnce, reason).await
+    }
+
+    async fn park(
+        &self,
+        key: &EffectKey,
+        error: TaskFailed,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        delivery.park(&self.ledger, &self.clock, key, Attempts::AtMostOnce, error).await
+    }
+    /// What was bought, when files were.
+    async fn download(&self, payment: Payment<'_>) -> Result<Option<Download>, TaskFailed> {
+        let Some(event) = payment.download() else {
+            return Ok(None);
+        };
         self.downloads.of(event).await.map(Some).map_err(TaskFailed::NoDownload)
     }
 
@@ -329,22 +401,22 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
     /// The second mail, once the promised files are there.
     async fn tell_of_files(
         &self,
-        event: &SessionEvent,
+        payment: Payment<'_>,
         history: &[EffectRow],
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        let key = EffectKey { payment_id: event.payment_id.clone(), effect: files_ready() };
-        if let Some(reason) = no_longer_wanted(event, history) {
-            return delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, reason).await;
+        let key = EffectKey { payment_id: payment.payment_id().clone(), effect: files_ready() };
+        if let Some(reason) = no_longer_wanted(payment, history) {
+            return self.skip(&key, reason, delivery).await;
         }
-        let download = self.download(event).await?;
+        let download = self.download(payment).await?;
         if let Some(missing) = download.as_ref().and_then(missing) {
             delivery.note(FILES_MISSING);
-            return delivery.park(&self.ledger, &self.clock, &key, Attempts::AtMostOnce, missing).await;
+            return self.park(&key, missing, delivery).await;
         }
         let so_far = history.iter().find(|row| row.effect == key.effect);
         let planned = Planned {
-            event,
+            payment,
             about: About::FilesReady,
             download: download.as_ref(),
             key: &key,
@@ -359,11 +431,9 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         match self.prepare(planned, delivery).await {
-            Ok(prepared) => self.send(&prepared, planned.event, delivery).await,
+            Ok(prepared) => self.send(&prepared, planned.payment, delivery).await,
             Err(error) => match error.class() {
-                FailureClass::Permanent => {
-                    delivery.park(&self.ledger, &self.clock, planned.key, Attempts::AtMostOnce, error).await
-                }
+                FailureClass::Permanent => self.park(planned.key, error, delivery).await,
                 FailureClass::Retryable | FailureClass::Throttled => Err(error),
             },
         }
@@ -371,17 +441,17 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
 
     /// Everything that can fail without the mail service.
     async fn prepare(&self, planned: &Planned<'_>, delivery: &Delivery) -> Result<Prepared, TaskFailed> {
-        let Planned { event, key, .. } = *planned;
+        let Planned { payment, key, .. } = *planned;
         let resend = delivery.resend.as_ref();
         let elsewhere = resend.and_then(|resend| resend.to.as_ref());
-        let to = elsewhere.or(event.email.as_ref()).and_then(|email| without_invisible(email.expose()));
+        let to = elsewhere.or(payment.email()).and_then(|email| without_invisible(email.expose()));
         let to =
             to.ok_or(NoRecipient::NotOne).and_then(|to| recipient(&to)).map_err(TaskFailed::NoRecipient)?;
-        let reference = event.payment_id.reference();
+        let reference = payment.payment_id().reference();
         let context = self.context(planned, &reference);
         let mut passed_over = Vec::new();
-        if let (About::Session(SessionOutcome::Paid), Some(error)) =
-            (planned.about, &event.link.unusable_thank_you)
+        if let (About::Money(SessionOutcome::Paid), Some(error)) =
+            (planned.about, payment.unusable_thank_you())
         {
             passed_over.push(cause_chain(error));
         }
@@ -400,7 +470,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
         let rendered = render(own.as_deref(), &context).map_err(TaskFailed::NotRendered)?;
         passed_over.extend(rendered.passed_over.iter().map(|error| cause_chain(error)));
         // Last of all, so that only a mail that can be sent counts.
-        if costs_nothing(event) && resend.is_none() {
+        if payment.costs_nothing() && resend.is_none() {
             self.admit(&to, key, delivery).await?;
         }
         let mail = OutgoingMail {
@@ -426,23 +496,22 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
     }
 
     fn context<'a>(&'a self, planned: &Planned<'a>, reference: &'a str) -> MailContext<'a> {
-        let Planned { event, about, download, .. } = *planned;
+        let Planned { payment, about, download, .. } = *planned;
         MailContext {
             occasion: match about {
-                About::Session(SessionOutcome::Paid) => {
-                    Occasion::ThankYou { template: event.link.thank_you.as_ref() }
-                }
-                About::Session(SessionOutcome::Pending) => Occasion::PaymentPending,
-                About::Session(SessionOutcome::Failed) => Occasion::PaymentFailed,
+                About::Money(SessionOutcome::Paid) => Occasion::ThankYou { template: payment.thank_you() },
+                About::Money(SessionOutcome::Pending) => Occasion::PaymentPending,
+                About::Money(SessionOutcome::Failed) => Occasion::PaymentFailed,
                 About::FilesReady => Occasion::FilesReady,
             },
             download,
-            kind: event.link.kind,
+            kind: payment.kind(),
+            renewal: payment.is_renewal(),
             policy: &self.policy,
-            locale: LocaleRequest { session: event.locale.as_deref(), country: event.country.as_deref() },
-            customer_name: event.name.as_ref().map(|name| name.expose().as_str()),
-            amount: *event.shown_amount(),
-            paid_on: event.occurred_at,
+            locale: LocaleRequest { session: payment.locale(), country: payment.country() },
+            customer_name: payment.name().map(|name| name.expose().as_str()),
+            amount: payment.shown_amount(),
+            paid_on: payment.paid_on(),
             reference,
         }
     }
@@ -450,7 +519,7 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
     async fn send(
         &self,
         Prepared { mail, passed_over }: &Prepared,
-        event: &SessionEvent,
+        payment: Payment<'_>,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         let policy = Attempts::AtMostOnce;
@@ -469,8 +538,8 @@ impl<L: EffectStore, S: EmailSender, F: TemplateFiles, D: Downloads, A: AddressL
         let mut performed = send(delivery.executor()).await?;
         if let Performed::News(knows) = performed {
             let history = self.ledger.of_payment(&mail.key.payment_id).await?;
-            if let Some(reason) = no_longer_wanted(event, &history) {
-                return delivery.skip(&self.ledger, &self.clock, &mail.key, policy, reason).await;
+            if let Some(reason) = no_longer_wanted(payment, &history) {
+                return self.skip(&mail.key, reason, delivery).await;
             }
             performed = send(Executor { knows, ..delivery.executor() }).await?;
         }

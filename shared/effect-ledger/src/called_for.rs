@@ -1,6 +1,6 @@
 use fulfilment::{
     AcquisitionCorrection, ConsentForm, DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection,
-    NotReadable, PaymentId, RefundEvent, SessionEvent, SessionOutcome,
+    NotReadable, PaymentId, Policy, RefundEvent, SessionEvent, SessionOutcome,
 };
 use stripe_events::{Event, Object};
 
@@ -26,8 +26,8 @@ pub struct CalledFor {
 }
 
 impl CalledFor {
-    /// What an event calls for in a stage; `None` for what no task acts on.
-    pub fn by(event: &Event, livemode: bool) -> Option<Self> {
+    /// What an event calls for in a stage under a policy; `None` for what no task acts on.
+    pub fn by(event: &Event, livemode: bool, policy: &Policy) -> Option<Self> {
         let Event::Snapshot(snapshot) = event else {
             return None;
         };
@@ -35,7 +35,9 @@ impl CalledFor {
             Object::Session(_) => of_session(event, SessionEvent::read(event, livemode)),
             Object::Refund(_) => of_refund(RefundEvent::read(event, livemode)),
             Object::Dispute(_) => of_dispute(DisputeEvent::read(event, livemode)),
-            Object::Invoice(_) => InvoiceEvent::read(event, livemode).ok().map(of_invoice),
+            Object::Invoice(_) => {
+                InvoiceEvent::read(event, livemode).ok().map(|invoice| of_invoice(invoice, policy))
+            }
             Object::EarlyFraudWarning(_) => {
                 FraudWarningEvent::read(event, livemode).ok().map(|warning| of_fraud_warning(&warning))
             }
@@ -46,11 +48,16 @@ impl CalledFor {
 }
 
 /// Of a first payment, the session calls for everything but the term.
-fn of_invoice(invoice: InvoiceEvent) -> CalledFor {
+///
+/// An invoice does not say what its subscription sells. Where any kind thanks for renewals, the mail finds that out, and
+/// has a row of every renewal of ours: `skipped` where its kind does not.
+fn of_invoice(invoice: InvoiceEvent, policy: &Policy) -> CalledFor {
     let effects = if invoice.is_first {
         vec![Effect::contribution_term()]
     } else {
-        vec![Effect::contribution(SessionOutcome::Paid), Effect::acquisition()]
+        let thanks = policy.thanks_renewals().then(|| Effect::email_about(SessionOutcome::Paid));
+        let recorded = [Effect::contribution(SessionOutcome::Paid), Effect::acquisition()];
+        thanks.into_iter().chain(recorded).collect()
     };
     let if_ours = invoice.marked.is_none().then_some(invoice.subscription_id);
     CalledFor { payment_id: invoice.payment_id, if_ours, outcome: None, effects }
@@ -121,14 +128,17 @@ fn of_broken(error: NotACorrection, effect: fn(&str) -> Effect) -> Option<Called
 
 #[cfg(test)]
 mod tests {
+    use fulfilment::FulfilmentKind;
     use serde_json::Value;
-    use testkit::stripe::{CorrectionEvent, SessionEvent};
+    use testkit::policy::with_renewals_thanked;
+    use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
 
     use super::*;
 
     fn check(event: Value, expected: Option<&[&str]>) {
         let shown = event["type"].clone();
-        let called_for = CalledFor::by(&Event::from_value(event).unwrap(), false);
+        let called_for =
+            CalledFor::by(&Event::from_value(event).unwrap(), false, &with_renewals_thanked(&[]));
         let effects = called_for.map(|it| it.effects.iter().map(ToString::to_string).collect::<Vec<_>>());
         let expected = expected.map(|effects| effects.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(effects, expected, "{shown}");
@@ -185,6 +195,22 @@ mod tests {
         let in_part = CorrectionEvent::dispute("P", "dp_1", "funds_reinstated").status("lost");
         let in_part = in_part.balance("gbp", &[-1250, 500]);
         check(in_part.to_json(), Some(&["contribution#dispute#dp_1#lost", taken, back]));
+    }
+
+    #[test]
+    fn a_renewal_calls_for_thanks_only_where_a_kind_says_so() {
+        let effects = |event: Value, thanked: bool| {
+            let kinds: &[_] = if thanked { &[FulfilmentKind::Membership] } else { &[] };
+            let event = Event::from_value(event).unwrap();
+            let called_for = CalledFor::by(&event, false, &with_renewals_thanked(kinds)).unwrap();
+            called_for.effects.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let renewal = InvoiceEvent::renewal("Member", "Renewal1").to_json();
+        assert_eq!(effects(renewal.clone(), false), ["contribution#paid", "acquisition"]);
+        assert_eq!(effects(renewal, true), ["email#thank-you", "contribution#paid", "acquisition"]);
+        let first = InvoiceEvent::first("Member").to_json();
+        assert_eq!(effects(first.clone(), false), ["contribution#term"]);
+        assert_eq!(effects(first, true), ["contribution#term"], "its session calls for the thanks");
     }
 
     #[test]

@@ -6,14 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use effect_ledger::{CalledFor, Effect};
-use fulfilment::LinkContract;
+use fulfilment::{FulfilmentKind, LinkContract, Policy};
 use serde_json::{Value, json};
 use stripe_events::{Door, Event};
+use testkit::policy::with_renewals_thanked;
 
 const SOURCES: [&str; 3] =
     ["aws.partner/stripe.com/ed_test_61Example", Door::WEBHOOK_SOURCE, Door::RECONCILE_SOURCE];
+
+/// Calls for all that any policy does: members are thanked for renewals, and the patterns are made for that too.
+static POLICY: LazyLock<Policy> = LazyLock::new(|| with_renewals_thanked(&[FulfilmentKind::Membership]));
 
 /// By task.
 fn patterns() -> BTreeMap<String, Value> {
@@ -145,7 +150,7 @@ fn pointers(value: &Value, path: &str) -> Vec<String> {
 /// Each effect of an event passes the rule of its task, from each of the sources. How many there were.
 fn check(event: &Value, patterns: &BTreeMap<String, Value>, sources: &[&str]) -> usize {
     let Some(called_for) =
-        Event::from_value(event.clone()).ok().and_then(|event| CalledFor::by(&event, false))
+        Event::from_value(event.clone()).ok().and_then(|event| CalledFor::by(&event, false, &POLICY))
     else {
         return 0;
     };
@@ -215,7 +220,12 @@ fn what_is_not_ours_passes_no_rule() {
         connected["account"] = json!("acct_1");
         let envelope = json!({ "source": SOURCES[0], "detail-type": connected["type"], "detail": connected });
         assert!(!patterns.values().any(|pattern| passes(pattern, Some(&envelope))), "{connected:#}");
-        assert!(Event::from_value(connected).ok().and_then(|event| CalledFor::by(&event, false)).is_none());
+        assert!(
+            Event::from_value(connected)
+                .ok()
+                .and_then(|event| CalledFor::by(&event, false, &POLICY))
+                .is_none()
+        );
     }
     assert!(checked > 40);
 }

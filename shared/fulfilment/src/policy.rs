@@ -75,6 +75,9 @@ pub struct KindPolicy {
     shown_as: BTreeMap<String, String>,
     /// The mail template, unless the link names its own.
     pub thank_you: TemplateName,
+    /// Whether a subscriber is thanked for each renewal, and not for the first payment alone.
+    #[serde(default)]
+    pub thank_renewals: bool,
     /// How long records are kept, in days from the payment.
     pub retention_days: i64,
     /// What the customer may agree to.
@@ -203,6 +206,13 @@ impl Policy {
             }
             decided.check_consents(kind)?;
         }
+        if self.download.thank_renewals {
+            return wrong(
+                "[download] `thank_renewals` cannot be true: the mail for a download lists its files, and a renewal \
+                 names none"
+                    .into(),
+            );
+        }
         Ok(self)
     }
 
@@ -227,12 +237,27 @@ impl Policy {
             .collect()
     }
 
+    /// Whether subscribers of any kind are thanked for renewals. Where none is, nobody needs to know what a renewal's
+    /// subscription sells to leave it alone.
+    pub fn thanks_renewals(&self) -> bool {
+        FulfilmentKind::ALL.into_iter().any(|kind| self.kind(kind).thank_renewals)
+    }
+
     /// What is decided for a kind.
     pub const fn kind(&self, kind: FulfilmentKind) -> &KindPolicy {
         match kind {
             FulfilmentKind::Contribution => &self.contribution,
             FulfilmentKind::Download => &self.download,
             FulfilmentKind::Membership => &self.membership,
+        }
+    }
+
+    /// What is decided for a kind, to be decided otherwise: the file is compiled in, and a test may want another.
+    pub const fn kind_mut(&mut self, kind: FulfilmentKind) -> &mut KindPolicy {
+        match kind {
+            FulfilmentKind::Contribution => &mut self.contribution,
+            FulfilmentKind::Download => &mut self.download,
+            FulfilmentKind::Membership => &mut self.membership,
         }
     }
 }
@@ -322,6 +347,51 @@ mod tests {
             "contact = \"hello@example.org\"",
             "contact = \"our site\"",
             "`contact` must be an email address",
+        );
+    }
+
+    #[test]
+    fn renewals_are_thanked_for_only_where_the_kind_says_so() {
+        let others: Vec<_> = FILE.lines().filter(|line| !line.starts_with("thank_renewals")).collect();
+        let others = others.join("\n");
+        let parse = |in_membership: &str| {
+            Policy::parse(&others.replacen("\n[membership]", &format!("\n[membership]\n{in_membership}"), 1))
+        };
+        for (line, expected) in
+            [("", false), ("thank_renewals = false", false), ("thank_renewals = true", true)]
+        {
+            let policy = parse(line).unwrap();
+            assert_eq!(policy.thanks_renewals(), expected, "{line}");
+            assert_eq!(policy.kind(FulfilmentKind::Membership).thank_renewals, expected, "{line}");
+            assert!(!policy.kind(FulfilmentKind::Contribution).thank_renewals, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_about_renewals_is_named_where_it_is() {
+        check(
+            "thank_you = \"membership\"",
+            "thank_you = \"membership\"\nthank_renewal = true",
+            "unknown field `thank_renewal`",
+        );
+        for value in ["\"yes\"", "1", "[true]"] {
+            let to = format!("thank_you = \"contribution\"\nthank_renewals = {value}");
+            check("thank_you = \"contribution\"", &to, "expected a boolean");
+        }
+        check(
+            "thank_you = \"download\"",
+            "thank_you = \"download\"\nthank_renewals = true",
+            "[download] `thank_renewals` cannot be true",
+        );
+        check(
+            "[membership]",
+            "[organisation.thanks]\nthank_renewals = true\n\n[membership]",
+            "unknown field `thanks`",
+        );
+        check(
+            "\n[contribution]",
+            "\n[subscription]\nthank_renewals = true\n\n[contribution]",
+            "unknown field `subscription`",
         );
     }
 

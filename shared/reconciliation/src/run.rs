@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError, as_filed};
-use fulfilment::{NotReadable, PaymentId, SessionEvent, SessionOutcome, SkipReason, shown_id};
+use fulfilment::{NotReadable, PaymentId, Policy, SessionEvent, SessionOutcome, SkipReason, shown_id};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
 use stripe_events::{Door, Event, Object, SessionMode};
@@ -30,6 +30,8 @@ pub struct Reconciliation<'a, L, J, B, C> {
     pub clock: &'a C,
     /// Which half of Stripe.
     pub livemode: bool,
+    /// What the business decided, as the functions have it: it says whether a renewal calls for a mail.
+    pub policy: &'a Policy,
     /// How far to look and when to stop.
     pub settings: Settings,
 }
@@ -159,10 +161,15 @@ enum Seen {
 }
 
 impl Candidate {
-    fn read(json: String, happened_at: i64, livemode: bool) -> Result<Seen, stripe_events::DecodeError> {
+    fn read(
+        json: String,
+        happened_at: i64,
+        livemode: bool,
+        policy: &Policy,
+    ) -> Result<Seen, stripe_events::DecodeError> {
         let event = Event::from_json(json.as_bytes())?;
         let (event_id, event_type) = (event.id().to_owned(), event.type_name().to_owned());
-        let Some(called_for) = CalledFor::by(&event, livemode) else {
+        let Some(called_for) = CalledFor::by(&event, livemode, policy) else {
             return Ok(Misspelt::of(&event, livemode).map_or(Seen::Nothing, Seen::Misspelt));
         };
         let mut waiting_session = None;
@@ -508,7 +515,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 Source::Invoices => paid_at(item),
                 Source::Events | Source::Sessions | Source::Refunds | Source::Disputes => item.created,
             };
-            match json.map(|json| Candidate::read(json, happened_at, self.livemode)).transpose() {
+            match json.map(|json| Candidate::read(json, happened_at, self.livemode, self.policy)).transpose()
+            {
                 Ok(Some(Seen::Candidate(candidate))) => {
                     candidates.push(Candidate { only_if_delayed: delayed, ..candidate });
                 }
@@ -531,7 +539,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             if candidate.called_for.outcome.is_some()
                 && let Ok(event) = Event::from_json(candidate.json.as_bytes())
                 && let Some(called_for) =
-                    CalledFor::by(as_filed(self.ledger, &event).await?.as_ref(), self.livemode)
+                    CalledFor::by(as_filed(self.ledger, &event).await?.as_ref(), self.livemode, self.policy)
             {
                 candidate.called_for = called_for;
             }
@@ -540,18 +548,22 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         stream::iter(filed).buffered(LOOKUPS).try_collect().await
     }
 
-    /// What is still missing of an event that an earlier version found missing under another key; `known` where the key
-    /// is the same.
-    async fn still_missing(&self, known: Missing, json: &str) -> Result<Missing, StoreError> {
+    /// What is still missing of an event that an earlier version found missing under another key, or under another
+    /// policy; `known` where both are the same.
+    async fn still_missing(&self, mut known: Missing, json: &str) -> Result<Missing, StoreError> {
         let Ok(Seen::Candidate(candidate)) =
-            Candidate::read(json.to_owned(), known.happened_at, self.livemode)
+            Candidate::read(json.to_owned(), known.happened_at, self.livemode, self.policy)
         else {
             return Ok(known);
         };
         let candidates = self.as_filed(vec![candidate]).await?;
-        let Some(CalledFor { payment_id, .. }) = candidates.into_iter().next().map(|it| it.called_for) else {
+        let Some(called_for) = candidates.into_iter().next().map(|it| it.called_for) else {
             return Ok(known);
         };
+        let CalledFor { payment_id, outcome, effects, .. } = called_for;
+        // Renewals may no longer be thanked for: then nobody sends the mail, and it would be missing for ever.
+        let thanks = Effect::email_about(SessionOutcome::Paid);
+        known.effects.retain(|effect| outcome.is_some() || *effect != thanks || effects.contains(effect));
         if payment_id == known.payment_id || payment_id.is_payment_intent() {
             return Ok(known);
         }

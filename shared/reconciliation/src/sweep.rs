@@ -144,6 +144,7 @@ impl Sweep {
 #[cfg(test)]
 mod tests {
     use effect_ledger::CalledFor;
+    use fulfilment::Policy;
     use stripe_events::Event;
     use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
 
@@ -197,11 +198,11 @@ mod tests {
         let warnings = ["created", "updated"].map(|what| {
             (format!("radar.early_fraud_warning.{what}"), serde_json::from_str(warning).unwrap())
         });
-        let mut asked = 0;
+        let (mut asked, policy) = (0, Policy::compiled_in().unwrap());
         let corrections = refunds.into_iter().chain(disputes).chain(warnings);
         for (name, mut event) in sessions.into_iter().chain(invoices).chain(corrections) {
             event["type"] = name.as_str().into();
-            let calls = CalledFor::by(&Event::from_value(event).unwrap(), false).is_some();
+            let calls = CalledFor::by(&Event::from_value(event).unwrap(), false, &policy).is_some();
             assert_eq!(EVENT_TYPES.iter().any(|known| known.as_str() == name), calls, "{name}");
             asked += usize::from(calls);
         }

@@ -51,7 +51,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         work: &mut Work,
     ) -> Result<(), RunError> {
         let event = Event::from_json(json.as_bytes()).ok();
-        let called_for = event.as_ref().and_then(|event| CalledFor::by(event, self.livemode));
+        let called_for = event.as_ref().and_then(|event| CalledFor::by(event, self.livemode, self.policy));
         let (Some(event), Some(called_for)) = (event, called_for) else {
             warn!(event.id = %shown_id(&event_id), "nothing can be made of it");
             return Ok(self.journal.postpone(&pending.clone().postponed(self.now())).await?);

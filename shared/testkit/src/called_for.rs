@@ -1,6 +1,7 @@
 //! Whether a task writes the rows that `effect_ledger::CalledFor` says its events call for.
 
 use effect_ledger::{CalledFor, Clock, Effect};
+use fulfilment::Policy;
 use serde_json::Value;
 use stripe_events::{Door, Event};
 use task_runtime::Task;
@@ -60,7 +61,7 @@ fn payloads() -> Vec<Value> {
 }
 
 /// Delivers every payload to a task of its own, in test mode, and compares the rows in its ledger with what the payload
-/// calls for. `is_own` says which effects are this task's, by their names.
+/// calls for under a policy, which is the task's. `is_own` says which effects are this task's, by their names.
 ///
 /// # Panics
 ///
@@ -68,13 +69,14 @@ fn payloads() -> Vec<Value> {
 pub async fn check<T: Task>(
     name: &'static str,
     clock: &impl Clock,
+    policy: &Policy,
     is_own: impl Fn(&str) -> bool,
     make: impl Fn() -> (T, InMemoryEffects),
 ) {
     let mut rows = 0;
     for payload in payloads() {
         let event = Event::from_value(payload.clone()).unwrap();
-        let called_for = CalledFor::by(&event, false).map(|it| it.effects).unwrap_or_default();
+        let called_for = CalledFor::by(&event, false, policy).map(|it| it.effects).unwrap_or_default();
         let mut called_for: Vec<_> =
             called_for.iter().map(ToString::to_string).filter(|effect| is_own(effect)).collect();
         called_for.sort();

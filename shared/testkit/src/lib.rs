@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cloud;
 pub mod ledger;
 pub mod metrics;
+pub mod policy;
 pub mod queue;
 pub mod silence;
 pub mod stripe;

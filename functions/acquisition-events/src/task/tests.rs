@@ -98,15 +98,6 @@ fn kept<L>(task: &TestTask<L>) -> i64 {
 
 const PAID: (AcquisitionKind, i64) = (AcquisitionKind::Acquisition, 1250);
 
-/// Stripe knows what began the recorded subscriptions.
-fn know_the_recorded(task: &TestTask) {
-    let session = include_str!("../../../../shared/testkit/fixtures/session_subscription.json");
-    let session: Value = serde_json::from_str(session).unwrap();
-    for subscription in ["sub_1Fixture", "sub_1Fixture2020"] {
-        task.lookup.stripe.began(subscription, &session, Some(PaymentFrequency::Monthly));
-    }
-}
-
 mod subscriptions;
 
 #[tokio::test]
@@ -493,14 +484,15 @@ proptest! {
 
 #[tokio::test]
 async fn writes_the_rows_its_events_call_for() {
+    let policy = Policy::compiled_in().unwrap();
     let make = || {
         let task = task();
-        know_the_recorded(&task);
+        task.lookup.stripe.began_the_recorded();
         let ledger = task.ledger.clone();
         (task, ledger)
     };
     let own = |effect: &str| effect.starts_with("acquisition");
-    testkit::called_for::check("acquisition-events", &ManualClock::default(), own, make).await;
+    testkit::called_for::check("acquisition-events", &ManualClock::default(), &policy, own, make).await;
 }
 
 fn dispute(what: &str, status: &str) -> CorrectionEvent {

@@ -120,15 +120,6 @@ async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
     testkit::queue::deliver("contribution-records", task, &task.clock, "afterlink.webhook", events).await
 }
 
-/// Stripe knows what began the recorded subscriptions.
-fn know_the_recorded(task: &TestTask) {
-    let session = include_str!("../../../../shared/testkit/fixtures/session_subscription.json");
-    let session: Value = serde_json::from_str(session).unwrap();
-    for subscription in ["sub_1Fixture", "sub_1Fixture2020"] {
-        task.lookup.stripe.began(subscription, &session, None);
-    }
-}
-
 /// Everything that is stored, comparable between two histories.
 fn rows(task: &TestTask) -> Value {
     let contributions = task.records.contributions.borrow();
@@ -454,14 +445,15 @@ async fn a_refund_without_an_amount_is_parked_under_its_own_effect() {
 
 #[tokio::test]
 async fn writes_the_rows_its_events_call_for() {
+    let policy = Policy::compiled_in().unwrap();
     let make = || {
         let task = task();
-        know_the_recorded(&task);
+        task.lookup.stripe.began_the_recorded();
         let ledger = task.ledger.clone();
         (task, ledger)
     };
     let own = |effect: &str| effect.starts_with("contribution#");
-    testkit::called_for::check("contribution-records", &ManualClock::default(), own, make).await;
+    testkit::called_for::check("contribution-records", &ManualClock::default(), &policy, own, make).await;
 }
 
 #[tokio::test]

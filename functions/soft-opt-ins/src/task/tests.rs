@@ -399,13 +399,14 @@ async fn others_sessions_leave_nothing() {
 
 #[tokio::test]
 async fn writes_the_rows_its_events_call_for() {
+    let policy = Policy::compiled_in().unwrap();
     let make = || {
         let task = task();
         let ledger = task.ledger.clone();
         (task, ledger)
     };
     let own = |effect: &str| effect.starts_with("consents");
-    testkit::called_for::check("soft-opt-ins", &ManualClock::default(), own, make).await;
+    testkit::called_for::check("soft-opt-ins", &ManualClock::default(), &policy, own, make).await;
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ fn ada(policy: &Policy) -> MailContext<'_> {
     MailContext {
         occasion: Occasion::ThankYou { template: None },
         kind: FulfilmentKind::Contribution,
+        renewal: false,
         download: None,
         policy,
         locale: spoken("auto"),
@@ -100,6 +101,31 @@ fn named(name: &str) -> TemplateName {
 }
 
 /// Golden files: the text parts to read, the HTML parts to open in a browser.
+#[test]
+fn a_renewed_membership_goes_on_in_every_language_and_part() {
+    let policy = policy();
+    for (locale, first, renewed) in [
+        ("en", "is confirmed", "goes on"),
+        ("de", "ist bestätigt", "läuft weiter"),
+        ("fr", "est confirmée", "se poursuit"),
+    ] {
+        for minor in [500, 0] {
+            let context = MailContext {
+                kind: FulfilmentKind::Membership,
+                locale: spoken(locale),
+                amount: money(minor, "gbp"),
+                ..ada(&policy)
+            };
+            for (renewal, says, says_not) in [(false, first, renewed), (true, renewed, first)] {
+                let mail = built_in(&MailContext { renewal, ..context });
+                for part in [mail.subject, mail.html, mail.text] {
+                    assert!(part.contains(says) && !part.contains(says_not), "{locale} {minor}: {part}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_mail_reads_as_it_was_approved() {
     let policy = policy();

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use task_runtime::{Backoff, Environment, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
+use testkit::policy::with_renewals_thanked;
 use testkit::queue::InMemoryQueue;
 use testkit::silence::SilentAws;
 use testkit::stripe::SessionEvent as StripeEvent;
+use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
 use crate::config::Config;
@@ -76,6 +78,7 @@ impl AddressLimit for InMemoryLimit {
 
 type TestTask = ThankYouEmail<
     InMemoryEffects,
+    SubscriptionsAtStripe,
     InMemoryMail,
     InMemoryTemplates,
     InMemoryDownloads,
@@ -89,9 +92,11 @@ fn task() -> TestTask {
 
 /// The task with a bucket of templates.
 fn with_templates(templates: &InMemoryTemplates) -> TestTask {
-    let clock = ManualClock::default();
+    let (clock, ledger) = (ManualClock::default(), InMemoryEffects::default());
+    let stripe = SubscriptionsAtStripe::default();
     ThankYouEmail {
-        ledger: InMemoryEffects::default(),
+        lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
+        ledger,
         sender: InMemoryMail::default(),
         overrides: Overrides::new(templates.clone(), clock.clone()),
         downloads: InMemoryDownloads { there: vec!["guide.pdf"].into(), asked: RefCell::default() },
@@ -225,10 +230,10 @@ async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
         Some(value.to_owned())
     };
     let config = Config::from_env(&mut Environment::new(variables)).unwrap();
-    let TestTask { ledger, overrides, limit, policy, livemode, clock, .. } = task();
+    let TestTask { ledger, lookup, overrides, limit, policy, livemode, clock, .. } = task();
     let sender = SesEmailSender::new(&ses.sdk_config(), &config);
     let downloads = InMemoryDownloads::default();
-    let task = ThankYouEmail { ledger, sender, overrides, downloads, limit, policy, livemode, clock };
+    let task = ThankYouEmail { ledger, lookup, sender, overrides, downloads, limit, policy, livemode, clock };
     let event = [StripeEvent::paid().to_json()];
     let delivered =
         testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
@@ -240,10 +245,11 @@ async fn a_mail_service_that_never_answers_leaves_the_mail_unknown() {
 #[tokio::test]
 async fn a_ledger_that_never_answers_sends_the_message_back_and_no_mail() {
     let dynamodb = SilentAws::start();
-    let TestTask { sender, overrides, limit, policy, livemode, clock, .. } = task();
+    let TestTask { lookup, sender, overrides, limit, policy, livemode, clock, .. } = task();
     let ledger = DynamoDbEffects::new(aws_sdk_dynamodb::Client::new(&dynamodb.sdk_config()), "effects");
+    let lookup = PaymentLookup { stripe: lookup.stripe, ledger: ledger.clone(), clock: clock.clone() };
     let downloads = InMemoryDownloads::default();
-    let task = ThankYouEmail { ledger, sender, overrides, downloads, limit, policy, livemode, clock };
+    let task = ThankYouEmail { ledger, lookup, sender, overrides, downloads, limit, policy, livemode, clock };
     let event = [StripeEvent::paid().to_json()];
     let delivered =
         testkit::queue::deliver("thank-you-email", &task, &task.clock, "afterlink.webhook", &event);
@@ -597,7 +603,7 @@ async fn mails_that_cost_nothing_are_limited_for_an_address_and_paid_ones_are_no
     let (tally, _) = deliver(&task, &[event.to_json()]).await;
     assert_eq!(tally.parked, 1, "a pending payment costs nothing either");
     let event = StripeEvent::paid().amount(0, "gbp");
-    let tally = resend(&task, &event, "r-1", None).await;
+    let tally = resend(&task, event.to_json(), "r-1", None).await;
     assert_eq!(tally.done, 1, "an operator decides alone");
 }
 
@@ -629,7 +635,7 @@ async fn thanks_that_a_refund_left_out_can_be_resent_when_the_refund_fails() {
     deliver(&task, &[event.to_json()]).await;
     assert_eq!(state(&task, "thank-you"), Some("skipped"));
     refund(&task, "re_1", 0, "gbp");
-    let tally = resend(&task, &event, "r-1", None).await;
+    let tally = resend(&task, event.to_json(), "r-1", None).await;
     assert_eq!((tally.done, mails(&task).len()), (1, 1));
 }
 
@@ -655,8 +661,8 @@ async fn an_address_is_trimmed_and_its_domain_is_mailed_in_punycode() {
 }
 
 /// An operator asks for the mail of an event once more.
-async fn resend(task: &TestTask, event: &StripeEvent, id: &str, to: Option<&str>) -> Tally {
-    let wishes = [json!({ "event": event.to_json(), "resend_id": id, "to": to })];
+async fn resend(task: &TestTask, event: Value, id: &str, to: Option<&str>) -> Tally {
+    let wishes = [json!({ "event": event, "resend_id": id, "to": to })];
     testkit::queue::deliver("thank-you-email", task, &task.clock, "afterlink.operator", &wishes).await.0
 }
 
@@ -666,8 +672,8 @@ async fn an_operators_second_mail_is_an_effect_of_its_own_and_sent_once() {
     let event = StripeEvent::paid();
     deliver(&task, &[event.to_json()]).await;
     for _delivered_twice in 0..2 {
-        resend(&task, &event, "r-1", None).await;
-        resend(&task, &event, "r-2", Some("other@example.org")).await;
+        resend(&task, event.to_json(), "r-1", None).await;
+        resend(&task, event.to_json(), "r-2", Some("other@example.org")).await;
     }
     let recipients: Vec<_> = task.sender.accepted.borrow().iter().map(|(to, _)| to.clone()).collect();
     assert_eq!(recipients, ["ada@example.org", "ada@example.org", "other@example.org"]);
@@ -680,25 +686,37 @@ async fn an_operators_second_mail_is_an_effect_of_its_own_and_sent_once() {
 async fn a_second_mail_follows_the_rules_of_the_first() {
     let task = task();
     refund(&task, "re_1", 1250, "gbp");
-    let tally = resend(&task, &StripeEvent::paid().amount(1250, "gbp"), "r-1", None).await;
+    let tally = resend(&task, StripeEvent::paid().amount(1250, "gbp").to_json(), "r-1", None).await;
     assert_eq!(tally.skipped, [("refunded", 1)].into());
     assert_eq!(state(&task, "thank-you#resend#r-1"), Some("skipped"));
 
-    let tally =
-        resend(&self::task(), &StripeEvent::paid(), "r-2", Some("two@example.org, people@example.org")).await;
+    let tally = resend(
+        &self::task(),
+        StripeEvent::paid().to_json(),
+        "r-2",
+        Some("two@example.org, people@example.org"),
+    )
+    .await;
     assert_eq!(tally.parked, 1, "one address and nothing else");
-    let tally = resend(&self::task(), &StripeEvent::paid().without_marker(), "r-3", None).await;
+    let tally = resend(&self::task(), StripeEvent::paid().without_marker().to_json(), "r-3", None).await;
     assert_eq!(tally.skipped, [("another_business", 1)].into());
     assert!(mails(&task).is_empty());
 }
 
 #[tokio::test]
 async fn writes_the_rows_its_events_call_for() {
-    let make = || {
-        let task = task();
-        let ledger = task.ledger.clone();
-        (task, ledger)
-    };
-    let own = |effect: &str| effect.starts_with("email#");
-    testkit::called_for::check("thank-you-email", &ManualClock::default(), own, make).await;
+    // Also of a kind that is not the recorded one: then the row says that its renewals are not thanked for.
+    for kinds in [&[][..], &[FulfilmentKind::Membership], &[FulfilmentKind::Contribution]] {
+        let policy = with_renewals_thanked(kinds);
+        let make = || {
+            let task = TestTask { policy: policy.clone(), ..task() };
+            task.lookup.stripe.began_the_recorded();
+            let ledger = task.ledger.clone();
+            (task, ledger)
+        };
+        let own = |effect: &str| effect.starts_with("email#");
+        testkit::called_for::check("thank-you-email", &ManualClock::default(), &policy, own, make).await;
+    }
 }
+
+mod renewals;

@@ -1,8 +1,9 @@
 //! Payments of subscriptions: their key is an invoice, and only the subscription's session says whose they are.
 
 use effect_ledger::{Effect, EffectKey, EffectState};
-use fulfilment::PaymentId;
+use fulfilment::{FulfilmentKind, PaymentId, SessionOutcome};
 use serde_json::{Value, json};
+use testkit::policy::with_renewals_thanked;
 use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
 
 use crate::world::{DAY, HOUR, MINUTE, NOW, World};
@@ -52,8 +53,12 @@ fn pays(world: &World, payment: &str, invoice: &str) {
     }));
 }
 
+fn key(payment: &str, effect: Effect) -> EffectKey {
+    EffectKey { payment_id: PaymentId::new(payment), effect }
+}
+
 fn state(world: &World, payment: &str, effect: Effect) -> Option<EffectState> {
-    world.ledger.state(&EffectKey { payment_id: PaymentId::new(payment), effect })
+    world.ledger.state(&key(payment, effect))
 }
 
 /// How often Stripe was asked something of which the request has a part.
@@ -84,6 +89,36 @@ async fn a_lost_renewal_and_a_lost_first_invoice_are_found_without_a_question() 
     assert_eq!(world.rows_of("in_AdaSecond"), 2);
     assert_eq!(state(&world, "in_AdaFirst", Effect::contribution_term()), Some(EffectState::Done));
     assert_eq!(asked(&world, "subscription="), 0, "the ledger knows the subscription");
+}
+
+#[tokio::test]
+async fn a_renewal_lacks_its_thanks_only_where_they_are_wanted() {
+    for (kinds, effects) in [(&[][..], 2), (&[FulfilmentKind::Membership], 3)] {
+        let world = World { policy: with_renewals_thanked(kinds), ..World::new() };
+        world.happen(&session("Ada"));
+        world.lose(&renewal("Ada", "Second"));
+        let report = world.run().await;
+        assert_eq!(report.missing[0].effects.len(), effects, "{kinds:?}");
+        assert_eq!(found(&world).await, ["evt_in_AdaSecond"]);
+        assert_eq!(world.rows_of("in_AdaSecond"), effects);
+    }
+}
+
+#[tokio::test]
+async fn thanks_that_are_no_longer_wanted_are_not_missed_for_ever() {
+    let mut world = World { policy: with_renewals_thanked(&[FulfilmentKind::Membership]), ..World::new() };
+    world.happen(&session("Ada"));
+    world.lose(&renewal("Ada", "Second"));
+    world.run().await;
+    world.deliver();
+    // The mail is all that its task did not get round to.
+    let thanks = key("in_AdaSecond", Effect::email_about(SessionOutcome::Paid));
+    world.ledger.forget(|key| *key == thanks);
+    assert_eq!(world.run().await.unexplained, 1);
+    world.policy = with_renewals_thanked(&[]);
+    world.pass(2 * HOUR);
+    let report = world.run().await;
+    assert_eq!((report.put_back, report.unexplained), (0, 0));
 }
 
 #[tokio::test]

@@ -281,6 +281,7 @@ pub(crate) struct World {
     pub(crate) budget: Cell<u32>,
     pub(crate) put_back_at_most: Cell<u64>,
     pub(crate) delivered: Cell<usize>,
+    pub(crate) policy: fulfilment::Policy,
 }
 
 impl World {
@@ -296,6 +297,7 @@ impl World {
             budget: Cell::new(100_000),
             put_back_at_most: Cell::new(100_000),
             delivered: Cell::new(0),
+            policy: fulfilment::Policy::compiled_in().unwrap(),
         };
         world.journal.set_until(NOW - HOUR);
         world
@@ -320,7 +322,7 @@ impl World {
     /// to these rows.
     fn handle(&self, json: &str) {
         let event = Event::from_json(json.as_bytes()).unwrap();
-        let Some(called_for) = CalledFor::by(&event, false) else {
+        let Some(called_for) = CalledFor::by(&event, false, &self.policy) else {
             return;
         };
         let Some(payment_id) = self.key_of(&called_for) else {
@@ -419,6 +421,7 @@ impl World {
             bus: &self.bus,
             clock: &self.clock,
             livemode: false,
+            policy: &self.policy,
             settings,
         }
     }

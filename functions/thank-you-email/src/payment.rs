@@ -1,0 +1,135 @@
+use fulfilment::{
+    ContractError, FulfilmentKind, Money, PaymentId, SessionEvent, SessionOutcome, SubscriptionPayment,
+    TemplateName,
+};
+use stripe_events::Personal;
+
+/// What a mail is about: a payment, as its session tells it, or as the invoice of a renewal does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Payment<'a> {
+    /// A session says what was sold, to whom and in which language, and how the money stands.
+    Session(&'a SessionEvent),
+    /// An invoice says to whom and how much; what was sold, and the language, the session said that began the
+    /// subscription.
+    Renewal(&'a SubscriptionPayment),
+}
+
+impl<'a> Payment<'a> {
+    /// The key.
+    pub(crate) const fn payment_id(self) -> &'a PaymentId {
+        match self {
+            Self::Session(event) => &event.payment_id,
+            Self::Renewal(payment) => &payment.invoice.payment_id,
+        }
+    }
+
+    /// How the money stands. Only a paid invoice is read at all.
+    pub(crate) const fn outcome(self) -> SessionOutcome {
+        match self {
+            Self::Session(event) => event.outcome,
+            Self::Renewal(_) => SessionOutcome::Paid,
+        }
+    }
+
+    /// Whether a subscription was paid again.
+    pub(crate) const fn is_renewal(self) -> bool {
+        matches!(self, Self::Renewal(_))
+    }
+
+    /// What was sold.
+    pub(crate) const fn kind(self) -> FulfilmentKind {
+        match self {
+            Self::Session(event) => event.link.kind,
+            Self::Renewal(payment) => payment.contract.kind,
+        }
+    }
+
+    /// The session, when files were bought in it.
+    pub(crate) fn download(self) -> Option<&'a SessionEvent> {
+        let is_download = self.outcome() == SessionOutcome::Paid && self.kind() == FulfilmentKind::Download;
+        match self {
+            Self::Session(event) if is_download => Some(event),
+            Self::Session(_) | Self::Renewal(_) => None,
+        }
+    }
+
+    /// The template that the link names.
+    pub(crate) const fn thank_you(self) -> Option<&'a TemplateName> {
+        match self {
+            Self::Session(event) => event.link.thank_you.as_ref(),
+            Self::Renewal(payment) => payment.contract.thank_you.as_ref(),
+        }
+    }
+
+    /// What was typed for a template and cannot be one. The mail for the first payment told of it.
+    pub(crate) const fn unusable_thank_you(self) -> Option<&'a ContractError> {
+        match self {
+            Self::Session(event) => event.link.unusable_thank_you.as_ref(),
+            Self::Renewal(_) => None,
+        }
+    }
+
+    /// Where to write to.
+    pub(crate) const fn email(self) -> Option<&'a Personal<String>> {
+        match self {
+            Self::Session(event) => event.email.as_ref(),
+            Self::Renewal(payment) => payment.invoice.email.as_ref(),
+        }
+    }
+
+    /// Whom to write to.
+    pub(crate) const fn name(self) -> Option<&'a Personal<String>> {
+        match self {
+            Self::Session(event) => event.name.as_ref(),
+            Self::Renewal(payment) => payment.invoice.name.as_ref(),
+        }
+    }
+
+    /// The language tag of the payment page.
+    pub(crate) fn locale(self) -> Option<&'a str> {
+        match self {
+            Self::Session(event) => event.locale.as_deref(),
+            Self::Renewal(payment) => payment.contract.locale.as_deref(),
+        }
+    }
+
+    /// ISO 3166-1 alpha-2.
+    pub(crate) fn country(self) -> Option<&'a str> {
+        match self {
+            Self::Session(event) => event.country.as_deref(),
+            Self::Renewal(payment) => payment.invoice.country.as_deref(),
+        }
+    }
+
+    /// What is booked.
+    pub(crate) const fn amount(self) -> Money {
+        match self {
+            Self::Session(event) => event.amount,
+            Self::Renewal(payment) => payment.amount,
+        }
+    }
+
+    /// What the customer saw.
+    pub(crate) fn shown_amount(self) -> Money {
+        match self {
+            Self::Session(event) => *event.shown_amount(),
+            Self::Renewal(payment) => payment.amount,
+        }
+    }
+
+    /// When it was paid, or tried, in Unix seconds.
+    pub(crate) const fn paid_on(self) -> i64 {
+        match self {
+            Self::Session(event) => event.occurred_at,
+            Self::Renewal(payment) => payment.invoice.paid_at,
+        }
+    }
+
+    /// Whether its mail can be had for nothing: thanks for a payment of nothing, and word of one that has not come.
+    pub(crate) const fn costs_nothing(self) -> bool {
+        match self.outcome() {
+            SessionOutcome::Paid => self.amount().is_zero(),
+            SessionOutcome::Pending | SessionOutcome::Failed => true,
+        }
+    }
+}
