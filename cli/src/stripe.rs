@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result, bail};
 use effect_ledger::{Clock as _, Effect, EffectKey};
-use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
+use fulfilment::{InvoiceEvent, Money, PaymentId, SessionEvent, SessionOutcome};
 use reconciliation::made_from;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
-use stripe_events::{CorrectedContract, Delivered, Event, Invoice};
+use stripe_events::{CorrectedContract, Delivered, Event, Invoice, Object, Personal};
 use task_runtime::SystemClock;
 
 use crate::deployment::Deployment;
@@ -111,11 +111,12 @@ pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Optio
 }
 
 /// The event of an effect, made again from what Stripe has now: for when it no longer has the event itself, or the state
-/// of a refund or a dispute is wanted as it is now.
+/// of a refund or a dispute is wanted as it is now. That of a renewal, and of the term of a first payment, is made of the
+/// invoice, which alone tells of them.
 ///
 /// # Errors
 ///
-/// When Stripe has nothing of it, or what it has calls for nothing. A warning of fraud and a renewal cannot be made again.
+/// When Stripe has nothing of it, or what it has calls for nothing. A warning of fraud cannot be made again.
 pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode: bool) -> Result<Found> {
     if key.effect.as_str().contains("#issfr_") {
         bail!("Stripe no longer has the event of {} of {}", key.effect, key.payment_id);
@@ -123,14 +124,28 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
     let object = match correction_id(&key.effect) {
         Some(id) if id.starts_with('d') => stripe.one(&Request::dispute(id)).await?,
         Some(id) => stripe.one(&Request::refund(id)).await?,
-        None => session(stripe, &key.payment_id).await?.with_context(|| {
+        None => session_or_invoice(stripe, key).await?.with_context(|| {
             let reference = key.payment_id.reference();
-            format!("Stripe has no session of {reference} and no longer its event, so the event cannot be made again")
+            format!(
+                "Stripe has neither a session nor an invoice of {reference} and no longer its event, so the event cannot \
+                 be made again"
+            )
         })?,
     };
     let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
     let made = made.with_context(|| format!("as {} stands now it calls for nothing", object.id))?;
     Found::of(&made)
+}
+
+/// What tells of a payment: its session where there is one, else its invoice.
+async fn session_or_invoice(stripe: &StripeClient, key: &EffectKey) -> Result<Option<ApiObject>> {
+    if key.effect != Effect::contribution_term()
+        && let Some(session) = session(stripe, &key.payment_id).await?
+    {
+        return Ok(Some(session));
+    }
+    let id = key.payment_id.as_str();
+    if id.starts_with("in_") { found(stripe.one(&Request::invoice(id)).await) } else { Ok(None) }
 }
 
 /// The refund or the dispute that an effect is about: a part of its name.
@@ -177,28 +192,46 @@ fn found(object: Result<ApiObject, StripeError>) -> Result<Option<ApiObject>> {
     }
 }
 
-/// A session event, read, that says that the money is there.
+/// A payment that is thanked for.
+pub(crate) struct Paid {
+    pub(crate) payment_id: PaymentId,
+    /// What is booked.
+    pub(crate) amount: Money,
+    /// Where the mail goes.
+    pub(crate) email: Option<Personal<String>>,
+}
+
+/// What an event says of a payment whose money is there: that of its session, or of the invoice of a renewal.
 ///
 /// # Errors
 ///
 /// When it says something else.
-pub(crate) fn paid_session(event: &Event, livemode: bool) -> Result<SessionEvent> {
+pub(crate) fn paid(event: &Event, livemode: bool) -> Result<Paid> {
+    if let Some(Object::Invoice(_)) = event.object() {
+        let invoice = InvoiceEvent::read(event, livemode).context("the invoice cannot be acted on")?;
+        let InvoiceEvent { payment_id, amount, email, .. } = invoice;
+        let amount = amount.with_context(|| format!("{payment_id} has no amount"))?;
+        return Ok(Paid { payment_id, amount, email });
+    }
     let session = SessionEvent::read(event, livemode).context("the payment's session cannot be acted on")?;
     if session.outcome != SessionOutcome::Paid {
         bail!("{} is not paid", session.payment_id);
     }
-    Ok(session)
+    let SessionEvent { payment_id, amount, email, .. } = session;
+    Ok(Paid { payment_id, amount, email })
 }
 
 #[cfg(test)]
 mod tests {
     use fulfilment::Movement;
+    use serde_json::Value;
+    use testkit::stripe::{InvoiceEvent, SessionEvent as Session};
 
     use super::*;
 
     #[test]
     fn an_event_is_found_in_every_message_that_holds_one() {
-        let event = testkit::stripe::SessionEvent::paid().to_json().to_string();
+        let event = Session::paid().to_json().to_string();
         let plain = Found::of(&event).unwrap();
         let contract = CorrectedContract::new("fulfilment", "download");
         let corrected = plain.corrected(Some(contract.clone()));
@@ -208,6 +241,22 @@ mod tests {
         }
         let delivered = Delivered::from_json(corrected.message().unwrap().as_bytes()).unwrap();
         assert_eq!(delivered.contract, Some(contract));
+    }
+
+    #[test]
+    fn a_session_and_an_invoice_say_what_was_paid() {
+        let of = |event: Value| {
+            let paid = paid(&Event::from_value(event).unwrap(), false);
+            paid.map(|paid| (paid.payment_id.to_string(), paid.amount.minor()))
+                .map_err(|error| error.to_string())
+        };
+        let is = |id: &str, minor| Ok((id.to_owned(), minor));
+        let (session, renewal) = (Session::paid().subscription("M"), InvoiceEvent::renewal("M", "Second"));
+        assert_eq!(of(session.to_json()), is("in_MFirst", 500));
+        assert_eq!(of(renewal.to_json()), is("in_MSecond", 500));
+        assert_eq!(of(Session::unpaid().to_json()), Err("pi_Example is not paid".to_owned()));
+        let void = renewal.object("status", "void".into()).to_json();
+        assert_eq!(of(void), Err("the invoice cannot be acted on".to_owned()));
     }
 
     #[test]

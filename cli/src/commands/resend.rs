@@ -13,7 +13,7 @@ use crate::page::{Page, Report, Time, Verdict};
 use crate::payments::{self, PAYMENT};
 use crate::privacy::Privacy;
 use crate::queues;
-use crate::stripe::{self, Found, paid_session};
+use crate::stripe::{self, Found};
 use crate::task::Task;
 
 /// Sends a customer a mail once more, on purpose: a second mail, recorded as an effect of its own.
@@ -80,21 +80,20 @@ pub(crate) async fn run(
     let seen = seen.with_context(|| format!("the ledger has no {first} of {payment_id}"))?;
     let contract = remembered_kind(&history).map(contract_of);
     let found = original(here, &payment_id, seen).await?.corrected(contract);
-    let session = paid_session(&found.event, here.livemode()?)?;
-    if session.payment_id != payment_id {
-        bail!("the event {} is about {}, not {payment_id}", found.event.id(), session.payment_id);
+    let paid = stripe::paid(&found.event, here.livemode()?)?;
+    if paid.payment_id != payment_id {
+        bail!("the event {} is about {}, not {payment_id}", found.event.id(), paid.payment_id);
     }
-    let refunded = EffectRow::refunded(&history.effects, session.amount.currency());
-    if refunded > 0 && refunded >= session.amount.minor() {
+    let refunded = EffectRow::refunded(&history.effects, paid.amount.currency());
+    if refunded > 0 && refunded >= paid.amount.minor() {
         bail!(
             "{payment_id} was refunded ({} of {}): a customer is not thanked for what was given back",
-            Money::new(refunded, session.amount.currency()).decimal_text(),
-            session.amount.decimal_text()
+            Money::new(refunded, paid.amount.currency()).decimal_text(),
+            paid.amount.decimal_text()
         );
     }
     let to = arguments.to.clone().map(Personal::new);
-    let recipient =
-        to.as_ref().or(session.email.as_ref()).context("the customer gave no address: say --to")?;
+    let recipient = to.as_ref().or(paid.email.as_ref()).context("the customer gave no address: say --to")?;
     let resend = Resend { id: Time(now).to_string(), to: to.clone() };
     let effect = first.resent(&resend.id);
     if act {

@@ -3,9 +3,9 @@ use std::fmt;
 use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
-use fulfilment::{PaymentId, SessionEvent, SessionOutcome};
+use fulfilment::{InvoiceEvent, Money, PaymentId, Policy, SessionEvent, SessionOutcome};
 use serde::Serialize;
-use stripe_events::Delivered;
+use stripe_events::{Delivered, Object};
 
 use crate::contract::{contract_of, remembered_kind};
 use crate::course::{Asked, Course, course};
@@ -20,7 +20,7 @@ use crate::task::Task;
 /// Delivers the event of one effect once more, to the one task it belongs to.
 ///
 /// The event is looked for in the task's dead-letter queue, then among Stripe's events (30 days), then made again
-/// from Stripe's session. A record (`contribution#…`) is folded again also when it is done, so that it can be repaired
+/// from the session, or the invoice of a renewal, as Stripe has it now. A record (`contribution#…`) is folded again also when it is done, so that it can be repaired
 /// from Stripe's events; everything else that is done or skipped stays so. What is unknown is for `resolve`. A mail that
 /// an operator asked for (`#resend#`) is delivered again from the dead-letter queue only: when its message is gone, the
 /// effect is closed, and `resend` asks for another.
@@ -53,7 +53,7 @@ pub(crate) struct Retried {
 pub(crate) enum Source {
     DeadLetterQueue,
     StripeEvent,
-    StripeSession,
+    MadeAgain,
 }
 
 impl fmt::Display for Source {
@@ -61,7 +61,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Self::DeadLetterQueue => "from the dead-letter queue",
             Self::StripeEvent => "from Stripe",
-            Self::StripeSession => "made again from what Stripe has now",
+            Self::MadeAgain => "made again from what Stripe has now",
         })
     }
 }
@@ -70,7 +70,7 @@ impl fmt::Display for Source {
 pub(crate) enum Event {
     DeadLetter(Box<DeadLetter>),
     OfStripe(Found),
-    OfSession(Found),
+    Made(Found),
 }
 
 impl Event {
@@ -78,7 +78,7 @@ impl Event {
         match self {
             Self::DeadLetter(_) => Source::DeadLetterQueue,
             Self::OfStripe(_) => Source::StripeEvent,
-            Self::OfSession(_) => Source::StripeSession,
+            Self::Made(_) => Source::MadeAgain,
         }
     }
 
@@ -88,7 +88,7 @@ impl Event {
             Self::DeadLetter(message) => {
                 Delivered::from_json(message.body.as_bytes()).ok().map(|delivered| delivered.event)
             }
-            Self::OfStripe(found) | Self::OfSession(found) => Some(found.event.clone()),
+            Self::OfStripe(found) | Self::Made(found) => Some(found.event.clone()),
         }
     }
 
@@ -202,10 +202,18 @@ pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode:
 
 /// Why the mail task does not send a mail about an event, if it will not.
 fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) -> Option<&'static str> {
+    let is_refunded = |amount: Money| {
+        let refunded = EffectRow::refunded(rows, amount.currency());
+        (refunded > 0 && refunded >= amount.minor()).then_some("the payment was refunded")
+    };
+    if let Some(Object::Invoice(_)) = event.object() {
+        let thanks = Policy::compiled_in().ok()?.thanks_renewals();
+        let amount = InvoiceEvent::read(event, livemode).ok()?.amount?;
+        return if thanks { is_refunded(amount) } else { Some("policy.toml thanks for no renewals") };
+    }
     let session = SessionEvent::read(event, livemode).ok()?;
     if session.outcome == SessionOutcome::Paid {
-        let refunded = EffectRow::refunded(rows, session.amount.currency());
-        return (refunded > 0 && refunded >= session.amount.minor()).then_some("the payment was refunded");
+        return is_refunded(session.amount);
     }
     let later = match session.outcome {
         SessionOutcome::Pending => vec![SessionOutcome::Paid, SessionOutcome::Failed],
@@ -252,7 +260,7 @@ pub(crate) async fn find(
     if seen.is_some_and(|row| row.state == EffectState::Done) && stripe::correction_id(&key.effect).is_some()
     {
         let client = stripe::client(here, stripe::BUDGET).await?;
-        return Ok(Event::OfSession(stripe::event_again(&client, key, here.livemode()?).await?));
+        return Ok(Event::Made(stripe::event_again(&client, key, here.livemode()?).await?));
     }
     if let Some(message) = dead_letter(here, task, key, seen).await? {
         return Ok(Event::DeadLetter(Box::new(message)));
@@ -267,7 +275,7 @@ pub(crate) async fn find(
         return Ok(Event::OfStripe(found.corrected(contract)));
     }
     let again = stripe::event_again(&client, key, here.livemode()?).await?;
-    Ok(Event::OfSession(again.corrected(contract)))
+    Ok(Event::Made(again.corrected(contract)))
 }
 
 /// Puts an event into a task's queue, and into no other.
@@ -280,9 +288,7 @@ pub(crate) async fn deliver(here: &Deployment, task: Task, event: &Event) -> Res
     let queue_url = here.queue_url(task)?;
     match event {
         Event::DeadLetter(message) => move_back(&sqs, message, here.dlq_url(task)?, queue_url).await,
-        Event::OfStripe(found) | Event::OfSession(found) => {
-            queues::send(&sqs, queue_url, &found.message()?).await
-        }
+        Event::OfStripe(found) | Event::Made(found) => queues::send(&sqs, queue_url, &found.message()?).await,
     }
 }
 

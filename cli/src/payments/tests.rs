@@ -1,4 +1,6 @@
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use effect_ledger::{Effect, EffectKey};
+use fulfilment::SessionOutcome;
 use serde_json::json;
 use stripe_client::ApiKey;
 use testkit::stripe_api::{KEY, StripeApi};
@@ -121,16 +123,20 @@ fn membership() -> StripeApi {
     let stripe = StripeApi::start(|| 1_795_000_000);
     let parent =
         json!({ "type": "subscription_details", "subscription_details": { "subscription": "sub_1" } });
-    for (id, created) in [("in_First", 101), ("in_Renewal", 300)] {
+    for (id, created) in [("in_First", 1_790_000_101), ("in_Renewal", 1_790_000_300)] {
         stripe.put(
             &json!({ "object": "invoice", "id": id, "created": created, "status": "paid", "customer": "cus_1",
             "subscription": "sub_1", "parent": parent }),
         );
     }
-    stripe.put(&json!({ "object": "checkout.session", "id": "cs_1", "created": 100, "mode": "subscription",
-        "status": "complete", "customer": "cus_1", "subscription": "sub_1", "invoice": "in_First" }));
-    stripe.put(&json!({ "object": "checkout.session", "id": "cs_2", "created": 200, "mode": "payment",
-        "status": "complete", "customer": "cus_1", "payment_intent": "pi_Once" }));
+    stripe.put(
+        &json!({ "object": "checkout.session", "id": "cs_1", "created": 1_790_000_100, "mode": "subscription",
+        "status": "complete", "customer": "cus_1", "subscription": "sub_1", "invoice": "in_First" }),
+    );
+    stripe.put(
+        &json!({ "object": "checkout.session", "id": "cs_2", "created": 1_790_000_200, "mode": "payment",
+        "status": "complete", "customer": "cus_1", "payment_intent": "pi_Once" }),
+    );
     stripe
 }
 
@@ -153,6 +159,31 @@ async fn only_the_first_payment_of_a_subscription_has_a_session() {
     let session = async |id: &str| stripe::session(&client, &PaymentId::new(id)).await.unwrap();
     let ids = [session("in_First").await, session("in_Renewal").await, session("in_Unknown").await];
     assert_eq!(ids.map(|object| object.map(|object| object.id)), [Some("cs_1".to_owned()), None, None]);
+}
+
+#[tokio::test]
+async fn the_event_of_a_renewal_is_made_again_of_its_invoice() {
+    let stripe = membership();
+    let client = client(&stripe);
+    let made = async |id: &str, effect: Effect| {
+        let key = EffectKey { payment_id: PaymentId::new(id), effect };
+        let made = stripe::event_again(&client, &key, false).await;
+        made.map(|made| format!("{} {}", made.event.type_name(), made.event.id()))
+            .map_err(|error| error.to_string())
+    };
+    let (paid, term) = (Effect::contribution(SessionOutcome::Paid), Effect::contribution_term());
+    let thanks = Effect::email_about(SessionOutcome::Paid);
+    let of_renewal = Ok("invoice.paid evt_reconcile_in_Renewal".to_owned());
+    for effect in [paid.clone(), Effect::acquisition(), thanks] {
+        assert_eq!(made("in_Renewal", effect).await, of_renewal);
+    }
+    // A first payment's own events are its session's, but for the one about its term.
+    let first = made("in_First", term).await;
+    assert_eq!(first, Ok("invoice.paid evt_reconcile_in_First".to_owned()));
+    let nothing = made("in_First", paid.clone()).await.unwrap_err();
+    assert!(nothing.contains("calls for nothing"), "its session is not paid: {nothing}");
+    let unknown = made("in_Unknown", paid).await.unwrap_err();
+    assert!(unknown.contains("neither a session nor an invoice"), "{unknown}");
 }
 
 #[tokio::test]

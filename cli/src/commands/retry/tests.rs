@@ -3,7 +3,7 @@ use stripe_events::Resend;
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, QueueDefinition, sdk_config};
 use testkit::queue::envelope;
-use testkit::stripe::SessionEvent as Session;
+use testkit::stripe::{InvoiceEvent as Invoice, SessionEvent as Session};
 
 use super::*;
 use crate::commands::resolve::resolve;
@@ -55,6 +55,14 @@ fn says_that_the_task_leaves_a_mail_out_when_it_will() {
     let said = |rows: &[EffectRow]| then(&pending, &of(Session::unpaid()), rows, Some(false));
     assert_eq!(said(&[]), "The task sends the mail.");
     assert!(said(&[thanked]).contains("a later mail says what became of the payment"));
+}
+
+#[test]
+fn says_that_a_renewal_is_not_thanked_for() {
+    let renewal = Found::of(&Invoice::renewal("M", "Second").to_json().to_string()).unwrap();
+    let said = then(&key(Effect::email("thank-you")), &Event::Made(renewal), &[], Some(false));
+    let thanks = Policy::compiled_in().unwrap().thanks_renewals();
+    assert_eq!(said.contains("policy.toml thanks for no renewals"), !thanks, "{said}");
 }
 
 #[test]
