@@ -218,9 +218,20 @@ impl EffectRow {
     /// The reference of a `lookup` that found nothing.
     pub const NOTHING_FOUND: &str = "none";
 
+    /// The reference of a `lookup` of a payment intent that came to nothing before its session told that it is the key.
+    pub const NOT_NEEDED: &str = "not_needed";
+
     /// Whether any of a payment's rows says that the payment is ours.
     pub fn tell_of_ours(rows: &[Self]) -> bool {
         rows.iter().any(|row| row.effect.is_of_our_payment())
+    }
+
+    /// Whether any of a payment's rows says that the payment is ours and filed under this key. A term that was skipped does
+    /// not: of a first payment that version 0.1.0 filed under its session, the invoice has that row and nothing else.
+    pub fn tell_of_filed(rows: &[Self]) -> bool {
+        let is_skipped = |row: &Self| matches!(row.state, EffectState::Skipped { .. });
+        let is_filed = |row: &Self| row.effect != Effect::contribution_term() || !is_skipped(row);
+        rows.iter().any(|row| row.effect.is_of_our_payment() && is_filed(row))
     }
 
     /// The invoice that a payment intent leads to, from the rows under the payment intent: the key of everything about

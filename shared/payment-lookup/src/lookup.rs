@@ -76,11 +76,14 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     ) -> Result<Payment, LookupFailed> {
         let rows = self.ledger.of_payment(payment_id).await?;
         if !payment_id.is_payment_intent() || EffectRow::tell_of_ours(&rows) {
+            self.settle_needless(payment_id, &rows, executor).await?;
             return Ok(Payment { payment_id: payment_id.clone(), rows });
         }
         if remembered(&rows).is_none() {
+            let is_again = rows.iter().any(|row| row.effect == Effect::lookup());
             let key = EffectKey { payment_id: payment_id.clone(), effect: Effect::lookup() };
-            let answer = self.ask(&key, executor, async || self.key_of(payment_id, executor).await).await?;
+            let answer =
+                self.ask(&key, executor, async || self.key_of(payment_id, is_again, executor).await).await?;
             if answer == NONE {
                 return Ok(Payment { payment_id: payment_id.clone(), rows });
             }
@@ -104,7 +107,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         executor: Executor<'_>,
     ) -> Result<bool, LookupFailed> {
         let invoice = self.known(PaymentId::new(invoice_id)).await?;
-        if !is_filed(&invoice.rows) {
+        if !EffectRow::tell_of_filed(&invoice.rows) {
             return Ok(false);
         }
         let key = EffectKey { payment_id: PaymentId::new(payment_intent), effect: Effect::lookup() };
@@ -119,9 +122,12 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     }
 
     /// An invoice that is no subscription's is made for a one-off payment, whose key is the payment intent.
+    ///
+    /// `is_again`: the question was begun before, and what it asked on the way may have been left.
     async fn key_of(
         &self,
         payment_intent: &PaymentId,
+        is_again: bool,
         executor: Executor<'_>,
     ) -> Result<Answer, LookupFailed> {
         let invoice =
@@ -132,7 +138,11 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
             return Ok(Answer { reference: NONE.to_owned(), expires_at: Some(self.forgotten_at()) });
         };
         let rows = self.ledger.of_payment(&PaymentId::new(&invoice.id)).await?;
-        if is_filed(&rows) {
+        if EffectRow::tell_of_filed(&rows) {
+            if is_again {
+                let of_subscription = self.ledger.of_payment(&PaymentId::new(subscription_id)).await?;
+                self.finish_asking(subscription_id, &of_subscription, executor).await?;
+            }
             return Ok(Answer { reference: invoice.id.clone(), expires_at: None });
         }
         if invoice.billing_reason == Some(BillingReason::SubscriptionCreate)
@@ -147,12 +157,34 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
 
     /// Whether version 0.1.0 filed a payment under its session.
     pub(crate) async fn is_filed_under(&self, session_id: &str) -> Result<bool, LookupFailed> {
-        Ok(is_filed(&self.ledger.of_payment(&PaymentId::new(session_id)).await?))
+        Ok(EffectRow::tell_of_filed(&self.ledger.of_payment(&PaymentId::new(session_id)).await?))
     }
 
     /// Until when an answer about what is probably another business's is kept, in Unix seconds.
     pub(crate) fn forgotten_at(&self) -> i64 {
         self.clock.now_ms() / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS
+    }
+
+    /// Settles the question about a payment intent that was begun, and came to nothing before its session told that it is
+    /// the key itself: nobody would ask it to its end, and it would stand among what is open for ever.
+    async fn settle_needless(
+        &self,
+        payment_id: &PaymentId,
+        rows: &[EffectRow],
+        executor: Executor<'_>,
+    ) -> Result<(), LookupFailed> {
+        let now = self.clock.now_ms();
+        if !is_abandoned(rows, executor, now)? {
+            return Ok(());
+        }
+        let key = EffectKey { payment_id: payment_id.clone(), effect: Effect::lookup() };
+        // Refused claims and settlements are another executor's, who decides.
+        if let Ok(claim) = self.ledger.claim(&key, Policy::AtLeastOnce, &executor, now).await? {
+            let reference = EffectRow::NOT_NEEDED.to_owned();
+            let needless = Settlement::Answered { reference, expires_at: None };
+            self.ledger.settle(&key, &claim, &needless, self.clock.now_ms()).await?.ok();
+        }
+        Ok(())
     }
 
     /// The answer to a question: claims it, asks, and keeps the answer. Whoever finds it settled takes what is there.
@@ -188,18 +220,27 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     }
 }
 
-/// Whether a payment of ours is filed under the key of these rows. A term that was skipped does not say so: of a first
-/// payment that version 0.1.0 filed under its session, the invoice has that row and nothing else.
-fn is_filed(rows: &[EffectRow]) -> bool {
-    let is_skipped = |row: &EffectRow| matches!(row.state, EffectState::Skipped { .. });
-    let is_filed = |row: &EffectRow| row.effect != Effect::contribution_term() || !is_skipped(row);
-    rows.iter().any(|row| row.effect.is_of_our_payment() && is_filed(row))
-}
-
 /// The answer that the ledger remembers, from the rows of what was asked about.
 pub(crate) fn remembered(rows: &[EffectRow]) -> Option<&str> {
     let row = rows.iter().find(|row| row.effect == Effect::lookup() && row.state == EffectState::Done)?;
     Some(row.reference.as_deref().unwrap_or(NONE))
+}
+
+/// Whether a question was begun, from the rows of what it is about, and nobody is asking it any more.
+///
+/// # Errors
+///
+/// When an earlier try at the same event may still be asking it: then this one waits for the end of its lease, because no
+/// other may come back to it.
+pub(crate) fn is_abandoned(rows: &[EffectRow], executor: Executor<'_>, now: i64) -> Result<bool, Busy> {
+    let Some(row) = rows.iter().find(|row| row.effect == Effect::lookup()) else {
+        return Ok(false);
+    };
+    match EffectState::standing(Some(&row.state), Policy::AtLeastOnce, now) {
+        Standing::Busy(_) if row.event_id.as_deref() == Some(executor.event_id) => Err(Busy),
+        Standing::Busy(_) | Standing::Settled | Standing::Ambiguous(_) => Ok(false),
+        Standing::Free => Ok(true),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use effect_ledger::{Clock, Effect, EffectKey, EffectRow, EffectState, EffectStor
 use fulfilment::{ContractError, InvoiceEvent, PaymentFrequency, PaymentId, SubscriptionContract};
 use serde::{Deserialize, Serialize};
 
-use crate::lookup::{Answer, NONE, remembered};
+use crate::lookup::{Answer, NONE, is_abandoned, remembered};
 use crate::{LookupFailed, PaymentLookup, Stripe};
 
 /// Whose a subscription is.
@@ -36,6 +36,8 @@ struct Remembered {
     contract: Option<SubscriptionContract>,
     /// `Some(None)`: Stripe was asked, and no session of ours began it.
     asked: Option<Option<Known>>,
+    /// The rows that say so.
+    rows: Vec<EffectRow>,
 }
 
 impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
@@ -47,6 +49,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     pub async fn whose(&self, invoice: &InvoiceEvent, executor: Executor<'_>) -> Result<Whose, LookupFailed> {
         let remembered = self.remembered(&invoice.subscription_id).await?;
         if let Some(contract) = remembered.contract {
+            self.finish_asking(&invoice.subscription_id, &remembered.rows, executor).await?;
             return Ok(Whose::Ours(Box::new(contract)));
         }
         let is_marked = invoice.marked.is_some();
@@ -89,6 +92,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     ) -> Result<Option<String>, LookupFailed> {
         let remembered = self.remembered(subscription_id).await?;
         if let Some(session_id) = remembered.contract.and_then(|contract| contract.session_id) {
+            self.finish_asking(subscription_id, &remembered.rows, executor).await?;
             return Ok(Some(session_id));
         }
         let known = match remembered.asked {
@@ -96,6 +100,25 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
             None => self.ask_what_began(subscription_id, false, executor).await?,
         };
         Ok(known.and_then(|known| known.contract?.session_id))
+    }
+
+    /// Brings a question about a subscription to its end that was begun and came to nothing before the session told whose
+    /// it is: it would stand among what is open for ever, and the answer says more, such as how often it is due.
+    ///
+    /// Nothing waits for the answer, so it does not matter now whether Stripe gives one.
+    pub(crate) async fn finish_asking(
+        &self,
+        subscription_id: &str,
+        rows: &[EffectRow],
+        executor: Executor<'_>,
+    ) -> Result<(), LookupFailed> {
+        if !is_abandoned(rows, executor, self.clock.now_ms())? {
+            return Ok(());
+        }
+        match self.ask_what_began(subscription_id, true, executor).await {
+            Ok(_) | Err(LookupFailed::Stripe(_) | LookupFailed::InFlight(_)) => Ok(()),
+            Err(error @ LookupFailed::Ledger(_)) => Err(error),
+        }
     }
 
     /// How often a subscription of ours is due, as its price is at Stripe; `None` when Stripe does not say, or refuses
@@ -125,7 +148,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         let contract = rows.iter().find(|row| row.effect == Effect::contract());
         let contract = contract.filter(|row| row.state == EffectState::Done).and_then(read_contract);
         let asked = remembered(&rows).and_then(read_answer);
-        Ok(Remembered { contract, asked })
+        Ok(Remembered { contract, asked, rows })
     }
 
     /// `None` when no session of ours began it. That is kept for a while, unless the subscription is known to be ours.
@@ -137,16 +160,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     ) -> Result<Option<Known>, LookupFailed> {
         let key = EffectKey { payment_id: PaymentId::new(subscription_id), effect: Effect::lookup() };
         let question = async || {
-            let began = self.stripe.began(subscription_id).await.map_err(LookupFailed::Stripe)?;
-            let known = began.and_then(|began| {
-                let (contract, broken) = match SubscriptionContract::of_session(&began.session) {
-                    Ok(Some(contract)) => (Some(contract), None),
-                    Ok(None) => return None,
-                    Err(ContractError::Kind(typed)) => (None, Some(typed)),
-                    Err(ContractError::TemplateName) => (None, Some(String::new())),
-                };
-                Some(Known { contract, broken, frequency: began.frequency })
-            });
+            let known = self.what_began(subscription_id).await?;
             let none =
                 Answer { reference: NONE.to_owned(), expires_at: (!is_ours).then(|| self.forgotten_at()) };
             let written = known.and_then(|known| serde_json::to_string(&known).ok());
@@ -154,6 +168,20 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         };
         let answer = self.ask(&key, executor, question).await?;
         Ok(read_answer(&answer).flatten())
+    }
+
+    /// What Stripe says; `None` when no session of ours began it.
+    async fn what_began(&self, subscription_id: &str) -> Result<Option<Known>, LookupFailed> {
+        let Some(began) = self.stripe.began(subscription_id).await.map_err(LookupFailed::Stripe)? else {
+            return Ok(None);
+        };
+        let (contract, broken) = match SubscriptionContract::of_session(&began.session) {
+            Ok(Some(contract)) => (Some(contract), None),
+            Ok(None) => return Ok(None),
+            Err(ContractError::Kind(typed)) => (None, Some(typed)),
+            Err(ContractError::TemplateName) => (None, Some(String::new())),
+        };
+        Ok(Some(Known { contract, broken, frequency: began.frequency }))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectState, EffectStore, StoreError};
+use effect_ledger::{CalledFor, Clock, EffectRow, EffectStore, StoreError};
 use fulfilment::{LinkContract, PaymentId};
 use stripe_client::{ApiObject, NotReadable, Request, StripeError};
 use stripe_events::{BillingReason, Invoice, InvoicePayment, InvoiceReference};
@@ -103,7 +103,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let PaidInvoice { payment_id, subscription_id, is_marked, is_first } = invoice;
         let rows = self.ledger.of_payment(&payment_id).await?;
         let payment = Payment { payment_id, rows, is_one_off: false };
-        if is_filed(&payment.rows) {
+        if EffectRow::tell_of_filed(&payment.rows) {
             return Ok(Some(payment));
         }
         let ours = EffectRow::tell_of_ours(&payment.rows)
@@ -114,7 +114,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             for session in self.stripe.all(Request::sessions().of_subscription(&subscription_id)).await? {
                 let payment_id = PaymentId::new(&session.id);
                 let rows = self.ledger.of_payment(&payment_id).await?;
-                if is_filed(&rows) {
+                if EffectRow::tell_of_filed(&rows) {
                     return Ok(Some(Payment { payment_id, rows, is_one_off: false }));
                 }
             }
@@ -197,15 +197,6 @@ impl PaidInvoice {
 /// The key that the ledger remembers for a payment intent, unless the payment intent itself is the key.
 fn remembered_invoice(id: &PaymentId, rows: &[EffectRow]) -> Option<PaymentId> {
     EffectRow::alias(rows).filter(|_| id.is_payment_intent() && !EffectRow::tell_of_ours(rows))
-}
-
-/// Whether a payment of ours is filed under the key of these rows. A term that was skipped does not say so: it may be all
-/// that the invoice has of a payment that version 0.1.0 filed under its session.
-fn is_filed(rows: &[EffectRow]) -> bool {
-    rows.iter().any(|row| {
-        let is_skipped = matches!(row.state, EffectState::Skipped { .. });
-        row.effect.is_of_our_payment() && !(is_skipped && row.effect == Effect::contribution_term())
-    })
 }
 
 fn unreadable(error: NotReadable) -> RunError {

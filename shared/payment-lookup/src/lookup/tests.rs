@@ -3,7 +3,7 @@ use fulfilment::SessionOutcome;
 use stripe_client::StripeError;
 
 use super::*;
-use crate::testing::{Lookup, executor, lookup, rows};
+use crate::testing::{Lookup, executor, executor_of, lookup, rows};
 
 fn id(text: &str) -> PaymentId {
     PaymentId::new(text)
@@ -100,6 +100,66 @@ async fn a_stripe_that_is_down_is_asked_again_and_is_then_exact() {
     }
     *lookup.stripe.fails.borrow_mut() = None;
     assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+}
+
+/// What the row of a question says, and whether it is listed as open.
+fn question(lookup: &Lookup, id: &str) -> (&'static str, Option<String>, bool) {
+    let row = rows(lookup, id).into_iter().find(|row| row.effect == Effect::lookup()).unwrap();
+    (row.state.name(), row.reference, row.open)
+}
+
+#[tokio::test]
+async fn a_question_that_became_needless_is_settled() {
+    for dies in [false, true] {
+        let lookup = lookup();
+        let refund = executor_of(&lookup, "a", "evt_refund");
+        if dies {
+            let key = EffectKey { payment_id: id("pi_1"), effect: Effect::lookup() };
+            let claimed = lookup.ledger.claim(&key, Policy::AtLeastOnce, &refund, lookup.clock.now_ms());
+            claimed.await.unwrap().unwrap();
+        } else {
+            let down =
+                StripeError::Unavailable { path: String::new(), attempts: 4, reason: "503".to_owned() };
+            *lookup.stripe.fails.borrow_mut() = Some(down);
+            lookup.payment(&id("pi_1"), refund).await.unwrap_err();
+        }
+        done(&lookup, "pi_1", Effect::contribution(SessionOutcome::Paid));
+        lookup.clock.advance_ms(1);
+        let dispute = executor_of(&lookup, "b", "evt_dispute");
+        assert_eq!(lookup.payment(&id("pi_1"), dispute).await.unwrap().payment_id, id("pi_1"));
+        assert_eq!(question(&lookup, "pi_1"), ("done", Some("not_needed".to_owned()), false), "{dies}");
+        assert_eq!(lookup.stripe.asked.get(), u32::from(!dies));
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_being_asked_is_left_to_whoever_asks_unless_that_may_be_an_earlier_try() {
+    let lookup = lookup();
+    let key = EffectKey { payment_id: id("pi_1"), effect: Effect::lookup() };
+    let now = lookup.clock.now_ms();
+    lookup.ledger.claim(&key, Policy::AtLeastOnce, &executor("a"), now).await.unwrap().unwrap();
+    done(&lookup, "pi_1", Effect::contribution(SessionOutcome::Paid));
+    lookup.payment(&id("pi_1"), executor_of(&lookup, "b", "evt_another")).await.unwrap();
+    assert_eq!(question(&lookup, "pi_1").0, "claimed");
+    let again = lookup.payment(&id("pi_1"), executor("b")).await.unwrap_err();
+    assert_eq!(again.reason(), "in_flight");
+}
+
+#[tokio::test]
+async fn what_a_question_asked_on_the_way_is_asked_to_its_end() {
+    let lookup = lookup();
+    lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
+    // An executor died at both, and the invoice came meanwhile.
+    let refund = executor_of(&lookup, "a", "evt_refund");
+    for asked in ["pi_1", "sub_1"] {
+        let key = EffectKey { payment_id: id(asked), effect: Effect::lookup() };
+        let claimed = lookup.ledger.claim(&key, Policy::AtLeastOnce, &refund, lookup.clock.now_ms());
+        claimed.await.unwrap().unwrap();
+    }
+    done(&lookup, "in_1", Effect::contribution(SessionOutcome::Paid));
+    lookup.clock.advance_ms(1);
+    assert_eq!(payment(&lookup, "pi_1").await, "in_1");
+    assert_eq!(question(&lookup, "sub_1").0, "done");
 }
 
 #[tokio::test]

@@ -121,3 +121,32 @@ async fn an_interval_that_stripe_refuses_to_tell_stops_no_payment() {
     *lookup.stripe.fails.borrow_mut() = Some(down);
     assert!(lookup.frequency("sub_1Fixture", executor("a")).await.is_err());
 }
+
+#[tokio::test]
+async fn a_question_that_the_session_answered_is_asked_to_its_end_and_nothing_waits_for_it() {
+    let lookup = lookup();
+    began(&lookup, json!({ "fulfilment": "membership" }));
+    let down = StripeError::Unavailable { path: String::new(), attempts: 4, reason: "503".to_owned() };
+    *lookup.stripe.fails.borrow_mut() = Some(down);
+    let renewal = invoice(json!({}));
+    lookup.whose(&renewal, executor("a")).await.unwrap_err();
+    let written = SubscriptionContract::of_session(&session(json!({ "fulfilment": "membership" })));
+    let contract = EffectRow {
+        reference: serde_json::to_string(&written.unwrap().unwrap()).ok(),
+        ..EffectRow::new(Effect::contract(), EffectState::Done)
+    };
+    lookup.ledger.put_row(&PaymentId::new("sub_1Fixture"), contract);
+    let is_open = || {
+        let of_it = rows(&lookup, "sub_1Fixture");
+        of_it.iter().any(|row| row.effect == Effect::lookup() && row.open)
+    };
+    for (is_down, asked) in [(true, 2), (false, 3), (false, 3)] {
+        if !is_down {
+            *lookup.stripe.fails.borrow_mut() = None;
+        }
+        assert!(kind(lookup.whose(&renewal, executor("a")).await.unwrap()).is_some());
+        assert_eq!((is_open(), lookup.stripe.asked.get()), (is_down, asked));
+    }
+    let frequency = lookup.frequency("sub_1Fixture", executor("b")).await.unwrap();
+    assert_eq!((frequency, lookup.stripe.asked.get()), (Some(PaymentFrequency::Quarterly), 3));
+}
