@@ -347,7 +347,7 @@ const FAULTS: [(Fault, u32); 11] = [
 const PAIRED_CALLS: u32 = 8;
 
 /// And in tests among this many.
-const PAIRED_CALLS_OF_TESTS: u32 = 6;
+const PAIRED_CALLS_OF_TESTS: u32 = 5;
 
 /// The faults whose pairs are tried: one for each thing that can have happened when a call has ended badly.
 const PAIRED_FAULTS: [(Fault, u32); 6] = [

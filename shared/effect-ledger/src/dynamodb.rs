@@ -181,13 +181,16 @@ impl EffectStore for DynamoDbEffects {
                 }
             }
         };
+        let set = "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
+                   #lease_until = :lease_until, #event_id = :event_id, \
+                   #first_at = if_not_exists(#first_at, :now), #updated_at = :now";
+        let update = match executor.forgotten_at(key) {
+            Some(expires_at) => update
+                .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #reason"))
+                .expression_attribute_values(":expires_at", number(expires_at)),
+            None => update.update_expression(format!("{set} REMOVE #reason, #expires_at")),
+        };
         let written = update
-            .update_expression(
-                "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
-                 #lease_until = :lease_until, #event_id = :event_id, \
-                 #first_at = if_not_exists(#first_at, :now), #updated_at = :now \
-                 REMOVE #reason, #expires_at",
-            )
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#attempt", "attempt")
             .expression_attribute_names("#lease_until", "lease_until")
@@ -266,9 +269,10 @@ impl EffectStore for DynamoDbEffects {
                 .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #lease_until, #open"))
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_values(":expires_at", number(*expires_at)),
-            Settlement::Done { .. } | Settlement::Answered { expires_at: None, .. } => {
-                update.update_expression(format!("{set} REMOVE #lease_until, #open"))
-            }
+            Settlement::Answered { expires_at: None, .. } => update
+                .update_expression(format!("{set} REMOVE #lease_until, #open, #expires_at"))
+                .expression_attribute_names("#expires_at", "expires_at"),
+            Settlement::Done { .. } => update.update_expression(format!("{set} REMOVE #lease_until, #open")),
             Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Unknown { .. } => update
                 .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
                 .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Claim, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};
+use crate::{Claim, Effect, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};
 
 /// The time, as an argument: real in the functions, controlled in tests.
 pub trait Clock {
@@ -81,6 +81,18 @@ pub struct Executor<'a> {
     pub event_id: &'a str,
     /// How much of the news on the effect's row it has looked at: 0 for somebody who has not looked.
     pub knows: u32,
+}
+
+/// A question that was begun goes away after so many seconds, unless it is answered: a claim that the ledger takes late,
+/// once nobody needs the answer any longer, would stand among what is open for ever.
+const QUESTION_KEPT_SECONDS: i64 = 7 * 86_400;
+
+impl Executor<'_> {
+    /// When the claim of this effect goes away by itself, in Unix seconds: `None` for all but questions.
+    pub fn forgotten_at(&self, key: &EffectKey) -> Option<i64> {
+        let is_question = key.effect == Effect::lookup();
+        is_question.then(|| (self.lease_until / 1000).saturating_add(QUESTION_KEPT_SECONDS))
+    }
 }
 
 /// Why a claim is not granted.

@@ -125,7 +125,7 @@ impl EffectStore for InMemoryEffects {
         let row = EffectRow {
             state,
             last_claim: Some((claim.owner.clone(), attempt)),
-            expires_at: None,
+            expires_at: executor.forgotten_at(key),
             event_id: Some(executor.event_id.to_owned()),
             first_at: row.first_at.or(Some(now)),
             updated_at: Some(now),
