@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
 pub mod dynamodb;
+pub mod operator;
 
 use serde_json::Value;
 use testkit::stripe::SessionEvent;

@@ -44,13 +44,13 @@ pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<
     binaries(&mut build_command(checkout, profile, names))
 }
 
-/// The functions' binaries, built as for the local cloud.
+/// The functions' binaries, and that of the operator's command line, built as for the local cloud.
 ///
 /// # Errors
 ///
 /// When they do not build.
-pub(crate) fn everyday(checkout: &Checkout) -> Result<BTreeMap<String, PathBuf>> {
-    Ok(build_with_operator(checkout, &checkout.functions()?, false)?.0)
+pub(crate) fn everyday(checkout: &Checkout) -> Result<(BTreeMap<String, PathBuf>, Option<PathBuf>)> {
+    build_with_operator(checkout, &checkout.functions()?, false)
 }
 
 /// The operator's command line, built with the functions.

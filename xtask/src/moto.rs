@@ -1,7 +1,6 @@
 //! moto: an AWS emulator that shares no code with the local cloud, for a second opinion. It keeps what it is told in
 //! memory, and apart for each account that it is asked in the name of.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -33,7 +32,8 @@ impl Moto {
         let step = Step::start("dependencies", "moto");
         let installed = install_python(checkout, &Tools::find()?, Requirements::Moto, &step)?;
         step.done(if installed { "moto in .venv, as locked" } else { "unchanged" });
-        let binaries = compile(checkout, Profile::Everyday, || functions::everyday(checkout), BTreeMap::len)?;
+        let build = || functions::everyday(checkout);
+        let (functions, operator) = compile(checkout, Profile::Everyday, build, |(built, _)| built.len())?;
 
         let step = Step::start("moto", "starting");
         let log = folder.join("moto.log");
@@ -50,7 +50,7 @@ impl Moto {
         BufReader::new(stdout).read_line(&mut endpoint).context("moto says nothing")?;
         ensure!(endpoint.starts_with("http://"), "moto did not start\n\n{}", process::tail(&log));
         let file = folder.join("moto.json");
-        let told = json!({ "endpoint": endpoint.trim(), "functions": binaries });
+        let told = json!({ "endpoint": endpoint.trim(), "functions": functions, "operator": operator });
         fs::write(&file, serde_json::to_vec_pretty(&told)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         step.done(format_args!("on {}", endpoint.trim()));

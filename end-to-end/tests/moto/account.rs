@@ -53,6 +53,7 @@ pub(crate) struct Account {
     template: Template,
     tasks: Vec<Task>,
     binaries: Map<String, Value>,
+    operator: PathBuf,
     running: RefCell<BTreeMap<String, Rc<Process>>>,
     logs: PathBuf,
 }
@@ -82,6 +83,7 @@ impl Account {
             template: Template::read(),
             tasks: Vec::new(),
             binaries: told["functions"].as_object().unwrap().clone(),
+            operator: told["operator"].as_str().unwrap().into(),
             running: RefCell::default(),
             logs,
         };
@@ -207,6 +209,26 @@ impl Account {
     /// An output of the template.
     pub(crate) fn output(&self, name: &str) -> String {
         self.template.output(name)
+    }
+
+    /// The operator's command line, which finds this account as it finds the local cloud.
+    pub(crate) fn afterlink(&self) -> Command {
+        let mut stack = self.template.outputs();
+        for (name, value) in [
+            ("endpoint", self.aws.endpoint.as_str()),
+            ("region", REGION),
+            ("access_key_id", &self.aws.access_key_id),
+            ("secret_access_key", &self.aws.secret_access_key),
+            ("stripe_api", self.stripe.url()),
+            ("signing_secret", SIGNING_SECRET),
+        ] {
+            stack.insert(name.to_owned(), value.into());
+        }
+        let file = self.logs.join("stack.json");
+        std::fs::write(&file, serde_json::to_vec(&stack).unwrap()).unwrap();
+        let mut command = Command::new(&self.operator);
+        command.args(["--local", "--stack-file"]).arg(file);
+        command
     }
 
     /// Starts a process of a function, in the environment that the template gives it.

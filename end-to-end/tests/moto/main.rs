@@ -10,6 +10,7 @@ mod at_once;
 mod dynamodb;
 mod gate;
 mod memberships;
+mod operator;
 mod pages;
 mod payments;
 mod queues;

@@ -57,6 +57,17 @@ impl Template {
         value.as_str().unwrap_or_else(|| panic!("{name} is {value}")).to_owned()
     }
 
+    /// All outputs of what was made here.
+    pub(crate) fn outputs(&self) -> Map<String, Value> {
+        let made = |value: &Value| match value["Ref"].as_str() {
+            Some(id) => self.names.contains_key(id),
+            // Attributes are what one stack hands to another, and addresses.
+            None => value.is_string(),
+        };
+        let outputs = self.outputs.iter().filter(|(_, output)| made(&output["Value"]));
+        outputs.map(|(name, output)| (name.clone(), self.resolve(&output["Value"]))).collect()
+    }
+
     /// A value with what its references stand for.
     pub(crate) fn resolve(&self, value: &Value) -> Value {
         match value {
