@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use lambda_fake::http::{self, Reply};
+use rustls::{ServerConnection, StreamOwned};
 use testkit::cloud::{Cloud, QueueDefinition, Redrive, Request, Service};
 use testkit::stripe_api::{self, StripeApi};
 
-use crate::http::{self, Reply};
 use crate::purchase;
 use crate::tls::Tls;
 
@@ -75,13 +76,19 @@ impl Aws {
         purchase::prepare(&cloud, &stripe)?;
 
         let calls = Arc::<Mutex<Vec<Call>>>::default();
+        let server = Arc::clone(&tls.server);
         let answer = {
             let (cloud, calls) = (cloud.clone(), Arc::clone(&calls));
             move |request| Some(answer(&cloud, &calls, delay, request))
         };
         Ok(Self {
-            plain: http::serve(None, answer.clone())?,
-            tls: http::serve(Some(Arc::clone(&tls.server)), answer)?,
+            plain: http::serve(answer.clone())?,
+            tls: http::serve_over(
+                move |connection| {
+                    Ok(StreamOwned::new(ServerConnection::new(Arc::clone(&server))?, connection))
+                },
+                answer,
+            )?,
             cloud,
             stripe,
             calls,
@@ -106,7 +113,8 @@ fn answer(cloud: &Cloud, calls: &Mutex<Vec<Call>>, delay: ReplyDelay, request: h
     if let Some(left) = delay(service).checked_sub(received.elapsed()) {
         thread::sleep(left);
     }
-    Reply { status: response.status, headers: response.headers, body: response.body }
+    let headers = response.headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    Reply { status: response.status, headers, body: response.body }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::measure::{Bench, Function, plain};
-use crate::process::Process;
+use crate::process;
 use crate::purchase;
 use crate::workload::{Scenario, Trigger, event, invocation};
 
@@ -58,7 +58,7 @@ fn until(bench: &Bench<'_>, function: &Function, name: &str, invocations: &[usiz
     eprintln!("{}, {name}", function.name);
     let profile = bench.folder.join(format!("callgrind.{}.{name}", function.name));
     let scenario = Scenario::first_of(function.trigger);
-    let mut process = Process::start_counted(&function.binary, &profile, bench.aws, bench.tls, bench.folder)?;
+    let process = process::start_counted(&function.binary, &profile, bench.aws, bench.tls, bench.folder)?;
     process.first_poll()?;
     for (number, events) in invocations.iter().enumerate() {
         let payment = |event| format!("Counted{}{number}x{event}{}", plain(name), plain(&function.name));

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use lambda_fake::Process;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::aws::{Aws, Call};
-use crate::process::{Process, Wire};
+use crate::process::{self, Wire};
 use crate::purchase;
 use crate::sample::Spread;
 use crate::tls::Tls;
@@ -110,7 +111,7 @@ impl Bench<'_> {
                     let payment = format!("Cold{round}{wire:?}{}", plain(&function.name));
                     purchase::forget_reconciliation(&self.aws.cloud);
                     let first = first_of(function, &payment);
-                    let mut process = self.start(function, wire)?;
+                    let process = self.start(function, wire)?;
                     let poll = ms(process.first_poll()?);
                     let handled = ms(process.first_event(first)?);
                     match wire {
@@ -125,14 +126,14 @@ impl Bench<'_> {
         }
         let mut processes = Vec::new();
         for function in functions {
-            let mut process = self.start(function, Wire::Tls)?;
+            let process = self.start(function, Wire::Tls)?;
             process.first_poll()?;
             process.invoke(first_of(function, &plain(&function.name)))?;
             processes.push(process);
         }
         for round in 0..effort.rounds {
             told(format!("warm events, round {} of {}", round + 1, effort.rounds));
-            for ((function, process), series) in functions.iter().zip(&mut processes).zip(&mut series) {
+            for ((function, process), series) in functions.iter().zip(&processes).zip(&mut series) {
                 self.warm(function, process, round, series)?;
             }
         }
@@ -150,7 +151,7 @@ impl Bench<'_> {
     pub(crate) fn protocol(&self, functions: &[Function]) -> Result<BTreeMap<String, Protocol>> {
         let mut processes = Vec::new();
         for function in functions {
-            let mut process = self.start(function, Wire::Plain)?;
+            let process = self.start(function, Wire::Plain)?;
             process.first_poll()?;
             process.invoke(first_of(function, "Before"))?;
             processes.push(process);
@@ -168,7 +169,7 @@ impl Bench<'_> {
                 | Scenario::Fetched
                 | Scenario::Compared => before.clone(),
             };
-            for ((function, process), protocol) in functions.iter().zip(&mut processes).zip(&mut protocols) {
+            for ((function, process), protocol) in functions.iter().zip(&processes).zip(&mut protocols) {
                 if !Scenario::of(function.trigger).contains(&scenario) {
                     continue;
                 }
@@ -182,7 +183,7 @@ impl Bench<'_> {
                 protocol.scenarios.insert(scenario.name().to_owned(), Cost { calls, logged });
             }
         }
-        for ((function, process), protocol) in functions.iter().zip(&mut processes).zip(&mut protocols) {
+        for ((function, process), protocol) in functions.iter().zip(&processes).zip(&mut protocols) {
             if function.trigger != Trigger::Queue {
                 continue;
             }
@@ -199,13 +200,7 @@ impl Bench<'_> {
     }
 
     /// One round of warm events.
-    fn warm(
-        &self,
-        function: &Function,
-        process: &mut Process,
-        round: usize,
-        series: &mut Series,
-    ) -> Result<()> {
+    fn warm(&self, function: &Function, process: &Process, round: usize, series: &mut Series) -> Result<()> {
         let name = plain(&function.name);
         let singles: Vec<Vec<u8>> = (0..EVENTS_A_ROUND)
             .map(|number| first_of(function, &format!("Warm{round}x{number}{name}")))
@@ -240,7 +235,7 @@ impl Bench<'_> {
     }
 
     fn start(&self, function: &Function, wire: Wire) -> Result<Process> {
-        Process::start(&function.binary, wire, self.aws, self.tls, self.folder)
+        process::start(&function.binary, wire, self.aws, self.tls, self.folder)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the functions are given to do: a payment's events, as Lambda hands them over.
 
+use lambda_fake::events::{UrlRequest, sqs_record};
 use serde_json::{Value, json};
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent, signature_header};
@@ -136,22 +137,20 @@ pub(crate) fn invocation(function: Trigger, scenario: Scenario, events: &[Value]
     .into_bytes()
 }
 
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
 fn batch(events: &[Value]) -> Value {
     let records = events.iter().enumerate().map(|(number, event)| {
         let now = unix_ms();
-        json!({
-            "messageId": format!("059f36b4-87a3-44ab-83d2-{:012x}", now + i64::try_from(number).unwrap_or(0)),
-            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a".repeat(4),
-            "body": envelope("aws.partner/stripe.com/ed_example", event),
-            "attributes": {
+        let message = json!({
+            "MessageId": format!("059f36b4-87a3-44ab-83d2-{:012x}", now + i64::try_from(number).unwrap_or(0)),
+            "ReceiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a".repeat(4),
+            "Body": envelope("aws.partner/stripe.com/ed_example", event),
+            "Attributes": {
                 "ApproximateReceiveCount": "1", "SentTimestamp": now.to_string(),
                 "SenderId": "AIDAIENQZJOLO23YVJ4VO", "ApproximateFirstReceiveTimestamp": now.to_string()
             },
-            "messageAttributes": {}, "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-            "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:task", "awsRegion": "us-east-1"
-        })
+            "MD5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3"
+        });
+        sqs_record(&message, "arn:aws:sqs:us-east-1:123456789012:task", "us-east-1")
     });
     json!({ "Records": records.collect::<Vec<_>>() })
 }
@@ -163,7 +162,8 @@ fn request(event: &Value) -> Value {
         "content-type": "application/json; charset=utf-8", "stripe-signature": signature,
         "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
     });
-    to_function_url("POST", "/", "", &headers, &body)
+    UrlRequest { method: "POST", path: "/", query: "", headers: &headers, body: &body, at_ms: unix_ms() }
+        .to_event()
 }
 
 fn customer(method: &str, path: &str, query: &str, form: &str) -> Value {
@@ -171,22 +171,5 @@ fn customer(method: &str, path: &str, query: &str, form: &str) -> Value {
         "accept-language": "en-GB,en;q=0.9", "content-type": "application/x-www-form-urlencoded",
         "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
     });
-    to_function_url(method, path, query, &headers, form)
-}
-
-/// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
-fn to_function_url(method: &str, path: &str, query: &str, headers: &Value, body: &str) -> Value {
-    let parameters: serde_json::Map<String, Value> =
-        query.split_once('=').map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect();
-    json!({
-        "version": "2.0", "rawPath": path, "rawQueryString": query, "queryStringParameters": parameters,
-        "isBase64Encoded": false, "body": body, "headers": headers,
-        "requestContext": {
-            "accountId": "anonymous", "apiId": "abc", "domainName": "abc.lambda-url.us-east-1.on.aws",
-            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "3.18.12.63",
-                "userAgent": "a browser" },
-            "requestId": "1", "routeKey": "$default", "stage": "$default",
-            "time": "18/Nov/2026:11:06:40 +0000", "timeEpoch": unix_ms()
-        }
-    })
+    UrlRequest { method, path, query, headers: &headers, body: form, at_ms: unix_ms() }.to_event()
 }

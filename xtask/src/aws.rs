@@ -67,6 +67,17 @@ impl Aws {
         self.call(service, "POST", "/", &headers, form).with_context(|| format!("{form} failed"))
     }
 
+    /// Makes a bucket of S3.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or not the hoped for one.
+    pub fn create_bucket(&self, bucket: &str) -> Result<()> {
+        self.call("s3", "PUT", &format!("/{bucket}"), &[], "")
+            .map(drop)
+            .with_context(|| format!("{bucket} was not made"))
+    }
+
     /// Puts a text into a bucket of S3.
     ///
     /// # Errors

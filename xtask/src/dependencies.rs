@@ -20,6 +20,7 @@ pub(crate) enum Requirements {
     LocalCloud,
     CargoLambda,
     Ci,
+    Moto,
 }
 
 impl Requirements {
@@ -28,6 +29,7 @@ impl Requirements {
             Self::LocalCloud => "ministack",
             Self::CargoLambda => "cargo-lambda",
             Self::Ci => "ci",
+            Self::Moto => "moto",
         }
     }
 

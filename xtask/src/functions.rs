@@ -44,6 +44,15 @@ pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<
     binaries(&mut build_command(checkout, profile, names))
 }
 
+/// The functions' binaries, and that of the operator's command line, built as for the local cloud.
+///
+/// # Errors
+///
+/// When they do not build.
+pub(crate) fn everyday(checkout: &Checkout) -> Result<(BTreeMap<String, PathBuf>, Option<PathBuf>)> {
+    build_with_operator(checkout, &checkout.functions()?, false)
+}
+
 /// The operator's command line, built with the functions.
 ///
 /// # Errors

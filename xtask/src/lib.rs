@@ -19,6 +19,7 @@ mod forwarded;
 pub mod functions;
 pub mod guide;
 pub mod local;
+mod moto;
 mod package;
 pub mod pages;
 pub mod process;
@@ -56,7 +57,7 @@ enum Command {
         #[command(flatten)]
         port: Port,
     },
-    /// Runs all tests: of the crates, of the CDK app, and end to end on a local cloud of its own
+    /// Runs all tests: of the crates, of the CDK app, before a second AWS, and end to end on a local cloud of its own
     Test(test::Selection),
     /// Runs what CI runs: formatting, lints, dependency checks, documentation, then all tests
     Ci,

@@ -16,7 +16,7 @@ use crate::checkout::Checkout;
 use crate::cloud::{Cloud, Lifetime, Site};
 use crate::dependencies::{Requirements, install_node, install_python};
 use crate::deploy::deploy;
-use crate::functions::{self, Packaged};
+use crate::functions::{self, Packaged, Profile};
 use crate::stack::{Stack, save_mail};
 use crate::terminal::{BOLD, DIM, Step, say, table};
 use crate::tools::Tools;
@@ -72,20 +72,32 @@ fn prepare(checkout: &Checkout, tools: &Tools, site: &Site) -> Result<()> {
 }
 
 fn build_functions(checkout: &Checkout, site: &Site) -> Result<()> {
-    if let Some(estimate) = functions::first_build(checkout, site.profile()) {
+    let build = || functions::package(checkout, site.profile(), &site.functions());
+    let Packaged { operator, .. } = compile(checkout, site.profile(), build, |built| built.functions)?;
+    if let Some(operator) = operator {
+        replace(&operator, &site.operator())?;
+    }
+    Ok(())
+}
+
+/// Builds functions, and says how long that takes and how many there were.
+pub(crate) fn compile<T>(
+    checkout: &Checkout,
+    profile: Profile,
+    build: impl FnOnce() -> Result<T>,
+    count: impl FnOnce(&T) -> usize,
+) -> Result<T> {
+    if let Some(estimate) = functions::first_build(checkout, profile) {
         say(format_args!("  {DIM}{estimate}{DIM:#}"));
     }
     let step = Step::silent("functions", "compiling");
     // Cargo draws its own progress on a terminal. Elsewhere it is silent for as long as a large crate takes.
     let live = (!std::io::stderr().is_terminal()).then(|| step.live());
-    let built = functions::package(checkout, site.profile(), &site.functions());
+    let built = build();
     drop(live);
-    let Packaged { functions, operator } = built?;
-    if let Some(operator) = operator {
-        replace(&operator, &site.operator())?;
-    }
-    step.done(format_args!("{functions} built, as native Lambda binaries"));
-    Ok(())
+    let built = built?;
+    step.done(format_args!("{} built, as native Lambda binaries", count(&built)));
+    Ok(built)
 }
 
 /// Puts a file beside the cloud that uses it, where later builds leave it alone.

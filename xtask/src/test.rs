@@ -12,13 +12,15 @@ use crate::cloud::{Lifetime, Site};
 use crate::dependencies::install_node;
 use crate::functions::cargo;
 use crate::local::bring_up;
+use crate::moto::Moto;
 use crate::process::{output_of, run_read};
 use crate::terminal::{BAD, GOOD, Step, heading, say};
 use crate::tools::Tools;
 
-/// The package of the end-to-end tests, and the feature without which they are not compiled.
+/// The package of the end-to-end tests, and the features without which they are not compiled.
 const END_TO_END: &str = "end-to-end";
 const LOCAL_CLOUD: &str = "local-cloud";
+const MOTO: &str = "moto";
 
 #[derive(Args)]
 pub(crate) struct Selection {
@@ -38,6 +40,8 @@ enum Kind {
     Cdk,
     /// What Stripe publishes, against the copy that the Rust tests read
     Stripe,
+    /// The functions before a second AWS emulator, moto
+    Moto,
     /// The functions on a local cloud
     E2e,
 }
@@ -49,7 +53,7 @@ impl Selection {
 
     fn wants(&self, kind: Kind) -> bool {
         // A filter names Rust tests, so it does not ask for the others.
-        let rust = matches!(kind, Kind::Unit | Kind::E2e);
+        let rust = matches!(kind, Kind::Unit | Kind::Moto | Kind::E2e);
         self.only.map_or(rust || self.filters.is_empty(), |only| only == kind)
     }
 }
@@ -86,11 +90,17 @@ pub(crate) fn run(checkout: &Checkout, selection: &Selection) -> Result<()> {
         heading("What Stripe publishes");
         total.add(stripe_tests(checkout)?);
     }
+    if selection.wants(Kind::Moto) {
+        heading("The functions before a second AWS emulator");
+        let moto = Moto::start(checkout)?;
+        let arguments = ["--package", END_TO_END, "--features", MOTO];
+        total.add(rust_tests(checkout, &arguments, selection, Some(("AFTERLINK_MOTO", &moto.file)))?);
+    }
     if selection.wants(Kind::E2e) {
         heading("End to end, on a local cloud with IAM enforced");
         let (cloud, stack) = bring_up(checkout, &Site::test(checkout), None, Lifetime::Ours)?;
         let arguments = ["--package", END_TO_END, "--features", LOCAL_CLOUD];
-        total.add(rust_tests(checkout, &arguments, selection, Some(&stack.file))?);
+        total.add(rust_tests(checkout, &arguments, selection, Some(("AFTERLINK_STACK", &stack.file)))?);
         drop(cloud);
     }
 
@@ -114,7 +124,7 @@ fn rust_tests(
     checkout: &Checkout,
     arguments: &[&str],
     selection: &Selection,
-    stack: Option<&Path>,
+    cloud: Option<(&str, &Path)>,
 ) -> Result<Results> {
     let mut command = cargo(checkout);
     if output_of("cargo-nextest", &["--version"]).is_some() {
@@ -130,9 +140,7 @@ fn rust_tests(
             .arg("--")
             .args(&selection.filters);
     }
-    if let Some(stack) = stack {
-        command.env("AFTERLINK_STACK", stack);
-    }
+    command.envs(cloud);
     run_tests(&mut command)
 }
 

@@ -1,7 +1,9 @@
 //! The operator's command line, as a process, on the deployed stack.
 
-use std::process::{Command, Output};
+use std::process::Command;
 
+use end_to_end::operator;
+pub(crate) use end_to_end::operator::text;
 use serde_json::{Value, json};
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent};
@@ -16,37 +18,21 @@ pub(crate) fn afterlink() -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
-    afterlink().args(arguments).output().unwrap()
-}
-
 /// Beside the stack's file, where `cargo xtask` puts it once it is built with the functions.
 fn binary() -> std::path::PathBuf {
     stack_file().parent().unwrap().join("afterlink")
 }
 
-/// What it says, if it does what it is told.
 pub(crate) fn says(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    let (said, complained) = (text(&output.stdout), text(&output.stderr));
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {said}{complained}");
-    said
+    operator::says(afterlink(), arguments)
 }
 
 pub(crate) fn json_of(arguments: &[&str]) -> Value {
-    let said = says(&[arguments, &["--json"]].concat());
-    serde_json::from_str(&said).expect(&said)
+    operator::json_of(afterlink(), arguments)
 }
 
-/// Why it refuses.
 fn refusal(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
-    text(&output.stderr)
-}
-
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+    operator::refusal(afterlink(), arguments)
 }
 
 const MAIL: &str = "email#thank-you";
@@ -266,12 +252,12 @@ fn an_event_that_never_came_is_seen_mended_and_explained() {
 
 #[test]
 fn says_plainly_what_it_lacks() {
-    let nowhere = run(&["--stack-file", "/nowhere/stack.json", "status"]);
+    let nowhere = operator::run(afterlink(), &["--stack-file", "/nowhere/stack.json", "status"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(text(&nowhere.stderr).contains("cargo xtask local up"));
     let no_stage = Command::new(binary()).arg("status").env_remove("AFTERLINK_STAGE").output().unwrap();
     assert!(text(&no_stage.stderr).contains("--stage"));
-    let no_command = run(&["resolve", "pi_1", MAIL]);
+    let no_command = operator::run(afterlink(), &["resolve", "pi_1", MAIL]);
     assert_eq!(no_command.status.code(), Some(2), "neither --sent nor --not-sent");
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+pub(crate) use end_to_end::{address, of};
 use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
 use xtask::stack::{Mail, Stack};
@@ -71,19 +72,7 @@ impl Cloud {
 
     /// What was begun for a payment, as `effect state` or `effect state (reason)`.
     pub(crate) fn ledger(&self, payment_id: &str) -> Vec<String> {
-        let mut rows: Vec<_> = self
-            .rows_of("EffectsTableName", payment_id)
-            .iter()
-            .filter(|row| !row["state"].is_null())
-            .map(|row| {
-                let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
-                let reason = text("reason");
-                let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
-                format!("{} {}{reason}", text("effect"), text("state"))
-            })
-            .collect();
-        rows.sort();
-        rows
+        end_to_end::effects(&self.rows_of("EffectsTableName", payment_id))
     }
 
     fn rows_of(&self, table: &str, payment_id: &str) -> Vec<Value> {
@@ -178,16 +167,6 @@ impl Cloud {
         });
         messages.filter(|(body, _)| body.contains(containing)).collect()
     }
-}
-
-/// An event of a payment of its own, to an address of its own.
-pub(crate) fn of(event: SessionEvent, payment: &str) -> SessionEvent {
-    event.payment(payment).email(&address(payment))
-}
-
-/// The address of a test's customer.
-pub(crate) fn address(payment: &str) -> String {
-    format!("{}@example.org", payment.to_lowercase())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test that waits for a real system needs the real time")]

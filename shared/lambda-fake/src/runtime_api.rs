@@ -1,14 +1,14 @@
 //! Lambda's side of a function: the runtime API.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::aws::unix_ms;
 use crate::http::{self, Reply, Request};
 
 const PATH: &str = "/2018-06-01/runtime/";
@@ -46,7 +46,7 @@ impl RuntimeApi {
             if what == "invocation/next" {
                 poll.send(at).ok()?;
                 let event = event.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()?;
-                let header = |name, value: &str| (name, value.to_owned());
+                let header = |name: &'static str, value: &str| (Cow::Borrowed(name), value.to_owned());
                 return Some(Reply {
                     status: 200,
                     headers: vec![
@@ -65,7 +65,7 @@ impl RuntimeApi {
             answer.send(Answer { at, what: what.to_owned(), body: request.body }).ok()?;
             Some(Reply { status: 202, headers: Vec::new(), body: b"{}".to_vec() })
         };
-        Ok(Self { address: http::serve(None, serve)?, polls, events, answers })
+        Ok(Self { address: http::serve(serve)?, polls, events, answers })
     }
 
     /// When the function next asks for an event: it is through with everything before.
@@ -82,4 +82,10 @@ impl RuntimeApi {
         }
         Ok((answer.at, answer.body))
     }
+}
+
+/// Unix milliseconds.
+fn unix_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,27 +1,32 @@
-//! As much of an HTTP/1.1 server as Lambda's runtime and the AWS SDK need, on loopback, in clear or over TLS.
+//! As much of an HTTP/1.1 server as Lambda's runtime and the AWS SDK need, on loopback, in clear or over what the caller
+//! wraps connections in.
 //!
 //! A thread a connection: whoever waits for a reply waits for a system call and for nothing else.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request, whole.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) method: String,
+pub struct Request {
+    /// `POST`
+    pub method: String,
     /// Path and query.
-    pub(crate) path: String,
-    headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub path: String,
+    /// As they came.
+    pub headers: Vec<(String, String)>,
+    /// Without chunks.
+    pub body: Vec<u8>,
 }
 
 impl Request {
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
+    /// A header's value, whatever case its name is written in.
+    pub fn header(&self, name: &str) -> Option<String> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
     }
@@ -29,10 +34,13 @@ impl Request {
 
 /// A reply, whole.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Reply {
+    /// `200`
+    pub status: u16,
+    /// Names in lower case. The length is added where it is missing.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// All of it.
+    pub body: Vec<u8>,
 }
 
 /// Serves on a free port of loopback until the program ends. No reply (`None`) closes the connection.
@@ -40,35 +48,37 @@ pub(crate) struct Reply {
 /// # Errors
 ///
 /// When there is no port.
-pub(crate) fn serve(
-    tls: Option<Arc<ServerConfig>>,
+pub fn serve(answer: impl Fn(Request) -> Option<Reply> + Send + Sync + 'static) -> Result<SocketAddr> {
+    serve_over(Ok, answer)
+}
+
+/// The same over connections that `wrap` puts something around, such as TLS.
+///
+/// # Errors
+///
+/// When there is no port.
+pub fn serve_over<S: Read + Write>(
+    wrap: impl Fn(TcpStream) -> Result<S> + Send + Sync + 'static,
     answer: impl Fn(Request) -> Option<Reply> + Send + Sync + 'static,
 ) -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
     let address = listener.local_addr()?;
-    let answer = Arc::new(answer);
+    let shared = Arc::new((wrap, answer));
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            let (tls, answer) = (tls.clone(), Arc::clone(&answer));
+            let shared = Arc::clone(&shared);
             thread::spawn(move || {
+                let (wrap, answer) = &*shared;
                 // A function that is killed takes its connections with it: that is how most of them end.
-                let _ended = converse(connection, tls, &*answer);
+                let _ended = connection
+                    .set_nodelay(true)
+                    .map_err(Into::into)
+                    .and_then(|()| wrap(connection))
+                    .and_then(|stream| exchange(stream, answer));
             });
         }
     });
     Ok(address)
-}
-
-fn converse(
-    connection: TcpStream,
-    tls: Option<Arc<ServerConfig>>,
-    answer: &impl Fn(Request) -> Option<Reply>,
-) -> Result<()> {
-    connection.set_nodelay(true)?;
-    match tls {
-        None => exchange(connection, answer),
-        Some(tls) => exchange(StreamOwned::new(ServerConnection::new(tls)?, connection), answer),
-    }
 }
 
 /// Request after request on one connection.
@@ -80,7 +90,7 @@ fn exchange(mut stream: impl Read + Write, answer: &impl Fn(Request) -> Option<R
         };
         let mut bytes = format!("HTTP/1.1 {} X\r\n", reply.status).into_bytes();
         // A reply to HEAD says itself how long the body would be.
-        if !reply.headers.iter().any(|(name, _)| *name == "content-length") {
+        if !reply.headers.iter().any(|(name, _)| name == "content-length") {
             bytes.extend(format!("content-length: {}\r\n", reply.body.len()).into_bytes());
         }
         for (name, value) in &reply.headers {

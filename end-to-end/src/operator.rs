@@ -1,0 +1,36 @@
+//! The operator's command line, as a process. Its `Command` says where the stack is.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// What it says, if it does what it is told.
+pub fn says(afterlink: Command, arguments: &[&str]) -> String {
+    let output = run(afterlink, arguments);
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {said}{complained}");
+    said
+}
+
+/// The same in JSON.
+pub fn json_of(afterlink: Command, arguments: &[&str]) -> Value {
+    let said = says(afterlink, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&said).expect(&said)
+}
+
+/// Why it refuses.
+pub fn refusal(afterlink: Command, arguments: &[&str]) -> String {
+    let output = run(afterlink, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+/// What a process wrote.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs it, whatever comes of it.
+pub fn run(mut afterlink: Command, arguments: &[&str]) -> Output {
+    afterlink.args(arguments).output().unwrap()
+}
