@@ -297,7 +297,11 @@ impl Place {
             eprintln!("{name} is not measured: bench/src/workload.rs does not say how it is called");
         }
         names.retain(|name| trigger(name).is_some() && (only.is_empty() || only.contains(name)));
-        let mut binaries = functions::build(checkout, profile, &names)?;
+        let mut binaries = match profile {
+            // As the tests on the local cloud build them, so that they are compiled once for both.
+            Profile::Everyday => functions::everyday(checkout)?.0,
+            Profile::Release => functions::build(checkout, profile, &names)?,
+        };
         // By itself: cargo gives packages that it builds together the features that any of them asks for.
         let floor = FLOOR.to_owned();
         binaries.extend(functions::build(checkout, profile, std::slice::from_ref(&floor))?);

@@ -49,7 +49,7 @@ pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<
 /// # Errors
 ///
 /// When they do not build.
-pub(crate) fn everyday(checkout: &Checkout) -> Result<(BTreeMap<String, PathBuf>, Option<PathBuf>)> {
+pub fn everyday(checkout: &Checkout) -> Result<(BTreeMap<String, PathBuf>, Option<PathBuf>)> {
     build_with_operator(checkout, &checkout.functions()?, false)
 }
 
