@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use anstyle::{AnsiColor, Style};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use fulfilment::is_invisible;
+use fulfilment::{breaks_lines, is_invisible};
 use serde::{Serialize, Serializer};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
@@ -170,7 +170,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 
 /// Whether a terminal, or a program that shows text, would obey a character instead of showing it, or show nothing.
 fn is_obeyed(c: char) -> bool {
-    c.is_control() || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
+    breaks_lines(c) || is_invisible(c)
 }
 
 /// A text that others wrote, in one line: what would be obeyed or not be seen is named by its number, `[U+202E]`.
@@ -199,14 +199,13 @@ fn styled(line: &str) -> String {
         let (before, after) = rest.split_at(at);
         shown.push_str(&printable(before));
         let sequence = own.iter().find(|own| after.starts_with(own.as_str()));
-        let length = sequence.map_or('\u{1b}'.len_utf8(), |sequence| {
-            shown.push_str(sequence);
-            sequence.len()
-        });
-        if sequence.is_none() {
-            shown.push_str(&printable("\u{1b}"));
+        let length = sequence.map_or('\u{1b}'.len_utf8(), String::len);
+        let (escape, beyond) = after.split_at(length);
+        match sequence {
+            Some(_) => shown.push_str(escape),
+            None => shown.push_str(&printable(escape)),
         }
-        rest = &after[length..];
+        rest = beyond;
     }
     shown.push_str(&printable(rest));
     shown

@@ -84,8 +84,8 @@ pub(crate) async fn run(
     if paid.payment_id != payment_id {
         bail!("the event {} is about {}, not {payment_id}", found.event.id(), paid.payment_id);
     }
-    let refunded = EffectRow::refunded(&history.effects, paid.amount.currency());
-    if refunded > 0 && refunded >= paid.amount.minor() {
+    if EffectRow::is_refunded(&history.effects, paid.amount) {
+        let refunded = EffectRow::refunded(&history.effects, paid.amount.currency());
         bail!(
             "{payment_id} was refunded ({} of {}): a customer is not thanked for what was given back",
             Money::new(refunded, paid.amount.currency()).decimal_text(),

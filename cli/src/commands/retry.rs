@@ -202,10 +202,8 @@ pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode:
 
 /// Why the mail task does not send a mail about an event, if it will not.
 fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) -> Option<&'static str> {
-    let is_refunded = |amount: Money| {
-        let refunded = EffectRow::refunded(rows, amount.currency());
-        (refunded > 0 && refunded >= amount.minor()).then_some("the payment was refunded")
-    };
+    let is_refunded =
+        |amount: Money| EffectRow::is_refunded(rows, amount).then_some("the payment was refunded");
     if let Some(Object::Invoice(_)) = event.object() {
         let thanks = Policy::compiled_in().ok()?.thanks_renewals();
         let amount = InvoiceEvent::read(event, livemode).ok()?.amount?;

@@ -152,17 +152,17 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             return Ok(Outcome::Skipped(TOLD_BY_SESSION));
         }
         let key = EffectKey { payment_id: invoice.payment_id.clone(), effect: Effect::acquisition() };
-        let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
-            Whose::Ours(contract) if invoice.is_first && contract.session_id.is_some() => {
-                return Ok(Outcome::Skipped(TOLD_BY_SESSION));
-            }
-            Whose::Ours(contract) => invoice.payment(*contract),
-            Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
-            Whose::AnotherBusiness => return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
-        };
-        let payment = match payment {
-            Ok(payment) => payment,
-            Err(broken) => return self.park_acquisition(&key, broken, delivery).await,
+        let whose = self.lookup.whose(&invoice, delivery.executor()).await?;
+        if let Whose::Ours(contract) = &whose
+            && invoice.is_first
+            && contract.session_id.is_some()
+        {
+            return Ok(Outcome::Skipped(TOLD_BY_SESSION));
+        }
+        let payment = match whose.payment(invoice) {
+            Some(Ok(payment)) => payment,
+            Some(Err(broken)) => return self.park_acquisition(&key, broken, delivery).await,
+            None => return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
         };
         let circumstances = self.circumstances(delivery);
         let mut acquisition =

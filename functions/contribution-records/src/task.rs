@@ -113,20 +113,17 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
     ) -> Result<Outcome, TaskFailed> {
         let effect = effect_of_invoice(&invoice);
         let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
-        let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
-            Whose::Ours(contract) if self.lookup.is_filed_under_session(&invoice, &contract).await? => {
-                let (ledger, clock, reason) = (&self.ledger, &self.clock, "filed_under_session");
-                return delivery.skip(ledger, clock, &key, Attempts::AtLeastOnce, reason).await;
-            }
-            Whose::Ours(contract) => invoice.payment(*contract),
-            Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
-            Whose::AnotherBusiness => {
-                return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str()));
-            }
-        };
-        match payment {
-            Ok(payment) => self.record(&payment.into(), Remembered::default(), delivery).await,
-            Err(broken) => self.park(&key, TaskFailed::BrokenSession(broken), delivery).await,
+        let whose = self.lookup.whose(&invoice, delivery.executor()).await?;
+        if let Whose::Ours(contract) = &whose
+            && self.lookup.is_filed_under_session(&invoice, contract).await?
+        {
+            let (ledger, clock, reason) = (&self.ledger, &self.clock, "filed_under_session");
+            return delivery.skip(ledger, clock, &key, Attempts::AtLeastOnce, reason).await;
+        }
+        match whose.payment(invoice) {
+            Some(Ok(payment)) => self.record(&payment.into(), Remembered::default(), delivery).await,
+            Some(Err(broken)) => self.park(&key, TaskFailed::BrokenSession(broken), delivery).await,
+            None => Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
         }
     }
 

@@ -253,8 +253,7 @@ fn no_longer_wanted(payment: Payment<'_>, history: &[EffectRow]) -> Option<&'sta
     let later = match payment.outcome() {
         // Thanks for a gift that has been given back would read as mockery.
         SessionOutcome::Paid => {
-            let refunded = EffectRow::refunded(history, payment.amount().currency());
-            return (refunded > 0 && refunded >= payment.amount().minor()).then_some("refunded");
+            return EffectRow::is_refunded(history, payment.amount()).then_some("refunded");
         }
         // After a thank-you nobody wants to read that the payment is being waited for.
         SessionOutcome::Failed => vec![Effect::email_about(SessionOutcome::Paid)],
@@ -294,17 +293,16 @@ where
         }
         let effect = wanted(SessionOutcome::Paid, delivery);
         let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
-        let payment = match self.lookup.whose(&invoice, delivery.executor()).await? {
-            Whose::Ours(contract) if !self.policy.kind(contract.kind).thank_renewals => {
-                return self.skip(&key, RENEWALS_NOT_THANKED, delivery).await;
-            }
-            Whose::Ours(contract) => invoice.payment(*contract),
-            Whose::Broken(broken) => Err(SessionBroken::Contract(broken)),
-            Whose::AnotherBusiness => return Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
-        };
-        match payment {
-            Ok(payment) => self.tell(Payment::Renewal(&payment), delivery).await,
-            Err(broken) => self.park(&key, TaskFailed::Broken(broken), delivery).await,
+        let whose = self.lookup.whose(&invoice, delivery.executor()).await?;
+        if let Whose::Ours(contract) = &whose
+            && !self.policy.kind(contract.kind).thank_renewals
+        {
+            return self.skip(&key, RENEWALS_NOT_THANKED, delivery).await;
+        }
+        match whose.payment(invoice) {
+            Some(Ok(payment)) => self.tell(Payment::Renewal(&payment), delivery).await,
+            Some(Err(broken)) => self.park(&key, TaskFailed::Broken(broken), delivery).await,
+            None => Ok(Outcome::Skipped(SkipReason::AnotherBusiness.as_str())),
         }
     }
 

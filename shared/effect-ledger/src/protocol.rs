@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use fulfilment::Contribution;
+
 use crate::{Claim, Effect, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};
 
 /// The time, as an argument: real in the functions, controlled in tests.
@@ -83,15 +85,13 @@ pub struct Executor<'a> {
     pub knows: u32,
 }
 
-/// A question that was begun goes away after so many seconds, unless it is answered: a claim that the ledger takes late,
-/// once nobody needs the answer any longer, would stand among what is open for ever.
-const QUESTION_KEPT_SECONDS: i64 = 7 * 86_400;
-
 impl Executor<'_> {
-    /// When the claim of this effect goes away by itself, in Unix seconds: `None` for all but questions.
+    /// When the claim of this effect goes away by itself, in Unix seconds: `None` for all but questions. A question's
+    /// claim that the ledger takes late, once no answer is needed, would else be open for ever.
     pub fn forgotten_at(&self, key: &EffectKey) -> Option<i64> {
         let is_question = key.effect == Effect::lookup();
-        is_question.then(|| (self.lease_until / 1000).saturating_add(QUESTION_KEPT_SECONDS))
+        is_question
+            .then(|| (self.lease_until / 1000).saturating_add(Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS))
     }
 }
 

@@ -270,6 +270,12 @@ impl EffectRow {
             .filter(|moved| moved.amount.currency() == currency)
             .fold(0, |sum: i64, moved| sum.saturating_add(moved.amount.minor()))
     }
+
+    /// Whether all of a payment was refunded, from all its rows. A payment of nothing never is.
+    pub fn is_refunded(rows: &[Self], amount: Money) -> bool {
+        let refunded = Self::refunded(rows, amount.currency());
+        refunded > 0 && refunded >= amount.minor()
+    }
 }
 
 /// Where an effect stands.

@@ -62,4 +62,4 @@ pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome
 pub use subscription_contract::SubscriptionContract;
 pub use supporter::{SupporterId, SupporterRow};
 pub use time_zone::TimeZone;
-pub use typed::{is_invisible, shown};
+pub use typed::{breaks_lines, is_invisible, shown};

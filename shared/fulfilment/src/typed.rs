@@ -51,7 +51,7 @@ pub(crate) fn separates(c: char) -> bool {
 }
 
 /// Whether a character begins another line or column.
-pub(crate) fn breaks_lines(c: char) -> bool {
+pub fn breaks_lines(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 

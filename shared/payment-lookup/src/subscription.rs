@@ -1,5 +1,8 @@
 use effect_ledger::{Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor};
-use fulfilment::{ContractError, InvoiceEvent, PaymentFrequency, PaymentId, SubscriptionContract};
+use fulfilment::{
+    ContractError, InvoiceEvent, PaymentFrequency, PaymentId, SessionBroken, SubscriptionContract,
+    SubscriptionPayment,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::lookup::{Answer, NONE, is_abandoned, remembered};
@@ -14,6 +17,18 @@ pub enum Whose {
     Broken(ContractError),
     /// Another business's.
     AnotherBusiness,
+}
+
+impl Whose {
+    /// The payment that an invoice of this subscription is, or why it cannot be acted on; `None` when it is another
+    /// business's.
+    pub fn payment(self, invoice: InvoiceEvent) -> Option<Result<SubscriptionPayment, SessionBroken>> {
+        match self {
+            Self::Ours(contract) => Some(invoice.payment(*contract)),
+            Self::Broken(broken) => Some(Err(SessionBroken::Contract(broken))),
+            Self::AnotherBusiness => None,
+        }
+    }
 }
 
 /// What the ledger remembers of a subscription that a session began.
