@@ -11,7 +11,7 @@ const SOURCES = Match.anyOf(PARTNER_SOURCE, 'afterlink.webhook', 'afterlink.reco
  * one Stripe account often serves several businesses: only our links carry one of these keys.
  *
  * A pattern matches keys exactly, so each form that the code reads is listed. The same list is
- * `LinkContract::MARKERS` in `shared/fulfilment`; a test there compares both. Other near misses
+ * `LinkContract::MARKERS` in `shared/domain/fulfilment`; a test there compares both. Other near misses
  * pass no rule: `reconcile` counts their sessions, and `afterlink doctor` fails their links.
  */
 const OUR_MARKERS = [

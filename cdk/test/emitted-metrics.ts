@@ -36,7 +36,7 @@ export function emittedBy(functionName: string): EmittedMetric[] {
   const misnamed = ownLines.find(({ Task }) => Task !== functionName);
   if (misnamed) throw new Error(`${own.pathname} holds a line of ${misnamed.Task}`);
   const ofEveryTask =
-    WITHOUT_QUEUE.includes(functionName) ? [] : golden(new URL('shared/task-runtime/tests/emf.golden.json', ROOT));
+    WITHOUT_QUEUE.includes(functionName) ? [] : golden(new URL('shared/platform/task-runtime/tests/emf.golden.json', ROOT));
   return [...ofEveryTask, ...ownLines].flatMap(({ _aws }) =>
     _aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
       Dimensions.flatMap((dimensions) =>

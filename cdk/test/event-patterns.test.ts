@@ -5,7 +5,7 @@ import { STAGE_NAMES, type StageName, stages } from '../lib/stages.ts';
 import { type Json, matches } from './event-pattern-matcher.ts';
 import { type Synthesized, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
 
-const FIXTURES = new URL('../../shared/testkit/fixtures/', import.meta.url);
+const FIXTURES = new URL('../../verification/testkit/fixtures/', import.meta.url);
 const WEBHOOK = 'afterlink.webhook';
 const PARTNER_TEST = 'aws.partner/stripe.com/ed_test_61Fixture';
 const PARTNER_LIVE = 'aws.partner/stripe.com/ed_61Fixture';

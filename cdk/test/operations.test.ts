@@ -291,7 +291,7 @@ for (const name of ['test', 'live'] as const) {
       assert.deepEqual(archive?.Properties.EventPattern, records.Properties.EventPattern);
       const pattern: Json = archive?.Properties.EventPattern;
       const partner = JSON.parse(
-        readFileSync(new URL('shared/testkit/fixtures/envelope_partner.json', ROOT), 'utf8'),
+        readFileSync(new URL('verification/testkit/fixtures/envelope_partner.json', ROOT), 'utf8'),
       );
       const ours = { ...partner, detail: { ...partner.detail, livemode: stage.livemode } };
       for (const source of [partner.source, 'afterlink.webhook', 'afterlink.reconcile']) {

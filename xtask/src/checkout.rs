@@ -39,7 +39,7 @@ impl Checkout {
 
     /// What Stripe publishes of its API, with an npm package of its own.
     pub(crate) fn stripe_types(&self) -> PathBuf {
-        self.root.join("shared/stripe-api-fake/stripe-types")
+        self.root.join("verification/stripe-api-fake/stripe-types")
     }
 
     pub(crate) fn venv(&self) -> PathBuf {

@@ -30,13 +30,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(40);
 const FIVE_MINUTES: u64 = 5 * 60;
 const THREE_DAYS: u64 = 3 * 24 * 60 * 60;
 
-const PAID: &str = include_str!("../../shared/testkit/fixtures/session_completed_paid.json");
-const DEBIT_PENDING: &str = include_str!("../../shared/testkit/fixtures/session_completed_unpaid.json");
-const DEBIT_PAID: &str = include_str!("../../shared/testkit/fixtures/session_async_payment_succeeded.json");
-const ANOTHER_BUSINESS: &str = include_str!("../../shared/testkit/fixtures/session_of_another_business.json");
-const GUIDE: &str = include_str!("../../shared/testkit/fixtures/session_download_paid.json");
-const REFUND: &str = include_str!("../../shared/testkit/fixtures/refund_created.json");
-const DISPUTE: &str = include_str!("../../shared/testkit/fixtures/dispute_funds_withdrawn.json");
+const PAID: &str = include_str!("../../verification/testkit/fixtures/session_completed_paid.json");
+const DEBIT_PENDING: &str = include_str!("../../verification/testkit/fixtures/session_completed_unpaid.json");
+const DEBIT_PAID: &str =
+    include_str!("../../verification/testkit/fixtures/session_async_payment_succeeded.json");
+const ANOTHER_BUSINESS: &str =
+    include_str!("../../verification/testkit/fixtures/session_of_another_business.json");
+const GUIDE: &str = include_str!("../../verification/testkit/fixtures/session_download_paid.json");
+const REFUND: &str = include_str!("../../verification/testkit/fixtures/refund_created.json");
+const DISPUTE: &str = include_str!("../../verification/testkit/fixtures/dispute_funds_withdrawn.json");
 /// What Claire buys, as its owner would have put it into the bucket.
 const GUIDE_FILE: &str = include_str!("demo/guide.pdf");
 
@@ -460,7 +462,7 @@ impl Story<'_> {
             "\nThe local cloud stays up at {} until Ctrl-C. In another terminal:",
             self.stack.aws.endpoint
         ));
-        say("  cargo xtask local send shared/testkit/fixtures/session_adaptive_pricing.json");
+        say("  cargo xtask local send verification/testkit/fixtures/session_adaptive_pricing.json");
         say("  cargo xtask local status");
         say(format_args!(
             "{DIM}Keys and names for other tools: {}{DIM:#}",

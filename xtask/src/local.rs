@@ -134,7 +134,7 @@ pub(crate) fn up(checkout: &Checkout, port: Option<u16>) -> Result<()> {
     cloud.leave_running();
     say(format_args!("\nThe local cloud is up. How to reach it: {}", checkout.display(&stack.file)));
     say(format_args!(
-        "{DIM}Next:{DIM:#} cargo xtask local send shared/testkit/fixtures/session_completed_paid.json"
+        "{DIM}Next:{DIM:#} cargo xtask local send verification/testkit/fixtures/session_completed_paid.json"
     ));
     say(format_args!("{DIM}Then:{DIM:#} cargo xtask local status, and cargo xtask local down"));
     Ok(())

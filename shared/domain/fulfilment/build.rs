@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::Value;
 
-const POLICY: &str = "../../policy.toml";
+const POLICY: &str = "../../../policy.toml";
 
 /// The years that payments are made in, as Unix seconds: 2010 to 2100.
 const PAYMENTS: std::ops::Range<i64> = 1_262_304_000..4_102_444_800;

@@ -12,7 +12,7 @@ use crate::measure::Protocol;
 use crate::report::Size;
 use crate::workload::FLOOR;
 
-/// `bench/budget.toml`.
+/// `verification/bench/budget.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Budget {

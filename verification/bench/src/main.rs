@@ -79,7 +79,7 @@ struct Arguments {
     /// `CARGO_PROFILE_RELEASE_STRIP=none cargo xtask bench --instructions`, then `callgrind_annotate target/bench/…`
     #[arg(long, conflicts_with_all = ["cost", "scale", "guard", "write"])]
     instructions: bool,
-    /// Instead: fails when calls to AWS or log lines are more than bench/budget.toml allows
+    /// Instead: fails when calls to AWS or log lines are more than verification/bench/budget.toml allows
     #[arg(long)]
     guard: bool,
     /// With --guard: release builds, and their sizes too
@@ -261,14 +261,14 @@ fn guard(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
     let aws = Aws::start(&place.tls, |_| Duration::ZERO)?;
     let protocols = place.bench(&aws).protocol(&place.functions)?;
     let sizes = if arguments.release { place.sizes()? } else { BTreeMap::new() };
-    let file = checkout.root().join("bench/budget.toml");
+    let file = checkout.root().join("verification/bench/budget.toml");
     let budget = Budget::read(&file)?;
     let now = budget.now(&protocols, &sizes);
     if arguments.write {
         return now.write(&file);
     }
     budget.check(&now)?;
-    println!("{} functions are within bench/budget.toml", protocols.len() - 1);
+    println!("{} functions are within verification/bench/budget.toml", protocols.len() - 1);
     Ok(())
 }
 
@@ -294,7 +294,9 @@ impl Place {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut names = checkout.functions()?;
         for name in names.iter().filter(|name| trigger(name).is_none()) {
-            eprintln!("{name} is not measured: bench/src/workload.rs does not say how it is called");
+            eprintln!(
+                "{name} is not measured: verification/bench/src/workload.rs does not say how it is called"
+            );
         }
         names.retain(|name| trigger(name).is_some() && (only.is_empty() || only.contains(name)));
         let mut binaries = match profile {

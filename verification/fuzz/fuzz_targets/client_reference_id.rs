@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| hostile_input::client_reference_id(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| untrusted_input::client_reference_id(input));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| hostile_input::link_contract(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| untrusted_input::link_contract(input));

@@ -33,8 +33,8 @@ struct Upgraded {
 const AT: i64 = 1_795_000_000;
 
 fn fixture(version: &str, file: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../shared/testkit/upgrade/{version}/{file}.json"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../testkit/upgrade/{version}/{file}.json"));
     serde_json::from_slice(&std::fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap()
 }
 
@@ -388,7 +388,7 @@ fn links_in_mails_that_are_out_work() {
 
 /// Stripe's event about an object of a subscription, from the recorded shape.
 fn recorded(file: &str, name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../shared/testkit/fixtures/{file}.json"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../testkit/fixtures/{file}.json"));
     let mut event: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     event["id"] = json!(format!("evt_{name}_{file}"));
     let object = &mut event["data"]["object"];

@@ -1,4 +1,4 @@
-//! The bounded run of what `fuzz/` runs for hours: recorded events, bent in a few places.
+//! The bounded run of what `verification/fuzz/` runs for hours: recorded events, bent in a few places.
 #![expect(clippy::unwrap_used, reason = "helpers of a test may stop it")]
 
 use base64::Engine as _;
@@ -220,35 +220,35 @@ proptest! {
 
     #[test]
     fn nothing_but_our_own_signature_passes(input in near_header()) {
-        hostile_input::signature_header(&input);
+        untrusted_input::signature_header(&input);
     }
 
     #[test]
     fn no_body_stops_the_webhook(input in near(fixtures())) {
-        hostile_input::webhook_body(&input);
+        untrusted_input::webhook_body(&input);
     }
 
     #[test]
     fn no_message_stops_a_task(input in near(envelopes())) {
-        hostile_input::envelope(&input);
+        untrusted_input::envelope(&input);
     }
 
     #[test]
     fn no_object_stops_a_task(input in near(objects())) {
-        hostile_input::object(&input);
+        untrusted_input::object(&input);
     }
 
     #[test]
     fn nothing_a_marketer_types_stops_a_task(input in near(links())) {
-        hostile_input::link_contract(&input);
+        untrusted_input::link_contract(&input);
     }
 
     #[test]
     fn nothing_in_an_address_stops_a_task(visit in near(visits()), tail in ".{0,8}") {
         let encoded = BASE64_URL_SAFE_NO_PAD.encode(&visit);
-        hostile_input::client_reference_id(format!("al1-{encoded}").as_bytes());
-        hostile_input::client_reference_id(format!("al1-{encoded}{tail}").as_bytes());
-        hostile_input::client_reference_id(&visit);
+        untrusted_input::client_reference_id(format!("al1-{encoded}").as_bytes());
+        untrusted_input::client_reference_id(format!("al1-{encoded}{tail}").as_bytes());
+        untrusted_input::client_reference_id(&visit);
     }
 }
 

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::{BOLD, DEADLINE, Story, fact};
 use crate::stripe;
 
-const JOINED: &str = include_str!("../../../shared/testkit/fixtures/session_subscription.json");
-const FIRST_INVOICE: &str = include_str!("../../../shared/testkit/fixtures/invoice_paid_first.json");
-const RENEWAL: &str = include_str!("../../../shared/testkit/fixtures/invoice_paid_renewal.json");
-const RENEWAL_PAYMENT: &str = include_str!("../../../shared/testkit/fixtures/invoice_payment_paid.json");
+const JOINED: &str = include_str!("../../../verification/testkit/fixtures/session_subscription.json");
+const FIRST_INVOICE: &str = include_str!("../../../verification/testkit/fixtures/invoice_paid_first.json");
+const RENEWAL: &str = include_str!("../../../verification/testkit/fixtures/invoice_paid_renewal.json");
+const RENEWAL_PAYMENT: &str =
+    include_str!("../../../verification/testkit/fixtures/invoice_payment_paid.json");
 
 /// The keys of the membership's payments: its invoices.
 pub(super) const FIRST: &str = "in_1Fixture";

@@ -188,7 +188,7 @@ mod tests {
         let http = network.http_client().unwrap();
         let sleep = SharedAsyncSleep::new(TokioSleep::new());
         let client = StripeClient::new(stripe.url(), ApiKey::new(KEY).unwrap(), http, sleep, 500).unwrap();
-        stripe.record(include_str!("../../../../shared/testkit/fixtures/refund_created.json"));
+        stripe.record(include_str!("../../../../verification/testkit/fixtures/refund_created.json"));
         let access = tried(&client).await;
         assert_eq!(access.lacking, []);
         assert_eq!(of_account_version(access.newest_event.as_ref()).seen, "2026-10-28.endive");

@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_handbook_is_right() {
-        let handbook = include_str!("../../../docs/PAYMENT-LINKS.md");
+        let handbook = include_str!("../../../../docs/PAYMENT-LINKS.md");
         let (_, address) = handbook.split_once("?client_reference_id=").unwrap();
         let expected = Attribution {
             campaign_codes: texts(&["autumn-2026"]),

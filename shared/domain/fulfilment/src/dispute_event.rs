@@ -240,7 +240,10 @@ mod tests {
     use crate::CorrectionBroken;
 
     fn fixture() -> Value {
-        serde_json::from_str(include_str!("../../testkit/fixtures/dispute_closed_inquiry.json")).unwrap()
+        serde_json::from_str(include_str!(
+            "../../../../verification/testkit/fixtures/dispute_closed_inquiry.json"
+        ))
+        .unwrap()
     }
 
     fn read(event: Value) -> Result<DisputeEvent, NotACorrection> {

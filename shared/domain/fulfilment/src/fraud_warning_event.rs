@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn reads_a_warning_and_leaves_others_alone() {
-        let fixture = include_str!("../../testkit/fixtures/early_fraud_warning_created.json");
+        let fixture =
+            include_str!("../../../../verification/testkit/fixtures/early_fraud_warning_created.json");
         let mut event: Value = serde_json::from_str(fixture).unwrap();
         let read = |event: &Value| FraudWarningEvent::read(&Event::from_value(event.clone()).unwrap(), false);
         let warning = read(&event).unwrap();

@@ -148,7 +148,8 @@ mod tests {
     use crate::FulfilmentKind;
 
     fn fixture(name: &str) -> Value {
-        let path = format!("{}/../testkit/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let path =
+            format!("{}/../../../verification/testkit/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
     }
 

@@ -324,7 +324,7 @@ mod tests {
 
     /// The tables of the marketers' own handbook, each a link.
     fn examples() -> Vec<BTreeMap<String, String>> {
-        let handbook = include_str!("../../../docs/PAYMENT-LINKS.md");
+        let handbook = include_str!("../../../../docs/PAYMENT-LINKS.md");
         let tables = handbook.split("| key | value |\n|---|---|\n").skip(1);
         let row = |line: &str| {
             let line = line.strip_prefix("| `")?.strip_suffix("` |")?;

@@ -303,7 +303,7 @@ impl KindPolicy {
 mod tests {
     use super::*;
 
-    const FILE: &str = include_str!("../../../policy.toml");
+    const FILE: &str = include_str!("../../../../policy.toml");
 
     #[test]
     fn the_file_is_right() {

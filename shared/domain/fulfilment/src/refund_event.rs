@@ -101,7 +101,8 @@ mod tests {
     use crate::CorrectionBroken;
 
     fn fixture() -> Value {
-        serde_json::from_str(include_str!("../../testkit/fixtures/refund_created.json")).unwrap()
+        serde_json::from_str(include_str!("../../../../verification/testkit/fixtures/refund_created.json"))
+            .unwrap()
     }
 
     fn read(event: Value) -> Result<RefundEvent, NotACorrection> {

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn session(change: impl FnOnce(&mut Value)) -> (SessionEvent, CheckoutSession) {
-        let fixture = include_str!("../../testkit/fixtures/session_subscription.json");
+        let fixture = include_str!("../../../../verification/testkit/fixtures/session_subscription.json");
         let mut event: Value = serde_json::from_str(fixture).unwrap();
         change(&mut event["data"]["object"]);
         let event = Event::from_value(event).unwrap();

@@ -194,7 +194,8 @@ mod tests {
         });
         let invoices = ["paid", "payment_failed", "finalized", "voided"]
             .map(|what| (format!("invoice.{what}"), InvoiceEvent::renewal("P", "Second").to_json()));
-        let warning = include_str!("../../testkit/fixtures/early_fraud_warning_created.json");
+        let warning =
+            include_str!("../../../../verification/testkit/fixtures/early_fraud_warning_created.json");
         let warnings = ["created", "updated"].map(|what| {
             (format!("radar.early_fraud_warning.{what}"), serde_json::from_str(warning).unwrap())
         });

@@ -22,7 +22,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| with_renewals_thanked(&[Fulfi
 
 /// By task.
 fn patterns() -> BTreeMap<String, Value> {
-    serde_json::from_str(include_str!("../../../cdk/test/golden/patterns-test.json")).unwrap()
+    serde_json::from_str(include_str!("../../../../cdk/test/golden/patterns-test.json")).unwrap()
 }
 
 /// The task whose effect this is, by the beginning of the effect's name.
@@ -70,7 +70,7 @@ fn is_value(expected: &Value, actual: Option<&Value>) -> bool {
 }
 
 fn fixtures() -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/fixtures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../verification/testkit/fixtures");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();

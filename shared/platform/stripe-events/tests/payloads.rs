@@ -15,7 +15,7 @@ fn folder(path: &str) -> PathBuf {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    fs::read(folder("../testkit/fixtures").join(name)).expect(name)
+    fs::read(folder("../../../verification/testkit/fixtures").join(name)).expect(name)
 }
 
 fn json_files(folder: &Path) -> Vec<PathBuf> {
@@ -61,7 +61,7 @@ fn decode(file: &Path) -> String {
 
 #[test]
 fn every_fixture_decodes() {
-    let files = json_files(&folder("../testkit/fixtures"));
+    let files = json_files(&folder("../../../verification/testkit/fixtures"));
     assert!(files.len() >= 15, "{files:?}");
     for file in files {
         decode(&file);
@@ -71,14 +71,14 @@ fn every_fixture_decodes() {
 /// Recorded payloads that some checkouts have beside them; a user of the project needs none.
 #[test]
 fn every_recorded_payload_decodes() {
-    for file in json_files(&folder("../../../shared/stripe-payloads")) {
+    for file in json_files(&folder("../../../../shared/stripe-payloads")) {
         decode(&file);
     }
 }
 
 #[test]
 fn debug_output_holds_no_personal_data() {
-    for file in json_files(&folder("../testkit/fixtures")) {
+    for file in json_files(&folder("../../../verification/testkit/fixtures")) {
         let printed = decode(&file);
         for personal in ["ada@", "jonas@", "Ada Example", "Jonas", "N1 9GU", "10115"] {
             assert!(!printed.contains(personal), "{personal} in {}", file.display());

@@ -59,7 +59,7 @@ fn two_tries_and_their_pause_fit_into_a_call_and_a_call_into_every_function() {
     assert!(timeouts.connect_timeout().unwrap() < attempt);
     assert!(attempt * 2 + retries.initial_backoff() <= call);
     assert!(retries.max_attempts() >= 2);
-    let stages = include_str!("../../../cdk/lib/stages.ts");
+    let stages = include_str!("../../../../cdk/lib/stages.ts");
     let functions: Vec<u64> = stages
         .split("functionTimeout: Duration.seconds(")
         .skip(1)

@@ -14,7 +14,7 @@ const OUTCOME: [&str; 2] = ["contribution-records", "thank-you-email"];
 const ANSWERED: [&str; 3] = ["contribution-records", "soft-opt-ins", "thank-you-email"];
 
 fn fixture(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../shared/testkit/fixtures/{name}.json"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../testkit/fixtures/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 use stripe_api_fake::{KEY, Published, StripeApi};
 
-use crate::source::{files, shared};
+use crate::source::{files, in_repository};
 
 fn ask(api: &StripeApi, method: &str, target: &str, form: &str) -> Value {
     let mut connection = TcpStream::connect(api.url().trim_start_matches("http://")).unwrap();
@@ -92,7 +92,7 @@ fn everything_that_the_fake_makes_has_the_whole_shape_of_stripes() {
 fn the_events_that_tests_are_made_of_are_stripes() {
     let published = Published::get();
     let (mut checked, mut problems) = (0, Vec::new());
-    for file in files(&shared("testkit/fixtures"), "json") {
+    for file in files(&in_repository("verification/testkit/fixtures"), "json") {
         let event: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         if event["api_version"] != published.api_version() {
             continue;

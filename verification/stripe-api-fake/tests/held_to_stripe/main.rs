@@ -18,12 +18,12 @@ use stripe_api_fake::Published;
 use stripe_client::{API_VERSION, Permission, Request, Write};
 
 use crate::reads::{Legacy, Reader};
-use crate::source::{Known, files, public_functions, requests_in, shared, types_in};
+use crate::source::{Known, files, in_repository, public_functions, requests_in, types_in};
 
 /// Where Stripe's objects are read, the structs that are read from whole objects, and Stripe's name of each.
 const READERS: [(&str, &[(&str, &str)]); 3] = [
     (
-        "stripe-events/src",
+        "shared/platform/stripe-events/src",
         &[
             ("CheckoutSession", "Checkout.Session"),
             ("Dispute", "Dispute"),
@@ -38,7 +38,7 @@ const READERS: [(&str, &[(&str, &str)]); 3] = [
         ],
     ),
     (
-        "stripe-client/src/object.rs",
+        "shared/platform/stripe-client/src/object.rs",
         &[
             ("EventDestination", "V2.Core.EventDestination"),
             ("EventVersion", "EventBase"),
@@ -82,7 +82,7 @@ const REACHED_BY_LEGACY: &[(&str, &str)] = &[("Price", "Price")];
 
 #[test]
 fn every_field_that_is_read_is_one_of_stripes() {
-    let events = types_in("stripe-events/src");
+    let events = types_in("shared/platform/stripe-events/src");
     let (mut problems, mut needed) = (Vec::new(), BTreeSet::new());
     for (path, roots) in READERS {
         let types = types_in(path);
@@ -121,7 +121,9 @@ fn every_field_that_is_read_is_one_of_stripes() {
 
 #[test]
 fn every_event_type_is_one_of_stripes() {
-    let Some(Known::Values(types)) = types_in("stripe-events/src/event.rs").remove("EventType") else {
+    let Some(Known::Values(types)) =
+        types_in("shared/platform/stripe-events/src/event.rs").remove("EventType")
+    else {
         panic!("there is no open_enum! EventType any more");
     };
     let published = Published::get();
@@ -130,10 +132,10 @@ fn every_event_type_is_one_of_stripes() {
 
     // The rules' patterns and the pages that list them.
     let firsts: BTreeSet<_> = published.events().filter_map(|name| name.split('.').next()).collect();
-    let sources = [("../cdk/lib", "ts", '\''), ("../docs", "md", '`')];
+    let sources = [("cdk/lib", "ts", '\''), ("docs", "md", '`')];
     let mut seen = 0;
     for (folder, extension, quote) in sources {
-        for file in files(&shared(folder), extension) {
+        for file in files(&in_repository(folder), extension) {
             let text = std::fs::read_to_string(&file).unwrap();
             for word in text.split(quote).filter(|word| is_event_name(word, &firsts)) {
                 seen += 1;
@@ -212,7 +214,7 @@ fn every_parameter_that_is_asked_with_is_one_of_stripes() {
         problems.extend(taken.filter_map(Result::err).map(|misfit| misfit.to_string()));
     }
     // Every function, also those that are new: the endpoint it names and the parameters it adds.
-    for function in requests_in("stripe-client/src/request.rs") {
+    for function in requests_in("shared/platform/stripe-client/src/request.rs") {
         let unknown = match &function.endpoint {
             Some(endpoint) => {
                 let path = endpoint.replace("{id}", "x");
@@ -263,7 +265,7 @@ fn every_endpoint_that_is_written_to_is_one_of_stripes() {
         }
     }
     let others = ["with", "once", "path", "body", "endpoint", "parameters"];
-    for name in public_functions("stripe-client/src/write.rs", "Write") {
+    for name in public_functions("shared/platform/stripe-client/src/write.rs", "Write") {
         assert!(
             writes.contains_key(name.as_str()) || others.contains(&name.as_str()),
             "Write::{name} is new: add an example of it to this test"

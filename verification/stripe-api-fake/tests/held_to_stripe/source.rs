@@ -38,15 +38,15 @@ pub(crate) enum Either {
 /// The types of one crate, by name.
 pub(crate) type Types = BTreeMap<String, Known>;
 
-/// The path of a folder or a file, as seen from the folder `shared`.
-pub(crate) fn shared(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+/// The path of a folder or a file, as seen from the root.
+pub(crate) fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// Every type in the Rust files of a folder.
 pub(crate) fn types_in(path: &str) -> Types {
     let mut types = Types::new();
-    for file in files(&shared(path), "rs") {
+    for file in files(&in_repository(path), "rs") {
         let text = fs::read_to_string(&file).unwrap();
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         parsed.items.iter().for_each(|item| collect(item, &mut types));
@@ -56,7 +56,7 @@ pub(crate) fn types_in(path: &str) -> Types {
 
 /// The names of the public functions of a type.
 pub(crate) fn public_functions(path: &str, type_name: &str) -> Vec<String> {
-    let parsed = syn::parse_file(&fs::read_to_string(shared(path)).unwrap()).unwrap();
+    let parsed = syn::parse_file(&fs::read_to_string(in_repository(path)).unwrap()).unwrap();
     let mut names = Vec::new();
     for item in parsed.items {
         let Item::Impl(block) = item else { continue };
@@ -86,7 +86,7 @@ pub(crate) struct RequestFunction {
 
 /// The functions of `Request`, with the endpoints and parameters that they name.
 pub(crate) fn requests_in(path: &str) -> Vec<RequestFunction> {
-    let text = fs::read_to_string(shared(path)).unwrap();
+    let text = fs::read_to_string(in_repository(path)).unwrap();
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let functions = code.split("pub fn ").skip(1).map(|function| {
         // What follows the function's end belongs to the next.

@@ -113,7 +113,8 @@ async fn one_of_two_payments_of_an_invoice_goes_back() {
 async fn a_dispute_and_a_warning_of_fraud_reach_the_renewal() {
     let task = task();
     task.lookup.stripe.pays("pi_OfSecond", "in_MSecond", Some("sub_M"));
-    let fixture = include_str!("../../../../../shared/testkit/fixtures/early_fraud_warning_created.json");
+    let fixture =
+        include_str!("../../../../../verification/testkit/fixtures/early_fraud_warning_created.json");
     let mut warning: Value = serde_json::from_str(fixture).unwrap();
     warning["data"]["object"]["payment_intent"] = json!("pi_OfSecond");
     let dispute = CorrectionEvent::dispute("OfSecond", "dp_1", "created").amount(500, "gbp");
@@ -217,7 +218,7 @@ async fn a_stripe_that_is_down_sends_the_message_back_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_payment_of_a_known_invoice_spares_the_question() {
     let task = task();
-    let fixture = include_str!("../../../../../shared/testkit/fixtures/invoice_payment_paid.json");
+    let fixture = include_str!("../../../../../verification/testkit/fixtures/invoice_payment_paid.json");
     let mut payment: Value = serde_json::from_str(fixture).unwrap();
     payment["data"]["object"]["invoice"] = json!("in_MFirst");
     let (tally, _) = deliver(&task, std::slice::from_ref(&payment)).await;

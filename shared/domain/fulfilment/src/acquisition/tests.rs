@@ -12,7 +12,7 @@ const LATE: Circumstances = Circumstances { livemode: true, replayed: true };
 const TEST: Circumstances = Circumstances { livemode: false, replayed: false };
 
 fn session(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
-    let fixture = include_str!("../../../testkit/fixtures/session_completed_paid.json");
+    let fixture = include_str!("../../../../../verification/testkit/fixtures/session_completed_paid.json");
     let mut event: Value = serde_json::from_str(fixture).unwrap();
     change(&mut event["data"]["object"]);
     let event = SessionEvent::read(&Event::from_value(event).unwrap(), false).unwrap();

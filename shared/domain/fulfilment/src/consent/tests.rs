@@ -17,7 +17,10 @@ fn supporter() -> SupporterId {
 
 /// A paid download from London whose page asked for marketing, with "no" for an answer, and for two other things.
 fn fixture() -> Value {
-    let path = format!("{}/../testkit/fixtures/session_custom_fields.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../../../verification/testkit/fixtures/session_custom_fields.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

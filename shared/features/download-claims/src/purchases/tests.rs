@@ -144,7 +144,7 @@ async fn the_session_of_a_subscriptions_first_payment_is_found_by_its_invoice() 
     {
         case.stripe.record(&event.to_string());
     }
-    let one_off = include_str!("../../../testkit/fixtures/invoice_paid_one_off.json");
+    let one_off = include_str!("../../../../../verification/testkit/fixtures/invoice_paid_one_off.json");
     case.stripe.record(one_off);
     let one_off: Value = serde_json::from_str(one_off).unwrap();
     let session_of = async |invoice: &str| {

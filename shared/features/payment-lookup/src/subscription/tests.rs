@@ -8,7 +8,7 @@ use super::*;
 use crate::testing::{Lookup, executor, lookup, rows};
 
 fn session(metadata: Value) -> CheckoutSession {
-    let fixture = include_str!("../../../testkit/fixtures/session_subscription.json");
+    let fixture = include_str!("../../../../../verification/testkit/fixtures/session_subscription.json");
     let mut event: Value = serde_json::from_str(fixture).unwrap();
     event["data"]["object"]["metadata"] = metadata;
     let Event::Snapshot(event) = Event::from_value(event).unwrap() else { panic!() };
@@ -22,7 +22,7 @@ fn began(lookup: &Lookup, metadata: Value) {
 }
 
 fn invoice(metadata: Value) -> InvoiceEvent {
-    let fixture = include_str!("../../../testkit/fixtures/invoice_paid_renewal.json");
+    let fixture = include_str!("../../../../../verification/testkit/fixtures/invoice_paid_renewal.json");
     let mut event: Value = serde_json::from_str(fixture).unwrap();
     event["data"]["object"]["parent"]["subscription_details"]["metadata"] = metadata;
     InvoiceEvent::read(&Event::from_value(event).unwrap(), false).unwrap()

@@ -35,9 +35,10 @@ fn dispute(payment: &str, id: &str) -> Value {
 }
 
 fn fraud_warning(payment: &str, id: &str) -> Value {
-    let mut event: Value =
-        serde_json::from_str(include_str!("../../../testkit/fixtures/early_fraud_warning_created.json"))
-            .unwrap();
+    let mut event: Value = serde_json::from_str(include_str!(
+        "../../../../../verification/testkit/fixtures/early_fraud_warning_created.json"
+    ))
+    .unwrap();
     event["id"] = json!(format!("evt_{id}"));
     event["created"] = json!(NOW - 20 * MINUTE);
     event["data"]["object"]["id"] = json!(id);

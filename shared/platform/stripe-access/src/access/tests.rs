@@ -24,11 +24,11 @@ fn case() -> (StripeApi, StripeAccess<ManualClock>) {
 
 fn membership(stripe: &StripeApi) {
     let recorded = [
-        include_str!("../../../testkit/fixtures/session_subscription.json"),
-        include_str!("../../../testkit/fixtures/invoice_paid_first.json"),
-        include_str!("../../../testkit/fixtures/invoice_paid_renewal.json"),
-        include_str!("../../../testkit/fixtures/invoice_payment_paid.json"),
-        include_str!("../../../testkit/fixtures/invoice_paid_one_off.json"),
+        include_str!("../../../../../verification/testkit/fixtures/session_subscription.json"),
+        include_str!("../../../../../verification/testkit/fixtures/invoice_paid_first.json"),
+        include_str!("../../../../../verification/testkit/fixtures/invoice_paid_renewal.json"),
+        include_str!("../../../../../verification/testkit/fixtures/invoice_payment_paid.json"),
+        include_str!("../../../../../verification/testkit/fixtures/invoice_paid_one_off.json"),
     ];
     recorded.iter().for_each(|event| stripe.record(event));
     stripe.put(&subscription("month", 3));
