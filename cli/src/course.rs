@@ -2,6 +2,7 @@
 //! every combination.
 
 use effect_ledger::{EffectKey, EffectState};
+use fulfilment::effects;
 
 use crate::task::Task;
 
@@ -56,7 +57,7 @@ pub(crate) fn course(
     state: Option<&EffectState>,
     now: i64,
 ) -> Result<Course, String> {
-    let EffectKey { payment_id, effect } = key;
+    let EffectKey { subject: payment_id, effect } = key;
     let name = format!("{effect} of {payment_id}");
     let is_mail = Task::of(effect) == Some(Task::ThankYouEmail);
     if let Some(EffectState::Claimed(claim)) = state {
@@ -78,8 +79,8 @@ pub(crate) fn course(
 }
 
 fn retry(key: &EffectKey, name: &str, is_mail: bool, state: Option<&EffectState>) -> Result<Course, String> {
-    let payment_id = &key.payment_id;
-    let is_request = key.effect.resend_id().is_some();
+    let payment_id = &key.subject;
+    let is_request = effects::resend_id(&key.effect).is_some();
     let folds = Task::of(&key.effect) == Some(Task::ContributionRecords);
     match state {
         None if is_request => Err(format!("the ledger has no {name}: {}", ask_again(key))),
@@ -121,7 +122,7 @@ fn resolve(
     state: Option<&EffectState>,
 ) -> Result<Course, String> {
     let nothing = "there is nothing to resolve";
-    let EffectKey { payment_id, effect } = key;
+    let EffectKey { subject: payment_id, effect } = key;
     match state {
         None => Err(format!("the ledger has no {name}: {nothing}")),
         Some(EffectState::Done) => Err(format!("{name} is not unknown but done: {nothing}")),
@@ -138,7 +139,7 @@ fn resolve(
         )),
         Some(EffectState::Unknown { .. } | EffectState::Claimed(_)) => Ok(if asked == Asked::Sent {
             Course::Settle
-        } else if effect.resend_id().is_some() {
+        } else if effects::resend_id(effect).is_some() {
             Course::Close
         } else {
             Course::SetFree
@@ -153,7 +154,7 @@ fn resend(
     elsewhere: bool,
     state: Option<&EffectState>,
 ) -> Result<Course, String> {
-    let EffectKey { payment_id, effect } = key;
+    let EffectKey { subject: payment_id, effect } = key;
     match state {
         None => {
             Err(format!("the ledger has no {name}: `afterlink retry {payment_id} {effect}` sends the first"))
@@ -185,12 +186,12 @@ fn ask_again(key: &EffectKey) -> String {
     }
     format!(
         "use resend again: `afterlink resend {} --template thank-you --because …` sends another",
-        key.payment_id
+        key.subject
     )
 }
 
 fn find_out(key: &EffectKey) -> String {
-    let EffectKey { payment_id, effect } = key;
+    let EffectKey { subject: payment_id, effect } = key;
     format!("find out, then `afterlink resolve {payment_id} {effect} --sent` or `--not-sent`")
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use aws::{Environment, http_client, sdk_config};
 use aws_config::BehaviorVersion;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -12,7 +13,6 @@ use aws_types::region::Region;
 use clap::Args;
 use effect_ledger::DynamoDbEffects;
 use serde_json::{Map, Value};
-use task_runtime::{Environment, http_client, sdk_config};
 use uuid::Uuid;
 
 use crate::query_api::QueryApi;

@@ -17,10 +17,10 @@ mod task;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use aws::Clock as _;
+use aws::SystemClock;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use effect_ledger::Clock as _;
-use task_runtime::SystemClock;
 
 use crate::commands::{
     complete, doctor, explain, publish, reconcile, redrive, renew_link, resend, reset_fetches, resolve,

@@ -6,7 +6,6 @@ use std::io::BufRead as _;
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use effect_ledger::EffectRow;
 use fulfilment::{PaymentId, SupporterId, SupporterRow};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -209,10 +208,10 @@ async fn of_event(stripe: &StripeClient, id: &str) -> Result<PaymentId> {
 async fn of_payment_intent(here: &Deployment, id: &str) -> Result<PaymentId> {
     let itself = PaymentId::new(id);
     let rows = here.ledger()?.history(&itself).await?.effects;
-    if let Some(invoice) = EffectRow::alias(&rows) {
+    if let Some(invoice) = payment_ledger::alias(&rows) {
         return Ok(invoice);
     }
-    if EffectRow::tell_of_ours(&rows) {
+    if payment_ledger::is_ours(&rows) {
         return Ok(itself);
     }
     // Without Stripe's answer the payment intent is the best that is known, and what waits is under it.
@@ -245,7 +244,7 @@ async fn of_invoice(here: &Deployment, id: &str) -> Result<PaymentId> {
     for paid in paid.items {
         let payment: InvoicePayment = paid.read()?;
         let Some(intent) = payment.payment_intent().map(PaymentId::new) else { continue };
-        if EffectRow::tell_of_ours(&ledger.history(&intent).await?.effects) {
+        if payment_ledger::is_ours(&ledger.history(&intent).await?.effects) {
             return Ok(intent);
         }
     }

@@ -180,10 +180,10 @@ fn form_encoded(form: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws::{Environment, sdk_config};
     use std::time::{Duration, UNIX_EPOCH};
 
     use aws_smithy_async::time::StaticTimeSource;
-    use task_runtime::{Environment, sdk_config};
     use testkit::aws::{Endpoint, Reply};
 
     use super::*;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use effect_ledger::{CalledFor, Effect, EffectKey};
-use fulfilment::{PaymentId, Policy};
+use effect_ledger::{Effect, EffectKey};
+use fulfilment::{ExpectedEffects, PaymentId, Policy, effects};
 use serde::Serialize;
 use stripe_events::{Delivered, Event, Object};
 
@@ -76,13 +76,13 @@ impl DeadLetter {
     /// What it calls for: the effects of all tasks, or the mail that an operator asked for.
     pub(crate) fn calls_for(&self, livemode: bool) -> Vec<Effect> {
         let delivered = Delivered::from_json(self.body.as_bytes()).ok().zip(Policy::compiled_in().ok());
-        let called_for =
-            delivered.and_then(|(delivered, policy)| CalledFor::by(&delivered.event, livemode, &policy));
+        let called_for = delivered
+            .and_then(|(delivered, policy)| ExpectedEffects::from_event(&delivered.event, livemode, &policy));
         let effects = called_for.map(|called_for| called_for.effects).unwrap_or_default().into_iter();
         match &self.resend_id {
             Some(id) => effects
                 .filter(|effect| Task::of(effect) == Some(Task::ThankYouEmail))
-                .map(|effect| effect.resent(id))
+                .map(|effect| effects::resent(&effect, id))
                 .collect(),
             None => effects.collect(),
         }
@@ -91,9 +91,9 @@ impl DeadLetter {
     /// Whether it is the message of an effect: it holds the event that the effect's row names, or calls for the effect.
     /// The message of a mail that an operator asked for is that of no other mail, though its event is the same.
     pub(crate) fn is_of(&self, key: &EffectKey, event_id: Option<&str>, livemode: bool) -> bool {
-        self.resend_id.as_deref() == key.effect.resend_id()
+        self.resend_id.as_deref() == effects::resend_id(&key.effect)
             && (event_id.is_some() && self.event_id.as_deref() == event_id
-                || self.payment_id.as_ref() == Some(&key.payment_id)
+                || self.payment_id.as_deref() == Some(&key.subject)
                     && self.calls_for(livemode).contains(&key.effect))
     }
 
@@ -252,12 +252,12 @@ mod tests {
             message(Delivered::resend_json(&raw, &resend, None).unwrap())
         };
         let messages = [message(envelope("afterlink.webhook", &event)), resend("r-1"), resend("r-2")];
-        let first = Effect::email("thank-you");
-        let effects = [first.clone(), first.resent("r-1"), first.resent("r-2")];
+        let first = effects::email("thank-you");
+        let effects = [first.clone(), effects::resent(&first, "r-1"), effects::resent(&first, "r-2")];
         let event_id = messages[0].event_id.clone();
         for (place, message) in messages.iter().enumerate() {
             for (other, effect) in effects.iter().enumerate() {
-                let key = EffectKey { payment_id: PaymentId::new("pi_Example"), effect: effect.clone() };
+                let key = EffectKey::new("pi_Example", effect.clone());
                 for event_id in [None, event_id.as_deref()] {
                     assert_eq!(message.is_of(&key, event_id, false), place == other, "{effect} {event_id:?}");
                 }
@@ -268,11 +268,11 @@ mod tests {
     #[test]
     fn a_message_without_a_row_is_found_by_what_it_calls_for() {
         let message = message(envelope("afterlink.webhook", &SessionEvent::paid().to_json()));
-        let key = |payment: &str, effect| EffectKey { payment_id: PaymentId::new(payment), effect };
+        let key = |payment: &str, effect| EffectKey::new(payment, effect);
         for (key, expected) in [
-            (key("pi_Example", Effect::acquisition()), true),
-            (key("pi_Another", Effect::acquisition()), false),
-            (key("pi_Example", Effect::contribution_refund("re_1")), false),
+            (key("pi_Example", effects::acquisition()), true),
+            (key("pi_Another", effects::acquisition()), false),
+            (key("pi_Example", effects::contribution_refund("re_1")), false),
         ] {
             assert_eq!(message.is_of(&key, None, false), expected, "{key:?}");
             assert_eq!(message.is_of(&key, Some("evt_Another"), false), expected, "{key:?}");

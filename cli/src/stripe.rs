@@ -1,14 +1,14 @@
 //! What Stripe has: the event behind an effect, the session of a payment.
 
 use anyhow::{Context as _, Result, bail};
-use effect_ledger::{Clock as _, Effect, EffectKey};
-use fulfilment::{InvoiceEvent, Money, PaymentId, SessionEvent, SessionOutcome};
+use aws::{Clock as _, SystemClock};
+use effect_ledger::{Effect, EffectKey};
+use fulfilment::{InvoiceEvent, Money, PaymentId, SessionEvent, SessionOutcome, effects};
 use reconciliation::made_from;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
 use stripe_events::{CorrectedContract, Delivered, Event, Invoice, Object, Personal};
-use task_runtime::SystemClock;
 
 use crate::deployment::Deployment;
 
@@ -119,13 +119,13 @@ pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Optio
 /// When Stripe has nothing of it, or what it has calls for nothing. A warning of fraud cannot be made again.
 pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode: bool) -> Result<Found> {
     if key.effect.as_str().contains("#issfr_") {
-        bail!("Stripe no longer has the event of {} of {}", key.effect, key.payment_id);
+        bail!("Stripe no longer has the event of {} of {}", key.effect, key.subject);
     }
     let object = match correction_id(&key.effect) {
         Some(id) if id.starts_with('d') => stripe.one(&Request::dispute(id)).await?,
         Some(id) => stripe.one(&Request::refund(id)).await?,
         None => session_or_invoice(stripe, key).await?.with_context(|| {
-            let reference = key.payment_id.reference();
+            let reference = stripe_events::shown_id(key.subject.as_str());
             format!(
                 "Stripe has neither a session nor an invoice of {reference} and no longer its event, so the event cannot \
                  be made again"
@@ -139,12 +139,12 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
 
 /// What tells of a payment: its session where there is one, else its invoice.
 async fn session_or_invoice(stripe: &StripeClient, key: &EffectKey) -> Result<Option<ApiObject>> {
-    if key.effect != Effect::contribution_term()
-        && let Some(session) = session(stripe, &key.payment_id).await?
+    if key.effect != effects::contribution_term()
+        && let Some(session) = session(stripe, &PaymentId::from(key.subject.clone())).await?
     {
         return Ok(Some(session));
     }
-    let id = key.payment_id.as_str();
+    let id = key.subject.as_str();
     if id.starts_with("in_") { found(stripe.one(&Request::invoice(id)).await) } else { Ok(None) }
 }
 
@@ -262,11 +262,11 @@ mod tests {
     #[test]
     fn a_corrections_name_says_what_it_is_about() {
         for (effect, expected) in [
-            (Effect::contribution_refund("re_1"), Some("re_1")),
-            (Effect::contribution_dispute("du_1"), Some("du_1")),
-            (Effect::acquisition_correction(&Movement::Refund("pyr_1".to_owned())), Some("pyr_1")),
-            (Effect::acquisition(), None),
-            (Effect::email("thank-you"), None),
+            (effects::contribution_refund("re_1"), Some("re_1")),
+            (effects::contribution_dispute("du_1"), Some("du_1")),
+            (effects::acquisition_correction(&Movement::Refund("pyr_1".to_owned())), Some("pyr_1")),
+            (effects::acquisition(), None),
+            (effects::email("thank-you"), None),
         ] {
             assert_eq!(correction_id(&effect), expected, "{effect}");
         }

@@ -59,6 +59,7 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use fulfilment::effects;
     use fulfilment::{Movement, SessionOutcome};
 
     use super::*;
@@ -66,14 +67,14 @@ mod tests {
     #[test]
     fn every_effect_has_its_task() {
         for (effect, expected) in [
-            (Effect::email("thank-you"), Task::ThankYouEmail),
-            (Effect::email("thank-you").resent("1"), Task::ThankYouEmail),
-            (Effect::contribution(SessionOutcome::Paid), Task::ContributionRecords),
-            (Effect::contribution_refund("re_1"), Task::ContributionRecords),
-            (Effect::consents(), Task::SoftOptIns),
-            (Effect::consent_answers(), Task::SoftOptIns),
-            (Effect::acquisition(), Task::AcquisitionEvents),
-            (Effect::acquisition_correction(&Movement::Refund("re_1".to_owned())), Task::AcquisitionEvents),
+            (effects::email("thank-you"), Task::ThankYouEmail),
+            (effects::resent(&effects::email("thank-you"), "1"), Task::ThankYouEmail),
+            (effects::contribution(SessionOutcome::Paid), Task::ContributionRecords),
+            (effects::contribution_refund("re_1"), Task::ContributionRecords),
+            (effects::consents(), Task::SoftOptIns),
+            (effects::consent_answers(), Task::SoftOptIns),
+            (effects::acquisition(), Task::AcquisitionEvents),
+            (effects::acquisition_correction(&Movement::Refund("re_1".to_owned())), Task::AcquisitionEvents),
         ] {
             assert_eq!(Task::of(&effect), Some(expected), "{effect}");
         }

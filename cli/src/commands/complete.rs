@@ -2,9 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use effect_ledger::{CalledFor, Effect, EffectKey, EffectRow, EffectState, History, Verb};
+use effect_ledger::{Effect, EffectKey, EffectRow, EffectState, History, Verb};
 use fulfilment::{
-    FulfilmentKind, LinkContract, NotReadable, PaymentId, Policy, SessionEvent, SessionOutcome,
+    ExpectedEffects, FulfilmentKind, LinkContract, NotReadable, PaymentId, Policy, SessionEvent,
+    SessionOutcome, effects,
 };
 use serde::Serialize;
 use stripe_client::{PaymentLink, Request, StripeClient};
@@ -262,8 +263,8 @@ impl Run<'_> {
         }
         let is_parked = history.effects.iter().any(|row| is_broken(&row.state));
         if found.events.is_empty() && (is_parked || history.effects.is_empty()) {
-            let effect = Effect::contribution(SessionOutcome::Paid);
-            let key = EffectKey { payment_id: payment_id.clone(), effect };
+            let effect = effects::contribution(SessionOutcome::Paid);
+            let key = EffectKey::new(payment_id, effect);
             let made = stripe::event_again(self.stripe().await?, &key, livemode).await?;
             found.events.insert(made.event.id().to_owned(), made);
         }
@@ -352,7 +353,8 @@ fn open_effects(event: &Event, rows: &[EffectRow], livemode: bool, now: i64) -> 
         Some(EffectState::Retry { .. } | EffectState::Parked { .. }) | None => true,
     };
     let policy = Policy::compiled_in().map_err(|error| error.to_string())?;
-    let called_for = CalledFor::by(event, livemode, &policy).map(|called_for| called_for.effects);
+    let called_for =
+        ExpectedEffects::from_event(event, livemode, &policy).map(|called_for| called_for.effects);
     Ok(called_for.unwrap_or_default().into_iter().filter(is_open).collect())
 }
 

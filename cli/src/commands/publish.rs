@@ -9,13 +9,13 @@ mod upload;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use aws::Clock as _;
+use aws::SystemClock;
 use clap::Args;
 use download_claims::FOLDER;
-use effect_ledger::Clock as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeError, Write, Written};
-use task_runtime::SystemClock;
 
 use self::bucket::FilesBucket;
 use self::object::{Form, Object, inactive};

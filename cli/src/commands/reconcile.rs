@@ -4,15 +4,14 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use aws::{Clock as _, EventBridgeBus, SystemClock};
 use clap::Args;
-use effect_ledger::{Clock as _, DynamoDbEffects, StoreError, Verb};
+use effect_ledger::{DynamoDbEffects, StoreError, Verb};
 use fulfilment::Policy;
 use reconciliation::{
-    DynamoDbJournal, EventBridgeFulfilmentBus, Journal, Missing, Overtaken, Pending, Position,
-    Reconciliation, Settings, Tally,
+    DynamoDbJournal, Journal, Missing, Overtaken, Pending, Position, Reconciliation, Settings, Tally,
 };
 use serde::Serialize;
-use task_runtime::SystemClock;
 
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
@@ -159,8 +158,7 @@ pub(crate) async fn look_back(
     at_most: u64,
 ) -> Result<reconciliation::Report> {
     let stripe = stripe::client(here, BUDGET).await?;
-    let bus = aws_sdk_eventbridge::Client::new(&here.sdk);
-    let bus = EventBridgeFulfilmentBus::new(bus, here.output("FulfilmentBusName")?.to_owned());
+    let bus = EventBridgeBus::new(&here.sdk, here.output("FulfilmentBusName")?);
     let reconciliation = Reconciliation {
         stripe: &stripe,
         ledger: &here.ledger()?,

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use effect_ledger::{DynamoDbEffects, Effect, EffectRow, EffectState, Verb};
-use fulfilment::PaymentId;
+use effect_ledger::{DynamoDbEffects, EffectRow, EffectState, Verb};
+use fulfilment::{PaymentId, effects};
 use serde::Serialize;
 
 use crate::deployment::Deployment;
@@ -128,7 +128,7 @@ fn is_settled(task: Task, message: &DeadLetter, rows: &[EffectRow], livemode: bo
     if asked.is_empty() {
         return false;
     }
-    let second = Effect::email("files-ready");
+    let second = effects::email("files-ready");
     asked.extend(rows.iter().any(|row| row.effect == second).then_some(second));
     asked.iter().all(|effect| rows.iter().any(|row| row.effect == *effect && is_over(row)))
 }
@@ -190,6 +190,8 @@ impl Report for Redriven {
 
 #[cfg(test)]
 mod tests {
+    use effect_ledger::Effect;
+    use fulfilment::effects;
     use stripe_events::{Delivered, Resend};
     use testkit::stripe::SessionEvent;
 
@@ -208,14 +210,14 @@ mod tests {
         let resend = Resend { id: "r-1".to_owned(), to: None };
         let first = sent(Delivered::replay_json(&raw, "checkout.session.completed").unwrap());
         let second = sent(Delivered::resend_json(&raw, &resend, None).unwrap());
-        let mail = Effect::email("thank-you");
+        let mail = effects::email("thank-you");
         let (unknown, parked) = (EffectState::Unknown { reason: "x".to_owned() }, |reason: &str| {
             EffectState::Parked { reason: reason.to_owned() }
         });
         let rows = |states: &[(&Effect, EffectState)]| -> Vec<EffectRow> {
             states.iter().map(|(effect, state)| EffectRow::new((*effect).clone(), state.clone())).collect()
         };
-        let (files, again) = (Effect::email("files-ready"), mail.resent("r-1"));
+        let (files, again) = (effects::email("files-ready"), effects::resent(&mail, "r-1"));
         for (message, rows, expected) in [
             (&first, rows(&[]), false),
             (&first, rows(&[(&mail, EffectState::Done)]), true),

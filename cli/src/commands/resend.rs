@@ -1,7 +1,7 @@
 use anyhow::{Context as _, Error, Result, bail};
 use clap::{Args, ValueEnum};
-use effect_ledger::{Change, Effect, EffectKey, EffectRow, Verb};
-use fulfilment::{Money, PaymentId};
+use effect_ledger::{Change, EffectKey, EffectRow, Verb};
+use fulfilment::{Money, PaymentId, effects};
 use serde::Serialize;
 use stripe_events::{Delivered, Personal, Resend};
 
@@ -71,8 +71,8 @@ pub(crate) async fn run(
     let payment_id = payments::one(here, &arguments.payment).await?;
     let ledger = here.ledger()?;
     let history = ledger.history(&payment_id).await?;
-    let first = Effect::email(arguments.template.name());
-    let key = EffectKey { payment_id: payment_id.clone(), effect: first.clone() };
+    let first = effects::email(arguments.template.name());
+    let key = EffectKey::new(&payment_id, first.clone());
     let seen = history.effects.iter().find(|row| row.effect == first);
     let asked = Asked::Resend { elsewhere: arguments.to.is_some() };
     let instead =
@@ -84,8 +84,8 @@ pub(crate) async fn run(
     if paid.payment_id != payment_id {
         bail!("the event {} is about {}, not {payment_id}", found.event.id(), paid.payment_id);
     }
-    if EffectRow::is_refunded(&history.effects, paid.amount) {
-        let refunded = EffectRow::refunded(&history.effects, paid.amount.currency());
+    if payment_ledger::is_refunded(&history.effects, paid.amount) {
+        let refunded = payment_ledger::refunded(&history.effects, paid.amount.currency());
         bail!(
             "{payment_id} was refunded ({} of {}): a customer is not thanked for what was given back",
             Money::new(refunded, paid.amount.currency()).decimal_text(),
@@ -95,7 +95,7 @@ pub(crate) async fn run(
     let to = arguments.to.clone().map(Personal::new);
     let recipient = to.as_ref().or(paid.email.as_ref()).context("the customer gave no address: say --to")?;
     let resend = Resend { id: Time(now).to_string(), to: to.clone() };
-    let effect = first.resent(&resend.id);
+    let effect = effects::resent(&first, &resend.id);
     if act {
         let operator = Operator::identify(here, &arguments.acting, now).await?;
         // The address stays out of the ledger, which holds no personal data; that it is another one does not.
@@ -128,7 +128,7 @@ async fn original(here: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -
     {
         return Ok(found);
     }
-    let key = EffectKey { payment_id: payment_id.clone(), effect: seen.effect.clone() };
+    let key = EffectKey::new(payment_id, seen.effect.clone());
     stripe::event_again(&client, &key, here.livemode()?).await
 }
 

@@ -3,7 +3,7 @@ use clap::Args;
 use effect_ledger::{Change, Verb};
 use serde::Serialize;
 
-use crate::commands::retry::{Event, Source, Subject, ask_again, deliver, find, look_up, then};
+use crate::commands::retry::{Event, NamedEffect, Source, ask_again, deliver, find, look_up, then};
 use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
@@ -66,7 +66,7 @@ pub(crate) async fn resolve(
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Resolved> {
-    let Subject { task, key, rows } = look_up(here, payment, effect).await?;
+    let NamedEffect { task, key, rows } = look_up(here, payment, effect).await?;
     let seen = rows.iter().find(|row| row.effect == key.effect);
     let course = course(asked, &key, seen.map(|row| &row.state), now).map_err(Error::msg)?;
     let (change, after) = match course {
@@ -82,7 +82,7 @@ pub(crate) async fn resolve(
     let event = if change == Change::Free { Some(find(here, task, &key, seen).await?) } else { None };
     let then = match (&event, change) {
         (Some(event), _) => then(&key, event, &rows, here.livemode().ok()),
-        (None, Change::Closed { .. }) => ask_again(key.payment_id.as_str()),
+        (None, Change::Closed { .. }) => ask_again(key.subject.as_str()),
         (None, _) => "Nothing more happens.".to_owned(),
     };
     if let Some(operator) = operator {
@@ -96,7 +96,7 @@ pub(crate) async fn resolve(
         event.let_go(here, task).await?;
     }
     Ok(Resolved {
-        payment_id: key.payment_id.to_string(),
+        payment_id: key.subject.to_string(),
         effect: key.effect.to_string(),
         acted: operator.is_some(),
         before: seen.map_or("nothing", |row| row.state.name()),

@@ -3,7 +3,7 @@ use std::fmt;
 use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
-use fulfilment::{InvoiceEvent, Money, PaymentId, Policy, SessionEvent, SessionOutcome};
+use fulfilment::{InvoiceEvent, Money, PaymentId, Policy, SessionEvent, SessionOutcome, effects};
 use serde::Serialize;
 use stripe_events::{Delivered, Object};
 
@@ -115,7 +115,7 @@ async fn retry(
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Retried> {
-    let Subject { task, key, rows } = look_up(here, payment, effect).await?;
+    let NamedEffect { task, key, rows } = look_up(here, payment, effect).await?;
     let seen = rows.iter().find(|row| row.effect == key.effect);
     let course = course(Asked::Retry, &key, seen.map(|row| &row.state), now).map_err(Error::msg)?;
     let event = if course == Course::DeliverRequest {
@@ -140,7 +140,7 @@ async fn retry(
     Ok(Retried {
         then: event.as_ref().map_or_else(String::new, |event| then(&key, event, &rows, here.livemode().ok())),
         source: event.as_ref().map(Event::source),
-        payment_id: key.payment_id.to_string(),
+        payment_id: key.subject.to_string(),
         effect: key.effect.to_string(),
         acted: operator.is_some(),
         before,
@@ -150,8 +150,8 @@ async fn retry(
 /// Under which reason a mail that an operator asked for is closed when its message is gone.
 const REQUEST_GONE: &str = "request_gone";
 
-/// What an operator names by payment and effect.
-pub(crate) struct Subject {
+/// An effect that an operator names by payment and name, with the rows of its payment.
+pub(crate) struct NamedEffect {
     /// Whose effect it is.
     pub(crate) task: Task,
     pub(crate) key: EffectKey,
@@ -159,25 +159,25 @@ pub(crate) struct Subject {
     pub(crate) rows: Vec<EffectRow>,
 }
 
-pub(crate) async fn look_up(here: &Deployment, payment: &str, effect: &str) -> Result<Subject> {
+pub(crate) async fn look_up(here: &Deployment, payment: &str, effect: &str) -> Result<NamedEffect> {
     let effect = Effect::from(effect.trim());
     let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
     let payment_id = payments::one(here, payment).await?;
     let ledger = here.ledger()?;
-    let mut subject = Subject {
+    let mut named = NamedEffect {
         task,
         rows: ledger.history(&payment_id).await?.effects,
-        key: EffectKey { payment_id, effect },
+        key: EffectKey::new(payment_id, effect),
     };
     // What came of a subscription's payment before it was known which invoice it pays waits under the payment intent.
     let typed = PaymentId::new(payment.trim());
-    if typed.is_payment_intent() && !subject.rows.iter().any(|row| row.effect == subject.key.effect) {
+    if typed.is_payment_intent() && !named.rows.iter().any(|row| row.effect == named.key.effect) {
         let rows = ledger.history(&typed).await?.effects;
-        if rows.iter().any(|row| row.effect == subject.key.effect) {
-            (subject.key.payment_id, subject.rows) = (typed, rows);
+        if rows.iter().any(|row| row.effect == named.key.effect) {
+            (named.key.subject, named.rows) = (typed.into(), rows);
         }
     }
-    Ok(subject)
+    Ok(named)
 }
 
 /// What the task does with the event that it is given.
@@ -203,7 +203,7 @@ pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode:
 /// Why the mail task does not send a mail about an event, if it will not.
 fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) -> Option<&'static str> {
     let is_refunded =
-        |amount: Money| EffectRow::is_refunded(rows, amount).then_some("the payment was refunded");
+        |amount: Money| payment_ledger::is_refunded(rows, amount).then_some("the payment was refunded");
     if let Some(Object::Invoice(_)) = event.object() {
         let thanks = Policy::compiled_in().ok()?.thanks_renewals();
         let amount = InvoiceEvent::read(event, livemode).ok()?.amount?;
@@ -218,7 +218,7 @@ fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) ->
         SessionOutcome::Failed | SessionOutcome::Paid => vec![SessionOutcome::Paid],
     };
     let went_out = |row: &EffectRow| {
-        later.iter().any(|outcome| row.effect == Effect::email_about(*outcome))
+        later.iter().any(|outcome| row.effect == effects::email_about(*outcome))
             && matches!(row.state, EffectState::Done | EffectState::Claimed(_) | EffectState::Unknown { .. })
     };
     rows.iter().any(went_out).then_some("a later mail says what became of the payment")
@@ -266,7 +266,7 @@ pub(crate) async fn find(
     let event_id = seen.and_then(|row| row.event_id.as_deref());
     let client = stripe::client(here, stripe::BUDGET).await?;
     // What an operator completed is read as they decided, whoever delivers it again.
-    let contract = remembered_kind(&here.ledger()?.history(&key.payment_id).await?).map(contract_of);
+    let contract = remembered_kind(&here.ledger()?.history(&key.subject).await?).map(contract_of);
     if let Some(event_id) = event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {

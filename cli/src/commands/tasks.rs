@@ -76,7 +76,7 @@ pub(crate) struct OpenEffect {
 impl OpenEffect {
     pub(crate) fn of((key, row): (EffectKey, EffectRow)) -> Self {
         Self {
-            payment_id: key.payment_id.to_string(),
+            payment_id: key.subject.to_string(),
             task: Task::of(&key.effect),
             effect: key.effect.to_string(),
             state: row.state.name(),
@@ -148,7 +148,7 @@ impl Report for OpenTasks {
 #[cfg(test)]
 mod tests {
     use effect_ledger::{Claim, Effect};
-    use fulfilment::PaymentId;
+    use fulfilment::effects;
 
     use super::*;
     use crate::page::plain;
@@ -164,7 +164,7 @@ mod tests {
         };
         let row =
             EffectRow { updated_at: Some(updated_at), last_claim, ..EffectRow::new(effect.clone(), state) };
-        OpenEffect::of((EffectKey { payment_id: PaymentId::new(payment), effect }, row))
+        OpenEffect::of((EffectKey::new(payment, effect), row))
     }
 
     fn report() -> OpenTasks {
@@ -173,14 +173,14 @@ mod tests {
             tasks: vec![
                 open(
                     "pi_3A",
-                    Effect::email("thank-you"),
+                    effects::email("thank-you"),
                     EffectState::Parked { reason: "no_recipient".to_owned() },
                     0,
                 ),
-                open("cs_test_b1", Effect::acquisition(), EffectState::Claimed(claim), 3_500_000),
+                open("cs_test_b1", effects::acquisition(), EffectState::Claimed(claim), 3_500_000),
                 open(
                     "pi_3C",
-                    Effect::consents(),
+                    effects::consents(),
                     EffectState::Retry { reason: "throttled".to_owned() },
                     3_590_000,
                 ),

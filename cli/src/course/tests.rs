@@ -1,12 +1,12 @@
-use effect_ledger::{Claim, Effect};
-use fulfilment::{Movement, PaymentId, SessionOutcome};
+use effect_ledger::{Claim, Effect, Subject};
+use fulfilment::{Movement, SessionOutcome, effects};
 
 use super::*;
 
 const NOW: i64 = 1_000;
 
 fn key(effect: Effect) -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_1"), effect }
+    EffectKey { subject: Subject::new("pi_1"), effect }
 }
 
 /// Every state an effect can be in, none where there is no row.
@@ -70,12 +70,12 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
             FIND_OUT,
         ]
     };
-    check(Asked::Retry, &Effect::email("thank-you"), mail(RESEND));
-    check(Asked::Retry, &Effect::email("files-ready"), mail(RESEND));
-    check(Asked::Retry, &Effect::email("payment-pending"), mail(Err("it is sent once")));
+    check(Asked::Retry, &effects::email("thank-you"), mail(RESEND));
+    check(Asked::Retry, &effects::email("files-ready"), mail(RESEND));
+    check(Asked::Retry, &effects::email("payment-pending"), mail(Err("it is sent once")));
     check(
         Asked::Retry,
-        &Effect::email("thank-you").resent("r-1"),
+        &effects::resent(&effects::email("thank-you"), "r-1"),
         [
             RESEND,
             RESEND,
@@ -91,16 +91,16 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
     );
     // What is folded may be folded again.
     for effect in [
-        Effect::contribution(SessionOutcome::Paid),
-        Effect::contribution_refund("re_1"),
-        Effect::contribution_term(),
+        effects::contribution(SessionOutcome::Paid),
+        effects::contribution_refund("re_1"),
+        effects::contribution_term(),
     ] {
         let mut expected = [delivered; 10];
         (expected[7], expected[9]) = (BUSY, FIND_OUT);
         check(Asked::Retry, &effect, expected);
     }
     let refund = Movement::Refund("re_1".to_owned());
-    for effect in [Effect::consents(), Effect::acquisition(), Effect::acquisition_correction(&refund)] {
+    for effect in [effects::consents(), effects::acquisition(), effects::acquisition_correction(&refund)] {
         let mut expected = [delivered; 10];
         (expected[1], expected[2], expected[3]) = (NO_CHANGE, NO_CHANGE, NO_CHANGE);
         (expected[7], expected[9]) = (BUSY, FIND_OUT);
@@ -113,14 +113,14 @@ fn a_resolution_is_for_what_is_not_known() {
     use Course::{Close, SetFree, Settle};
     let expected =
         |ended, unknown| [NOTHING, NOTHING, NOTHING, NOTHING, RETRY, RETRY, RETRY, BUSY, ended, unknown];
-    for mail in ["thank-you", "files-ready", "payment-pending", "payment-failed"].map(Effect::email) {
+    for mail in ["thank-you", "files-ready", "payment-pending", "payment-failed"].map(effects::email) {
         check(Asked::Sent, &mail, expected(Ok(Settle), Ok(Settle)));
         check(Asked::NotSent, &mail, expected(Ok(SetFree), Ok(SetFree)));
-        check(Asked::Sent, &mail.resent("r-1"), expected(Ok(Settle), Ok(Settle)));
+        check(Asked::Sent, &effects::resent(&mail, "r-1"), expected(Ok(Settle), Ok(Settle)));
         // Stripe's event does not hold the operator's request: another one takes its place.
-        check(Asked::NotSent, &mail.resent("r-1"), expected(Ok(Close), Ok(Close)));
+        check(Asked::NotSent, &effects::resent(&mail, "r-1"), expected(Ok(Close), Ok(Close)));
     }
-    for effect in [Effect::contribution(SessionOutcome::Paid), Effect::consents(), Effect::acquisition()] {
+    for effect in [effects::contribution(SessionOutcome::Paid), effects::consents(), effects::acquisition()] {
         check(Asked::Sent, &effect, expected(RETRY, Ok(Settle)));
         check(Asked::NotSent, &effect, expected(RETRY, Ok(SetFree)));
     }
@@ -133,7 +133,7 @@ fn a_mail_is_sent_once_more_where_none_is_on_its_way() {
     for (elsewhere, parked) in [(false, parked), (true, Ok(AnotherInstead))] {
         check(
             Asked::Resend { elsewhere },
-            &Effect::email("thank-you"),
+            &effects::email("thank-you"),
             [
                 RETRY,
                 Ok(Another),

@@ -1,6 +1,6 @@
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use effect_ledger::{Effect, EffectKey};
-use fulfilment::SessionOutcome;
+use fulfilment::{SessionOutcome, effects};
 use serde_json::json;
 use stripe_client::ApiKey;
 use testkit::stripe_api::{KEY, StripeApi};
@@ -166,15 +166,15 @@ async fn the_event_of_a_renewal_is_made_again_of_its_invoice() {
     let stripe = membership();
     let client = client(&stripe);
     let made = async |id: &str, effect: Effect| {
-        let key = EffectKey { payment_id: PaymentId::new(id), effect };
+        let key = EffectKey::new(id, effect);
         let made = stripe::event_again(&client, &key, false).await;
         made.map(|made| format!("{} {}", made.event.type_name(), made.event.id()))
             .map_err(|error| error.to_string())
     };
-    let (paid, term) = (Effect::contribution(SessionOutcome::Paid), Effect::contribution_term());
-    let thanks = Effect::email_about(SessionOutcome::Paid);
+    let (paid, term) = (effects::contribution(SessionOutcome::Paid), effects::contribution_term());
+    let thanks = effects::email_about(SessionOutcome::Paid);
     let of_renewal = Ok("invoice.paid evt_reconcile_in_Renewal".to_owned());
-    for effect in [paid.clone(), Effect::acquisition(), thanks] {
+    for effect in [paid.clone(), effects::acquisition(), thanks] {
         assert_eq!(made("in_Renewal", effect).await, of_renewal);
     }
     // A first payment's own events are its session's, but for the one about its term.

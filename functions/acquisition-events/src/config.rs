@@ -1,5 +1,5 @@
+use aws::Environment;
 use stripe_access::StripeConfig;
-use task_runtime::Environment;
 use uuid::Uuid;
 
 /// What the function is configured with, beyond its queue.

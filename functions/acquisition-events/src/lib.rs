@@ -6,16 +6,18 @@ mod event_bridge;
 mod task;
 mod waiting;
 
+use aws::{Clock, for_others};
 use aws_types::SdkConfig;
-use effect_ledger::{Clock, DynamoDbEffects};
+use effect_ledger::DynamoDbEffects;
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use payment_lookup::PaymentLookup;
 use stripe_access::StripeAccess;
-use task_runtime::{Task, for_others, run_task};
+use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
-use crate::event_bridge::EventBridgeAcquisitionBus;
+use aws::EventBridgeBus;
+
 use crate::task::AcquisitionEvents;
 
 /// The function's name, in logs, metrics and the template.
@@ -49,7 +51,7 @@ pub fn task<C: Clock + Clone>(
     Ok(AcquisitionEvents {
         lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
         ledger,
-        bus: EventBridgeAcquisitionBus::new(aws_sdk_eventbridge::Client::new(sdk), config.acquisition_bus),
+        bus: EventBridgeBus::new(sdk, config.acquisition_bus),
         policy: Policy::compiled_in()?,
         livemode: config.livemode,
         supporter_namespace: config.supporter_namespace,

@@ -1,14 +1,15 @@
+use aws::Clock;
 use effect_ledger::{
-    Busy, Clock, Effect, EffectKey, EffectRow, EffectStore, MovedMoney, Performed, Policy as Attempts,
-    SetAside, StoreError, as_filed, perform,
+    Busy, Disposition, EffectKey, EffectStore, MovedMoney, Performed, StoreError, Subject, perform,
 };
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
-    InvoiceEvent, Movement, NotACorrection, NotReadable, Policy, RefundEvent, SessionBroken, SessionEvent,
-    SessionOutcome, SkipReason,
+    InvoiceEvent, Movement, NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken,
+    SessionEvent, SessionOutcome, SkipReason, effects,
 };
+use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
-use stripe_events::{Door, Object};
+use stripe_events::{Door, Event, Object};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 use uuid::Uuid;
@@ -84,6 +85,10 @@ const RETURN_UNKNOWN: &str = "ReturnUnknown";
 impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<S, L, B, C> {
     type Error = TaskFailed;
 
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        PaymentId::subject_of(event)
+    }
+
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         match delivery.event.object() {
             Some(Object::Refund(_)) => {
@@ -123,7 +128,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             Ok(_) => return Ok(Outcome::Skipped("not_paid")),
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
-                let key = EffectKey { payment_id, effect: Effect::acquisition() };
+                let key = EffectKey::new(payment_id, effects::acquisition());
                 return self.park_acquisition(&key, broken, delivery).await;
             }
             Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
@@ -136,7 +141,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         {
             acquisition = acquisition.due(word);
         }
-        let key = EffectKey { payment_id: event.payment_id, effect: Effect::acquisition() };
+        let key = EffectKey::new(event.payment_id, effects::acquisition());
         self.publish_with_corrections(&key, &acquisition, delivery).await
     }
 
@@ -151,7 +156,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         if invoice.is_first && invoice.marked.is_none() {
             return Ok(Outcome::Skipped(TOLD_BY_SESSION));
         }
-        let key = EffectKey { payment_id: invoice.payment_id.clone(), effect: Effect::acquisition() };
+        let key = EffectKey::new(&invoice.payment_id, effects::acquisition());
         let whose = self.lookup.whose(&invoice, delivery.executor()).await?;
         if let Whose::Ours(contract) = &whose
             && invoice.is_first
@@ -183,10 +188,10 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         acquisition: &AcquisitionEvent,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        let Published { outcome, news } = self.publish(key, acquisition, delivery).await?;
-        if news > 0 {
+        let Published { outcome, version } = self.publish(key, acquisition, delivery).await?;
+        if version > 0 {
             // Also when it was published before: whoever did may have failed at these.
-            for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
+            for correction in waiting(&key.subject, &self.ledger.of_subject(&key.subject).await?) {
                 self.publish_correction(&correction, delivery).await?;
             }
         }
@@ -195,8 +200,8 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
 
     /// Publishes what a refund or a dispute corrects, or leaves it in the ledger for its payment to find.
     ///
-    /// A correction that waits leaves news of itself on the acquisition's row, and whoever publishes the acquisition
-    /// hears of it when it settles that row. Both are writes of one row, and the later of the two finds the other.
+    /// A waiting correction raises the version of the acquisition's row, and the delivery that publishes the acquisition
+    /// reads it when it settles that row. Both are writes of one row, so whichever comes second sees the other.
     async fn correct(
         &self,
         read: Result<Vec<AcquisitionCorrection>, NotACorrection>,
@@ -211,8 +216,8 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
                 if !is_published(&payment.rows) {
                     return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
                 }
-                let effect = Effect::acquisition_correction(&movement(correction_id));
-                let key = EffectKey { payment_id: payment.payment_id, effect };
+                let effect = effects::acquisition_correction(&movement(correction_id));
+                let key = EffectKey::new(payment.payment_id, effect);
                 return self.park(&key, TaskFailed::BrokenCorrection(broken), delivery).await;
             }
         };
@@ -226,13 +231,13 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         };
         let corrections: Vec<_> = corrections.into_iter().map(of_payment).collect();
         if !is_published(&payment.rows) {
-            let is_ours = EffectRow::tell_of_ours(&payment.rows);
+            let is_ours = payment_ledger::is_ours(&payment.rows);
             let expires_at = (!is_ours).then(|| self.nobody_waits_after());
             for correction in &corrections {
                 self.wait(correction, expires_at, delivery).await?;
             }
-            let key = EffectKey { payment_id: payment.payment_id.clone(), effect: Effect::acquisition() };
-            let acquisition = self.ledger.leave_news(&key, self.nobody_waits_after()).await?;
+            let key = EffectKey::new(&payment.payment_id, effects::acquisition());
+            let acquisition = self.ledger.raise_version(&key, self.nobody_waits_after()).await?;
             if !acquisition.as_ref().is_some_and(is_on_its_way) {
                 if acquisition.is_some() && expires_at.is_some() {
                     // It was parked in between.
@@ -271,21 +276,22 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             &self.ledger,
             &self.clock,
             key,
-            Attempts::AtLeastOnce,
             delivery.executor(),
             async || self.bus.publish(event).await,
             NotPublished::reason,
         )
         .await?;
         match performed {
-            Performed::Done { news } => Ok(Published { outcome: Outcome::Done, news }),
-            Performed::AlreadySettled { news, .. } => {
-                Ok(Published { outcome: Outcome::Skipped("already_done"), news })
+            Performed::Done { version } => Ok(Published { outcome: Outcome::Done, version }),
+            Performed::AlreadySettled { version, .. } => {
+                Ok(Published { outcome: Outcome::Skipped("already_done"), version })
             }
             Performed::NotDone(error) | Performed::Ambiguous(error) => Err(TaskFailed::NotPublished(error)),
             Performed::Rejected(error) => Err(TaskFailed::Refused(error)),
-            // What may be done twice is not kept waiting by news.
-            Performed::Busy | Performed::Abandoned | Performed::News(_) => Err(TaskFailed::InFlight(Busy)),
+            // An effect that is performed at least once expects no version.
+            Performed::Busy | Performed::Abandoned | Performed::Stale { .. } => {
+                Err(TaskFailed::InFlight(Busy))
+            }
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }
@@ -299,7 +305,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     ) -> Result<Outcome, TaskFailed> {
         let parked = self.park(key, TaskFailed::BrokenSession(broken), delivery).await;
         // After the ledger says so: a correction that comes from now on finds it there.
-        for correction in waiting(&key.payment_id, &self.ledger.of_payment(&key.payment_id).await?) {
+        for correction in waiting(&key.subject, &self.ledger.of_subject(&key.subject).await?) {
             self.wait(&correction, None, delivery).await?;
         }
         parked
@@ -311,7 +317,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         error: TaskFailed,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await
+        delivery.park(&self.ledger, &self.clock, key, error).await
     }
 
     /// Counts a return that is left out because nothing says how much came back, if the payment is ours.
@@ -321,7 +327,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         delivery: &Delivery,
     ) -> Result<(), TaskFailed> {
         let payment = self.lookup.payment(&dispute.payment_id, delivery.executor()).await?;
-        if EffectRow::tell_of_ours(&payment.rows) {
+        if payment_ledger::is_ours(&payment.rows) {
             delivery.note(RETURN_UNKNOWN);
             warn!(
                 dispute.id = dispute.dispute_id,
@@ -339,14 +345,14 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         expires_at: Option<i64>,
         delivery: &Delivery,
     ) -> Result<(), StoreError> {
-        let waiting = SetAside::Waiting {
+        let waiting = Disposition::AwaitPayment {
             reason: PAYMENT_UNKNOWN,
             moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
             expires_at,
         };
         let (event_id, now) = (delivery.event.id(), self.clock.now_ms());
         // Refused when it is published already, which is as good.
-        self.ledger.set_aside(&key(correction), waiting, event_id, now).await?.ok();
+        self.ledger.write_disposition(&key(correction), waiting, event_id, now).await?.ok();
         Ok(())
     }
 
@@ -367,7 +373,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
 struct Published {
     outcome: Outcome,
     /// How often a correction left word that it waits, if this is the acquisition.
-    news: u32,
+    version: u32,
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What the ledger says of a payment's acquisition, and of corrections that wait for it.
 
-use effect_ledger::{Effect, EffectKey, EffectRow, EffectState};
-use fulfilment::{AcquisitionCorrection, PaymentId};
+use effect_ledger::{EffectKey, EffectRow, EffectState, Subject};
+use fulfilment::{AcquisitionCorrection, effects};
 
 /// Whether a payment is published, by its rows.
 pub(crate) fn is_published(rows: &[EffectRow]) -> bool {
-    rows.iter().any(|row| row.effect == Effect::acquisition() && is_on_its_way(&row.state))
+    rows.iter().any(|row| row.effect == effects::acquisition() && is_on_its_way(&row.state))
 }
 
 /// Whether an acquisition is published, or on its way. A parked one is neither: a correction of what nobody has heard
@@ -22,21 +22,18 @@ pub(crate) const fn is_on_its_way(acquisition: &EffectState) -> bool {
 
 /// Where the ledger has a correction.
 pub(crate) fn key(correction: &AcquisitionCorrection) -> EffectKey {
-    EffectKey {
-        payment_id: correction.payment_id.clone(),
-        effect: Effect::acquisition_correction(&correction.movement),
-    }
+    EffectKey::new(&correction.payment_id, effects::acquisition_correction(&correction.movement))
 }
 
 /// The corrections of a payment that came before it and are not published yet: their rows kept what it takes.
-pub(crate) fn waiting(payment_id: &PaymentId, rows: &[EffectRow]) -> Vec<AcquisitionCorrection> {
+pub(crate) fn waiting(payment_id: &Subject, rows: &[EffectRow]) -> Vec<AcquisitionCorrection> {
     rows.iter()
         .filter(|row| matches!(row.state, EffectState::Retry { .. } | EffectState::Claimed(_)))
         .filter_map(|row| {
             let moved = row.moved?;
             Some(AcquisitionCorrection {
-                payment_id: payment_id.clone(),
-                movement: row.effect.movement()?,
+                payment_id: payment_id.clone().into(),
+                movement: effects::movement(&row.effect)?,
                 amount: moved.amount,
                 occurred_at: moved.occurred_at,
             })

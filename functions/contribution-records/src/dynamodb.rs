@@ -4,13 +4,13 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use effect_ledger::{DynamoDbEffects, EffectKey};
-use fulfilment::{Contribution, ContributionStatus};
+use fulfilment::{Contribution, ContributionStatus, effects};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::records::{
-    Change, ContractNote, Found, News, Note, Records, RecordsError, Revision, Saved, Stored,
+    Change, ContractNote, Found, Note, RaisedVersion, Records, RecordsError, Revision, Saved, Stored,
 };
 
 /// The records in DynamoDB.
@@ -62,15 +62,17 @@ impl DynamoDbRecords {
         };
         // What can be refused comes first, in the order in which `found` looks for it.
         let mut items = vec![TransactWriteItem::builder().put(contribution.build()?).build()];
-        if let Some(News { key, expires_at }) = change.news {
-            let news = self.effects.news(&key, expires_at)?;
-            items.push(TransactWriteItem::builder().update(news).build());
+        if let Some(RaisedVersion { key, expires_at }) = change.raises {
+            let raised = self.effects.version_raised(&key, expires_at)?;
+            items.push(TransactWriteItem::builder().update(raised).build());
         }
         let mut unless_settled = change.unless_noted;
         for Note { effect, event_id, moved, expires_at } in change.notes {
-            let key = EffectKey { payment_id: payment_id.clone(), effect };
+            let key = EffectKey::new(&payment_id, effect);
             let done = match moved {
-                None if key.effect.is_of_our_payment() => self.effects.done(&key, &event_id, change.now)?,
+                None if effects::is_of_our_payment(&key.effect) => {
+                    self.effects.done(&key, &event_id, change.now)?
+                }
                 // A warning of fraud waits for its payment as a refund does.
                 None => self.effects.done_until(&key, &event_id, expires_at, change.now)?,
                 Some(moved) => self.effects.done_moving(&key, &event_id, &moved, expires_at, change.now)?,
@@ -107,7 +109,7 @@ impl DynamoDbRecords {
 
 impl Records for DynamoDbRecords {
     async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
-        let has_news = change.news.is_some();
+        let raises_version = change.raises.is_some();
         let items = self.transaction(change).map_err(RecordsError)?;
         let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let Err(error) = written else {
@@ -119,7 +121,7 @@ impl Records for DynamoDbRecords {
             let reasons = canceled.cancellation_reasons();
             let refused = |code| reasons.iter().any(|reason| reason.code() == Some(code));
             if refused(UNMET) {
-                return found(reasons, has_news).map(Saved::Refused).map_err(RecordsError);
+                return found(reasons, raises_version).map(Saved::Refused).map_err(RecordsError);
             }
             if refused("TransactionConflict") {
                 return Ok(Saved::Refused(Found::default()));
@@ -136,7 +138,7 @@ const UNMET: &str = "ConditionalCheckFailed";
 
 /// What conditions that did not hold tell: the contribution's, the news' if there is any, and that of the event's own
 /// effect. DynamoDB need not tell of more than one.
-fn found(reasons: &[CancellationReason], has_news: bool) -> Result<Found, BoxError> {
+fn found(reasons: &[CancellationReason], raises_version: bool) -> Result<Found, BoxError> {
     let unmet = |place: usize| reasons.get(place).filter(|reason| reason.code() == Some(UNMET));
     // Without an item there is no record: it was deleted, or expired this very moment.
     let item = unmet(0).and_then(|reason| reason.item()).filter(|item| !item.is_empty());
@@ -145,8 +147,8 @@ fn found(reasons: &[CancellationReason], has_news: bool) -> Result<Found, BoxErr
     let record = record
         .transpose()?
         .map(|row| Box::new(Stored { contribution: row.contribution, revision: Revision(row.revision) }));
-    let noted = unmet(1 + usize::from(has_news)).is_some();
-    Ok(Found { record, is_absent, noted, is_ours: has_news && unmet(1).is_some() })
+    let noted = unmet(1 + usize::from(raises_version)).is_some();
+    Ok(Found { record, is_absent, noted, is_ours: raises_version && unmet(1).is_some() })
 }
 
 fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error> {

@@ -7,13 +7,14 @@ mod records;
 mod task;
 mod told;
 
+use aws::{Clock, for_others};
 use aws_types::SdkConfig;
-use effect_ledger::{Clock, DynamoDbEffects};
+use effect_ledger::DynamoDbEffects;
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use payment_lookup::PaymentLookup;
 use stripe_access::StripeAccess;
-use task_runtime::{Task, for_others, run_task};
+use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::dynamodb::DynamoDbRecords;

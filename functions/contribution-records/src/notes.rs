@@ -2,25 +2,25 @@ use std::collections::BTreeSet;
 
 use effect_ledger::{Effect, EffectKey, MovedMoney};
 use fulfilment::{
-    AsOf, Contribution, InvoiceEvent, PaymentEvent, PaymentId, SessionOutcome, SubscriptionContract,
+    AsOf, Contribution, InvoiceEvent, PaymentEvent, SessionOutcome, SubscriptionContract, effects,
 };
 
-use crate::records::{ContractNote, News, Note};
+use crate::records::{ContractNote, Note, RaisedVersion};
 
 /// What the ledger calls what an event does to the records.
 pub(crate) fn effect(event: &PaymentEvent) -> Effect {
     match event {
-        PaymentEvent::Session(event) => Effect::contribution(event.outcome),
-        PaymentEvent::Refund(event) => Effect::contribution_refund(&event.refund_id),
-        PaymentEvent::Dispute(event) => Effect::contribution_dispute_status(&event.dispute_id, event.status),
-        PaymentEvent::FraudWarning(event) => Effect::contribution_fraud_warning(&event.warning_id),
+        PaymentEvent::Session(event) => effects::contribution(event.outcome),
+        PaymentEvent::Refund(event) => effects::contribution_refund(&event.refund_id),
+        PaymentEvent::Dispute(event) => effects::contribution_dispute_status(&event.dispute_id, event.status),
+        PaymentEvent::FraudWarning(event) => effects::contribution_fraud_warning(&event.warning_id),
         PaymentEvent::Invoice(event) => effect_of_invoice(&event.invoice),
     }
 }
 
 /// A first payment has its session's effects, and one of its own for the term that only the invoice tells.
 pub(crate) fn effect_of_invoice(invoice: &InvoiceEvent) -> Effect {
-    if invoice.is_first { Effect::contribution_term() } else { Effect::contribution(SessionOutcome::Paid) }
+    if invoice.is_first { effects::contribution_term() } else { effects::contribution(SessionOutcome::Paid) }
 }
 
 /// What a session says of the subscription it begins, for its renewals: none of them says it again.
@@ -32,7 +32,7 @@ pub(crate) fn contract(event: &PaymentEvent) -> Result<Option<ContractNote>, ser
         return Ok(None);
     };
     Ok(Some(ContractNote {
-        key: EffectKey { payment_id: PaymentId::new(subscription_id), effect: Effect::contract() },
+        key: EffectKey::new(subscription_id.as_str(), effects::contract()),
         event_id: event.event_id.clone(),
         contract: serde_json::to_string(&SubscriptionContract::of_event(event))?,
     }))
@@ -50,12 +50,12 @@ fn event_id(event: &PaymentEvent) -> &str {
 
 /// Word for the thanks, which nobody wants for a gift that was given back. A payment that has become known takes the
 /// expiry off the word that had been waiting for it.
-pub(crate) fn news(
+pub(crate) fn raised_version(
     event: &PaymentEvent,
     before: Option<&Contribution>,
     after: &Contribution,
     expires_at: Option<i64>,
-) -> Option<News> {
+) -> Option<RaisedVersion> {
     let tells_of_refunds = match event {
         PaymentEvent::Refund(_) => true,
         PaymentEvent::Dispute(_) | PaymentEvent::FraudWarning(_) => false,
@@ -63,11 +63,8 @@ pub(crate) fn news(
             before.is_some_and(|before| !before.is_known() && !before.refunds.is_empty())
         }
     };
-    tells_of_refunds.then(|| News {
-        key: EffectKey {
-            payment_id: event.payment_id().clone(),
-            effect: Effect::email_about(SessionOutcome::Paid),
-        },
+    tells_of_refunds.then(|| RaisedVersion {
+        key: EffectKey::new(event.payment_id(), effects::email_about(SessionOutcome::Paid)),
         expires_at: expires_at.filter(|_| !after.is_known()),
     })
 }
@@ -87,7 +84,7 @@ pub(crate) fn notes(
             waiting().filter(|note| note.effect == own).collect()
         }
         PaymentEvent::Dispute(event) => {
-            let held = Effect::contribution_dispute(&event.dispute_id);
+            let held = effects::contribution_dispute(&event.dispute_id);
             let (mut notes, others): (Vec<_>, Vec<_>) = waiting().partition(|note| note.effect == own);
             notes.extend(others.into_iter().filter(|note| note.effect == held));
             notes
@@ -96,9 +93,9 @@ pub(crate) fn notes(
             let note =
                 |effect| Note { effect, event_id: event_id(event).to_owned(), moved: None, expires_at };
             let mut notes = vec![note(own.clone())];
-            if own == Effect::contribution_term() {
+            if own == effects::contribution_term() {
                 // Also without the session's word, the payment is recorded now.
-                notes.push(note(Effect::contribution(SessionOutcome::Paid)));
+                notes.push(note(effects::contribution(SessionOutcome::Paid)));
             }
             if before.is_some_and(|before| !before.is_known()) {
                 // A handful, far below the hundred writes of a transaction.
@@ -118,11 +115,11 @@ pub(crate) fn notes_of_waiting(record: &Contribution, expires_at: Option<i64>) -
     };
     let refunds = record.refunds.iter().map(|(id, facts)| {
         let moved = money(&facts.as_of, facts.returned(), facts.created_at);
-        note(Effect::contribution_refund(id), &facts.as_of, moved)
+        note(effects::contribution_refund(id), &facts.as_of, moved)
     });
     let disputes = record.disputes.iter().flat_map(|(id, facts)| {
-        let seen = facts.seen.iter().map(|status| Effect::contribution_dispute_status(id, *status));
-        let effects: BTreeSet<_> = seen.chain([Effect::contribution_dispute(id)]).collect();
+        let seen = facts.seen.iter().map(|status| effects::contribution_dispute_status(id, *status));
+        let effects: BTreeSet<_> = seen.chain([effects::contribution_dispute(id)]).collect();
         effects.into_iter().map(move |effect| {
             note(effect, &facts.as_of, money(&facts.as_of, facts.held(), facts.created_at))
         })
@@ -130,6 +127,6 @@ pub(crate) fn notes_of_waiting(record: &Contribution, expires_at: Option<i64>) -
     let warnings = record
         .fraud_warnings
         .iter()
-        .map(|(id, facts)| note(Effect::contribution_fraud_warning(id), &facts.as_of, None));
+        .map(|(id, facts)| note(effects::contribution_fraud_warning(id), &facts.as_of, None));
     refunds.chain(disputes).chain(warnings).collect()
 }

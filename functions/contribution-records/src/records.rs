@@ -44,7 +44,7 @@ pub(crate) struct Change<'a> {
     /// Whether nothing may be written if the ledger has settled the event's own effect, the first of the notes.
     pub(crate) unless_noted: bool,
     /// Word for the thanks that money went back.
-    pub(crate) news: Option<News>,
+    pub(crate) raises: Option<RaisedVersion>,
     /// What the event says of a subscription, for its renewals.
     pub(crate) contract: Option<&'a ContractNote>,
     /// Unix milliseconds, for the ledger.
@@ -76,7 +76,7 @@ pub(crate) struct Note {
 
 /// Word on an effect's row that whoever acts on it has to look at the payment's other rows first.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct RaisedVersion {
     pub(crate) key: EffectKey,
     /// When the word may be deleted, in Unix seconds: only while nobody knows the payment, and only if nobody has
     /// begun the effect. Then nothing is written.

@@ -1,15 +1,16 @@
-use effect_ledger::{
-    Busy, Clock, EffectKey, EffectRow, EffectState, EffectStore, Policy as Attempts, StoreError, as_filed,
-};
+use aws::Clock;
+use effect_ledger::{Busy, EffectKey, EffectRow, EffectState, EffectStore, StoreError, Subject};
 use fulfilment::{
     Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId, Policy, SessionBroken, SkipReason,
-    SupporterRow,
+    SupporterRow, effects,
 };
+use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
+use stripe_events::Event;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use uuid::Uuid;
 
-use crate::notes::{contract, effect, effect_of_invoice, news, notes, notes_of_waiting};
+use crate::notes::{contract, effect, effect_of_invoice, notes, notes_of_waiting, raised_version};
 use crate::records::{Change, ContractNote, Found, Records, RecordsError, Revision, Saved, Stored};
 use crate::told::{Told, Unreadable, read};
 
@@ -80,6 +81,10 @@ impl TaskError for TaskFailed {
 impl<R: Records, S: Stripe, L: EffectStore, C: Clock> Task for ContributionRecords<R, S, L, C> {
     type Error = TaskFailed;
 
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        PaymentId::subject_of(event)
+    }
+
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let filed = as_filed(&self.ledger, &delivery.event).await?;
         match read(&filed, self.livemode) {
@@ -97,8 +102,9 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> Task for ContributionRecor
             Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(Unreadable::Broken(broken)) => {
                 let (key, error) = *broken;
-                let payment = self.lookup.payment(&key.payment_id, delivery.executor()).await?;
-                self.park(&EffectKey { payment_id: payment.payment_id, ..key }, error, delivery).await
+                let payment_id = PaymentId::from(key.subject);
+                let payment = self.lookup.payment(&payment_id, delivery.executor()).await?;
+                self.park(&EffectKey::new(payment.payment_id, key.effect), error, delivery).await
             }
         }
     }
@@ -112,13 +118,13 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         let effect = effect_of_invoice(&invoice);
-        let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
+        let key = EffectKey::new(&invoice.payment_id, effect);
         let whose = self.lookup.whose(&invoice, delivery.executor()).await?;
         if let Whose::Ours(contract) = &whose
             && self.lookup.is_filed_under_session(&invoice, contract).await?
         {
             let (ledger, clock, reason) = (&self.ledger, &self.clock, "filed_under_session");
-            return delivery.skip(ledger, clock, &key, Attempts::AtLeastOnce, reason).await;
+            return delivery.skip(ledger, clock, &key, reason).await;
         }
         match whose.payment(invoice) {
             Some(Ok(payment)) => self.record(&payment.into(), Remembered::default(), delivery).await,
@@ -134,10 +140,10 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         let is_ours = matches!(error, TaskFailed::BrokenSession(_));
-        let parked = delivery.park(&self.ledger, &self.clock, key, Attempts::AtLeastOnce, error).await;
+        let parked = delivery.park(&self.ledger, &self.clock, key, error).await;
         if is_ours {
             // After the ledger says so: a refund that comes from now on finds it there.
-            self.keep_waiting(&key.payment_id).await?;
+            self.keep_waiting(key.subject.clone().into()).await?;
         }
         parked
     }
@@ -224,7 +230,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                 .filter(|id| supporter.as_ref().is_none_or(|row| row.supporter_id != *id)),
             supporter,
             expires_at,
-            news: news(event, before, &after, expires_at.filter(|_| !found.is_ours)),
+            raises: raised_version(event, before, &after, expires_at.filter(|_| !found.is_ours)),
             notes: notes(event, before, &after, expires_at),
             contract,
             contribution: after,
@@ -238,13 +244,13 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         reason: &'static str,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        let key = EffectKey { payment_id: event.payment_id().clone(), effect: effect(event) };
-        delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, reason).await
+        let key = EffectKey::new(event.payment_id(), effect(event));
+        delivery.skip(&self.ledger, &self.clock, &key, reason).await
     }
 
     /// Takes the expiry off what came before its payment: that is ours, and parked, so it comes whenever an operator
     /// sends it again.
-    async fn keep_waiting(&self, payment_id: &PaymentId) -> Result<(), TaskFailed> {
+    async fn keep_waiting(&self, payment_id: PaymentId) -> Result<(), TaskFailed> {
         let asks = Revision::none();
         let mut record: Option<Box<Stored>> = None;
         for _ in 0..TRIES {
@@ -261,7 +267,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                 left_supporter: None,
                 notes: notes_of_waiting(&contribution, None),
                 unless_noted: false,
-                news: None,
+                raises: None,
                 contract: None,
                 contribution,
                 now: self.clock.now_ms(),
@@ -292,8 +298,9 @@ impl Remembered {
     /// What its rows say. Only refunds, disputes and warnings look at them before they write: these are few, and a
     /// payment's own events are many.
     fn of(rows: &[EffectRow]) -> Self {
-        let is_recorded = |row: &EffectRow| row.effect.is_of_our_record() && row.state == EffectState::Done;
-        Self { is_ours: EffectRow::tell_of_ours(rows), is_recorded: rows.iter().any(is_recorded) }
+        let is_recorded =
+            |row: &EffectRow| effects::is_of_our_record(&row.effect) && row.state == EffectState::Done;
+        Self { is_ours: payment_ledger::is_ours(rows), is_recorded: rows.iter().any(is_recorded) }
     }
 }
 

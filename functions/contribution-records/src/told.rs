@@ -1,7 +1,7 @@
 use effect_ledger::{Effect, EffectKey};
 use fulfilment::{
     DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection, NotReadable, PaymentEvent, RefundEvent,
-    SessionEvent, SkipReason,
+    SessionEvent, SkipReason, effects,
 };
 use stripe_events::{Event, EventType, Object, SnapshotEvent};
 
@@ -37,7 +37,7 @@ pub(crate) fn read(event: &Event, livemode: bool) -> Result<Told, Unreadable> {
     let correction = |error, effect: fn(&str) -> Effect| match error {
         NotACorrection::Skip(reason) => Unreadable::Skip(reason),
         NotACorrection::Broken { payment_id, correction_id, broken } => {
-            let key = EffectKey { payment_id, effect: effect(&correction_id) };
+            let key = EffectKey::new(payment_id, effect(&correction_id));
             Unreadable::Broken(Box::new((key, TaskFailed::BrokenCorrection(broken))))
         }
     };
@@ -49,10 +49,10 @@ pub(crate) fn read(event: &Event, livemode: bool) -> Result<Told, Unreadable> {
     match &snapshot.object {
         Object::Refund(_) => RefundEvent::read(event, livemode)
             .map(|event| of_payment_intent(event.into()))
-            .map_err(|error| correction(error, Effect::contribution_refund)),
+            .map_err(|error| correction(error, effects::contribution_refund)),
         Object::Dispute(_) => DisputeEvent::read(event, livemode)
             .map(|event| of_payment_intent(event.into()))
-            .map_err(|error| correction(error, Effect::contribution_dispute)),
+            .map_err(|error| correction(error, effects::contribution_dispute)),
         Object::EarlyFraudWarning(_) => FraudWarningEvent::read(event, livemode)
             .map(|event| of_payment_intent(event.into()))
             .map_err(Unreadable::Skip),
@@ -65,7 +65,7 @@ pub(crate) fn read(event: &Event, livemode: bool) -> Result<Told, Unreadable> {
             read.map(|event| Told::OfSession(Box::new(event.into()))).map_err(|error| match error {
                 NotReadable::Skip(reason) => Unreadable::Skip(reason),
                 NotReadable::Broken { payment_id, intended, broken } => {
-                    let key = EffectKey { payment_id, effect: Effect::contribution(intended) };
+                    let key = EffectKey::new(payment_id, effects::contribution(intended));
                     Unreadable::Broken(Box::new((key, TaskFailed::BrokenSession(broken))))
                 }
             })

@@ -1,5 +1,5 @@
+use aws::Environment;
 use download_claims::PurchasesConfig;
-use task_runtime::Environment;
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]

@@ -14,15 +14,15 @@ mod unknown_sessions;
 
 use std::io;
 
+use aws::{
+    CachedSecret, Clock, Environment, MetricsContext, SystemClock, aws_sdk_config, for_others,
+    init_telemetry, write_counts,
+};
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use aws_types::SdkConfig;
-use download_claims::{AwsPurchases, CachedSecret};
-use effect_ledger::Clock;
+use download_claims::AwsPurchases;
 use fulfilment::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use task_runtime::{
-    Environment, MetricsContext, SystemClock, aws_sdk_config, for_others, init_telemetry, write_counts,
-};
 
 pub use crate::config::Config;
 use crate::ledger::DynamoDbLedger;
@@ -73,7 +73,7 @@ fn site<C: Clock + Clone>(
     let purchases = AwsPurchases::new(&config.purchases, sdk, network, &policy, clock.clone())?.paced();
     Ok(Site {
         pages: Renderer::new(&policy.organisation, &purchases.files().origin()?),
-        keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
+        keys: CachedSecret::stored(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
         payments: Payments {
             records: DynamoDbRecords::new(sdk, &config.contributions_table),
             ledger: DynamoDbLedger::new(sdk, &config.effects_table),

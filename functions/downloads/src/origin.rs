@@ -4,10 +4,10 @@
 //! lacks the header that only CloudFront sends.
 //! <https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/add-origin-custom-headers.html>
 
+use aws::CachedSecret;
+use aws::Clock;
 use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
 use aws_types::SdkConfig;
-use download_claims::CachedSecret;
-use effect_ledger::Clock;
 use tracing::warn;
 
 use crate::config::Config;
@@ -25,7 +25,7 @@ pub(crate) struct Origin<C> {
 
 impl<C: Clock> Origin<C> {
     pub(crate) fn new(config: &Config, sdk: &SdkConfig, clock: C) -> Self {
-        Self { secret: config.origin_secret_name.as_ref().map(|name| CachedSecret::new(sdk, name, clock)) }
+        Self { secret: config.origin_secret_name.as_ref().map(|name| CachedSecret::stored(sdk, name, clock)) }
     }
 
     /// The response to a request that did not come through CloudFront. `None` for one that did.
@@ -92,7 +92,7 @@ mod tests {
     async fn status(secret: &str, header: Option<&str>) -> Option<i64> {
         let answer = json!({ "SecretString": secret }).to_string();
         let endpoint = Endpoint::start([Reply::Answer(200, answer.clone()), Reply::Answer(200, answer)]);
-        let secret = CachedSecret::new(&endpoint.sdk_config(), "origin", ManualClock::default());
+        let secret = CachedSecret::stored(&endpoint.sdk_config(), "origin", ManualClock::default());
         let origin = Origin { secret: Some(secret) };
         origin.refusal(&request(header)).await.map(|response| response.status_code)
     }

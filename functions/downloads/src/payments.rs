@@ -13,8 +13,8 @@
 
 use std::cmp::Ordering;
 
+use aws::Clock;
 use download_claims::{ChargeState, SessionsError, StripeSession, StripeSessions};
-use effect_ledger::Clock;
 use fulfilment::{Contribution, PaymentId, SessionEvent};
 use futures_util::try_join;
 use serde_json::{Value, json};

@@ -1,12 +1,12 @@
+use aws::cause_chain;
+use aws::{CachedSecret, Clock, SecretError};
 use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
 use customer_locale::LocaleRequest;
 use download_claims::{
-    AwsPurchases, CachedSecret, FOLDER, Fetch, NoKeys, Offer, OfferedFile, Purchase, Purchases as _,
-    PurchasesError, SecretError, SessionsError, TableError, TokenKeys, Verified,
+    AwsPurchases, FOLDER, Fetch, NoKeys, Offer, OfferedFile, Purchase, Purchases as _, PurchasesError,
+    SessionsError, TableError, TokenKeys, Verified,
 };
-use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy};
-use task_runtime::cause_chain;
 use tracing::{error, info, warn};
 
 use crate::access::{Access, access};

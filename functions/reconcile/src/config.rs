@@ -1,5 +1,5 @@
+use aws::Environment;
 use stripe_client::STRIPE_API;
-use task_runtime::Environment;
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]

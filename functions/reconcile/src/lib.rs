@@ -5,18 +5,18 @@ mod config;
 use std::error::Error as StdError;
 use std::io;
 
-use aws_types::SdkConfig;
-use effect_ledger::{Clock, DynamoDbEffects};
-use fulfilment::{Policy, PolicyError, shown_id};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use reconciliation::{
-    DynamoDbJournal, EventBridgeFulfilmentBus, Reconciliation, Report, RunError, Settings, Tally,
+use aws::{
+    Clock, Environment, EventBridgeBus, MetricsContext, SecretSource, StoredSecret, SystemClock, cause_chain,
+    init_telemetry, sdk_config, write_counts,
 };
+use aws_types::SdkConfig;
+use effect_ledger::DynamoDbEffects;
+use fulfilment::{Policy, PolicyError};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use reconciliation::{DynamoDbJournal, Reconciliation, Report, RunError, Settings, Tally};
 use serde_json::{Value, json};
 use stripe_client::{ApiKey, NotAClient, NotAKey, StripeClient};
-use task_runtime::{
-    Environment, MetricsContext, SystemClock, cause_chain, init_telemetry, sdk_config, write_counts,
-};
+use stripe_events::shown_id;
 use tracing::{error, info, warn};
 
 pub use crate::config::Config;
@@ -135,10 +135,7 @@ async fn reconcile(
         stripe: &stripe.map_err(Failed::NotAClient)?,
         ledger: &DynamoDbEffects::new(dynamodb.clone(), &config.effects_table),
         journal: &DynamoDbJournal::new(dynamodb, &config.reconciliation_table),
-        bus: &EventBridgeFulfilmentBus::new(
-            aws_sdk_eventbridge::Client::new(sdk),
-            config.fulfilment_bus.clone(),
-        ),
+        bus: &EventBridgeBus::new(sdk, &config.fulfilment_bus),
         clock,
         livemode: config.livemode,
         policy: &Policy::compiled_in().map_err(Failed::NoPolicy)?,
@@ -153,9 +150,8 @@ async fn reconcile(
 }
 
 async fn stripe_key(sdk: &SdkConfig, secret_name: &str) -> Result<ApiKey, Failed> {
-    let secret = aws_sdk_secretsmanager::Client::new(sdk).get_secret_value().secret_id(secret_name);
-    let secret = secret.send().await.map_err(|error| Failed::NoSecret(error.into()))?;
-    ApiKey::new(secret.secret_string.as_deref().unwrap_or_default()).map_err(Failed::NotAKey)
+    let secret = StoredSecret::new(sdk, secret_name).fetch().await.map_err(Failed::NoSecret)?;
+    ApiKey::new(&secret).map_err(Failed::NotAKey)
 }
 
 /// What a run tells, and the proof of each day.

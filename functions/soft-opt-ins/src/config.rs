@@ -1,4 +1,4 @@
-use task_runtime::Environment;
+use aws::Environment;
 use uuid::Uuid;
 
 /// What the function is configured with, beyond its queue.

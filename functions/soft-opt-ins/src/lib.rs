@@ -5,8 +5,9 @@ mod dynamodb;
 mod records;
 mod task;
 
+use aws::Clock;
 use aws_types::SdkConfig;
-use effect_ledger::{Clock, DynamoDbEffects};
+use effect_ledger::DynamoDbEffects;
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use task_runtime::{Task, run_task};

@@ -1,7 +1,11 @@
-use effect_ledger::{Busy, Clock, Effect, EffectKey, EffectStore, Policy as Attempts, StoreError, as_filed};
+use aws::Clock;
+use effect_ledger::{Busy, Effect, EffectKey, EffectStore, StoreError, Subject};
 use fulfilment::{
-    ConsentForm, Consents, NotReadable, Policy, SessionBroken, SessionEvent, SessionOutcome, SupporterId,
+    ConsentForm, Consents, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent, SessionOutcome,
+    SupporterId, effects,
 };
+use payment_ledger::as_filed;
+use stripe_events::Event;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 use uuid::Uuid;
@@ -59,6 +63,10 @@ impl TaskError for TaskFailed {
 impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
     type Error = TaskFailed;
 
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        PaymentId::subject_of(event)
+    }
+
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let filed = as_filed(&self.ledger, &delivery.event).await?;
         let event = match SessionEvent::read(&filed, self.livemode) {
@@ -69,8 +77,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
                 let Some(effect) = effect_of(intended, &form) else {
                     return Ok(Outcome::Skipped(NOT_PAID));
                 };
-                let (error, key) = (TaskFailed::Broken(broken), EffectKey { payment_id, effect });
-                return delivery.park(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, error).await;
+                let (error, key) = (TaskFailed::Broken(broken), EffectKey::new(payment_id, effect));
+                return delivery.park(&self.ledger, &self.clock, &key, error).await;
             }
         };
         match effect_of(event.outcome, &event.consent_form) {
@@ -87,8 +95,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
 /// order. `async_payment_failed` adds nothing: `completed` came before it with the same answers and their time.
 fn effect_of(outcome: SessionOutcome, form: &ConsentForm) -> Option<Effect> {
     match outcome {
-        SessionOutcome::Paid => Some(Effect::consents()),
-        SessionOutcome::Pending => form.is_answered().then(Effect::consent_answers),
+        SessionOutcome::Paid => Some(effects::consents()),
+        SessionOutcome::Pending => form.is_answered().then(effects::consent_answers),
         SessionOutcome::Failed => None,
     }
 }
@@ -110,10 +118,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         // The ledger says so too, or the payment would look forgotten.
-        let key = EffectKey { payment_id: event.payment_id.clone(), effect };
-        let skip = async |reason| {
-            delivery.skip(&self.ledger, &self.clock, &key, Attempts::AtLeastOnce, reason).await
-        };
+        let key = EffectKey::new(&event.payment_id, effect);
+        let skip = async |reason| delivery.skip(&self.ledger, &self.clock, &key, reason).await;
         let Some(email) = &event.email else {
             return skip("no_email").await;
         };

@@ -1,4 +1,4 @@
-use task_runtime::Environment;
+use aws::Environment;
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]

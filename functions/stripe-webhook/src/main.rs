@@ -8,14 +8,15 @@ mod webhook;
 
 use std::io;
 
+use aws::{
+    CachedSecret, Clock, Environment, EventBridgeBus, MetricsContext, SystemClock, aws_sdk_config,
+    init_telemetry, write_counts,
+};
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
-use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use task_runtime::{Environment, MetricsContext, SystemClock, aws_sdk_config, init_telemetry, write_counts};
 
 use crate::config::Config;
-use crate::event_bus::EventBridgeBus;
-use crate::signing_secrets::{CachedSecrets, SecretsManagerSecret};
+use crate::signing_secrets::SigningSecrets;
 use crate::webhook::Webhook;
 
 #[tokio::main(flavor = "current_thread")]
@@ -26,15 +27,14 @@ async fn main() -> Result<(), Error> {
     let mut env = Environment::new(variable);
     let (config, sdk) = (Config::from_env(&mut env), aws_sdk_config(&mut env));
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
-    let secret =
-        SecretsManagerSecret::new(aws_sdk_secretsmanager::Client::new(&sdk), config.signing_secret_name);
+    let secret = CachedSecret::stored(&sdk, config.signing_secret_name, SystemClock);
     let webhook = &Webhook {
-        secrets: CachedSecrets::new(secret, SystemClock),
-        bus: EventBridgeBus::new(aws_sdk_eventbridge::Client::new(&sdk), config.fulfilment_bus),
+        secrets: SigningSecrets(secret),
+        bus: EventBridgeBus::new(&sdk, config.fulfilment_bus),
         clock: SystemClock,
     };
     // During init, which has a full CPU: the first request finds the secrets there.
-    webhook.secrets.warm_up().await;
+    webhook.secrets.0.warm_up().await;
     let metrics = &MetricsContext { stage: config.stage, task: env!("CARGO_PKG_NAME") };
     lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
         let answer = webhook.answer(event.payload).await;

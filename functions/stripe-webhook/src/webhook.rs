@@ -1,19 +1,19 @@
+use aws::cause_chain;
+use aws::{Clock, NotPut, SecretError, SecretSource};
 use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use effect_ledger::Clock;
 use stripe_events::{DecodeError, EventHead, SignatureError, verify_signature, without_lone_surrogates};
-use task_runtime::cause_chain;
 use tracing::{error, info, warn};
 
 use crate::concern::concerns_a_task;
-use crate::event_bus::{EventBus, NotPut};
-use crate::signing_secrets::{CachedSecrets, NoSecrets, SecretSource};
+use crate::event_bus::EventBus;
+use crate::signing_secrets::SigningSecrets;
 
 /// The webhook: verify, put on the bus, answer.
 pub(crate) struct Webhook<B, S, C> {
     pub(crate) bus: B,
-    pub(crate) secrets: CachedSecrets<S, C>,
+    pub(crate) secrets: SigningSecrets<S, C>,
     pub(crate) clock: C,
 }
 
@@ -100,7 +100,7 @@ enum Problem {
     #[error("signed, but not UTF-8")]
     NotUtf8,
     #[error(transparent)]
-    NoSecrets(#[from] NoSecrets),
+    NoSecrets(#[from] SecretError),
     #[error("the event is not on the bus")]
     NotPut(#[from] NotPut),
 }

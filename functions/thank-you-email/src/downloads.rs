@@ -1,9 +1,8 @@
+use aws::{CachedSecret, Clock, SecretError};
 use aws_types::SdkConfig;
 use download_claims::{
-    AwsPurchases, CachedSecret, NoKeys, OfferedFile, Purchase, Purchases as _, PurchasesError, SecretError,
-    TokenKeys,
+    AwsPurchases, NoKeys, OfferedFile, Purchase, Purchases as _, PurchasesError, TokenKeys,
 };
-use effect_ledger::Clock;
 use fulfilment::{Policy, SessionEvent};
 
 use crate::Config;
@@ -52,7 +51,7 @@ impl<C: Clock + Clone> AwsDownloads<C> {
         Ok(Self {
             // Stripe is asked, over `network`, only where the link does not say what was bought.
             purchases: AwsPurchases::new(&config.purchases, sdk, network, policy, clock.clone())?,
-            keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock),
+            keys: CachedSecret::stored(sdk, &config.purchases.token_keys_secret_name, clock),
             pages_url: config.pages_url.trim_end_matches('/').to_owned(),
         })
     }

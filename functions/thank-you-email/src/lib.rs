@@ -18,13 +18,14 @@ mod task;
 mod templates_bucket;
 mod wording;
 
+use aws::{Clock, for_others};
 use aws_types::SdkConfig;
-use effect_ledger::{Clock, DynamoDbEffects};
+use effect_ledger::DynamoDbEffects;
 use fulfilment::Policy;
 use lambda_runtime::Error;
 use payment_lookup::PaymentLookup;
 use stripe_access::StripeAccess;
-use task_runtime::{Task, for_others, run_task};
+use task_runtime::{Task, run_task};
 
 pub use crate::config::Config;
 use crate::downloads::AwsDownloads;

@@ -3,13 +3,14 @@
 //! A free link, a discount of 100 % or a bank debit that will bounce makes a mail for any address that anybody types, as
 //! often as they like. Paid mails limit themselves and are not counted, so the ordinary mail costs no call more.
 
+use aws::{CachedSecret, Clock, SecretError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use aws_types::SdkConfig;
-use download_claims::{CachedSecret, NoKeys, SecretError, TokenKeys};
-use effect_ledger::{Clock, EffectKey};
+use download_claims::{NoKeys, TokenKeys};
+use effect_ledger::EffectKey;
 
 use crate::Config;
 
@@ -59,7 +60,7 @@ impl<C: Clock + Clone> DynamoDbAddressLimit<C> {
         Self {
             client: Client::new(sdk),
             table: config.effects_table.clone(),
-            keys: CachedSecret::new(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
+            keys: CachedSecret::stored(sdk, &config.purchases.token_keys_secret_name, clock.clone()),
             most,
             clock,
         }
@@ -70,7 +71,7 @@ impl<C: Clock + Clone> AddressLimit for DynamoDbAddressLimit<C> {
     async fn admit(&self, to: &str, mail: &EffectKey) -> Result<Admission, LimitError> {
         let keys = TokenKeys::parse(&self.keys.current().await?)?;
         let row = format!("mail-limit#{}", keys.opaque("mail-limit", &to.to_lowercase()));
-        let mail = format!("{} {}", mail.payment_id, mail.effect);
+        let mail = format!("{} {}", mail.subject, mail.effect);
         let now = self.clock.now_ms() / 1000;
         Ok(match self.count(&row, &mail, now).await? {
             Counted::Yes => Admission::Admitted,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use effect_ledger::Clock;
+use aws::Clock;
 use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
 use tracing::warn;

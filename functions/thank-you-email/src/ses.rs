@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use aws::{OwnConnection, nothing_was_sent};
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::Builder;
 use aws_sdk_sesv2::config::retry::RetryConfig;
@@ -10,7 +11,6 @@ use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, Me
 use aws_smithy_runtime_api::http::Response;
 use aws_types::SdkConfig;
 use effect_ledger::Attempted;
-use task_runtime::{OwnConnection, nothing_was_sent};
 
 use crate::config::Config;
 use crate::sender::{EmailSender, OutgoingMail, Refused, SendError};
@@ -64,7 +64,7 @@ fn content(mail: &OutgoingMail) -> Result<EmailContent, BuildError> {
 
 /// SES allows letters, digits, `_` and `-` in tags; Stripe's ids are made of them.
 fn tags(mail: &OutgoingMail) -> Result<Vec<MessageTag>, BuildError> {
-    let tags = [("payment", mail.key.payment_id.as_str()), ("effect", mail.key.effect.as_str())];
+    let tags = [("payment", mail.key.subject.as_str()), ("effect", mail.key.effect.as_str())];
     let tag = |(name, value): (&str, &str)| {
         let value = value.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
         MessageTag::builder().name(name).value(value).build()

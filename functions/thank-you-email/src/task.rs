@@ -1,15 +1,17 @@
+use aws::{Clock, cause_chain};
 use customer_locale::LocaleRequest;
 use effect_ledger::{
-    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Performed,
-    Policy as Attempts, SetAside, StoreError, as_filed, perform, put_aside,
+    Busy, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Performed,
+    StoreError, Subject, dispose, perform,
 };
 use fulfilment::{
     FulfilmentKind, InvoiceEvent, NotReadable, PaymentId, Policy, SessionBroken, SessionEvent,
-    SessionOutcome, SkipReason, without_invisible,
+    SessionOutcome, SkipReason, effects, without_invisible,
 };
+use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
-use stripe_events::{Object, Personal};
-use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError, cause_chain};
+use stripe_events::{Event, Object, Personal, shown_id};
+use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 
 use crate::downloads::{Download, Downloads, DownloadsError};
@@ -144,6 +146,10 @@ where
 {
     type Error = TaskFailed;
 
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        PaymentId::subject_of(event)
+    }
+
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         if let Some(Object::Invoice(_)) = delivery.event.object() {
             return self.thank_again(delivery).await;
@@ -153,7 +159,7 @@ where
             Ok(event) => self.tell(Payment::Session(&event), delivery).await,
             Err(NotReadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
-                let key = EffectKey { payment_id, effect: wanted(intended, delivery) };
+                let key = EffectKey::new(payment_id, wanted(intended, delivery));
                 self.park(&key, TaskFailed::Broken(broken), delivery).await
             }
         }
@@ -184,7 +190,7 @@ fn may_use_own_wording(delivery: &Delivery, so_far: Option<&EffectRow>) -> bool 
 
 /// The mail that says that files are there which an earlier one promised.
 fn files_ready() -> Effect {
-    Effect::email("files-ready")
+    effects::email("files-ready")
 }
 
 /// Whether the customer was told that files will follow, and not yet that they are there.
@@ -204,9 +210,9 @@ fn missing(download: &Download) -> Option<TaskFailed> {
 
 /// The mail that a delivery calls for: the outcome's own, or the one more that an operator asks for.
 fn wanted(outcome: SessionOutcome, delivery: &Delivery) -> Effect {
-    let own = Effect::email_about(outcome);
+    let own = effects::email_about(outcome);
     match &delivery.resend {
-        Some(resend) => own.resent(&resend.id),
+        Some(resend) => effects::resent(&own, &resend.id),
         None => own,
     }
 }
@@ -253,12 +259,12 @@ fn no_longer_wanted(payment: Payment<'_>, history: &[EffectRow]) -> Option<&'sta
     let later = match payment.outcome() {
         // Thanks for a gift that has been given back would read as mockery.
         SessionOutcome::Paid => {
-            return EffectRow::is_refunded(history, payment.amount()).then_some("refunded");
+            return payment_ledger::is_refunded(history, payment.amount()).then_some("refunded");
         }
         // After a thank-you nobody wants to read that the payment is being waited for.
-        SessionOutcome::Failed => vec![Effect::email_about(SessionOutcome::Paid)],
+        SessionOutcome::Failed => vec![effects::email_about(SessionOutcome::Paid)],
         SessionOutcome::Pending => {
-            vec![Effect::email_about(SessionOutcome::Paid), Effect::email_about(SessionOutcome::Failed)]
+            vec![effects::email_about(SessionOutcome::Paid), effects::email_about(SessionOutcome::Failed)]
         }
     };
     let overtaken = history.iter().any(|row| {
@@ -292,7 +298,7 @@ where
             return Ok(Outcome::Skipped(RENEWALS_NOT_THANKED));
         }
         let effect = wanted(SessionOutcome::Paid, delivery);
-        let key = EffectKey { payment_id: invoice.payment_id.clone(), effect };
+        let key = EffectKey::new(&invoice.payment_id, effect);
         let whose = self.lookup.whose(&invoice, delivery.executor()).await?;
         if let Whose::Ours(contract) = &whose
             && !self.policy.kind(contract.kind).thank_renewals
@@ -309,13 +315,13 @@ where
     /// Sends the mail about a payment, unless that is over already or no longer wanted.
     async fn tell(&self, payment: Payment<'_>, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let effect = wanted(payment.outcome(), delivery);
-        let key = EffectKey { payment_id: payment.payment_id().clone(), effect };
+        let key = EffectKey::new(payment.payment_id(), effect);
         let about = About::Money(payment.outcome());
         let planned = Planned { payment, about, download: None, key: &key, own_wording: true };
         if is_claimed_unseen(payment, delivery) {
             return self.prepare_and_send(&planned, delivery).await;
         }
-        let history = self.ledger.of_payment(&key.payment_id).await?;
+        let history = self.ledger.of_subject(&key.subject).await?;
         let so_far = history.iter().find(|row| row.effect == key.effect);
         if let Some(already) = so_far.and_then(|row| already_settled(&row.state)) {
             if payment.outcome() == SessionOutcome::Paid && promised_files(&history) {
@@ -329,13 +335,13 @@ where
         let download = self.download(payment).await?;
         let missing = download.as_ref().and_then(missing);
         if let Some(missing) = &missing {
-            self.promise_files(missing, &key.payment_id, delivery).await?;
+            self.promise_files(missing, payment.payment_id(), delivery).await?;
         }
         let own_wording = may_use_own_wording(delivery, so_far);
         let planned = Planned { download: download.as_ref(), own_wording, ..planned };
         let outcome = self.prepare_and_send(&planned, delivery).await?;
         if missing.is_none() && outcome == Outcome::Done && promised_files(&history) {
-            self.take_back_promise(&key.payment_id, delivery).await?;
+            self.take_back_promise(payment.payment_id(), delivery).await?;
         }
         missing.map_or(Ok(outcome), Err)
     }
@@ -346,7 +352,7 @@ where
         reason: &'static str,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        delivery.skip(&self.ledger, &self.clock, key, Attempts::AtMostOnce, reason).await
+        delivery.skip(&self.ledger, &self.clock, key, reason).await
     }
 
     async fn park(
@@ -355,7 +361,7 @@ where
         error: TaskFailed,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        delivery.park(&self.ledger, &self.clock, key, Attempts::AtMostOnce, error).await
+        delivery.park(&self.ledger, &self.clock, key, error).await
     }
     /// What was bought, when files were.
     async fn download(&self, payment: Payment<'_>) -> Result<Option<Download>, TaskFailed> {
@@ -374,25 +380,25 @@ where
         delivery: &Delivery,
     ) -> Result<(), TaskFailed> {
         delivery.note(FILES_MISSING);
-        self.set_aside_files_ready(SetAside::Parked(missing.reason()), payment_id, delivery).await
+        self.set_aside_files_ready(Disposition::Park(missing.reason()), payment_id, delivery).await
     }
 
     /// Drops the promise of a second mail: the files came before the first one, which lists them. Only once that one is
     /// done: an earlier attempt at it may have been sent, with the promise in it.
     async fn take_back_promise(&self, payment_id: &PaymentId, delivery: &Delivery) -> Result<(), TaskFailed> {
-        self.set_aside_files_ready(SetAside::Skipped("told_otherwise"), payment_id, delivery).await
+        self.set_aside_files_ready(Disposition::Skip("told_otherwise"), payment_id, delivery).await
     }
 
     async fn set_aside_files_ready(
         &self,
-        set_aside: SetAside<'_>,
+        write_disposition: Disposition<'_>,
         payment_id: &PaymentId,
         delivery: &Delivery,
     ) -> Result<(), TaskFailed> {
-        let key = EffectKey { payment_id: payment_id.clone(), effect: files_ready() };
-        let (policy, event_id) = (Attempts::AtMostOnce, delivery.event.id());
+        let key = EffectKey::new(payment_id, files_ready());
         // Either it is written now or it was dealt with before.
-        put_aside::<_, TaskFailed>(&self.ledger, &self.clock, &key, policy, set_aside, event_id).await?;
+        dispose::<_, TaskFailed>(&self.ledger, &self.clock, &key, write_disposition, delivery.event.id())
+            .await?;
         Ok(())
     }
 
@@ -403,7 +409,7 @@ where
         history: &[EffectRow],
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        let key = EffectKey { payment_id: payment.payment_id().clone(), effect: files_ready() };
+        let key = EffectKey::new(payment.payment_id(), files_ready());
         if let Some(reason) = no_longer_wanted(payment, history) {
             return self.skip(&key, reason, delivery).await;
         }
@@ -520,26 +526,25 @@ where
         payment: Payment<'_>,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        let policy = Attempts::AtMostOnce;
         let send = async |executor| {
             let act = async || {
                 for cause in passed_over {
-                    warn!(payment.id = %mail.key.payment_id.reference(), "wording passed over: {cause}");
+                    warn!(payment.id = %shown_id(mail.key.subject.as_str()), "wording passed over: {cause}");
                 }
                 if !passed_over.is_empty() {
                     delivery.note(BROKEN_WORDING);
                 }
                 self.sender.send(mail).await
             };
-            perform(&self.ledger, &self.clock, &mail.key, policy, executor, act, SendError::reason).await
+            perform(&self.ledger, &self.clock, &mail.key, executor, act, SendError::reason).await
         };
         let mut performed = send(delivery.executor()).await?;
-        if let Performed::News(knows) = performed {
-            let history = self.ledger.of_payment(&mail.key.payment_id).await?;
+        if let Performed::Stale { version } = performed {
+            let history = self.ledger.of_subject(&mail.key.subject).await?;
             if let Some(reason) = no_longer_wanted(payment, &history) {
                 return self.skip(&mail.key, reason, delivery).await;
             }
-            performed = send(Executor { knows, ..delivery.executor() }).await?;
+            performed = send(Executor { expected_version: version, ..delivery.executor() }).await?;
         }
         match performed {
             Performed::Done { .. } => Ok(Outcome::Done),
@@ -555,8 +560,8 @@ where
                 Err(TaskFailed::NotSent(error))
             }
             Performed::Rejected(error) => Err(TaskFailed::Rejected(error)),
-            // Also when there is more news already: the next delivery looks again.
-            Performed::Busy | Performed::News(_) => Err(TaskFailed::InFlight(Busy)),
+            // Also when the version has risen again: the next delivery reads the rows again.
+            Performed::Busy | Performed::Stale { .. } => Err(TaskFailed::InFlight(Busy)),
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
         }
     }

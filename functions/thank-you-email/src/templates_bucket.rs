@@ -1,9 +1,9 @@
+use aws::with_little_time;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::Object;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::SdkConfig;
-use task_runtime::with_little_time;
 
 use crate::overrides::{FilesError, ListedFile, TemplateFiles};
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use download_claims::{FOLDER, TokenKeys};
-use effect_ledger::CalledFor;
+use fulfilment::ExpectedEffects;
 use fulfilment::{Contribution, PaymentId, Policy, SessionEvent};
 use serde_json::{Value, json};
 use stripe_events::Event;
@@ -64,8 +64,8 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
     for number in 0..COMPARED {
         let json = paid(&format!("Compared{number}")).to_json();
         stripe.record(&json.to_string());
-        let called_for =
-            CalledFor::by(&read(&json)?, false, &policy).context("the payment calls for nothing")?;
+        let called_for = ExpectedEffects::from_event(&read(&json)?, false, &policy)
+            .context("the payment calls for nothing")?;
         for effect in called_for.effects {
             let payment_id = called_for.payment_id.as_str();
             let row = json!({ "payment_id": payment_id, "effect": effect.as_str(), "state": "done" });

@@ -13,7 +13,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-const AMAZON_ROOTS: &str = include_str!("../../../shared/platform/task-runtime/src/amazon-roots.pem");
+const AMAZON_ROOTS: &str = include_str!("../../../shared/platform/aws/src/amazon-roots.pem");
 
 /// A server's side of TLS, and the file of roots that makes clients trust it.
 #[derive(Debug)]

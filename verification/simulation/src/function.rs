@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::LazyLock;
 
+use aws::{Environment, sdk_config};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_async::time::SharedTimeSource;
@@ -12,7 +13,7 @@ use aws_types::region::Region;
 use fulfilment::Policy;
 use futures_util::future::LocalBoxFuture;
 use lambda_runtime::Error;
-use task_runtime::{Backoff, Environment, Invocation, SqsQueue, Tally, Task, handle_batch, sdk_config};
+use task_runtime::{Backoff, Invocation, SqsQueue, Tally, Task, handle_batch};
 
 use crate::time::InstanceClock;
 

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use effect_ledger::Effect;
 use fulfilment::{
     Consents, Contribution, PaymentEvent, PaymentId, Policy, SessionOutcome, SubscriptionContract,
-    SupporterId, SupporterRow,
+    SupporterId, SupporterRow, effects,
 };
 use serde_json::{Value, json};
 use testkit::cloud::BusEvent;
@@ -482,7 +481,7 @@ fn contribution_effect(event: &PaymentEvent) -> String {
     match event {
         PaymentEvent::Refund(refund) => format!("contribution#refund#{}", refund.refund_id),
         PaymentEvent::Dispute(dispute) => {
-            Effect::contribution_dispute_status(&dispute.dispute_id, dispute.status).to_string()
+            effects::contribution_dispute_status(&dispute.dispute_id, dispute.status).to_string()
         }
         PaymentEvent::FraudWarning(warning) => format!("contribution#fraud-warning#{}", warning.warning_id),
         PaymentEvent::Invoice(payment) if payment.invoice.is_first => "contribution#term".to_owned(),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use aws::MetricsContext;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use fulfilment::FulfilmentKind;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
-use task_runtime::{Invocation, MetricsContext, Tally};
+use task_runtime::{Invocation, Tally};
 use testkit::cloud::{Cloud, Message, QueueDefinition, Redrive, Request, Response, Service};
 use testkit::policy::with_renewals_thanked;
 

@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use TaskName::{AcquisitionEvents, ContributionRecords, SoftOptIns};
+use aws::Clock;
 use download_claims::{DynamoDbDownloads, Fetch, TokenKeys, Verified};
-use effect_ledger::{Clock, DynamoDbEffects, Verb};
+use effect_ledger::{DynamoDbEffects, Verb};
 use fulfilment::PaymentId;
 use reconciliation::{DynamoDbJournal, Journal};
 use serde_json::{Value, json};
@@ -17,8 +19,6 @@ use testkit::clock::ManualClock;
 use testkit::cloud::{KeyAttribute, TableDefinition, sdk_config};
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent};
-
-use TaskName::{AcquisitionEvents, ContributionRecords, SoftOptIns};
 
 /// Everything a version left behind, in a world of this version.
 struct Upgraded {

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use aws::{Environment, sdk_config};
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use serde_json::Value;
-use task_runtime::{Environment, sdk_config};
 
 /// Answers requests from a script, one connection each, and remembers them.
 ///

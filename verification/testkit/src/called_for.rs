@@ -1,7 +1,7 @@
-//! Whether a task writes the rows that `effect_ledger::CalledFor` says its events call for.
+//! Whether a task writes the rows that `fulfilment::ExpectedEffects` says its events call for.
 
-use effect_ledger::{CalledFor, Clock, Effect};
-use fulfilment::Policy;
+use aws::Clock;
+use fulfilment::{ExpectedEffects, Policy, effects};
 use serde_json::Value;
 use stripe_events::{Door, Event};
 use task_runtime::Task;
@@ -76,14 +76,15 @@ pub async fn check<T: Task>(
     let mut rows = 0;
     for payload in payloads() {
         let event = Event::from_value(payload.clone()).unwrap();
-        let called_for = CalledFor::by(&event, false, policy).map(|it| it.effects).unwrap_or_default();
+        let called_for =
+            ExpectedEffects::from_event(&event, false, policy).map(|it| it.effects).unwrap_or_default();
         let mut called_for: Vec<_> =
             called_for.iter().map(ToString::to_string).filter(|effect| is_own(effect)).collect();
         called_for.sort();
         let (task, ledger) = make();
         deliver(name, &task, clock, Door::WEBHOOK_SOURCE, std::slice::from_ref(&payload)).await;
         // What Stripe was asked, and what a session says of its subscription, is nobody's effect.
-        let kept = [Effect::lookup(), Effect::contract()];
+        let kept = [effects::lookup(), effects::contract()];
         let mut written: Vec<_> = ledger
             .rows()
             .iter()

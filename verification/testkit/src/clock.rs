@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use effect_ledger::Clock;
+use aws::Clock;
 
 /// Starts at a fixed time; clones share their time.
 #[derive(Debug, Clone)]

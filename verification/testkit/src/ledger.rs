@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use effect_ledger::{
-    Claim, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted, Policy, Refused, SetAside,
-    Settlement, Standing, StoreError,
+    Claim, Disposition, EffectKey, EffectRow, EffectState, EffectStore, Executor, Guarantee, NotGranted,
+    Refused, Settlement, Standing, StoreError, Subject,
 };
-use fulfilment::PaymentId;
 
 /// Rows in memory; clones share them. Each write is whole or not at all, as DynamoDB's conditional writes are.
 #[derive(Debug, Clone, Default)]
@@ -18,15 +17,15 @@ pub struct InMemoryEffects(Rc<RefCell<Rows>>);
 struct Rows {
     begun: BTreeMap<EffectKey, EffectRow>,
     /// News for effects that nobody has begun: how much, and when it goes away.
-    news: BTreeMap<EffectKey, (u32, Option<i64>)>,
+    versions: BTreeMap<EffectKey, (u32, Option<i64>)>,
 }
 
 impl Rows {
     /// The row that somebody writes to, who begins the effect now if nobody has.
     fn begin(&mut self, key: &EffectKey) -> EffectRow {
-        let news = self.news.remove(key).map_or(0, |(news, _)| news);
+        let version = self.versions.remove(key).map_or(0, |(version, _)| version);
         let row = self.begun.get(key).cloned();
-        row.unwrap_or_else(|| EffectRow { news, ..EffectRow::new(key.effect.clone(), EffectState::Done) })
+        row.unwrap_or_else(|| EffectRow { version, ..EffectRow::new(key.effect.clone(), EffectState::Done) })
     }
 }
 
@@ -46,9 +45,9 @@ impl InMemoryEffects {
         self.0.borrow().begun.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
     }
 
-    /// The news for an effect that nobody has begun: how much, and when it goes away.
-    pub fn waiting_news(&self, key: &EffectKey) -> Option<(u32, Option<i64>)> {
-        self.0.borrow().news.get(key).copied()
+    /// The version of an effect that no executor has begun, and when it expires.
+    pub fn waiting_version(&self, key: &EffectKey) -> Option<(u32, Option<i64>)> {
+        self.0.borrow().versions.get(key).copied()
     }
 
     /// Takes a row away, as nothing in production does.
@@ -57,24 +56,24 @@ impl InMemoryEffects {
     }
 
     /// Puts a whole row there, as history would have.
-    pub fn put_row(&self, payment_id: &PaymentId, row: EffectRow) {
-        let key = EffectKey { payment_id: payment_id.clone(), effect: row.effect.clone() };
+    pub fn put_row(&self, subject: &Subject, row: EffectRow) {
+        let key = EffectKey::new(subject.clone(), row.effect.clone());
         self.0.borrow_mut().begun.insert(key, row);
     }
 
-    /// Leaves news as [`DynamoDbEffects::news`](effect_ledger::DynamoDbEffects::news) does: with an expiry, only if
-    /// nobody has begun the effect. Says whether it did.
-    pub fn put_news(&self, key: &EffectKey, expires_at: Option<i64>) -> bool {
+    /// Raises the version as [`DynamoDbEffects::version_raised`](effect_ledger::DynamoDbEffects::version_raised) does: with an
+    /// expiry, only if no executor has begun the effect. Returns whether it did.
+    pub fn put_version(&self, key: &EffectKey, expires_at: Option<i64>) -> bool {
         let mut rows = self.0.borrow_mut();
         if let Some(row) = rows.begun.get_mut(key) {
             if expires_at.is_none() {
-                row.news += 1;
+                row.version += 1;
                 row.expires_at = None;
             }
             return expires_at.is_none();
         }
-        let (news, _) = rows.news.get(key).copied().unwrap_or_default();
-        rows.news.insert(key.clone(), (news + 1, expires_at));
+        let (version, _) = rows.versions.get(key).copied().unwrap_or_default();
+        rows.versions.insert(key.clone(), (version + 1, expires_at));
         true
     }
 
@@ -89,7 +88,7 @@ impl InMemoryEffects {
             | EffectState::Unknown { .. } => None,
         };
         let row = EffectRow { last_claim, ..EffectRow::new(key.effect.clone(), state) };
-        self.put_row(&key.payment_id, row);
+        self.put_row(&key.subject, row);
     }
 }
 
@@ -97,14 +96,13 @@ impl EffectStore for InMemoryEffects {
     async fn claim(
         &self,
         key: &EffectKey,
-        policy: Policy,
         executor: &Executor<'_>,
         now: i64,
     ) -> Result<Result<Claim, NotGranted>, StoreError> {
         let mut rows = self.0.borrow_mut();
         let row = rows.begun.get(key);
         if let Some(row) = row
-            && EffectState::standing(Some(&row.state), policy, now) != Standing::Free
+            && EffectState::standing(Some(&row.state), key.effect.guarantee(), now) != Standing::Free
         {
             if let EffectState::Claimed(claim) = &row.state
                 && claim.owner == executor.owner
@@ -113,10 +111,11 @@ impl EffectStore for InMemoryEffects {
             }
             return Ok(Err(NotGranted::InTheWay(Box::new(row.clone()))));
         }
-        let news = row.map(|row| row.news).or_else(|| rows.news.get(key).map(|(news, _)| *news));
-        let news = news.unwrap_or_default();
-        if policy == Policy::AtMostOnce && news != executor.knows {
-            return Ok(Err(NotGranted::News(news)));
+        let version =
+            row.map(|row| row.version).or_else(|| rows.versions.get(key).map(|(version, _)| *version));
+        let version = version.unwrap_or_default();
+        if key.effect.guarantee() == Guarantee::AtMostOnce && version != executor.expected_version {
+            return Ok(Err(NotGranted::Stale(version)));
         }
         let attempt = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt) + 1;
         let claim = Claim { owner: executor.owner.to_owned(), attempt, lease_until: executor.lease_until };
@@ -125,7 +124,7 @@ impl EffectStore for InMemoryEffects {
         let row = EffectRow {
             state,
             last_claim: Some((claim.owner.clone(), attempt)),
-            expires_at: executor.forgotten_at(key),
+            expires_at: executor.claim_expires_at(key),
             event_id: Some(executor.event_id.to_owned()),
             first_at: row.first_at.or(Some(now)),
             updated_at: Some(now),
@@ -151,7 +150,7 @@ impl EffectStore for InMemoryEffects {
         }
         if !matches!(row.state, EffectState::Claimed(_)) {
             let ours = row.state.name() == settlement.state_name();
-            return Ok(if ours { Ok(row.news) } else { Err(Refused) });
+            return Ok(if ours { Ok(row.version) } else { Err(Refused) });
         }
         row.updated_at = Some(now);
         row.open = !matches!(settlement, Settlement::Done { .. } | Settlement::Answered { .. });
@@ -169,13 +168,13 @@ impl EffectStore for InMemoryEffects {
             Settlement::Parked { reason } => EffectState::Parked { reason },
             Settlement::Unknown { reason } => EffectState::Unknown { reason },
         };
-        Ok(Ok(row.news))
+        Ok(Ok(row.version))
     }
 
-    async fn set_aside(
+    async fn write_disposition(
         &self,
         key: &EffectKey,
-        set_aside: SetAside<'_>,
+        write_disposition: Disposition<'_>,
         event_id: &str,
         now: i64,
     ) -> Result<Result<(), EffectRow>, StoreError> {
@@ -192,15 +191,15 @@ impl EffectStore for InMemoryEffects {
             updated_at: Some(now),
             ..row
         };
-        let reason = set_aside.reason().to_owned();
-        let row = match set_aside {
-            SetAside::Skipped(_) => {
+        let reason = write_disposition.reason().to_owned();
+        let row = match write_disposition {
+            Disposition::Skip(_) => {
                 EffectRow { state: EffectState::Skipped { reason }, expires_at: None, open: false, ..row }
             }
-            SetAside::Parked(_) => {
+            Disposition::Park(_) => {
                 EffectRow { state: EffectState::Parked { reason }, expires_at: None, open: true, ..row }
             }
-            SetAside::Waiting { moved, expires_at, .. } => {
+            Disposition::AwaitPayment { moved, expires_at, .. } => {
                 EffectRow { state: EffectState::Retry { reason }, moved: Some(moved), expires_at, ..row }
             }
         };
@@ -208,7 +207,7 @@ impl EffectStore for InMemoryEffects {
         Ok(Ok(()))
     }
 
-    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+    async fn mark_contended(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
         if let Some(row) = self.0.borrow_mut().begun.get_mut(key)
             && row.state == EffectState::Claimed(claim.clone())
         {
@@ -217,17 +216,21 @@ impl EffectStore for InMemoryEffects {
         Ok(())
     }
 
-    async fn leave_news(&self, key: &EffectKey, expires_at: i64) -> Result<Option<EffectState>, StoreError> {
-        if !self.put_news(key, Some(expires_at))
+    async fn raise_version(
+        &self,
+        key: &EffectKey,
+        expires_at: i64,
+    ) -> Result<Option<EffectState>, StoreError> {
+        if !self.put_version(key, Some(expires_at))
             && let Some(row) = self.0.borrow_mut().begun.get_mut(key)
         {
-            row.news += 1;
+            row.version += 1;
         }
         Ok(self.state(key))
     }
 
-    async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
+    async fn of_subject(&self, subject: &Subject) -> Result<Vec<EffectRow>, StoreError> {
         let rows = &self.0.borrow().begun;
-        Ok(rows.iter().filter(|(key, _)| key.payment_id == *payment_id).map(|(_, row)| row.clone()).collect())
+        Ok(rows.iter().filter(|(key, _)| key.subject == *subject).map(|(_, row)| row.clone()).collect())
     }
 }

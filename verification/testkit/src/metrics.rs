@@ -1,7 +1,8 @@
 //! What a function tells CloudWatch.
 
+use aws::{MetricsContext, write_counts};
 use serde_json::Value;
-use task_runtime::{MetricsContext, Tally, write_counts};
+use task_runtime::Tally;
 
 /// A function of stage `live`.
 fn context(function: &'static str) -> MetricsContext {

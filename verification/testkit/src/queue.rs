@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use aws::Clock;
 use aws_lambda_events::sqs::SqsEvent;
-use effect_ledger::Clock;
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Queue, QueueError, Tally, Task, handle_batch};
 

@@ -4,15 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use fulfilment::PaymentFrequency;
 use payment_lookup::Stripe;
 use serde_json::{Value, json};
 use stripe_access::{Began, StripeAccessError};
 use stripe_client::StripeError;
-use stripe_events::{CheckoutSession, Invoice};
+use stripe_events::{CheckoutSession, Interval, Invoice, Recurring};
 
 /// A session, and how often the subscription that it began is due.
-type Session = (CheckoutSession, Option<PaymentFrequency>);
+/// The interval of a price.
+pub fn every(count: i64, interval: Interval) -> Recurring {
+    Recurring { interval: Some(interval), interval_count: Some(count) }
+}
+
+type Session = (CheckoutSession, Option<Recurring>);
 
 /// Answers from what it was told; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -34,16 +38,16 @@ impl SubscriptionsAtStripe {
     }
 
     /// A session began a subscription. `event` is any event of the session.
-    pub fn began(&self, subscription_id: &str, event: &Value, frequency: Option<PaymentFrequency>) {
+    pub fn began(&self, subscription_id: &str, event: &Value, recurring: Option<Recurring>) {
         let session = serde_json::from_value(event["data"]["object"].clone()).unwrap();
-        self.sessions.borrow_mut().insert(subscription_id.to_owned(), (session, frequency));
+        self.sessions.borrow_mut().insert(subscription_id.to_owned(), (session, recurring));
     }
 
     /// A session began each of the subscriptions whose invoices are recorded.
     pub fn began_the_recorded(&self) {
         let session = serde_json::from_str(include_str!("../fixtures/session_subscription.json")).unwrap();
         for subscription in ["sub_1Fixture", "sub_1Fixture2020"] {
-            self.began(subscription, &session, Some(PaymentFrequency::Monthly));
+            self.began(subscription, &session, Some(every(1, Interval::Month)));
         }
     }
 
@@ -71,6 +75,6 @@ impl Stripe for SubscriptionsAtStripe {
         self.answer().await?;
         let sessions = self.sessions.borrow();
         let began = sessions.get(subscription_id).cloned();
-        Ok(began.map(|(session, frequency)| Began { session, frequency }))
+        Ok(began.map(|(session, recurring)| Began { session, recurring }))
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use effect_ledger::Claim;
+use fulfilment::effects;
 use serde_json::{Value, json};
 use stripe_events::Delivered;
 use testkit::clock::ManualClock;
@@ -35,16 +36,16 @@ fn a_mistyped_payment_is_open_in_every_task_and_only_what_is_open_is_done() {
     let reason = || BROKEN_CONTRACT.to_owned();
     let claimed = |lease_until| EffectState::Claimed(Claim { owner: "o".into(), attempt: 1, lease_until });
     let rows = [
-        row(Effect::email("thank-you"), EffectState::Done),
-        row(Effect::contribution(SessionOutcome::Paid), EffectState::Parked { reason: reason() }),
-        row(Effect::consents(), EffectState::Skipped { reason: reason() }),
-        row(Effect::acquisition(), claimed(NOW)),
+        row(effects::email("thank-you"), EffectState::Done),
+        row(effects::contribution(SessionOutcome::Paid), EffectState::Parked { reason: reason() }),
+        row(effects::consents(), EffectState::Skipped { reason: reason() }),
+        row(effects::acquisition(), claimed(NOW)),
     ];
     let open = names(open_effects(&corrected, &rows, false, NOW));
     assert_eq!(open, Ok(vec!["contribution#paid".to_owned()]));
     let rows = [
-        row(Effect::email("thank-you"), EffectState::Unknown { reason: reason() }),
-        row(Effect::acquisition(), claimed(NOW - 1)),
+        row(effects::email("thank-you"), EffectState::Unknown { reason: reason() }),
+        row(effects::acquisition(), claimed(NOW - 1)),
     ];
     assert_eq!(names(open_effects(&corrected, &rows, false, NOW)), Ok(all[1..].to_vec()));
 }

@@ -1,6 +1,6 @@
 use download_claims::BoughtFile;
 use effect_ledger::{Effect, EffectRow, EffectState, Verb};
-use fulfilment::{AsOf, InvoiceFacts, PaymentEvent, RefundEvent, SessionEvent, SessionOutcome};
+use fulfilment::{AsOf, InvoiceFacts, PaymentEvent, RefundEvent, SessionEvent, SessionOutcome, effects};
 use stripe_events::Event;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 use uuid::Uuid;
@@ -34,7 +34,7 @@ fn row(effect: Effect, state: EffectState, first: i64, last: i64) -> EffectRow {
 }
 
 fn story(privacy: Privacy) -> Story {
-    let mail = row(Effect::email("thank-you"), EffectState::Done, 1, 300);
+    let mail = row(effects::email("thank-you"), EffectState::Done, 1, 300);
     let mail =
         EffectRow { last_claim: Some(("req/m1".to_owned(), 2)), reference: Some("ses-1".to_owned()), ..mail };
     let resolved = OperatorAction {
@@ -42,14 +42,14 @@ fn story(privacy: Privacy) -> Story {
         at: (PAID_AT + 200) * 1000,
         by: "arn:aws:iam::123456789012:user/grace".to_owned(),
         because: Some("not in her inbox".to_owned()),
-        about: Some(Effect::email("thank-you")),
+        about: Some(effects::email("thank-you")),
         before: "unknown (lease_expired)".to_owned(),
         after: "retry".to_owned(),
     };
     let effects = vec![
-        row(Effect::contribution(SessionOutcome::Paid), EffectState::Done, 1, 1),
+        row(effects::contribution(SessionOutcome::Paid), EffectState::Done, 1, 1),
         mail,
-        row(Effect::acquisition(), EffectState::Parked { reason: "entry_refused".to_owned() }, 1, 1),
+        row(effects::acquisition(), EffectState::Parked { reason: "entry_refused".to_owned() }, 1, 1),
     ];
     let history = History { effects, actions: vec![resolved] };
     let guide = BoughtFile { key: "guide.pdf".to_owned(), quantity: 1, product: None };

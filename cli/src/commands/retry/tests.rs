@@ -1,3 +1,4 @@
+use fulfilment::effects;
 use serde_json::{Value, json};
 use stripe_events::Resend;
 use testkit::clock::ManualClock;
@@ -34,23 +35,23 @@ fn of(session: Session) -> Event {
 }
 
 fn key(effect: Effect) -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_Example"), effect }
+    EffectKey::new("pi_Example", effect)
 }
 
 fn refunded(minor: i64) -> EffectRow {
     let amount = fulfilment::Money::new(minor, fulfilment::Currency::try_from("gbp").unwrap());
     let moved = Some(effect_ledger::MovedMoney { amount, occurred_at: 1 });
-    EffectRow { moved, ..EffectRow::new(Effect::contribution_refund("re_1"), EffectState::Done) }
+    EffectRow { moved, ..EffectRow::new(effects::contribution_refund("re_1"), EffectState::Done) }
 }
 
 #[test]
 fn says_that_the_task_leaves_a_mail_out_when_it_will() {
-    let thanks = key(Effect::email("thank-you"));
+    let thanks = key(effects::email("thank-you"));
     let said = |rows: &[EffectRow]| then(&thanks, &of(Session::paid()), rows, Some(false));
     assert_eq!(said(&[]), "The task sends the mail.");
     assert_eq!(said(&[refunded(1249)]), "The task sends the mail.", "a part is kept");
     assert_eq!(said(&[refunded(1250)]), "The task leaves the mail out: the payment was refunded.");
-    let pending = key(Effect::email("payment-pending"));
+    let pending = key(effects::email("payment-pending"));
     let thanked = EffectRow::new(thanks.effect.clone(), EffectState::Done);
     let said = |rows: &[EffectRow]| then(&pending, &of(Session::unpaid()), rows, Some(false));
     assert_eq!(said(&[]), "The task sends the mail.");
@@ -60,14 +61,14 @@ fn says_that_the_task_leaves_a_mail_out_when_it_will() {
 #[test]
 fn says_that_a_renewal_is_not_thanked_for() {
     let renewal = Found::of(&Invoice::renewal("M", "Second").to_json().to_string()).unwrap();
-    let said = then(&key(Effect::email("thank-you")), &Event::Made(renewal), &[], Some(false));
+    let said = then(&key(effects::email("thank-you")), &Event::Made(renewal), &[], Some(false));
     let thanks = Policy::compiled_in().unwrap().thanks_renewals();
     assert_eq!(said.contains("policy.toml thanks for no renewals"), !thanks, "{said}");
 }
 
 #[test]
 fn says_of_a_record_that_nothing_counts_twice() {
-    let said = then(&key(Effect::contribution_refund("re_1")), &of(Session::paid()), &[], Some(false));
+    let said = then(&key(effects::contribution_refund("re_1")), &of(Session::paid()), &[], Some(false));
     assert!(said.contains("folded again") && said.contains("nothing counts twice"), "{said}");
 }
 

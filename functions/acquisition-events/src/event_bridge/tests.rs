@@ -20,7 +20,7 @@ fn event() -> AcquisitionEvent {
 }
 
 async fn publish(endpoint: &Endpoint) -> Attempted<NotPublished> {
-    let bus = EventBridgeAcquisitionBus::new(Client::new(&endpoint.sdk_config()), "acquisition".to_owned());
+    let bus = EventBridgeBus::new(&endpoint.sdk_config(), "acquisition");
     bus.publish(&event()).await
 }
 
@@ -84,7 +84,7 @@ async fn whatever_else_fails_proves_nothing() {
 #[tokio::test]
 async fn a_silent_bus_is_given_up_after_nine_seconds_and_proves_nothing() {
     let aws = SilentAws::start();
-    let bus = EventBridgeAcquisitionBus::new(Client::new(&aws.sdk_config()), "acquisition".to_owned());
+    let bus = EventBridgeBus::new(&aws.sdk_config(), "acquisition");
     let (attempted, waited) = aws.wait(Duration::from_secs(2), bus.publish(&event())).await;
     assert_eq!((name(&attempted), waited.elapsed), ("ambiguous", Duration::from_secs(9)));
     // What is left after two tries and short pauses may begin a third.

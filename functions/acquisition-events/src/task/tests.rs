@@ -1,8 +1,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::{Attempted, Claim, EffectState, Executor, NotGranted, Refused, Settlement};
-use fulfilment::{AcquisitionKind, PaymentFrequency, PaymentId};
+use effect_ledger::{
+    Attempted, Claim, Disposition, EffectState, Executor, NotGranted, Refused, Settlement, Subject,
+};
+use effect_ledger::{Effect, EffectRow};
+use fulfilment::{AcquisitionKind, PaymentId, effects};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use task_runtime::Tally;
@@ -69,15 +72,15 @@ async fn deliver_from<L: EffectStore>(
 }
 
 fn key_of(effect: Effect) -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_Example"), effect }
+    EffectKey { subject: Subject::new("pi_Example"), effect }
 }
 
 fn acquisition() -> EffectKey {
-    key_of(Effect::acquisition())
+    key_of(effects::acquisition())
 }
 
 fn refund(id: &str) -> EffectKey {
-    key_of(Effect::acquisition_correction(&Movement::Refund(id.to_owned())))
+    key_of(effects::acquisition_correction(&Movement::Refund(id.to_owned())))
 }
 
 fn state(task: &TestTask, key: &EffectKey) -> Option<&'static str> {
@@ -126,7 +129,7 @@ async fn publishes_nothing_that_is_not_paid_or_not_ours() {
     let expected = [("another_business", 1), ("not_paid", 3), ("other_livemode", 2)];
     assert_eq!(tally.skipped, expected.into());
     assert_eq!(published(&task), []);
-    assert_eq!(task.ledger.of_payment(&PaymentId::new("pi_Example")).await.unwrap(), []);
+    assert_eq!(task.ledger.of_subject(&PaymentId::new("pi_Example")).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -307,7 +310,7 @@ async fn a_refund_that_comes_before_its_payment_waits_for_it() {
     assert_eq!((tally.skipped, published(&task)), ([("payment_unknown", 2)].into(), vec![]));
     let expires_at = task.ledger.row(&refund("re_1")).unwrap().expires_at;
     assert_eq!(expires_at, Some(task.clock.now_ms() / 1000 + 7 * 86_400));
-    assert_eq!(task.ledger.waiting_news(&acquisition()), Some((2, expires_at)));
+    assert_eq!(task.ledger.waiting_version(&acquisition()), Some((2, expires_at)));
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
     assert_eq!((published(&task).len(), kept(&task)), (4, 750));
     assert_eq!(task.ledger.row(&refund("re_1")).unwrap().expires_at, None, "it is a payment of ours");
@@ -350,7 +353,7 @@ async fn a_strange_refund_is_parked_only_when_the_payment_is_ours() {
     assert_eq!(queue.dead_letters.borrow()[0].1, "no_amount");
 }
 
-/// A ledger in which the payment is published by somebody else just after a correction began to wait.
+/// A ledger in which the payment is published by another delivery just after a correction began to wait.
 #[derive(Clone)]
 struct PaidMeanwhile(InMemoryEffects);
 
@@ -358,11 +361,10 @@ impl EffectStore for PaidMeanwhile {
     async fn claim(
         &self,
         key: &EffectKey,
-        policy: Attempts,
         executor: &Executor<'_>,
         now: i64,
     ) -> Result<Result<Claim, NotGranted>, StoreError> {
-        self.0.claim(key, policy, executor, now).await
+        self.0.claim(key, executor, now).await
     }
 
     async fn settle(
@@ -375,28 +377,32 @@ impl EffectStore for PaidMeanwhile {
         self.0.settle(key, claim, settlement, now).await
     }
 
-    async fn set_aside(
+    async fn write_disposition(
         &self,
         key: &EffectKey,
-        set_aside: SetAside<'_>,
+        disposition: Disposition<'_>,
         event_id: &str,
         now: i64,
     ) -> Result<Result<(), EffectRow>, StoreError> {
-        let written = self.0.set_aside(key, set_aside, event_id, now).await;
+        let written = self.0.write_disposition(key, disposition, event_id, now).await;
         self.0.put(&acquisition(), EffectState::Done);
         written
     }
 
-    async fn leave_news(&self, key: &EffectKey, expires_at: i64) -> Result<Option<EffectState>, StoreError> {
-        self.0.leave_news(key, expires_at).await
+    async fn raise_version(
+        &self,
+        key: &EffectKey,
+        expires_at: i64,
+    ) -> Result<Option<EffectState>, StoreError> {
+        self.0.raise_version(key, expires_at).await
     }
 
-    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
-        self.0.note_in_the_way(key, claim).await
+    async fn mark_contended(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+        self.0.mark_contended(key, claim).await
     }
 
-    async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
-        self.0.of_payment(payment_id).await
+    async fn of_subject(&self, subject: &Subject) -> Result<Vec<EffectRow>, StoreError> {
+        self.0.of_subject(subject).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes over the wire to DynamoDB, and what its answers mean.
 
-use effect_ledger::{Effect, MovedMoney};
-use fulfilment::{DisputeEvent, Policy, RefundEvent, SessionEvent, SupporterId, SupporterRow};
+use effect_ledger::MovedMoney;
+use fulfilment::{DisputeEvent, Policy, RefundEvent, SessionEvent, SupporterId, SupporterRow, effects};
 use serde_json::{Value, json};
 use stripe_access::StripeConfig;
 use stripe_events::Event;
@@ -47,11 +47,8 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
         revision,
         unless_noted: revision.is_none(),
         contract: None,
-        news: revision.map(|_| News {
-            key: EffectKey {
-                payment_id: event.payment_id.clone(),
-                effect: Effect::email_about(event.outcome),
-            },
+        raises: revision.map(|_| RaisedVersion {
+            key: EffectKey::new(&event.payment_id, effects::email_about(event.outcome)),
             expires_at: Some(1_795_605_400),
         }),
         supporter: SupporterRow::of(&contribution, &policy),
@@ -60,14 +57,14 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
         contribution,
         notes: vec![
             Note {
-                effect: Effect::contribution(event.outcome),
+                effect: effects::contribution(event.outcome),
                 event_id: "evt_1".to_owned(),
                 moved: None,
                 expires_at: None,
             },
             // A refund that waited for this payment.
             Note {
-                effect: Effect::contribution_refund("re_1"),
+                effect: effects::contribution_refund("re_1"),
                 event_id: "evt_re_1_created".to_owned(),
                 moved: Some(MovedMoney { amount: refunded, occurred_at: 1_795_000_600 }),
                 expires_at: None,
@@ -162,7 +159,7 @@ async fn whatever_else_is_an_error_that_says_nothing_of_the_customer() {
     let denied = json!({ "__type": "AccessDeniedException", "message": "not authorized" });
     for reply in [Reply::json(400, &denied), canceled(&json!([{ "Code": "ValidationError" }]))] {
         let (saved, _) = save(reply, None).await;
-        let error = task_runtime::cause_chain(&saved.unwrap_err());
+        let error = aws::cause_chain(&saved.unwrap_err());
         assert!(error.starts_with("the records did not answer"), "{error}");
         assert!(!error.contains("example.org"), "{error}");
     }
@@ -176,13 +173,13 @@ async fn a_warning_about_what_may_be_anothers_goes_away_with_its_record() {
         revision: None,
         unless_noted: true,
         contract: None,
-        news: None,
+        raises: None,
         supporter: None,
         left_supporter: None,
         expires_at,
         contribution: Contribution::new(fulfilment::PaymentId::new("in_1")),
         notes: vec![Note {
-            effect: Effect::contribution_fraud_warning("issfr_1"),
+            effect: effects::contribution_fraud_warning("issfr_1"),
             event_id: "evt_1".to_owned(),
             moved: None,
             expires_at,

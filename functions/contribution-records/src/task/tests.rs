@@ -1,8 +1,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use effect_ledger::{Effect, Standing};
-use fulfilment::{ContributionStatus, SessionEvent, SessionOutcome, SupporterId};
+use effect_ledger::{Effect, Guarantee, Standing, Subject};
+use fulfilment::{ContributionStatus, SessionEvent, SessionOutcome, SupporterId, effects};
 use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
@@ -12,7 +12,7 @@ use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
-use crate::records::{News, Note, Revision, Stored};
+use crate::records::{Note, RaisedVersion, Revision, Stored};
 
 /// Records in memory, with the conditions the table has.
 #[derive(Default)]
@@ -38,9 +38,9 @@ impl InMemoryRecords {
     }
 
     fn is_settled(&self, payment_id: &PaymentId, effect: &Effect) -> bool {
-        let key = EffectKey { payment_id: payment_id.clone(), effect: effect.clone() };
+        let key = EffectKey::new(payment_id, effect.clone());
         let state = self.effects.state(&key);
-        EffectState::standing(state.as_ref(), Attempts::AtLeastOnce, 0) != Standing::Free
+        EffectState::standing(state.as_ref(), Guarantee::AtLeastOnce, 0) != Standing::Free
     }
 }
 
@@ -57,15 +57,15 @@ impl Records for InMemoryRecords {
         let current = self.contributions.borrow().get(&payment_id).cloned();
         let outdated = current.as_ref().map(|stored| &stored.revision) != change.revision;
         let noted = change.unless_noted && self.is_settled(&payment_id, &change.notes[0].effect);
-        let expiring = change.news.as_ref().filter(|news| news.expires_at.is_some());
-        let is_ours = expiring.is_some_and(|news| self.effects.state(&news.key).is_some());
+        let expiring = change.raises.as_ref().filter(|raised| raised.expires_at.is_some());
+        let is_ours = expiring.is_some_and(|raised| self.effects.state(&raised.key).is_some());
         if outdated || noted || is_ours {
             let record = current.filter(|_| outdated).map(Box::new);
             let is_absent = record.is_none() && change.revision.is_some();
             return Ok(Saved::Refused(Found { record, is_absent, noted, is_ours }));
         }
-        if let Some(News { key, expires_at }) = &change.news {
-            self.effects.put_news(key, *expires_at);
+        if let Some(RaisedVersion { key, expires_at }) = &change.raises {
+            self.effects.put_version(key, *expires_at);
         }
         self.put(change.contribution);
         match change.expires_at {
@@ -81,7 +81,7 @@ impl Records for InMemoryRecords {
         }
         if let Some(ContractNote { key, contract, .. }) = change.contract {
             let row = EffectRow::new(key.effect.clone(), EffectState::Done);
-            self.effects.put_row(&key.payment_id, EffectRow { reference: Some(contract.clone()), ..row });
+            self.effects.put_row(&key.subject, EffectRow { reference: Some(contract.clone()), ..row });
         }
         for Note { effect, moved, expires_at, .. } in change.notes {
             let row = EffectRow { moved, expires_at, ..EffectRow::new(effect, EffectState::Done) };
@@ -134,7 +134,7 @@ fn rows(task: &TestTask) -> Value {
 
 /// What Stripe was asked depends on the order of events; what is recorded does not.
 fn not_asked((key, _): &&(EffectKey, EffectRow)) -> bool {
-    key.effect != Effect::lookup()
+    key.effect != effects::lookup()
 }
 
 /// A ledger row in one line.
@@ -461,10 +461,7 @@ async fn a_ledger_that_forgot_a_record_is_told_again() {
     let task = task();
     let event = StripeEvent::paid().to_json();
     deliver(&task, std::slice::from_ref(&event)).await;
-    let key = EffectKey {
-        payment_id: PaymentId::new("pi_Example"),
-        effect: Effect::contribution(SessionOutcome::Paid),
-    };
+    let key = EffectKey::new("pi_Example", effects::contribution(SessionOutcome::Paid));
     task.ledger.forget(&key);
     let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!(tally.skipped, [("already_recorded", 1)].into());
@@ -473,7 +470,7 @@ async fn a_ledger_that_forgot_a_record_is_told_again() {
 }
 
 fn thanks() -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_Example"), effect: Effect::email_about(SessionOutcome::Paid) }
+    EffectKey { subject: Subject::new("pi_Example"), effect: effects::email_about(SessionOutcome::Paid) }
 }
 
 #[tokio::test]
@@ -483,12 +480,12 @@ async fn the_thanks_are_told_of_every_refund_and_of_nothing_else() {
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
     let dispute = CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").to_json();
     deliver(&task, &[dispute]).await;
-    assert_eq!(task.ledger.waiting_news(&thanks()), None);
+    assert_eq!(task.ledger.waiting_version(&thanks()), None);
     deliver(&task, &[refund("created"), refund("created")]).await;
-    assert_eq!(task.ledger.waiting_news(&thanks()), Some((1, None)));
+    assert_eq!(task.ledger.waiting_version(&thanks()), Some((1, None)));
     task.ledger.put(&thanks(), EffectState::Done);
     deliver(&task, &[refund("failed")]).await;
-    assert_eq!(task.ledger.row(&thanks()).unwrap().news, 1, "what was put there anew had none");
+    assert_eq!(task.ledger.row(&thanks()).unwrap().version, 1, "what was put there anew had none");
 }
 
 #[tokio::test]
@@ -496,9 +493,9 @@ async fn word_of_a_refund_of_an_unknown_payment_goes_away_unless_the_payment_com
     let task = task();
     deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
     let in_a_week = task.clock.now_ms() / 1000 + 7 * 86_400;
-    assert_eq!(task.ledger.waiting_news(&thanks()), Some((1, Some(in_a_week))));
+    assert_eq!(task.ledger.waiting_version(&thanks()), Some((1, Some(in_a_week))));
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
-    assert_eq!(task.ledger.waiting_news(&thanks()), Some((2, None)));
+    assert_eq!(task.ledger.waiting_version(&thanks()), Some((2, None)));
 }
 
 /// The mail may be there before the record, and its row must not expire.
@@ -508,7 +505,7 @@ async fn word_of_a_refund_of_a_payment_that_only_the_mail_knows_makes_nothing_ex
     task.ledger.put(&thanks(), EffectState::Done);
     let (tally, _) = deliver(&task, &[CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
     let row = task.ledger.row(&thanks()).unwrap();
-    assert_eq!((tally.done, row.state, row.news, row.expires_at), (1, EffectState::Done, 1, None));
+    assert_eq!((tally.done, row.state, row.version, row.expires_at), (1, EffectState::Done, 1, None));
 }
 
 fn contribution(task: &TestTask) -> Contribution {
@@ -601,7 +598,7 @@ async fn a_record_that_was_erased_is_not_written_again() {
     assert!(task.records.contributions.borrow().is_empty());
     assert!(task.records.supporters.borrow().is_empty());
     // Reconciliation looks for nothing: the ledger knows them all.
-    let lost = Effect::contribution_dispute_status("dp_1", fulfilment::DisputeStatus::Lost);
+    let lost = effects::contribution_dispute_status("dp_1", fulfilment::DisputeStatus::Lost);
     assert!(task.records.is_settled(&PaymentId::new("pi_Example"), &lost));
 }
 

@@ -1,7 +1,7 @@
 //! What goes over the wire to DynamoDB, and what its answers mean.
 
-use effect_ledger::{Effect, EffectKey};
-use fulfilment::{Policy, SessionEvent, SupporterId};
+use effect_ledger::EffectKey;
+use fulfilment::{Policy, SessionEvent, SupporterId, effects};
 use serde_json::{Value, json};
 use stripe_events::Event;
 use testkit::aws::{Endpoint, Reply};
@@ -29,7 +29,7 @@ fn membership() -> (EffectKey, Consents) {
     let event = SessionEvent::read(&event, false).unwrap();
     let supporter_id = SupporterId::of_email(&NAMESPACE, event.email.as_ref().unwrap().expose());
     let consents = Consents::of(&event, &Policy::compiled_in().unwrap(), &supporter_id);
-    (EffectKey { payment_id: event.payment_id, effect: Effect::consents() }, consents)
+    (EffectKey::new(event.payment_id, effects::consents()), consents)
 }
 
 async fn save(reply: Reply) -> (Result<Saved, RecordsError>, Endpoint) {
@@ -107,7 +107,7 @@ async fn whatever_else_is_an_error_that_says_nothing_of_the_customer() {
     let invalid = ["ValidationError", "None", "None", "None", "None"];
     for reply in [Reply::json(400, &denied), canceled(invalid)] {
         let (saved, _) = save(reply).await;
-        let error = task_runtime::cause_chain(&saved.unwrap_err());
+        let error = aws::cause_chain(&saved.unwrap_err());
         assert!(error.starts_with("the consents did not answer"), "{error}");
         assert!(!error.contains("example.org"), "{error}");
     }

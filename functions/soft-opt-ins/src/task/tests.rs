@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use effect_ledger::EffectState;
-use fulfilment::{Answer, Basis, ConsentState, Evidence, PaymentId};
+use fulfilment::{Answer, Basis, ConsentState, Evidence, effects};
 use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
@@ -89,7 +89,7 @@ fn rows(task: &Bench) -> Value {
 
 fn ledger(effects: &InMemoryEffects) -> Vec<String> {
     let rows = effects.rows();
-    rows.iter().map(|(key, row)| format!("{} {} {}", key.payment_id, key.effect, row.state.name())).collect()
+    rows.iter().map(|(key, row)| format!("{} {} {}", key.subject, key.effect, row.state.name())).collect()
 }
 
 fn state_of(task: &Bench, email: &str, consent: &str) -> Option<(Answer, Basis)> {
@@ -414,7 +414,7 @@ async fn a_ledger_that_forgot_a_consent_is_told_again() {
     let task = task();
     let event = StripeEvent::paid().marketing(Some("yes"));
     deliver(&task, std::slice::from_ref(&event)).await;
-    let key = EffectKey { payment_id: PaymentId::new("pi_Example"), effect: Effect::consents() };
+    let key = EffectKey::new("pi_Example", effects::consents());
     task.ledger.forget(&key);
     let (tally, _) = deliver(&task, &[event]).await;
     assert_eq!(tally.skipped, [("already_recorded", 1)].into());

@@ -1,5 +1,6 @@
 use std::cell::{Cell, RefCell};
 
+use aws::CachedSecret;
 use serde_json::json;
 use testkit::clock::ManualClock;
 use testkit::stripe::{SessionEvent, signature_header};
@@ -19,7 +20,7 @@ struct InMemoryBus {
 impl EventBus for InMemoryBus {
     async fn put(&self, event_type: &str, event: &str) -> Result<(), NotPut> {
         if self.refuses {
-            return Err(NotPut::EntryRefused { code: "ThrottlingException".to_owned() });
+            return Err(NotPut::EntriesRefused { count: 1, code: "ThrottlingException".to_owned() });
         }
         self.taken.borrow_mut().push((event_type.to_owned(), event.to_owned()));
         Ok(())
@@ -34,6 +35,10 @@ struct InMemorySecret {
 }
 
 impl SecretSource for &InMemorySecret {
+    fn name(&self) -> &str {
+        "signing-secret"
+    }
+
     async fn fetch(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         self.fetched.set(self.fetched.get() + 1);
         self.text.borrow().clone().ok_or_else(|| "out of reach".into())
@@ -48,7 +53,7 @@ struct Door<'a> {
 impl<'a> Door<'a> {
     fn with(secret: &'a InMemorySecret, bus: InMemoryBus) -> Self {
         let clock = ManualClock::default();
-        let secrets = CachedSecrets::new(secret, clock.clone());
+        let secrets = SigningSecrets(CachedSecret::new(secret, clock.clone()));
         Self { webhook: Webhook { bus, secrets, clock: clock.clone() }, clock }
     }
 

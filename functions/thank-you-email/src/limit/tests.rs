@@ -1,6 +1,5 @@
-use effect_ledger::Effect;
-use fulfilment::PaymentId;
-use task_runtime::Environment;
+use aws::Environment;
+use fulfilment::effects;
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, sdk_config};
 
@@ -31,7 +30,7 @@ fn case() -> Case {
 
 impl Case {
     async fn admits(&self, to: &str, payment: &str) -> bool {
-        let mail = EffectKey { payment_id: PaymentId::new(payment), effect: Effect::email("thank-you") };
+        let mail = EffectKey::new(payment, effects::email("thank-you"));
         self.limit.admit(to, &mail).await.unwrap() == Admission::Admitted
     }
 }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use effect_ledger::{Effect, EffectKey};
-use fulfilment::PaymentId;
+use aws::Environment;
+use effect_ledger::EffectKey;
+use fulfilment::effects;
 use serde_json::json;
 use stripe_events::Personal;
-use task_runtime::Environment;
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, Quota, sdk_config};
@@ -21,7 +21,7 @@ use super::*;
 
 fn mail() -> OutgoingMail {
     OutgoingMail {
-        key: EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") },
+        key: EffectKey::new("pi_1", effects::email("thank-you")),
         to: Personal::new("ada@example.org".to_owned()),
         reply_to: "hello@example.org".to_owned(),
         subject: Personal::new("Thank you".to_owned()),
@@ -227,7 +227,7 @@ fn serve_once_a_connection(afterwards: Afterwards) -> (SdkConfig, Arc<AtomicUsiz
         "AWS_ENDPOINT_URL" => Some(url.clone()),
         _ => None,
     };
-    (task_runtime::sdk_config(&mut Environment::new(variables)).unwrap(), served)
+    (aws::sdk_config(&mut Environment::new(variables)).unwrap(), served)
 }
 
 /// Reads up to the end of a request's body.
@@ -284,7 +284,7 @@ async fn a_reset_before_the_first_byte_of_the_request_proves_that_nothing_was_se
         "AWS_ENDPOINT_URL" => Some(url.clone()),
         _ => None,
     };
-    let sdk = task_runtime::sdk_config(&mut Environment::new(variables)).unwrap();
+    let sdk = aws::sdk_config(&mut Environment::new(variables)).unwrap();
     let attempted = sender(&sdk).send(&mail()).await;
     assert_eq!(name(&attempted), "not sent", "{attempted:?}");
 }

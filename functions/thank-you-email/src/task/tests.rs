@@ -1,11 +1,12 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use aws::Environment;
 use download_claims::{BoughtFile, OfferedFile};
-use effect_ledger::{Attempted, Claim, DynamoDbEffects, MovedMoney};
-use fulfilment::{Money, PaymentId};
+use effect_ledger::{Attempted, Claim, DynamoDbEffects, MovedMoney, Subject};
+use fulfilment::{Money, PaymentId, effects};
 use serde_json::{Value, json};
-use task_runtime::{Backoff, Environment, Invocation, Tally, handle_batch};
+use task_runtime::{Backoff, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 use testkit::policy::with_renewals_thanked;
@@ -112,7 +113,7 @@ async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
 }
 
 fn key(effect: &str) -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_Example"), effect: Effect::email(effect) }
+    EffectKey { subject: Subject::new("pi_Example"), effect: effects::email(effect) }
 }
 
 fn state(task: &TestTask, effect: &str) -> Option<&'static str> {
@@ -398,10 +399,10 @@ async fn no_mail_waits_for_a_bucket_that_refuses() {
 /// What contribution-records has in the ledger after a refund.
 fn refund(task: &TestTask, refund_id: &str, minor: i64, currency: &str) {
     let amount = Money::new(minor, currency.parse().unwrap());
-    let done = EffectRow::new(Effect::contribution_refund(refund_id), EffectState::Done);
+    let done = EffectRow::new(effects::contribution_refund(refund_id), EffectState::Done);
     let row = EffectRow { moved: Some(MovedMoney { amount, occurred_at: 1_795_000_000 }), ..done };
     task.ledger.put_row(&PaymentId::new("pi_Example"), row);
-    task.ledger.put_news(&key("thank-you"), None);
+    task.ledger.put_version(&key("thank-you"), None);
 }
 
 /// The payment of £12.50, some of which went back before its event came.

@@ -1,5 +1,5 @@
+use aws::Environment;
 use stripe_access::StripeConfig;
-use task_runtime::Environment;
 
 /// What it takes to tell what a customer bought, and to make links to it.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use aws::with_little_time;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_s3::error::SdkError;
@@ -9,7 +10,6 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_types::SdkConfig;
 use futures_util::FutureExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use task_runtime::with_little_time;
 
 /// The bucket of what is sold.
 #[derive(Debug)]

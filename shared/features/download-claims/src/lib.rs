@@ -15,7 +15,7 @@ pub use config::PurchasesConfig;
 pub use files::{BucketError, FilesBucket};
 pub use purchases::{AwsPurchases, Offer, OfferedFile, Purchase, Purchases, PurchasesError};
 pub use stripe::{ChargeState, SessionsError, StripeSession, StripeSessions};
-pub use stripe_access::{CachedSecret, SecretError, StripeConfig};
+pub use stripe_access::StripeConfig;
 pub use table::{Downloads, DynamoDbDownloads, Fetch, TableError};
 pub use token::{NoKeys, TokenKeys, Verified};
 

@@ -1,5 +1,5 @@
+use aws::Clock;
 use aws_types::SdkConfig;
-use effect_ledger::Clock;
 use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys, object_key};
 use futures_util::future::try_join_all;
 

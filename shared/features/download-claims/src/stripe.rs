@@ -1,10 +1,10 @@
 use std::time::Duration;
 
+use aws::Clock;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_types::SdkConfig;
-use effect_ledger::Clock;
 use fulfilment::PaymentId;
 use serde_json::Value;
 use stripe_access::{StripeAccess, StripeAccessError, StripeConfig};

@@ -1,8 +1,9 @@
+use aws::Clock;
 use effect_ledger::{
-    Busy, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted, Policy,
-    Refused, Settlement, Standing, StoreError,
+    Busy, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted, Refused, Settlement,
+    Standing, StoreError,
 };
-use fulfilment::{Contribution, PaymentId};
+use fulfilment::{Contribution, PaymentId, effects};
 use stripe_access::StripeAccessError;
 use stripe_events::BillingReason;
 
@@ -54,7 +55,7 @@ impl LookupFailed {
 }
 
 /// The answer that there is nothing to find.
-pub(crate) const NONE: &str = EffectRow::NOTHING_FOUND;
+pub(crate) const NONE: &str = payment_ledger::NOTHING_FOUND;
 
 /// An answer, and when nobody needs it any longer, in Unix seconds.
 pub(crate) struct Answer {
@@ -74,14 +75,14 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         payment_id: &PaymentId,
         executor: Executor<'_>,
     ) -> Result<Payment, LookupFailed> {
-        let rows = self.ledger.of_payment(payment_id).await?;
-        if !payment_id.is_payment_intent() || EffectRow::tell_of_ours(&rows) {
+        let rows = self.ledger.of_subject(payment_id).await?;
+        if !payment_id.is_payment_intent() || payment_ledger::is_ours(&rows) {
             self.settle_needless(payment_id, &rows, executor).await?;
             return Ok(Payment { payment_id: payment_id.clone(), rows });
         }
         if remembered(&rows).is_none() {
-            let is_again = rows.iter().any(|row| row.effect == Effect::lookup());
-            let key = EffectKey { payment_id: payment_id.clone(), effect: Effect::lookup() };
+            let is_again = rows.iter().any(|row| row.effect == effects::lookup());
+            let key = EffectKey::new(payment_id, effects::lookup());
             let answer =
                 self.ask(&key, executor, async || self.key_of(payment_id, is_again, executor).await).await?;
             if answer == NONE {
@@ -89,7 +90,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
             }
             return self.known(PaymentId::new(answer)).await;
         }
-        match EffectRow::alias(&rows) {
+        match payment_ledger::alias(&rows) {
             Some(invoice) => self.known(invoice).await,
             None => Ok(Payment { payment_id: payment_id.clone(), rows }),
         }
@@ -107,17 +108,17 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         executor: Executor<'_>,
     ) -> Result<bool, LookupFailed> {
         let invoice = self.known(PaymentId::new(invoice_id)).await?;
-        if !EffectRow::tell_of_filed(&invoice.rows) {
+        if !payment_ledger::is_filed(&invoice.rows) {
             return Ok(false);
         }
-        let key = EffectKey { payment_id: PaymentId::new(payment_intent), effect: Effect::lookup() };
+        let key = EffectKey::new(payment_intent, effects::lookup());
         let answer = Answer { reference: invoice_id.to_owned(), expires_at: None };
         self.ask(&key, executor, async || Ok(answer)).await?;
         Ok(true)
     }
 
     async fn known(&self, payment_id: PaymentId) -> Result<Payment, LookupFailed> {
-        let rows = self.ledger.of_payment(&payment_id).await?;
+        let rows = self.ledger.of_subject(&payment_id).await?;
         Ok(Payment { payment_id, rows })
     }
 
@@ -137,10 +138,10 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         else {
             return Ok(Answer { reference: NONE.to_owned(), expires_at: Some(self.forgotten_at()) });
         };
-        let rows = self.ledger.of_payment(&PaymentId::new(&invoice.id)).await?;
-        if EffectRow::tell_of_filed(&rows) {
+        let rows = self.ledger.of_subject(&PaymentId::new(&invoice.id)).await?;
+        if payment_ledger::is_filed(&rows) {
             if is_again {
-                let of_subscription = self.ledger.of_payment(&PaymentId::new(subscription_id)).await?;
+                let of_subscription = self.ledger.of_subject(&PaymentId::new(subscription_id)).await?;
                 self.finish_asking(subscription_id, &of_subscription, executor).await?;
             }
             return Ok(Answer { reference: invoice.id.clone(), expires_at: None });
@@ -151,13 +152,13 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         {
             return Ok(Answer { reference: session_id, expires_at: None });
         }
-        let is_ours = EffectRow::tell_of_ours(&rows);
+        let is_ours = payment_ledger::is_ours(&rows);
         Ok(Answer { reference: invoice.id.clone(), expires_at: (!is_ours).then(|| self.forgotten_at()) })
     }
 
     /// Whether version 0.1.0 filed a payment under its session.
     pub(crate) async fn is_filed_under(&self, session_id: &str) -> Result<bool, LookupFailed> {
-        Ok(EffectRow::tell_of_filed(&self.ledger.of_payment(&PaymentId::new(session_id)).await?))
+        Ok(payment_ledger::is_filed(&self.ledger.of_subject(&PaymentId::new(session_id)).await?))
     }
 
     /// Until when an answer about what is probably another business's is kept, in Unix seconds.
@@ -177,10 +178,10 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         if !is_abandoned(rows, executor, now)? {
             return Ok(());
         }
-        let key = EffectKey { payment_id: payment_id.clone(), effect: Effect::lookup() };
+        let key = EffectKey::new(payment_id, effects::lookup());
         // Refused claims and settlements are another executor's, who decides.
-        if let Ok(claim) = self.ledger.claim(&key, Policy::AtLeastOnce, &executor, now).await? {
-            let reference = EffectRow::NOT_NEEDED.to_owned();
+        if let Ok(claim) = self.ledger.claim(&key, &executor, now).await? {
+            let reference = payment_ledger::NOT_NEEDED.to_owned();
             let needless = Settlement::Answered { reference, expires_at: None };
             self.ledger.settle(&key, &claim, &needless, self.clock.now_ms()).await?.ok();
         }
@@ -195,16 +196,16 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         question: impl AsyncFnOnce() -> Result<Answer, LookupFailed>,
     ) -> Result<String, LookupFailed> {
         let now = self.clock.now_ms();
-        let claim = match self.ledger.claim(key, Policy::AtLeastOnce, &executor, now).await? {
+        let claim = match self.ledger.claim(key, &executor, now).await? {
             Ok(claim) => claim,
             Err(NotGranted::InTheWay(row)) => {
-                return match EffectState::standing(Some(&row.state), Policy::AtLeastOnce, now) {
+                return match EffectState::standing(Some(&row.state), effects::lookup().guarantee(), now) {
                     Standing::Settled => Ok(row.reference.unwrap_or_else(|| NONE.to_owned())),
                     Standing::Free | Standing::Busy(_) | Standing::Ambiguous(_) => Err(Busy.into()),
                 };
             }
-            // Only what is done at most once waits for news.
-            Err(NotGranted::News(_)) => return Err(Busy.into()),
+            // Only an effect that is performed at most once expects a version.
+            Err(NotGranted::Stale(_)) => return Err(Busy.into()),
         };
         let (settlement, answer) = match question().await {
             Ok(Answer { reference, expires_at }) => {
@@ -222,7 +223,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
 
 /// The answer that the ledger remembers, from the rows of what was asked about.
 pub(crate) fn remembered(rows: &[EffectRow]) -> Option<&str> {
-    let row = rows.iter().find(|row| row.effect == Effect::lookup() && row.state == EffectState::Done)?;
+    let row = rows.iter().find(|row| row.effect == effects::lookup() && row.state == EffectState::Done)?;
     Some(row.reference.as_deref().unwrap_or(NONE))
 }
 
@@ -233,10 +234,10 @@ pub(crate) fn remembered(rows: &[EffectRow]) -> Option<&str> {
 /// When an earlier try at the same event may still be asking it: then this one waits for the end of its lease, because no
 /// other may come back to it.
 pub(crate) fn is_abandoned(rows: &[EffectRow], executor: Executor<'_>, now: i64) -> Result<bool, Busy> {
-    let Some(row) = rows.iter().find(|row| row.effect == Effect::lookup()) else {
+    let Some(row) = rows.iter().find(|row| row.effect == effects::lookup()) else {
         return Ok(false);
     };
-    match EffectState::standing(Some(&row.state), Policy::AtLeastOnce, now) {
+    match EffectState::standing(Some(&row.state), effects::lookup().guarantee(), now) {
         Standing::Busy(_) if row.event_id.as_deref() == Some(executor.event_id) => Err(Busy),
         Standing::Busy(_) | Standing::Settled | Standing::Ambiguous(_) => Ok(false),
         Standing::Free => Ok(true),

@@ -1,4 +1,4 @@
-use effect_ledger::Clock;
+use aws::Clock;
 use stripe_access::{Began, StripeAccess, StripeAccessError};
 use stripe_events::Invoice;
 

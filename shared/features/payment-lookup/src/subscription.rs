@@ -1,7 +1,8 @@
-use effect_ledger::{Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor};
+use aws::Clock;
+use effect_ledger::{EffectKey, EffectRow, EffectState, EffectStore, Executor, Subject};
 use fulfilment::{
-    ContractError, InvoiceEvent, PaymentFrequency, PaymentId, SessionBroken, SubscriptionContract,
-    SubscriptionPayment,
+    ContractError, InvoiceEvent, PaymentFrequency, SessionBroken, SubscriptionContract, SubscriptionPayment,
+    effects,
 };
 use serde::{Deserialize, Serialize};
 
@@ -159,8 +160,8 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     }
 
     async fn remembered(&self, subscription_id: &str) -> Result<Remembered, LookupFailed> {
-        let rows = self.ledger.of_payment(&PaymentId::new(subscription_id)).await?;
-        let contract = rows.iter().find(|row| row.effect == Effect::contract());
+        let rows = self.ledger.of_subject(&Subject::new(subscription_id)).await?;
+        let contract = rows.iter().find(|row| row.effect == effects::contract());
         let contract = contract.filter(|row| row.state == EffectState::Done).and_then(read_contract);
         let asked = remembered(&rows).and_then(read_answer);
         Ok(Remembered { contract, asked, rows })
@@ -173,7 +174,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         is_ours: bool,
         executor: Executor<'_>,
     ) -> Result<Option<Known>, LookupFailed> {
-        let key = EffectKey { payment_id: PaymentId::new(subscription_id), effect: Effect::lookup() };
+        let key = EffectKey::new(subscription_id, effects::lookup());
         let question = async || {
             let known = self.what_began(subscription_id).await?;
             let none =
@@ -196,7 +197,8 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
             Err(ContractError::Kind(typed)) => (None, Some(typed)),
             Err(ContractError::TemplateName) => (None, Some(String::new())),
         };
-        Ok(Some(Known { contract, broken, frequency: began.frequency }))
+        let frequency = began.recurring.as_ref().map(PaymentFrequency::of_price);
+        Ok(Some(Known { contract, broken, frequency }))
     }
 }
 

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use effect_ledger::{Clock as _, EffectRow, Executor};
-use fulfilment::PaymentId;
+use aws::Clock as _;
+use effect_ledger::{EffectRow, Executor};
 use serde_json::{Value, json};
 use stripe_access::{Began, StripeAccessError};
 use stripe_client::StripeError;
@@ -62,16 +62,15 @@ pub(crate) fn lookup() -> Lookup {
 }
 
 pub(crate) fn executor(owner: &str) -> Executor<'_> {
-    Executor { owner, lease_until: i64::MAX, event_id: "evt_1", knows: 0 }
+    Executor { owner, lease_until: i64::MAX, event_id: "evt_1", expected_version: 0 }
 }
 
 /// An executor with another event, whose lease has run out when the clock has moved on.
 pub(crate) fn executor_of<'a>(lookup: &Lookup, owner: &'a str, event_id: &'a str) -> Executor<'a> {
-    Executor { owner, event_id, lease_until: lookup.clock.now_ms(), knows: 0 }
+    Executor { owner, event_id, lease_until: lookup.clock.now_ms(), expected_version: 0 }
 }
 
 pub(crate) fn rows(lookup: &Lookup, id: &str) -> Vec<EffectRow> {
-    let payment_id = PaymentId::new(id);
     let rows = lookup.ledger.rows().into_iter();
-    rows.filter(|(key, _)| key.payment_id == payment_id).map(|(_, row)| row).collect()
+    rows.filter(|(key, _)| key.subject.as_str() == id).map(|(_, row)| row).collect()
 }

@@ -12,7 +12,7 @@ mod sweep;
 mod verdict;
 mod waiting;
 
-pub use bus::{BusEntry, EventBridgeFulfilmentBus, FulfilmentBus, NotPut};
+pub use bus::FulfilmentBus;
 pub use dynamodb::DynamoDbJournal;
 pub use journal::{
     Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, PUT_BACK_BESIDE_PARKED_AFTER_SECONDS, Position,

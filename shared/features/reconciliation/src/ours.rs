@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use effect_ledger::{CalledFor, Clock, EffectRow, EffectStore, StoreError};
-use fulfilment::{LinkContract, PaymentId};
+use aws::Clock;
+use effect_ledger::{EffectRow, EffectStore, StoreError};
+use fulfilment::{ExpectedEffects, LinkContract, PaymentId};
 use stripe_client::{ApiObject, NotReadable, Request, StripeError};
 use stripe_events::{BillingReason, Invoice, InvoicePayment, InvoiceReference};
 
@@ -61,7 +62,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                     Payment { payment_id: invoice.clone(), rows, is_one_off: false }
                 }
                 None => {
-                    let is_one_off = EffectRow::is_looked_up(&rows);
+                    let is_one_off = payment_ledger::is_looked_up(&rows);
                     Payment { payment_id: id.clone(), rows, is_one_off }
                 }
             };
@@ -73,12 +74,12 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     /// The payment that something is missing of, if it is ours; `None` for another business's.
     pub(crate) async fn if_ours(
         &self,
-        called_for: &CalledFor,
+        called_for: &ExpectedEffects,
         payment: Payment,
         work: &mut Work,
     ) -> Result<Option<Payment>, RunError> {
         // Only sessions of ours call for anything.
-        if called_for.outcome.is_some() || EffectRow::tell_of_ours(&payment.rows) {
+        if called_for.outcome.is_some() || payment_ledger::is_ours(&payment.rows) {
             return Ok(Some(payment));
         }
         let id = &called_for.payment_id;
@@ -101,20 +102,20 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     /// The payment of a subscription's invoice, if it is ours.
     async fn payment_of(&self, invoice: PaidInvoice, work: &mut Work) -> Result<Option<Payment>, RunError> {
         let PaidInvoice { payment_id, subscription_id, is_marked, is_first } = invoice;
-        let rows = self.ledger.of_payment(&payment_id).await?;
+        let rows = self.ledger.of_subject(&payment_id).await?;
         let payment = Payment { payment_id, rows, is_one_off: false };
-        if EffectRow::tell_of_filed(&payment.rows) {
+        if payment_ledger::is_filed(&payment.rows) {
             return Ok(Some(payment));
         }
-        let ours = EffectRow::tell_of_ours(&payment.rows)
+        let ours = payment_ledger::is_ours(&payment.rows)
             || is_marked
             || self.is_our_subscription(&subscription_id, work).await?;
         if ours && is_first {
             // Version 0.1.0 filed it under its session.
             for session in self.stripe.all(Request::sessions().of_subscription(&subscription_id)).await? {
                 let payment_id = PaymentId::new(&session.id);
-                let rows = self.ledger.of_payment(&payment_id).await?;
-                if EffectRow::tell_of_filed(&rows) {
+                let rows = self.ledger.of_subject(&payment_id).await?;
+                if payment_ledger::is_filed(&rows) {
                     return Ok(Some(Payment { payment_id, rows, is_one_off: false }));
                 }
             }
@@ -152,8 +153,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         if let Some(ours) = work.answers.of_subscriptions.get(id) {
             return Ok(*ours);
         }
-        let rows = self.ledger.of_payment(&PaymentId::new(id)).await?;
-        let ours = match EffectRow::subscription_is_ours(&rows) {
+        let rows = self.ledger.of_subject(&PaymentId::new(id)).await?;
+        let ours = match payment_ledger::subscription_is_ours(&rows) {
             Some(ours) => ours,
             None => self.any_is_marked(Request::sessions().of_subscription(id)).await?,
         };
@@ -196,7 +197,7 @@ impl PaidInvoice {
 
 /// The key that the ledger remembers for a payment intent, unless the payment intent itself is the key.
 fn remembered_invoice(id: &PaymentId, rows: &[EffectRow]) -> Option<PaymentId> {
-    EffectRow::alias(rows).filter(|_| id.is_payment_intent() && !EffectRow::tell_of_ours(rows))
+    payment_ledger::alias(rows).filter(|_| id.is_payment_intent() && !payment_ledger::is_ours(rows))
 }
 
 fn unreadable(error: NotReadable) -> RunError {

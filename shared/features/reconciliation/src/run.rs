@@ -1,19 +1,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use effect_ledger::{CalledFor, Clock, Effect, EffectRow, EffectStore, StoreError, as_filed};
-use fulfilment::{NotReadable, PaymentId, Policy, SessionEvent, SessionOutcome, SkipReason, shown_id};
+use aws::{BusEntry, Clock, NotPut};
+use effect_ledger::{Effect, EffectRow, EffectStore, StoreError};
+use fulfilment::{
+    ExpectedEffects, NotReadable, PaymentId, Policy, SessionEvent, SessionOutcome, SkipReason, effects,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use payment_ledger::as_filed;
 use stripe_client::{ApiObject, Request, StripeClient, StripeError};
-use stripe_events::{Door, Event, Object, SessionMode};
+use stripe_events::{Event, Object, SessionMode, shown_id};
 use tracing::warn;
 
+use crate::bus::{proof_entry, replay};
 use crate::made_event::MADE_PREFIX;
 use crate::ours::{Answers, Payment};
 use crate::pending::{Look, session_of_made};
 use crate::verdict::MESSAGE_LIFE_SECONDS;
 use crate::{
-    BusEntry, DailyProof, FulfilmentBus, Journal, Missing, NotPut, Overtaken, PendingSearch, Position,
-    Source, Sweep, Tally, Verdict, judge, made_from, missing, paid_at,
+    DailyProof, FulfilmentBus, Journal, Missing, Overtaken, PendingSearch, Position, Source, Sweep, Tally,
+    Verdict, judge, made_from, missing, paid_at,
 };
 
 /// One run of reconciliation, with everything it works on.
@@ -150,7 +155,7 @@ struct Candidate {
     waiting_session: Option<String>,
     /// Whether it is in the window only if its money came days after its session was opened.
     only_if_delayed: bool,
-    called_for: CalledFor,
+    called_for: ExpectedEffects,
 }
 
 /// What an event is to reconciliation.
@@ -169,7 +174,7 @@ impl Candidate {
     ) -> Result<Seen, stripe_events::DecodeError> {
         let event = Event::from_json(json.as_bytes())?;
         let (event_id, event_type) = (event.id().to_owned(), event.type_name().to_owned());
-        let Some(called_for) = CalledFor::by(&event, livemode, policy) else {
+        let Some(called_for) = ExpectedEffects::from_event(&event, livemode, policy) else {
             return Ok(Misspelt::of(&event, livemode).map_or(Seen::Nothing, Seen::Misspelt));
         };
         let mut waiting_session = None;
@@ -192,8 +197,8 @@ impl Candidate {
 
     /// Whether it is about money that came in: a payment of a session, or a renewal.
     fn is_payment(&self) -> bool {
-        let CalledFor { outcome, effects, .. } = &self.called_for;
-        let recorded = Effect::contribution(SessionOutcome::Paid);
+        let ExpectedEffects { outcome, effects, .. } = &self.called_for;
+        let recorded = effects::contribution(SessionOutcome::Paid);
         *outcome == Some(SessionOutcome::Paid) || outcome.is_none() && effects.contains(&recorded)
     }
 
@@ -344,7 +349,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let oldest = self.journal.missing().await?.iter().map(|missing| missing.happened_at).min();
         let age = oldest.map_or(0, |happened_at| self.now() - happened_at);
         let proof = DailyProof::new(from, to, tally, age, self.livemode);
-        self.bus.put(&[BusEntry::proof(&proof)]).await?;
+        self.bus.put(&[proof_entry(&proof)]).await?;
         Ok(proof)
     }
 
@@ -380,7 +385,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             }
             if self.journal.note(&known, self.now()).await? {
                 work.put_back.extend(keys(&known));
-                batch.push(BusEntry::replay(&known.event_type, json));
+                batch.push(replay(&known.event_type, json));
             }
             work.report.missing.push(known);
         }
@@ -449,7 +454,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             let missing = candidate.missing(payment, missing, self.clock.now_ms());
             let on_its_way = keys(&missing).all(|key| work.put_back.contains(&key));
             if put_back && !on_its_way && self.journal.note(&missing, self.now()).await? {
-                batch.push(BusEntry::replay(&missing.event_type, candidate.json));
+                batch.push(replay(&missing.event_type, candidate.json));
             }
             work.put_back.extend(keys(&missing));
             if !on_its_way {
@@ -466,7 +471,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     async fn note_misspelt(&self, misspelt: Vec<Misspelt>, work: &mut Work) -> Result<(), StoreError> {
         for misspelt in misspelt {
             let known = work.report.misspelt.iter().any(|known| known.payment_id == misspelt.payment_id);
-            if !known && self.ledger.of_payment(&misspelt.payment_id).await?.is_empty() {
+            if !known && self.ledger.of_subject(&misspelt.payment_id).await?.is_empty() {
                 work.report.misspelt.push(misspelt);
             }
         }
@@ -538,8 +543,11 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             // Only the payment of a session may be filed under another key.
             if candidate.called_for.outcome.is_some()
                 && let Ok(event) = Event::from_json(candidate.json.as_bytes())
-                && let Some(called_for) =
-                    CalledFor::by(as_filed(self.ledger, &event).await?.as_ref(), self.livemode, self.policy)
+                && let Some(called_for) = ExpectedEffects::from_event(
+                    as_filed(self.ledger, &event).await?.as_ref(),
+                    self.livemode,
+                    self.policy,
+                )
             {
                 candidate.called_for = called_for;
             }
@@ -560,14 +568,14 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let Some(called_for) = candidates.into_iter().next().map(|it| it.called_for) else {
             return Ok(known);
         };
-        let CalledFor { payment_id, outcome, effects, .. } = called_for;
+        let ExpectedEffects { payment_id, outcome, effects, .. } = called_for;
         // Renewals may no longer be thanked for: then nobody sends the mail, and it would be missing for ever.
-        let thanks = Effect::email_about(SessionOutcome::Paid);
+        let thanks = effects::email_about(SessionOutcome::Paid);
         known.effects.retain(|effect| outcome.is_some() || *effect != thanks || effects.contains(effect));
         if payment_id == known.payment_id || payment_id.is_payment_intent() {
             return Ok(known);
         }
-        let rows = self.ledger.of_payment(&payment_id).await?;
+        let rows = self.ledger.of_subject(&payment_id).await?;
         let sent_at = known.put_back_at.unwrap_or_default().max(known.happened_at);
         let is_missing =
             |effect: &Effect| judge(effect, &rows, sent_at, self.clock.now_ms()) == Verdict::Missing;
@@ -582,7 +590,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let payments: BTreeSet<_> = payments.cloned().collect();
         stream::iter(payments)
             .map(async |payment_id| {
-                let rows = self.ledger.of_payment(&payment_id).await?;
+                let rows = self.ledger.of_subject(&payment_id).await?;
                 Ok((payment_id, rows))
             })
             .buffered(LOOKUPS)
@@ -620,7 +628,7 @@ fn has_been_pending(rows: &[EffectRow]) -> bool {
 }
 
 pub(crate) fn has_outcome(rows: &[EffectRow], outcome: SessionOutcome) -> bool {
-    let effects = [Effect::contribution(outcome), Effect::email_about(outcome)];
+    let effects = [effects::contribution(outcome), effects::email_about(outcome)];
     rows.iter().any(|row| effects.contains(&row.effect))
 }
 
@@ -675,16 +683,5 @@ impl Tally {
             Verdict::UnderWay | Verdict::Open => self.open += 1,
             Verdict::Missing => self.unexplained += 1,
         }
-    }
-}
-
-impl BusEntry {
-    pub(crate) fn replay(event_type: &str, json: String) -> Self {
-        Self { source: Door::RECONCILE_SOURCE, detail_type: event_type.to_owned(), detail: json }
-    }
-
-    fn proof(proof: &DailyProof) -> Self {
-        let detail = serde_json::to_string(proof).unwrap_or_default();
-        Self { source: DailyProof::SOURCE, detail_type: DailyProof::DETAIL_TYPE.to_owned(), detail }
     }
 }

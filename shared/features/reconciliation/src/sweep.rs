@@ -143,7 +143,7 @@ impl Sweep {
 
 #[cfg(test)]
 mod tests {
-    use effect_ledger::CalledFor;
+    use fulfilment::ExpectedEffects;
     use fulfilment::Policy;
     use stripe_events::Event;
     use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
@@ -203,7 +203,8 @@ mod tests {
         let corrections = refunds.into_iter().chain(disputes).chain(warnings);
         for (name, mut event) in sessions.into_iter().chain(invoices).chain(corrections) {
             event["type"] = name.as_str().into();
-            let calls = CalledFor::by(&Event::from_value(event).unwrap(), false, &policy).is_some();
+            let calls =
+                ExpectedEffects::from_event(&Event::from_value(event).unwrap(), false, &policy).is_some();
             assert_eq!(EVENT_TYPES.iter().any(|known| known.as_str() == name), calls, "{name}");
             asked += usize::from(calls);
         }

@@ -1,4 +1,5 @@
-use effect_ledger::{CalledFor, Effect, EffectRow, EffectState};
+use effect_ledger::{Effect, EffectRow, EffectState};
+use fulfilment::{ExpectedEffects, effects};
 
 /// What the ledger says of something that was called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,14 +44,14 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
 }
 
 /// The effects of which nobody knows.
-pub fn missing(called_for: &CalledFor, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
+pub fn missing(called_for: &ExpectedEffects, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
     let effects = called_for.effects.iter();
     effects.filter(|effect| judge(effect, rows, sent_at, now) == Verdict::Missing).cloned().collect()
 }
 
 /// Whether analysts were told of the payment.
 fn is_told(rows: &[EffectRow]) -> bool {
-    rows.iter().any(|row| row.effect == Effect::acquisition() && row.state == EffectState::Done)
+    rows.iter().any(|row| row.effect == effects::acquisition() && row.state == EffectState::Done)
 }
 
 #[cfg(test)]
@@ -73,8 +74,8 @@ mod tests {
     #[test]
     fn every_state_has_its_verdict() {
         let check = |state: EffectState, hours_ago: i64, expected: Verdict| {
-            let rows = [row(Effect::acquisition(), state.clone())];
-            let verdict = judge(&Effect::acquisition(), &rows, NOW / 1000 - hours_ago * HOUR, NOW);
+            let rows = [row(effects::acquisition(), state.clone())];
+            let verdict = judge(&effects::acquisition(), &rows, NOW / 1000 - hours_ago * HOUR, NOW);
             assert_eq!(verdict, expected, "{state:?}");
         };
         let claim = |lease_until| EffectState::Claimed(Claim { owner: "o".into(), attempt: 1, lease_until });
@@ -86,15 +87,15 @@ mod tests {
         check(claim(NOW - 1), 0, Verdict::Missing);
         check(EffectState::Retry { reason: reason() }, 10, Verdict::UnderWay);
         check(EffectState::Retry { reason: reason() }, 11, Verdict::Missing);
-        assert_eq!(judge(&Effect::consents(), &[], 0, NOW), Verdict::Missing);
+        assert_eq!(judge(&effects::consents(), &[], 0, NOW), Verdict::Missing);
     }
 
     #[test]
     fn a_message_that_is_still_tried_after_ten_hours_is_under_way() {
         let check = |minutes_ago: i64, expected: Verdict| {
-            let retry = row(Effect::consents(), EffectState::Retry { reason: reason() });
+            let retry = row(effects::consents(), EffectState::Retry { reason: reason() });
             let rows = [EffectRow { updated_at: Some(NOW - minutes_ago * 60_000), ..retry }];
-            assert_eq!(judge(&Effect::consents(), &rows, 0, NOW), expected);
+            assert_eq!(judge(&effects::consents(), &rows, 0, NOW), expected);
         };
         check(72, Verdict::UnderWay);
         check(119, Verdict::UnderWay);
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_correction_may_wait_for_its_payment_to_be_told() {
-        let correction = Effect::acquisition_correction(&fulfilment::Movement::Refund("re_1".into()));
+        let correction = effects::acquisition_correction(&fulfilment::Movement::Refund("re_1".into()));
         let amount = fulfilment::Money::new(500, fulfilment::Currency::try_from("gbp").unwrap());
         let check = |acquisition: EffectState, expected: Verdict| {
             // Until the payment is known to be ours, it would go away by itself.
@@ -113,7 +114,7 @@ mod tests {
                     expires_at,
                     ..row(correction.clone(), EffectState::Retry { reason: reason() })
                 };
-                let rows = [waiting, row(Effect::acquisition(), acquisition.clone())];
+                let rows = [waiting, row(effects::acquisition(), acquisition.clone())];
                 assert_eq!(judge(&correction, &rows, 0, NOW), expected);
             }
         };

@@ -1,16 +1,16 @@
 //! How a run looks at the sessions that wait for their money.
 
-use effect_ledger::{CalledFor, Clock, EffectRow, EffectStore};
-use fulfilment::{PaymentId, shown_id};
+use aws::Clock;
+use effect_ledger::{EffectRow, EffectStore};
+use fulfilment::{ExpectedEffects, PaymentId};
 use stripe_client::{Request, StripeError};
-use stripe_events::Event;
+use stripe_events::{Event, shown_id};
 use tracing::warn;
 
+use crate::bus::replay;
 use crate::pending::{FINAL, LOOKS, Look, SEARCH_PAGES, SEARCHED_SECONDS, read_look, waits_for_money};
 use crate::run::{RunError, Stopped, Work, has_outcome, keys};
-use crate::{
-    BusEntry, FulfilmentBus, Journal, Missing, Pending, PendingSearch, Position, Reconciliation, missing,
-};
+use crate::{FulfilmentBus, Journal, Missing, Pending, PendingSearch, Position, Reconciliation, missing};
 
 impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, L, J, B, C> {
     /// Looks at the pending sessions that are due, those first that have waited longest for a look.
@@ -51,7 +51,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         work: &mut Work,
     ) -> Result<(), RunError> {
         let event = Event::from_json(json.as_bytes()).ok();
-        let called_for = event.as_ref().and_then(|event| CalledFor::by(event, self.livemode, self.policy));
+        let called_for =
+            event.as_ref().and_then(|event| ExpectedEffects::from_event(event, self.livemode, self.policy));
         let (Some(event), Some(called_for)) = (event, called_for) else {
             warn!(event.id = %shown_id(&event_id), "nothing can be made of it");
             return Ok(self.journal.postpone(&pending.clone().postponed(self.now())).await?);
@@ -66,7 +67,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             beside_parked: false,
         };
         if !missing.effects.is_empty() && self.journal.note(&missing, self.now()).await? {
-            self.put_back(vec![BusEntry::replay(&missing.event_type, json)], work).await?;
+            self.put_back(vec![replay(&missing.event_type, json)], work).await?;
         }
         work.put_back.extend(keys(&missing));
         work.report.missing.push(missing);

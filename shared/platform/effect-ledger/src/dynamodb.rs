@@ -5,25 +5,25 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use fulfilment::{Currency, Money, PaymentId};
 use serde::Deserialize;
+use stripe_events::{Currency, Money};
 
 use crate::open::open_shard;
 use crate::{
-    Claim, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, History, MovedMoney, NotGranted,
-    OperatorAction, Policy, Refused, SetAside, Settlement, Standing, StoreError,
+    Claim, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Guarantee, History,
+    MovedMoney, NotGranted, OperatorAction, Refused, Settlement, Standing, StoreError, Subject,
 };
 
-/// Nobody is at the effect, and it is not over.
+/// The effect is neither claimed nor settled.
 pub(crate) const FREE: &str = "attribute_not_exists(#state) OR #state IN (:retry, :parked)";
 
-/// News is counted: whoever knows some of it can tell whether there is more.
-pub(crate) const COUNT_NEWS: &str = "#news = if_not_exists(#news, :zero) + :one";
+/// The version counts later facts about the payment. Its attribute is called `news`, as in every version of the table.
+pub(crate) const RAISE_VERSION: &str = "#news = if_not_exists(#news, :zero) + :one";
 
 /// A claim that is still this owner's and attempt's: the fence.
 const STILL_CLAIMED: &str = "#state = :claimed AND #owner = :owner AND #attempt = :attempt";
 
-/// Money that moves is in three attributes, which [`moved_attributes`] fills in.
+/// Moved money is in three attributes, whose values [`moved_attributes`] gives.
 pub(crate) const SET_MOVED: &str = "#amount = :amount, #currency = :currency, #occurred_at = :occurred_at";
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -39,7 +39,7 @@ pub struct DynamoDbEffects {
 #[derive(Deserialize)]
 struct StoredRow {
     effect: Effect,
-    /// None where news waits for somebody to begin.
+    /// None where the version was raised before an executor began the effect.
     #[serde(default)]
     state: Option<String>,
     #[serde(default)]
@@ -68,7 +68,7 @@ struct StoredRow {
     first_at: Option<i64>,
     #[serde(default)]
     updated_at: Option<i64>,
-    /// The shard of the index; there while the effect needs somebody or something.
+    /// The shard of the index, while the effect is open.
     #[serde(default)]
     open: Option<String>,
     #[serde(default)]
@@ -76,7 +76,7 @@ struct StoredRow {
 }
 
 impl StoredRow {
-    /// The row, if anybody has begun the effect.
+    /// The row, if an executor has begun the effect.
     fn into_row(self) -> Option<EffectRow> {
         let state = self.state?;
         let reason = self.reason.unwrap_or_default();
@@ -89,7 +89,7 @@ impl StoredRow {
             ("claimed", Some((owner, attempt)), Some(lease_until)) => {
                 EffectState::Claimed(Claim { owner: owner.clone(), attempt: *attempt, lease_until })
             }
-            // What nobody can read may have been done: the careful reading.
+            // A row that cannot be read may be of an effect that was done.
             _ => EffectState::Unknown { reason },
         };
         let moved = match (self.amount, self.currency, self.occurred_at) {
@@ -109,17 +109,17 @@ impl StoredRow {
             first_at: self.first_at,
             updated_at: self.updated_at,
             open: self.open.is_some(),
-            news: self.news,
+            version: self.news,
         })
     }
 }
 
-fn news_in(item: &Item) -> u32 {
-    let news = item.get("news").and_then(|news| news.as_n().ok());
-    news.and_then(|news| news.parse().ok()).unwrap_or_default()
+fn version_in(item: &Item) -> u32 {
+    let version = item.get("news").and_then(|version| version.as_n().ok());
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
-/// Reads a row; none if nobody has begun its effect.
+/// Reads a row; none if no executor has begun its effect.
 pub(crate) fn read_row(item: Item) -> Result<Option<EffectRow>, serde_dynamo::Error> {
     serde_dynamo::from_item::<_, StoredRow>(item).map(StoredRow::into_row)
 }
@@ -162,29 +162,28 @@ impl EffectStore for DynamoDbEffects {
     async fn claim(
         &self,
         key: &EffectKey,
-        policy: Policy,
         executor: &Executor<'_>,
         now: i64,
     ) -> Result<Result<Claim, NotGranted>, StoreError> {
         let update = self.update(key);
-        let update = match policy {
-            Policy::AtLeastOnce => {
+        let update = match key.effect.guarantee() {
+            Guarantee::AtLeastOnce => {
                 update.condition_expression(format!("{FREE} OR (#state = :claimed AND #lease_until < :now)"))
             }
-            Policy::AtMostOnce => {
+            Guarantee::AtMostOnce => {
                 let update = update.expression_attribute_names("#news", "news");
-                match executor.knows {
+                match executor.expected_version {
                     0 => update.condition_expression(format!("({FREE}) AND attribute_not_exists(#news)")),
-                    knows => update
-                        .condition_expression(format!("({FREE}) AND #news = :knows"))
-                        .expression_attribute_values(":knows", number(knows.into())),
+                    version => update
+                        .condition_expression(format!("({FREE}) AND #news = :version"))
+                        .expression_attribute_values(":version", number(version.into())),
                 }
             }
         };
         let set = "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
                    #lease_until = :lease_until, #event_id = :event_id, \
                    #first_at = if_not_exists(#first_at, :now), #updated_at = :now";
-        let update = match executor.forgotten_at(key) {
+        let update = match executor.claim_expires_at(key) {
             Some(expires_at) => update
                 .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #reason"))
                 .expression_attribute_values(":expires_at", number(expires_at)),
@@ -222,18 +221,20 @@ impl EffectStore for DynamoDbEffects {
             }
             Err(error) => refused_item("claim", error)?,
         };
-        let news = news_in(&in_the_way);
-        // Without an item, what the executor had looked at has expired meanwhile.
+        let version = version_in(&in_the_way);
+        // Without an item, the row that the executor had read has expired meanwhile.
         let row = if in_the_way.is_empty() { Ok(None) } else { read_row(in_the_way) };
         let Some(row) = row.map_err(|error| failed("claim")(error.into()))? else {
-            return Ok(Err(NotGranted::News(news)));
+            return Ok(Err(NotGranted::Stale(version)));
         };
-        Ok(match EffectState::standing(Some(&row.state), policy, now) {
+        Ok(match EffectState::standing(Some(&row.state), key.effect.guarantee(), now) {
             // Our own claim: the SDK's first try was written and its reply lost.
             Standing::Busy(claim) | Standing::Ambiguous(claim) if claim.owner == executor.owner => {
                 Ok(claim.clone())
             }
-            Standing::Free if policy == Policy::AtMostOnce => Err(NotGranted::News(news)),
+            Standing::Free if key.effect.guarantee() == Guarantee::AtMostOnce => {
+                Err(NotGranted::Stale(version))
+            }
             Standing::Free | Standing::Settled | Standing::Busy(_) | Standing::Ambiguous(_) => {
                 Err(NotGranted::InTheWay(Box::new(row)))
             }
@@ -275,10 +276,10 @@ impl EffectStore for DynamoDbEffects {
             Settlement::Done { .. } => update.update_expression(format!("{set} REMOVE #lease_until, #open")),
             Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Unknown { .. } => update
                 .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
-                .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
+                .expression_attribute_values(":open", text(&open_shard(&key.subject))),
         };
         match update.return_values(ReturnValue::AllNew).send().await {
-            Ok(output) => Ok(Ok(output.attributes.as_ref().map_or(0, news_in))),
+            Ok(output) => Ok(Ok(output.attributes.as_ref().map_or(0, version_in))),
             Err(error) => {
                 let row = refused_row("settle", error)?;
                 // Our own settlement: the SDK's first try was written and its reply lost.
@@ -286,15 +287,15 @@ impl EffectStore for DynamoDbEffects {
                     row.state.name() == settlement.state_name()
                         && row.last_claim == Some((claim.owner.clone(), claim.attempt))
                 });
-                Ok(ours.map(|row| row.news).ok_or(Refused))
+                Ok(ours.map(|row| row.version).ok_or(Refused))
             }
         }
     }
 
-    async fn set_aside(
+    async fn write_disposition(
         &self,
         key: &EffectKey,
-        set_aside: SetAside<'_>,
+        disposition: Disposition<'_>,
         event_id: &str,
         now: i64,
     ) -> Result<Result<(), EffectRow>, StoreError> {
@@ -310,21 +311,21 @@ impl EffectStore for DynamoDbEffects {
             .expression_attribute_values(":retry", text("retry"))
             .expression_attribute_values(":parked", text("parked"))
             .expression_attribute_values(":skipped", text("skipped"))
-            .expression_attribute_values(":state", text(set_aside.state_name()))
-            .expression_attribute_values(":reason", text(set_aside.reason()))
+            .expression_attribute_values(":state", text(disposition.state_name()))
+            .expression_attribute_values(":reason", text(disposition.reason()))
             .expression_attribute_values(":event_id", text(event_id))
             .expression_attribute_values(":now", number(now));
-        let update = match set_aside {
-            SetAside::Skipped(_) => update
+        let update = match disposition {
+            Disposition::Skip(_) => update
                 .update_expression(format!("{set} REMOVE #open, #expires_at"))
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open"),
-            SetAside::Parked(_) => update
+            Disposition::Park(_) => update
                 .update_expression(format!("{set}, #open = :open REMOVE #expires_at"))
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open")
-                .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
-            SetAside::Waiting { moved, expires_at, .. } => {
+                .expression_attribute_values(":open", text(&open_shard(&key.subject))),
+            Disposition::AwaitPayment { moved, expires_at, .. } => {
                 let set = format!("{set}, {SET_MOVED}");
                 let update = moved_attributes(&moved).into_iter().fold(
                     update.expression_attribute_names("#expires_at", "expires_at"),
@@ -345,26 +346,30 @@ impl EffectStore for DynamoDbEffects {
         let written = update.send().await;
         match written {
             Ok(_) => Ok(Ok(())),
-            Err(error) => match refused_row("set_aside", error)? {
+            Err(error) => match refused_row("write_disposition", error)? {
                 Some(row) => Ok(Err(row)),
-                None => Err(failed("set_aside")("a refusal came without its row".into())),
+                None => Err(failed("write_disposition")("a refusal came without its row".into())),
             },
         }
     }
 
-    async fn note_in_the_way(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
+    async fn mark_contended(&self, key: &EffectKey, claim: &Claim) -> Result<(), StoreError> {
         let update = self
             .fenced_update(key, claim)
             .update_expression("SET #open = :open")
-            .expression_attribute_values(":open", text(&open_shard(&key.payment_id)));
+            .expression_attribute_values(":open", text(&open_shard(&key.subject)));
         match update.send().await {
             Ok(_) => Ok(()),
-            // Settled meanwhile: it is in nobody's way any more.
-            Err(error) => refused_row("note_in_the_way", error).map(drop),
+            // Settled meanwhile: it blocks no delivery any more.
+            Err(error) => refused_row("mark_contended", error).map(drop),
         }
     }
 
-    async fn leave_news(&self, key: &EffectKey, expires_at: i64) -> Result<Option<EffectState>, StoreError> {
+    async fn raise_version(
+        &self,
+        key: &EffectKey,
+        expires_at: i64,
+    ) -> Result<Option<EffectState>, StoreError> {
         let update = || {
             self.update(key)
                 .expression_attribute_names("#news", "news")
@@ -373,50 +378,50 @@ impl EffectStore for DynamoDbEffects {
         };
         let not_begun = update()
             .condition_expression("attribute_not_exists(#state)")
-            .update_expression(format!("SET {COUNT_NEWS}, #expires_at = :expires_at"))
+            .update_expression(format!("SET {RAISE_VERSION}, #expires_at = :expires_at"))
             .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":expires_at", number(expires_at));
         match not_begun.send().await {
             Ok(_) => return Ok(None),
-            Err(error) => refused_item("leave_news", error).map(drop)?,
+            Err(error) => refused_item("raise_version", error).map(drop)?,
         }
         // The payment is ours, and the row has to stay.
         let begun = update()
             .condition_expression("attribute_exists(#state)")
-            .update_expression(format!("SET {COUNT_NEWS}"))
+            .update_expression(format!("SET {RAISE_VERSION}"))
             .return_values(ReturnValue::AllNew);
-        let written = begun.send().await.map_err(|error| failed("leave_news")(error.into()))?;
+        let written = begun.send().await.map_err(|error| failed("raise_version")(error.into()))?;
         let row = read_row(written.attributes.unwrap_or_default());
-        let row = row.map_err(|error| failed("leave_news")(error.into()))?;
+        let row = row.map_err(|error| failed("raise_version")(error.into()))?;
         Ok(row.map(|row| row.state))
     }
 
-    async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
-        Ok(self.history(payment_id).await?.effects)
+    async fn of_subject(&self, subject: &Subject) -> Result<Vec<EffectRow>, StoreError> {
+        Ok(self.history(subject).await?.effects)
     }
 }
 
 impl DynamoDbEffects {
-    /// Everything the ledger has of a payment: its effects, and what operators did about them.
+    /// Everything the ledger has about a subject: its effects, and what operators did about them.
     ///
     /// # Errors
     ///
     /// When the ledger does not answer.
-    pub async fn history(&self, payment_id: &PaymentId) -> Result<History, StoreError> {
+    pub async fn history(&self, subject: &Subject) -> Result<History, StoreError> {
         let output = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("payment_id = :payment_id")
-            .expression_attribute_values(":payment_id", text(payment_id.as_str()))
+            .expression_attribute_values(":payment_id", text(subject.as_str()))
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| failed("of_payment")(error.into()))?;
-        // A payment has a dozen rows at most, far below a page.
+            .map_err(|error| failed("of_subject")(error.into()))?;
+        // A subject has a dozen rows at most, far below a page.
         let mut history = History::default();
         for item in output.items.unwrap_or_default() {
-            let unreadable = |error: serde_dynamo::Error| failed("of_payment")(error.into());
+            let unreadable = |error: serde_dynamo::Error| failed("of_subject")(error.into());
             if OperatorAction::is_one(&item) {
                 history.actions.push(serde_dynamo::from_item(item).map_err(unreadable)?);
             } else {
@@ -427,7 +432,8 @@ impl DynamoDbEffects {
     }
 }
 
-/// The row behind a failed condition, none where nobody has begun; any other failure is the ledger not answering.
+/// The row behind a failed condition, none where no executor has begun. Any other failure means that the ledger did not
+/// answer.
 fn refused_row(
     operation: &'static str,
     error: SdkError<UpdateItemError>,
@@ -460,7 +466,7 @@ pub(crate) fn moved_attributes(moved: &MovedMoney) -> [(&'static str, AttributeV
 
 pub(crate) fn item_key(key: &EffectKey) -> Item {
     HashMap::from([
-        ("payment_id".to_owned(), text(key.payment_id.as_str())),
+        ("payment_id".to_owned(), text(key.subject.as_str())),
         ("effect".to_owned(), text(key.effect.as_str())),
     ])
 }

@@ -4,48 +4,47 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
-use fulfilment::PaymentId;
 use serde::{Deserialize, Serialize};
 
 use crate::dynamodb::{Item, failed, item_key, number, text};
 use crate::open::open_shard;
-use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError};
+use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError, Subject};
 
-/// What operators' rows begin with, beside the effects of their payment.
+/// The prefix of operators' rows, which stand beside the effects of their subject.
 const OPERATOR: &str = "operator#";
 
 /// How many equal actions of one millisecond are told apart. A person makes one.
 const REPEATS: u32 = 1000;
 
-/// Everything the ledger has of a payment.
+/// Everything the ledger has about a subject.
 #[derive(Debug, Default)]
 pub struct History {
-    /// What was done, or not.
+    /// The effects.
     pub effects: Vec<EffectRow>,
-    /// What operators did about it, oldest first.
+    /// The operators' actions, oldest first.
     pub actions: Vec<OperatorAction>,
 }
 
-/// What an operator did about an effect: a row of the ledger that is written once and never changed.
+/// An operator's action on an effect: a row of the ledger that is written once and never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorAction {
-    /// What was done.
+    /// The kind of action.
     pub verb: Verb,
     /// When, in Unix milliseconds.
     pub at: i64,
-    /// Who: the caller's ARN, which for single sign-on ends in the name a person signs in with.
+    /// The operator: the caller's ARN, which for single sign-on ends in the name a person signs in with.
     pub by: String,
-    /// Why, in the operator's words.
+    /// The reason, in the operator's words.
     pub because: Option<String>,
-    /// The effect it is about; none where the message of a redrive tells of no payment.
+    /// The effect; none where the message of a redrive names no payment.
     pub about: Option<Effect>,
-    /// Where the effect stood.
+    /// The effect's state before.
     pub before: String,
-    /// Where it was put, or what was asked for.
+    /// The state it was put into, or the request.
     pub after: String,
 }
 
-/// What operators can do.
+/// The kinds of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -55,7 +54,7 @@ pub enum Verb {
     Retry,
     /// The event of a link with a broken contract was delivered with the right one.
     Complete,
-    /// Somebody found out what became of an effect that was unknown.
+    /// An operator found out whether an unknown effect was done.
     Resolve,
     /// A mail was asked for once more.
     Resend,
@@ -82,7 +81,7 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What an action changes in the row of its effect.
+/// The change of an action to the row of its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Nothing: what follows happens elsewhere.
@@ -98,7 +97,7 @@ pub enum Change {
     },
 }
 
-/// Why an action was not recorded, and therefore must not be taken.
+/// The reason for which an action was not recorded, and therefore must not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRecorded {
     /// The row is no longer what the operator saw.
@@ -115,11 +114,11 @@ impl OperatorAction {
         effect.is_some_and(|effect| effect.starts_with(OPERATOR))
     }
 
-    /// The row. It says `done`, so that whoever reads every row of a payment can read this one.
-    fn item(&self, payment_id: &PaymentId, repeat: u32) -> Result<Item, StoreError> {
+    /// The row. It says `done`, so that it can be read as any row of its subject.
+    fn item(&self, subject: &Subject, repeat: u32) -> Result<Item, StoreError> {
         let mut item: Item = serde_dynamo::to_item(self).map_err(|error| failed("record")(error.into()))?;
         let effect = self.row_name(repeat)?;
-        item.extend(item_key(&EffectKey { payment_id: payment_id.clone(), effect }));
+        item.extend(item_key(&EffectKey::new(subject, effect)));
         item.insert("state".to_owned(), text("done"));
         Ok(item)
     }
@@ -148,7 +147,7 @@ fn fnv_1a<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
 }
 
 impl DynamoDbEffects {
-    /// Writes down what an operator does about an effect, and changes its row, both or neither. `seen` is the row
+    /// Records an operator's action on an effect, and changes the effect's row, both or neither. `seen` is the row
     /// as the operator saw it, none where there was none: if it has changed since, nothing is written.
     ///
     /// # Errors
@@ -163,7 +162,7 @@ impl DynamoDbEffects {
     ) -> Result<(), NotRecorded> {
         let target =
             self.target(key, seen, action, change).map_err(|error| failed("record")(error.into()))?;
-        self.write(Some(target), &key.payment_id, action).await
+        self.write(Some(target), &key.subject, action).await
     }
 
     /// The effect's row: changed, or only checked.
@@ -211,47 +210,43 @@ impl DynamoDbEffects {
             Change::Closed { .. } => update.update_expression(format!("{set} REMOVE #open, #lease_until")),
             Change::Nothing | Change::Free => update
                 .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
-                .expression_attribute_values(":open", text(&open_shard(&key.payment_id))),
+                .expression_attribute_values(":open", text(&open_shard(&key.subject))),
         };
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
-    /// Writes down what an operator does where no effect can be named: a message that tells of none.
+    /// Records an operator's action where no effect can be named: on a message that names none.
     ///
     /// # Errors
     ///
     /// [`NotRecorded::Store`].
-    pub async fn record_alone(
-        &self,
-        payment_id: &PaymentId,
-        action: &OperatorAction,
-    ) -> Result<(), NotRecorded> {
-        self.write(None, payment_id, action).await
+    pub async fn record_alone(&self, subject: &Subject, action: &OperatorAction) -> Result<(), NotRecorded> {
+        self.write(None, subject, action).await
     }
 
-    /// Writes down what an operator does to a row of another table, and does it, both or neither.
+    /// Records an operator's action on a row of another table, and changes that row, both or neither.
     ///
     /// # Errors
     ///
     /// [`NotRecorded`].
     pub async fn record_with(
         &self,
-        payment_id: &PaymentId,
+        subject: &Subject,
         action: &OperatorAction,
         change: TransactWriteItem,
     ) -> Result<(), NotRecorded> {
-        self.write(Some(change), payment_id, action).await
+        self.write(Some(change), subject, action).await
     }
 
     /// Writes a row of its own for the action, and a change with it: both or neither.
     async fn write(
         &self,
         change: Option<TransactWriteItem>,
-        payment_id: &PaymentId,
+        subject: &Subject,
         action: &OperatorAction,
     ) -> Result<(), NotRecorded> {
         for repeat in 0..REPEATS {
-            let items = change.iter().cloned().chain([self.put_action(payment_id, action, repeat)?]);
+            let items = change.iter().cloned().chain([self.put_action(subject, action, repeat)?]);
             let written = self.client.transact_write_items().set_transact_items(Some(items.collect()));
             let Err(error) = written.send().await else {
                 return Ok(());
@@ -267,13 +262,13 @@ impl DynamoDbEffects {
 
     fn put_action(
         &self,
-        payment_id: &PaymentId,
+        subject: &Subject,
         action: &OperatorAction,
         repeat: u32,
     ) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(action.item(payment_id, repeat)?))
+            .set_item(Some(action.item(subject, repeat)?))
             .condition_expression("attribute_not_exists(#effect)")
             .expression_attribute_names("#effect", "effect");
         let put = put.build().map_err(|error| failed("record")(error.into()))?;
@@ -281,7 +276,7 @@ impl DynamoDbEffects {
     }
 }
 
-/// Why a transaction was cancelled.
+/// The cause of a cancelled transaction.
 enum Conflict {
     /// The row that the operator saw, or another write was at one of the rows.
     Changed,
@@ -309,7 +304,7 @@ impl Conflict {
 
 type Names = std::collections::HashMap<String, String>;
 
-/// The condition that a row is still what somebody saw. Every transition writes `updated_at`.
+/// The condition that a row is still as the operator saw it. Every transition writes `updated_at`.
 fn as_seen(seen: Option<&EffectRow>) -> (&'static str, Names, Item) {
     let mut names = Names::from([("#state".to_owned(), "state".to_owned())]);
     let Some(seen) = seen else {

@@ -1,32 +1,48 @@
+//! The protocol over the ledger's rows: claim, act, settle.
+//!
+//! An outside call and a write of the ledger cannot be one transaction, so a crash between them is always possible. The
+//! protocol makes every such crash visible, and leaves the decision to the effect's delivery guarantee.
+//!
+//! ```text
+//!  executor            ledger row                      outside
+//!     │── claim ────────▶ claimed(owner, attempt, lease)
+//!     │── call ─────────────────────────────────────────▶│
+//!     │◀─ reply ─────────────────────────────────────────│
+//!     │── settle ───────▶ done | retry | parked | unknown
+//! ```
+//!
+//! * A claim is written right before the call, once everything that can fail without the call has succeeded. It names its
+//!   owner (one message in one invocation), counts the attempt, and carries a lease that ends after the function can
+//!   still be running.
+//! * Owner and attempt are the fencing token: a settlement applies only while the row still has both.
+//! * A claim whose lease has ended means that its executor died, before or after the call. At most once, the effect
+//!   becomes `unknown`, for an operator to resolve. At least once, the next executor claims it again.
+//! * The row counts later facts about the payment as its **version** (attribute `news`). An effect that is performed at
+//!   most once is claimed only with the version that the executor expects: `thank-you-email` reads the payment's other
+//!   rows when a refund has raised it, and needs no query when the version is 0. An effect that is performed at least
+//!   once reads the version from its settlement and catches up afterwards. Both sides write the same row, so whichever
+//!   comes second sees the other.
+
 use std::time::Duration;
 
-use fulfilment::Contribution;
+use aws::Clock;
 
-use crate::{Claim, Effect, EffectKey, EffectRow, EffectState, MovedMoney, Policy, Settlement, Standing};
-
-/// The time, as an argument: real in the functions, controlled in tests.
-pub trait Clock {
-    /// Unix milliseconds.
-    fn now_ms(&self) -> i64;
-
-    /// Resolves once this much time has passed.
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
-}
+use crate::{Claim, EffectKey, EffectRow, EffectState, Guarantee, MovedMoney, Settlement, Standing, Subject};
 
 /// Conditional writes on the ledger's rows. Each either happens whole or not at all.
 pub trait EffectStore {
-    /// Claims the effect if it is [`Standing::Free`] at `now` and, to act at most once, the executor knows all news.
+    /// Claims the effect if it is [`Standing::Free`] at `now` and, for an effect that is performed at most once, the row
+    /// has the version that the executor expects.
     ///
     /// A claim that is already this very executor's (the store's own retry after a lost reply) counts as granted.
     fn claim(
         &self,
         key: &EffectKey,
-        policy: Policy,
         executor: &Executor<'_>,
         now: i64,
     ) -> impl Future<Output = Result<Result<Claim, NotGranted>, StoreError>>;
 
-    /// Ends a claim, if it is still that owner's and attempt's, and says how often news was left on the row.
+    /// Ends a claim if it is still that owner's and attempt's. Returns the row's version.
     ///
     /// A claim that already ended this way (again a lost reply) counts as written.
     fn settle(
@@ -37,41 +53,36 @@ pub trait EffectStore {
         now: i64,
     ) -> impl Future<Output = Result<Result<u32, Refused>, StoreError>>;
 
-    /// Writes what `set_aside` says where nothing was claimed, unless the effect is claimed or settled.
+    /// Writes a disposition without a claim, unless the effect is claimed or settled.
     ///
     /// `Ok(Err(row))` is the row that stood in the way.
-    fn set_aside(
+    fn write_disposition(
         &self,
         key: &EffectKey,
-        set_aside: SetAside<'_>,
+        disposition: Disposition<'_>,
         event_id: &str,
         now: i64,
     ) -> impl Future<Output = Result<Result<(), EffectRow>, StoreError>>;
 
-    /// Notes that this claim stood in another delivery's way, so that an operator finds it among what is open. No
-    /// change if it has been settled meanwhile.
-    fn note_in_the_way(&self, key: &EffectKey, claim: &Claim)
-    -> impl Future<Output = Result<(), StoreError>>;
+    /// Marks a claim that stood in another delivery's way, so that it is listed among the open effects. No change if it
+    /// has been settled meanwhile.
+    fn mark_contended(&self, key: &EffectKey, claim: &Claim) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// Leaves word on the effect's row that there is news of its payment, and says where the effect stands.
+    /// Raises the version of the effect's row. Returns the effect's state, `None` while no executor has begun it.
     ///
-    /// Both are one write of one row, as claims and settlements are, so either its executor hears of the news or
-    /// whoever left it sees the executor. While nobody has begun the effect, the word goes away at `expires_at` (Unix
-    /// seconds): the payment is probably another business's.
-    fn leave_news(
+    /// While no executor has begun it, the row expires at `expires_at` (Unix seconds): the payment is probably another
+    /// business's.
+    fn raise_version(
         &self,
         key: &EffectKey,
         expires_at: i64,
     ) -> impl Future<Output = Result<Option<EffectState>, StoreError>>;
 
-    /// Every effect of a payment that somebody has begun.
-    fn of_payment(
-        &self,
-        payment_id: &fulfilment::PaymentId,
-    ) -> impl Future<Output = Result<Vec<EffectRow>, StoreError>>;
+    /// Every effect of a subject that an executor has begun.
+    fn of_subject(&self, subject: &Subject) -> impl Future<Output = Result<Vec<EffectRow>, StoreError>>;
 }
 
-/// Who wants to act, and until when.
+/// The party that acts, and until when it may.
 #[derive(Debug, Clone, Copy)]
 pub struct Executor<'a> {
     /// Unique to one message in one invocation.
@@ -81,63 +92,61 @@ pub struct Executor<'a> {
     pub lease_until: i64,
     /// `evt_…`, for the operator.
     pub event_id: &'a str,
-    /// How much of the news on the effect's row it has looked at: 0 for somebody who has not looked.
-    pub knows: u32,
+    /// The version of the row up to which this executor has read the payment's other rows; 0 for none.
+    pub expected_version: u32,
 }
 
 impl Executor<'_> {
-    /// When the claim of this effect goes away by itself, in Unix seconds: `None` for all but questions. A question's
-    /// claim that the ledger takes late, once no answer is needed, would else be open for ever.
-    pub fn forgotten_at(&self, key: &EffectKey) -> Option<i64> {
-        let is_question = key.effect == Effect::lookup();
-        is_question
-            .then(|| (self.lease_until / 1000).saturating_add(Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS))
+    /// When an unsettled claim of this effect expires by itself, in Unix seconds; `None` for never.
+    pub fn claim_expires_at(&self, key: &EffectKey) -> Option<i64> {
+        let kept_seconds = key.effect.claim_kept_seconds()?;
+        Some((self.lease_until / 1000).saturating_add(kept_seconds))
     }
 }
 
-/// Why a claim is not granted.
+/// The reason for which a claim is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotGranted {
     /// This row stands in the way.
     InTheWay(Box<EffectRow>),
-    /// There is news that the executor does not know: so much of it. The payment's other rows tell what it is.
-    News(u32),
+    /// The row has another version than the executor expects: this one.
+    Stale(u32),
 }
 
-/// What is written where nothing is claimed.
+/// How an effect ends for now without an attempt at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetAside<'a> {
-    /// Deliberately not done, and why in a short word.
-    Skipped(&'a str),
-    /// Cannot be done until somebody mends something, and why in a short word.
-    Parked(&'a str),
-    /// Not done because the payment it is about is not known, and why in a short word. The row says `retry`, so
-    /// that the payment's own event can claim it, and what it takes to do it then. It goes away at `expires_at`
-    /// (Unix seconds) where the payment is probably another business's, and stays where it is ours. A claim keeps it.
-    Waiting {
-        /// The short word.
+pub enum Disposition<'a> {
+    /// Deliberately not performed, with the reason code.
+    Skip(&'a str),
+    /// Cannot be performed until an operator or a marketer fixes its cause, with the reason code.
+    Park(&'a str),
+    /// Not performed because its payment is not known yet. The row says `retry`, so that the payment's own event can
+    /// claim it, and holds what that takes.
+    AwaitPayment {
+        /// The reason code.
         reason: &'a str,
-        /// The money it is about.
+        /// The money that moved.
         moved: MovedMoney,
-        /// When nobody waits any longer; `None` for a payment that is known to be ours.
+        /// When the row expires, in Unix seconds: the payment is probably another business's. `None` for a payment that
+        /// is known to be ours. A claim lifts it.
         expires_at: Option<i64>,
     },
 }
 
-impl SetAside<'_> {
+impl Disposition<'_> {
     /// The name of the state that is written.
     pub const fn state_name(&self) -> &'static str {
         match self {
-            Self::Skipped(_) => "skipped",
-            Self::Parked(_) => "parked",
-            Self::Waiting { .. } => "retry",
+            Self::Skip(_) => "skipped",
+            Self::Park(_) => "parked",
+            Self::AwaitPayment { .. } => "retry",
         }
     }
 
-    /// Why, in a short word.
+    /// The reason code.
     pub const fn reason(&self) -> &str {
         match self {
-            Self::Skipped(reason) | Self::Parked(reason) | Self::Waiting { reason, .. } => reason,
+            Self::Skip(reason) | Self::Park(reason) | Self::AwaitPayment { reason, .. } => reason,
         }
     }
 }
@@ -150,14 +159,14 @@ pub struct Refused;
 #[derive(Debug, thiserror::Error)]
 #[error("the effect ledger did not answer ({operation})")]
 pub struct StoreError {
-    /// Which call.
+    /// The call that failed.
     pub operation: &'static str,
-    /// What the SDK said.
+    /// The SDK's error.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What an outside call turned out to be.
+/// The end of an outside call.
 #[derive(Debug)]
 pub enum Attempted<E> {
     /// Accepted; with the other side's id for it.
@@ -166,81 +175,68 @@ pub enum Attempted<E> {
     NotDone(E),
     /// Refused for good.
     Rejected(E),
-    /// Nobody can tell whether it had an effect.
+    /// It may or may not have had an effect.
     Ambiguous(E),
 }
 
-/// How [`perform`] ended.
+/// The end of [`perform`].
 #[derive(Debug)]
 pub enum Performed<E> {
     /// Done now.
     Done {
-        /// How often news of the payment was left meanwhile and before.
-        news: u32,
+        /// The row's version when it was settled.
+        version: u32,
     },
     /// There was nothing left to do: done, skipped or unknown since earlier.
     AlreadySettled {
-        /// Where it stands.
+        /// The effect's state.
         state: EffectState,
-        /// How often news of the payment was left.
-        news: u32,
+        /// The row's version.
+        version: u32,
     },
-    /// Nothing was done: there is so much news of the payment, which the executor does not know.
-    News(u32),
-    /// Another executor is at it.
+    /// Nothing was done: the row has this version, which is not the one that the executor expects.
+    Stale {
+        /// The row's version.
+        version: u32,
+    },
+    /// Another executor holds the claim.
     Busy,
-    /// Proven not done, or not known to be by the policy that acts again. The ledger says `retry`.
+    /// Proven not done; or not known to be, and performed at least once. The ledger says `retry`.
     NotDone(E),
     /// Refused for good. The ledger says `parked`.
     Rejected(E),
     /// The reply was lost. The ledger says `unknown` now.
     Ambiguous(E),
-    /// An earlier executor died at it. The ledger says `unknown` now.
+    /// An earlier executor died holding the claim. The ledger says `unknown` now.
     Abandoned,
-    /// The call was made, but the lease had ended meanwhile; whoever ended it decided.
+    /// The call was made, but the lease had ended meanwhile; the executor that ended it decided.
     LeaseLost,
 }
 
-/// Does an outside effect under the ledger's protocol: claim, act, settle.
+/// Performs an outside effect under the ledger's protocol: claim, act, settle.
 ///
-/// Everything that can fail without the outside call belongs before this. `reason` names an error in a short
-/// word for the ledger.
+/// Everything that can fail without the outside call belongs before this. `reason` gives an error's code for the ledger.
 ///
 /// # Errors
 ///
-/// When the ledger does not answer. If that happens after the call was made, the claim stays and runs out, so
+/// When the ledger does not answer. If that happens after the call was made, the claim stays and its lease runs out, so
 /// that the next delivery finds it ambiguous.
 pub async fn perform<S: EffectStore, E>(
     store: &S,
     clock: &impl Clock,
     key: &EffectKey,
-    policy: Policy,
     executor: Executor<'_>,
     act: impl AsyncFnOnce() -> Attempted<E>,
     reason: impl Fn(&E) -> &'static str,
 ) -> Result<Performed<E>, StoreError> {
     let now = clock.now_ms();
-    let claim = match store.claim(key, policy, &executor, now).await? {
+    let claim = match store.claim(key, &executor, now).await? {
         Ok(claim) => claim,
-        Err(NotGranted::News(news)) => return Ok(Performed::News(news)),
-        Err(NotGranted::InTheWay(row)) => {
-            return match EffectState::standing(Some(&row.state), policy, now) {
-                Standing::Ambiguous(expired) => match settle_abandoned(store, key, expired, now).await? {
-                    Ok(()) => Ok(Performed::Abandoned),
-                    Err(Refused) => Ok(Performed::Busy),
-                },
-                Standing::Settled => Ok(Performed::AlreadySettled { state: row.state, news: row.news }),
-                // `Free` cannot stand in the way; if the store says so, its row changed in between.
-                Standing::Free => Ok(Performed::Busy),
-                Standing::Busy(claim) => {
-                    store.note_in_the_way(key, claim).await?;
-                    Ok(Performed::Busy)
-                }
-            };
-        }
+        Err(NotGranted::Stale(version)) => return Ok(Performed::Stale { version }),
+        Err(NotGranted::InTheWay(row)) => return in_the_way(store, key, *row, now).await,
     };
     let (settlement, performed) = match act().await {
-        Attempted::Accepted(reference) => (Settlement::Done { reference }, Performed::Done { news: 0 }),
+        Attempted::Accepted(reference) => (Settlement::Done { reference }, Performed::Done { version: 0 }),
         Attempted::NotDone(error) => {
             (Settlement::Retry { reason: reason(&error).to_owned() }, Performed::NotDone(error))
         }
@@ -249,86 +245,117 @@ pub async fn perform<S: EffectStore, E>(
         }
         Attempted::Ambiguous(error) => {
             let reason = reason(&error).to_owned();
-            match policy {
-                Policy::AtMostOnce => (Settlement::Unknown { reason }, Performed::Ambiguous(error)),
+            match key.effect.guarantee() {
+                Guarantee::AtMostOnce => (Settlement::Unknown { reason }, Performed::Ambiguous(error)),
                 // Done or not, it may be done again.
-                Policy::AtLeastOnce => (Settlement::Retry { reason }, Performed::NotDone(error)),
+                Guarantee::AtLeastOnce => (Settlement::Retry { reason }, Performed::NotDone(error)),
             }
         }
     };
-    let mut settled = store.settle(key, &claim, &settlement, clock.now_ms()).await;
-    for _ in 1..SETTLE_TRIES {
-        if settled.is_err() {
-            clock.sleep(SETTLE_PAUSE).await;
-            settled = store.settle(key, &claim, &settlement, clock.now_ms()).await;
-        }
-    }
-    match settled? {
-        Ok(news) if matches!(performed, Performed::Done { .. }) => Ok(Performed::Done { news }),
+    match settle_persistently(store, clock, key, &claim, &settlement).await? {
+        Ok(version) if matches!(performed, Performed::Done { .. }) => Ok(Performed::Done { version }),
         Ok(_) => Ok(performed),
         Err(Refused) => Ok(Performed::LeaseLost),
     }
 }
 
-/// How often what came of a call is written down, if the ledger does not answer: what is known now is unknown for
-/// ever if it is not. Each try has the store's own retries and pauses.
+/// What a row that stood in the way of a claim means.
+async fn in_the_way<S: EffectStore, E>(
+    store: &S,
+    key: &EffectKey,
+    row: EffectRow,
+    now: i64,
+) -> Result<Performed<E>, StoreError> {
+    match EffectState::standing(Some(&row.state), key.effect.guarantee(), now) {
+        Standing::Ambiguous(expired) => match settle_abandoned(store, key, expired, now).await? {
+            Ok(()) => Ok(Performed::Abandoned),
+            Err(Refused) => Ok(Performed::Busy),
+        },
+        Standing::Settled => Ok(Performed::AlreadySettled { state: row.state, version: row.version }),
+        // `Free` cannot stand in the way; if the store says so, its row changed in between.
+        Standing::Free => Ok(Performed::Busy),
+        Standing::Busy(claim) => {
+            store.mark_contended(key, claim).await?;
+            Ok(Performed::Busy)
+        }
+    }
+}
+
+/// How often a settlement is tried while the ledger does not answer: the outcome of the call is known now, and lost if
+/// it is not written. Each try has the store's own retries and pauses.
 const SETTLE_TRIES: u32 = 3;
 
-/// Longer than a transaction that leaves news on the row keeps it to itself: what meets one is refused at once, and
-/// the store does not try again.
+/// Longer than a transaction that raises the row's version holds the row: a write that meets one is refused at once,
+/// and the store does not retry.
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
-/// How [`put_aside`] ended.
+async fn settle_persistently<S: EffectStore>(
+    store: &S,
+    clock: &impl Clock,
+    key: &EffectKey,
+    claim: &Claim,
+    settlement: &Settlement,
+) -> Result<Result<u32, Refused>, StoreError> {
+    let mut settled = store.settle(key, claim, settlement, clock.now_ms()).await;
+    for _ in 1..SETTLE_TRIES {
+        if settled.is_err() {
+            clock.sleep(SETTLE_PAUSE).await;
+            settled = store.settle(key, claim, settlement, clock.now_ms()).await;
+        }
+    }
+    settled
+}
+
+/// The end of [`dispose`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PutAside {
+pub enum Disposed {
     /// The ledger says so now.
     Written,
     /// It was done, skipped or unknown since earlier.
     AlreadySettled,
-    /// An earlier executor died at it. The ledger says `unknown` now.
+    /// An earlier executor died holding the claim. The ledger says `unknown` now.
     Abandoned,
 }
 
-/// Another delivery is at this effect, or died at it and will come again.
+/// Another delivery holds the claim of this effect, or died holding it and will be received again.
 #[derive(Debug, thiserror::Error)]
-#[error("another delivery is at this effect")]
+#[error("another delivery is performing this effect")]
 pub struct Busy;
 
-/// Ends an effect that is not to be acted on, unless that is over already.
+/// Ends an effect without an attempt, unless it is settled already.
 ///
-/// Nobody may leave behind a claim that nobody comes back to: an expired one is dealt with as [`perform`] does.
+/// An expired claim is dealt with as [`perform`] does, so that none is left behind.
 ///
 /// # Errors
 ///
-/// When the ledger does not answer, or another delivery is at the effect: then this one has to wait for it.
-pub async fn put_aside<S: EffectStore, E: From<StoreError> + From<Busy>>(
+/// When the ledger does not answer, or another delivery holds the claim: then this one has to wait for it.
+pub async fn dispose<S: EffectStore, E: From<StoreError> + From<Busy>>(
     store: &S,
     clock: &impl Clock,
     key: &EffectKey,
-    policy: Policy,
-    set_aside: SetAside<'_>,
+    disposition: Disposition<'_>,
     event_id: &str,
-) -> Result<PutAside, E> {
+) -> Result<Disposed, E> {
     let now = clock.now_ms();
-    let Err(row) = store.set_aside(key, set_aside, event_id, now).await? else {
-        return Ok(PutAside::Written);
+    let Err(row) = store.write_disposition(key, disposition, event_id, now).await? else {
+        return Ok(Disposed::Written);
     };
-    match EffectState::standing(Some(&row.state), policy, now) {
-        Standing::Settled => Ok(PutAside::AlreadySettled),
+    match EffectState::standing(Some(&row.state), key.effect.guarantee(), now) {
+        Standing::Settled => Ok(Disposed::AlreadySettled),
         Standing::Ambiguous(expired) => match settle_abandoned(store, key, expired, now).await? {
-            Ok(()) => Ok(PutAside::Abandoned),
+            Ok(()) => Ok(Disposed::Abandoned),
             Err(Refused) => Err(Busy.into()),
         },
         Standing::Busy(claim) => {
-            store.note_in_the_way(key, claim).await?;
+            store.mark_contended(key, claim).await?;
             Err(Busy.into())
         }
-        // A claim that may be taken over: its own message comes back and does so.
+        // A claim that may be taken over: its own message is received again and does so.
         Standing::Free => Err(Busy.into()),
     }
 }
 
-/// Makes an expired claim `unknown`, fenced by that claim: whoever settled it meanwhile wins.
+/// Makes an expired claim `unknown`, fenced by that claim: an executor that settled it meanwhile wins.
 async fn settle_abandoned<S: EffectStore>(
     store: &S,
     key: &EffectKey,

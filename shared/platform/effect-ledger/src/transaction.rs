@@ -1,10 +1,10 @@
-//! The ledger's part in a transaction that is itself the effect, or the news.
+//! The ledger's part in a transaction that is itself the effect, or a later fact about the payment.
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::Update;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 
-use crate::dynamodb::{COUNT_NEWS, FREE, SET_MOVED, item_key, moved_attributes, number, text};
+use crate::dynamodb::{FREE, RAISE_VERSION, SET_MOVED, item_key, moved_attributes, number, text};
 use crate::{DynamoDbEffects, EffectKey, MovedMoney};
 
 /// The first completion's time and event stay.
@@ -42,8 +42,8 @@ impl DynamoDbEffects {
         expiring(self.done_update(key, event_id, now), SET_DONE, expires_at).build()
     }
 
-    /// Like [`DynamoDbEffects::done`], for a row that keeps an answer: see [`Effect::contract`](crate::Effect::contract).
-    /// It replaces an earlier answer and stays.
+    /// Like [`DynamoDbEffects::done`], for a row that keeps an answer: see a contract.
+    /// It replaces an earlier one and stays.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl DynamoDbEffects {
             .build()
     }
 
-    /// Like [`DynamoDbEffects::done`], for an effect about money that moves. The newest amount and expiry stay;
+    /// Like [`DynamoDbEffects::done`], for an effect about moved money. The newest amount and expiry stay;
     /// no expiry lifts an earlier one.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl DynamoDbEffects {
     }
 
     /// The same write of a done effect, on condition that the effect is not settled yet. If it is, the transaction is
-    /// refused at this place, which tells a duplicate that the ledger knows.
+    /// refused at this place, which is how a duplicate shows.
     pub fn unless_settled(done: Update) -> Update {
         let mut update = done;
         update.condition_expression = Some(FREE.to_owned());
@@ -108,16 +108,16 @@ impl DynamoDbEffects {
         update
     }
 
-    /// The write that leaves news of a payment on the row of an effect, for the transaction that is the news
-    /// ([`EffectStore::leave_news`](crate::EffectStore::leave_news)).
+    /// The write that raises the version of an effect's row, for the transaction that records a later fact about the
+    /// payment ([`EffectStore::raise_version`](crate::EffectStore::raise_version)).
     ///
-    /// `expires_at` (Unix seconds) is for news of a payment that is probably another business's. It is refused if
-    /// somebody has begun the effect: then the payment is ours, and its row must stay.
+    /// `expires_at` (Unix seconds) is for a payment that is probably another business's. The write is refused if an
+    /// executor has begun the effect: then the payment is ours, and its row must stay.
     ///
     /// # Errors
     ///
     /// As [`DynamoDbEffects::done`].
-    pub fn news(&self, key: &EffectKey, expires_at: Option<i64>) -> Result<Update, BuildError> {
+    pub fn version_raised(&self, key: &EffectKey, expires_at: Option<i64>) -> Result<Update, BuildError> {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(item_key(key)))
@@ -127,11 +127,11 @@ impl DynamoDbEffects {
             .expression_attribute_values(":one", number(1));
         match expires_at {
             Some(expires_at) => update
-                .update_expression(format!("SET {COUNT_NEWS}, #expires_at = :expires_at"))
+                .update_expression(format!("SET {RAISE_VERSION}, #expires_at = :expires_at"))
                 .condition_expression("attribute_not_exists(#state)")
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("SET {COUNT_NEWS} REMOVE #expires_at")),
+            None => update.update_expression(format!("SET {RAISE_VERSION} REMOVE #expires_at")),
         }
         .build()
     }

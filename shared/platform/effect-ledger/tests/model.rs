@@ -5,43 +5,44 @@
 
 use std::collections::BTreeMap;
 
+use aws::Clock;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use effect_ledger::{
-    Claim, Clock, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
-    MovedMoney, NotGranted, Policy, Refused, SetAside, Settlement, Standing,
+    Claim, Disposition, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
+    Guarantee, MovedMoney, NotGranted, Refused, Settlement, Standing, Subject,
 };
-use fulfilment::{Currency, Money, PaymentId};
 use proptest::prelude::*;
+use stripe_events::{Currency, Money};
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, sdk_config};
 use testkit::ledger::InMemoryEffects;
 
-/// One thing somebody does to the ledger. Keys and owners are few, so that they meet.
+/// One step of an executor. Keys and owners are few, so that they meet.
 #[derive(Debug, Clone)]
 enum Step {
     Claim {
         key: usize,
         owner: &'static str,
-        policy: Policy,
+        guarantee: Guarantee,
         lease_ms: i64,
-        knows: u32,
+        expected_version: u32,
     },
     /// Ends a claim that was granted some time ago, by its place among them.
     Settle {
         claim: usize,
         settlement: Settlement,
     },
-    SetAside {
+    Dispose {
         key: usize,
-        set_aside: SetAside<'static>,
+        disposition: Disposition<'static>,
     },
-    LeaveNews {
+    RaiseVersion {
         key: usize,
         expires_at: i64,
     },
-    /// Leaves news in a transaction.
-    PutNews {
+    /// Raises the version in a transaction.
+    PutVersion {
         key: usize,
         expires_at: Option<i64>,
     },
@@ -51,12 +52,24 @@ enum Step {
 const EVENTS: [&str; 2] = ["evt_1", "evt_2"];
 
 fn keys() -> Vec<EffectKey> {
-    let key = |payment: &str, effect| EffectKey { payment_id: PaymentId::new(payment), effect };
+    let key = |payment: &str, effect| EffectKey::new(payment, effect);
     vec![
-        key("pi_1", Effect::email("thank-you")),
-        key("pi_1", Effect::acquisition()),
-        key("pi_2", Effect::email("thank-you")),
+        key("pi_1", Effect::at_most_once("email#thank-you")),
+        key("pi_1", Effect::at_most_once("acquisition")),
+        key("pi_2", Effect::at_most_once("email#thank-you")),
     ]
+}
+
+/// The same key, whose effect has this guarantee.
+fn with(key: &EffectKey, guarantee: Guarantee) -> EffectKey {
+    let name = key.effect.as_str().to_owned();
+    EffectKey::new(
+        &key.subject,
+        match guarantee {
+            Guarantee::AtMostOnce => Effect::at_most_once(name),
+            Guarantee::AtLeastOnce => Effect::at_least_once(name),
+        },
+    )
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -67,24 +80,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         reason().prop_map(|reason| Settlement::Parked { reason: reason.to_owned() }),
         reason().prop_map(|reason| Settlement::Unknown { reason: reason.to_owned() }),
     ];
-    let set_aside = prop_oneof![
-        reason().prop_map(SetAside::Skipped),
-        reason().prop_map(SetAside::Parked),
+    let disposition = prop_oneof![
+        reason().prop_map(Disposition::Skip),
+        reason().prop_map(Disposition::Park),
         (reason(), -5..500_i64, proptest::option::of(1..9_i64)).prop_map(|(reason, minor, expires_at)| {
             let amount = Money::new(minor, Currency::try_from("gbp").expect("a currency"));
-            SetAside::Waiting { reason, moved: MovedMoney { amount, occurred_at: minor }, expires_at }
+            Disposition::AwaitPayment { reason, moved: MovedMoney { amount, occurred_at: minor }, expires_at }
         }),
     ];
     let owner = prop_oneof![Just("a"), Just("b")];
-    let policy = prop_oneof![Just(Policy::AtMostOnce), Just(Policy::AtLeastOnce)];
+    let guarantee = prop_oneof![Just(Guarantee::AtMostOnce), Just(Guarantee::AtLeastOnce)];
     let step = prop_oneof![
-        4 => (0..3_usize, owner, policy, 0..3_i64, prop_oneof![2 => Just(0), 1 => 1..3_u32])
-            .prop_map(|(key, owner, policy, lease_ms, knows)| Step::Claim { key, owner, policy, lease_ms, knows }),
+        4 => (0..3_usize, owner, guarantee, 0..3_i64, prop_oneof![2 => Just(0), 1 => 1..3_u32])
+            .prop_map(|(key, owner, guarantee, lease_ms, expected_version)| Step::Claim { key, owner, guarantee, lease_ms, expected_version }),
         4 => (0..6_usize, settlement).prop_map(|(claim, settlement)| Step::Settle { claim, settlement }),
-        2 => (0..3_usize, set_aside).prop_map(|(key, set_aside)| Step::SetAside { key, set_aside }),
-        2 => (0..3_usize, 1..9_i64).prop_map(|(key, expires_at)| Step::LeaveNews { key, expires_at }),
+        2 => (0..3_usize, disposition).prop_map(|(key, disposition)| Step::Dispose { key, disposition }),
+        2 => (0..3_usize, 1..9_i64).prop_map(|(key, expires_at)| Step::RaiseVersion { key, expires_at }),
         2 => (0..3_usize, proptest::option::of(1..9_i64))
-            .prop_map(|(key, expires_at)| Step::PutNews { key, expires_at }),
+            .prop_map(|(key, expires_at)| Step::PutVersion { key, expires_at }),
         1 => (1..3_i64).prop_map(Step::Wait),
     ];
     proptest::collection::vec(step, 1..24)
@@ -95,8 +108,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 enum Answer {
     Claim(Result<Claim, NotGranted>),
     Settle(Result<u32, Refused>),
-    SetAside(Result<(), EffectRow>),
-    LeaveNews(Option<EffectState>),
+    Disposed(Result<(), Box<EffectRow>>),
+    RaiseVersion(Option<EffectState>),
     None,
 }
 
@@ -109,10 +122,17 @@ async fn take<S: EffectStore>(
 ) -> Answer {
     let now = clock.now_ms();
     match step {
-        Step::Claim { key, owner, policy, lease_ms, knows } => {
+        Step::Claim { key, owner, guarantee, lease_ms, expected_version } => {
             let lease_until = now + lease_ms;
-            let executor = Executor { owner, lease_until, event_id: EVENTS[key % 2], knows: *knows };
-            Answer::Claim(store.claim(&keys()[*key], *policy, &executor, now).await.expect("an answer"))
+            let executor = Executor {
+                owner,
+                lease_until,
+                event_id: EVENTS[key % 2],
+                expected_version: *expected_version,
+            };
+            Answer::Claim(
+                store.claim(&with(&keys()[*key], *guarantee), &executor, now).await.expect("an answer"),
+            )
         }
         Step::Settle { claim, settlement } => match claims.iter().rev().nth(*claim) {
             Some((key, claim)) => {
@@ -120,68 +140,68 @@ async fn take<S: EffectStore>(
             }
             None => Answer::None,
         },
-        Step::SetAside { key, set_aside } => {
+        Step::Dispose { key, disposition } => {
             let event_id = EVENTS[key % 2];
-            Answer::SetAside(
-                store.set_aside(&keys()[*key], *set_aside, event_id, now).await.expect("an answer"),
-            )
+            let written = store.write_disposition(&keys()[*key], *disposition, event_id, now).await;
+            Answer::Disposed(written.expect("an answer").map_err(Box::new))
         }
-        Step::LeaveNews { key, expires_at } => {
-            Answer::LeaveNews(store.leave_news(&keys()[*key], *expires_at).await.expect("an answer"))
+        Step::RaiseVersion { key, expires_at } => {
+            Answer::RaiseVersion(store.raise_version(&keys()[*key], *expires_at).await.expect("an answer"))
         }
-        Step::PutNews { .. } | Step::Wait(_) => Answer::None,
+        Step::PutVersion { .. } | Step::Wait(_) => Answer::None,
     }
 }
 
-/// Leaves news in a transaction. Says whether it was not refused.
-async fn put_news(
+/// Raises the version in a transaction. Returns whether it was written.
+async fn put_version(
     client: &Client,
     store: &DynamoDbEffects,
     key: &EffectKey,
     expires_at: Option<i64>,
 ) -> bool {
-    let news = TransactWriteItem::builder().update(store.news(key, expires_at).expect("a write")).build();
-    client.transact_write_items().transact_items(news).send().await.is_ok()
+    let raised =
+        TransactWriteItem::builder().update(store.version_raised(key, expires_at).expect("a write")).build();
+    client.transact_write_items().transact_items(raised).send().await.is_ok()
 }
 
-/// The news for effects that nobody has begun, as the table has it.
-fn waiting_news(cloud: &Cloud) -> BTreeMap<EffectKey, (u32, Option<i64>)> {
+/// The versions of effects that no executor has begun, as the table has them.
+fn waiting_version(cloud: &Cloud) -> BTreeMap<EffectKey, (u32, Option<i64>)> {
     let waiting = cloud.rows("effects").into_iter().filter(|row| row["state"].is_null());
     let read = |row: serde_json::Value| {
-        let payment_id = PaymentId::new(row["payment_id"].as_str().expect("a key"));
+        let subject = Subject::new(row["payment_id"].as_str().expect("a key"));
         let effect = Effect::from(row["effect"].as_str().expect("a key"));
-        let news = row["news"].as_u64().expect("nothing else waits without a state");
-        let news = (u32::try_from(news).expect("a little"), row["expires_at"].as_i64());
-        (EffectKey { payment_id, effect }, news)
+        let version = row["news"].as_u64().expect("nothing else waits without a state");
+        let version = (u32::try_from(version).expect("a little"), row["expires_at"].as_i64());
+        (EffectKey::new(subject, effect), version)
     };
     waiting.map(read).collect()
 }
 
 async fn rows<S: EffectStore>(store: &S) -> BTreeMap<EffectKey, EffectRow> {
     let mut rows = BTreeMap::new();
-    for payment_id in ["pi_1", "pi_2"].map(PaymentId::new) {
-        for row in store.of_payment(&payment_id).await.expect("an answer") {
-            rows.insert(EffectKey { payment_id: payment_id.clone(), effect: row.effect.clone() }, row);
+    for subject in ["pi_1", "pi_2"].map(Subject::new) {
+        for row in store.of_subject(&subject).await.expect("an answer") {
+            rows.insert(EffectKey::new(&subject, row.effect.clone()), row);
         }
     }
     rows
 }
 
-/// A claim is granted exactly where [`EffectState::standing`] says `Free` and, to act at most once, all news is known;
-/// except that an executor's own claim is granted again, as it was.
+/// A claim is granted exactly where [`EffectState::standing`] says `Free` and, at most once, the version is the expected
+/// one; except that an executor's own claim is granted again, as it was.
 fn check_claim(
     row: Option<&EffectRow>,
-    news: u32,
+    version: u32,
     step: &Step,
     now: i64,
     granted: &Result<Claim, NotGranted>,
 ) {
-    let Step::Claim { owner, policy, lease_ms, knows, .. } = step else { return };
+    let Step::Claim { owner, guarantee, lease_ms, expected_version, .. } = step else { return };
     let attempts = row.and_then(|row| row.last_claim.as_ref()).map_or(0, |(_, attempt)| *attempt);
     let state = row.map(|row| &row.state);
-    if EffectState::standing(state, *policy, now) == Standing::Free {
-        if *policy == Policy::AtMostOnce && *knows != news {
-            assert_eq!(granted.as_ref(), Err(&NotGranted::News(news)));
+    if EffectState::standing(state, *guarantee, now) == Standing::Free {
+        if *guarantee == Guarantee::AtMostOnce && *expected_version != version {
+            assert_eq!(granted.as_ref(), Err(&NotGranted::Stale(version)));
             return;
         }
         let expected =
@@ -215,18 +235,18 @@ proptest! {
                 if let Step::Wait(ms) = step {
                     clock.advance_ms(*ms);
                 }
-                if let Step::PutNews { key, expires_at } = step {
+                if let Step::PutVersion { key, expires_at } = step {
                     let key = &keys()[*key];
-                    let put = put_news(&client, &store, key, *expires_at).await;
-                    assert_eq!(model.put_news(key, *expires_at), put, "{step:?}");
+                    let put = put_version(&client, &store, key, *expires_at).await;
+                    assert_eq!(model.put_version(key, *expires_at), put, "{step:?}");
                 }
                 let answer = take(&store, &clock, step, &claims).await;
                 if let (Answer::Claim(granted), Step::Claim { key, .. }) = (&answer, step) {
                     let key = &keys()[*key];
                     let row: Option<&EffectRow> = before.get(key);
-                    let waiting = || model.waiting_news(key).map(|(news, _)| news);
-                    let news = row.map(|row| row.news).or_else(waiting).unwrap_or_default();
-                    check_claim(row, news, step, clock.now_ms(), granted);
+                    let waiting = || model.waiting_version(key).map(|(version, _)| version);
+                    let version = row.map(|row| row.version).or_else(waiting).unwrap_or_default();
+                    check_claim(row, version, step, clock.now_ms(), granted);
                     if let Ok(claim) = granted {
                         claims.push((key.clone(), claim.clone()));
                     }
@@ -235,8 +255,8 @@ proptest! {
                 before = rows(&store).await;
                 assert_eq!(rows(&model).await, before, "after {step:?}");
                 for key in keys() {
-                    let waiting = waiting_news(&cloud).get(&key).copied();
-                    assert_eq!(model.waiting_news(&key), waiting, "after {step:?}");
+                    let waiting = waiting_version(&cloud).get(&key).copied();
+                    assert_eq!(model.waiting_version(&key), waiting, "after {step:?}");
                 }
             }
         });

@@ -2,26 +2,38 @@
 
 use std::cell::Cell;
 
+use aws::Clock;
 use effect_ledger::{
-    Attempted, Busy, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
-    MovedMoney, Performed, Policy, PutAside, Refused, SetAside, Settlement, StoreError, perform, put_aside,
+    Attempted, Busy, Claim, Disposed, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore,
+    Executor, Guarantee, MovedMoney, Performed, Refused, Settlement, StoreError, dispose, perform,
 };
-use fulfilment::{Currency, Money, Movement, PaymentId};
+use stripe_events::{Currency, Money};
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
 
 const LEASE_MS: i64 = 60_000;
 
+/// One effect, under each guarantee. The store sees the same key.
+fn key_with(guarantee: Guarantee) -> EffectKey {
+    EffectKey::new(
+        "pi_1",
+        match guarantee {
+            Guarantee::AtMostOnce => Effect::at_most_once("email#thank-you"),
+            Guarantee::AtLeastOnce => Effect::at_least_once("email#thank-you"),
+        },
+    )
+}
+
 fn key() -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") }
+    key_with(Guarantee::AtMostOnce)
 }
 
 struct Bench {
     store: InMemoryEffects,
     clock: ManualClock,
     calls: Cell<u32>,
-    /// How much of the news its executors know.
-    knows: Cell<u32>,
+    /// The version that its executors expect.
+    expected_version: Cell<u32>,
 }
 
 impl Bench {
@@ -30,29 +42,30 @@ impl Bench {
             store: InMemoryEffects::default(),
             clock: ManualClock::default(),
             calls: Cell::new(0),
-            knows: Cell::new(0),
+            expected_version: Cell::new(0),
         }
     }
 
     async fn perform(
         &self,
         owner: &str,
-        policy: Policy,
+        guarantee: Guarantee,
         answer: Attempted<&'static str>,
     ) -> Performed<&'static str> {
         let lease_until = self.clock.now_ms() + LEASE_MS;
-        let executor = Executor { owner, lease_until, event_id: "evt_1", knows: self.knows.get() };
+        let executor =
+            Executor { owner, lease_until, event_id: "evt_1", expected_version: self.expected_version.get() };
         let act = async || {
             self.calls.set(self.calls.get() + 1);
             answer
         };
         let performed =
-            perform(&self.store, &self.clock, &key(), policy, executor, act, |reason| *reason).await;
+            perform(&self.store, &self.clock, &key_with(guarantee), executor, act, |reason| *reason).await;
         performed.expect("the ledger in memory always answers")
     }
 
     async fn send(&self, owner: &str) -> Performed<&'static str> {
-        self.perform(owner, Policy::AtMostOnce, Attempted::Accepted("id".to_owned())).await
+        self.perform(owner, Guarantee::AtMostOnce, Attempted::Accepted("id".to_owned())).await
     }
 
     fn state(&self) -> &'static str {
@@ -70,11 +83,11 @@ impl Bench {
 #[tokio::test]
 async fn acts_once_however_often_it_is_asked() {
     let bench = Bench::new();
-    assert!(matches!(bench.send("a").await, Performed::Done { news: 0 }));
+    assert!(matches!(bench.send("a").await, Performed::Done { version: 0 }));
     for owner in ["a", "b", "c"] {
         let again = bench.send(owner).await;
         assert!(
-            matches!(again, Performed::AlreadySettled { state: EffectState::Done, news: 0 }),
+            matches!(again, Performed::AlreadySettled { state: EffectState::Done, version: 0 }),
             "{again:?}"
         );
     }
@@ -84,34 +97,37 @@ async fn acts_once_however_often_it_is_asked() {
 #[tokio::test]
 async fn what_cannot_be_taken_back_waits_until_all_news_is_known() {
     let bench = Bench::new();
-    for news in 1..=2 {
-        assert_eq!(bench.store.leave_news(&key(), 9).await.unwrap(), None, "nobody has begun");
-        assert!(matches!(bench.send("a").await, Performed::News(told) if told == news));
+    for version in 1..=2 {
+        assert_eq!(bench.store.raise_version(&key(), 9).await.unwrap(), None, "nobody has begun");
+        assert!(matches!(bench.send("a").await, Performed::Stale { version: found } if found == version));
     }
-    bench.knows.set(1);
-    assert!(matches!(bench.send("a").await, Performed::News(2)), "there is more than it knows");
-    bench.knows.set(2);
-    let throttled = bench.perform("a", Policy::AtMostOnce, Attempted::NotDone("throttled")).await;
+    bench.expected_version.set(1);
+    assert!(matches!(bench.send("a").await, Performed::Stale { version: 2 }), "the row has a later version");
+    bench.expected_version.set(2);
+    let throttled = bench.perform("a", Guarantee::AtMostOnce, Attempted::NotDone("throttled")).await;
     assert!(matches!(throttled, Performed::NotDone(_)));
     assert_eq!(bench.store.row(&key()).unwrap().expires_at, None, "what was begun stays");
-    bench.knows.set(0);
-    assert!(matches!(bench.send("b").await, Performed::News(2)), "another try has to look again");
+    bench.expected_version.set(0);
+    assert!(
+        matches!(bench.send("b").await, Performed::Stale { version: 2 }),
+        "another try has to read again"
+    );
     assert_eq!(bench.calls.get(), 1);
 }
 
 #[tokio::test]
 async fn news_that_comes_meanwhile_is_told_at_the_end() {
     let bench = Bench::new();
-    let left = bench.perform("a", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
-    assert!(matches!(left, Performed::Done { news: 0 }));
-    assert_eq!(bench.store.leave_news(&key(), 9).await.unwrap(), Some(EffectState::Done));
-    let again = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
-    assert!(matches!(again, Performed::AlreadySettled { news: 1, .. }));
+    let left = bench.perform("a", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(left, Performed::Done { version: 0 }));
+    assert_eq!(bench.store.raise_version(&key(), 9).await.unwrap(), Some(EffectState::Done));
+    let again = bench.perform("b", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(again, Performed::AlreadySettled { version: 1, .. }));
 
     let bench = Bench::new();
-    bench.store.leave_news(&key(), 9).await.unwrap();
-    let acted = bench.perform("a", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
-    assert!(matches!(acted, Performed::Done { news: 1 }), "who may act twice acts first");
+    bench.store.raise_version(&key(), 9).await.unwrap();
+    let acted = bench.perform("a", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    assert!(matches!(acted, Performed::Done { version: 1 }), "at least once acts first and catches up");
 }
 
 #[tokio::test]
@@ -123,7 +139,7 @@ async fn each_answer_leads_to_its_state() {
         (Attempted::Ambiguous("lost"), "unknown", false),
     ] {
         let bench = Bench::new();
-        bench.perform("a", Policy::AtMostOnce, answer).await;
+        bench.perform("a", Guarantee::AtMostOnce, answer).await;
         assert_eq!(bench.state(), state);
         bench.send("b").await;
         assert_eq!(bench.calls.get() == 2, acts_again, "{state}");
@@ -156,7 +172,7 @@ async fn an_operator_finds_what_is_open_and_only_that() {
         (Attempted::Ambiguous("lost"), true),
     ] {
         let bench = Bench::new();
-        bench.perform("a", Policy::AtMostOnce, answer).await;
+        bench.perform("a", Guarantee::AtMostOnce, answer).await;
         assert_eq!(open(&bench), expected, "{}", bench.state());
     }
     let bench = Bench::new();
@@ -166,7 +182,7 @@ async fn an_operator_finds_what_is_open_and_only_that() {
     assert!(open(&bench), "but one that stands in the way does");
 
     let bench = Bench::new();
-    bench.perform("a", Policy::AtMostOnce, Attempted::NotDone("throttled")).await;
+    bench.perform("a", Guarantee::AtMostOnce, Attempted::NotDone("throttled")).await;
     bench.send("b").await;
     assert!(!open(&bench), "what is done is closed");
 }
@@ -176,7 +192,7 @@ async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
     let bench = Bench::new();
     bench.claimed("died");
     bench.clock.advance_ms(LEASE_MS + 1);
-    let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    let performed = bench.perform("b", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
     assert!(matches!(performed, Performed::Done { .. }));
     assert_eq!((bench.calls.get(), bench.state()), (1, "done"));
 }
@@ -184,22 +200,12 @@ async fn an_effect_with_a_deterministic_id_is_tried_again_instead() {
 #[tokio::test]
 async fn a_lost_reply_is_no_reason_not_to_try_such_an_effect_again() {
     let bench = Bench::new();
-    let performed = bench.perform("a", Policy::AtLeastOnce, Attempted::Ambiguous("lost")).await;
+    let performed = bench.perform("a", Guarantee::AtLeastOnce, Attempted::Ambiguous("lost")).await;
     assert!(matches!(performed, Performed::NotDone("lost")), "{performed:?}");
     assert_eq!(bench.state(), "retry");
-    let performed = bench.perform("b", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    let performed = bench.perform("b", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
     assert!(matches!(performed, Performed::Done { .. }));
     assert_eq!((bench.calls.get(), bench.state()), (2, "done"));
-}
-
-#[test]
-fn a_correction_of_an_acquisition_names_what_moved_the_money() {
-    let failed = Movement::RefundFailed("re_1".to_owned());
-    let effect = Effect::acquisition_correction(&failed);
-    assert_eq!((effect.as_str(), effect.movement()), ("acquisition#refund#re_1#failed", Some(failed)));
-    for other in [Effect::acquisition(), Effect::email("thank-you"), Effect::contribution_refund("re_1")] {
-        assert_eq!(other.movement(), None, "{other}");
-    }
 }
 
 #[tokio::test]
@@ -224,14 +230,18 @@ async fn an_executor_that_lost_its_lease_changes_nothing() {
 #[tokio::test]
 async fn a_claim_of_an_earlier_attempt_is_stale_even_with_the_same_owner() {
     let bench = Bench::new();
-    let executor =
-        |owner| Executor { owner, lease_until: bench.clock.now_ms() + LEASE_MS, event_id: "evt_1", knows: 0 };
+    let executor = |owner| Executor {
+        owner,
+        lease_until: bench.clock.now_ms() + LEASE_MS,
+        event_id: "evt_1",
+        expected_version: 0,
+    };
     let claim = |owner: &'static str| {
         let executor = executor(owner);
         let bench = &bench;
         async move {
             let now = bench.clock.now_ms();
-            bench.store.claim(&key(), Policy::AtMostOnce, &executor, now).await.unwrap().unwrap()
+            bench.store.claim(&key(), &executor, now).await.unwrap().unwrap()
         }
     };
     let first = claim("a").await;
@@ -261,7 +271,7 @@ async fn setting_aside_never_hides_what_was_done() {
         if let Some(state) = &state {
             store.put(&key(), state.clone());
         }
-        let written = store.set_aside(&key(), SetAside::Parked("now"), "evt_1", 0).await.unwrap();
+        let written = store.write_disposition(&key(), Disposition::Park("now"), "evt_1", 0).await.unwrap();
         assert_eq!(written.map_err(|row| Some(row.state)), expected.map_err(|()| state));
     }
 }
@@ -271,7 +281,7 @@ async fn setting_aside_never_hides_what_was_done() {
 async fn nobody_leaves_a_claim_that_nobody_comes_back_to() {
     #[derive(Debug, PartialEq)]
     enum Ended {
-        Aside(PutAside),
+        Aside(Disposed),
         Busy,
     }
     impl From<StoreError> for Ended {
@@ -284,28 +294,28 @@ async fn nobody_leaves_a_claim_that_nobody_comes_back_to() {
             Self::Busy
         }
     }
-    use Policy::{AtLeastOnce, AtMostOnce};
+    use Guarantee::{AtLeastOnce, AtMostOnce};
     let claimed =
         |lease_until| Some(EffectState::Claimed(Claim { owner: "a".to_owned(), attempt: 1, lease_until }));
     let bench = Bench::new();
     let now = bench.clock.now_ms();
-    for (state, policy, expected, left) in [
-        (None, AtMostOnce, Ended::Aside(PutAside::Written), "skipped"),
-        (Some(EffectState::Done), AtMostOnce, Ended::Aside(PutAside::AlreadySettled), "done"),
+    for (state, guarantee, expected, left) in [
+        (None, AtMostOnce, Ended::Aside(Disposed::Written), "skipped"),
+        (Some(EffectState::Done), AtMostOnce, Ended::Aside(Disposed::AlreadySettled), "done"),
         (claimed(now + 1), AtMostOnce, Ended::Busy, "claimed"),
-        (claimed(now - 1), AtMostOnce, Ended::Aside(PutAside::Abandoned), "unknown"),
+        (claimed(now - 1), AtMostOnce, Ended::Aside(Disposed::Abandoned), "unknown"),
         // What may be done again is done by its own message.
         (claimed(now - 1), AtLeastOnce, Ended::Busy, "claimed"),
     ] {
         let store = InMemoryEffects::default();
         if let Some(state) = state {
             store.put_row(
-                &key().payment_id,
+                &key().subject,
                 EffectRow { last_claim: Some(("a".to_owned(), 1)), ..EffectRow::new(key().effect, state) },
             );
         }
-        let skipped = SetAside::Skipped("overtaken");
-        let ended = put_aside(&store, &bench.clock, &key(), policy, skipped, "evt_1").await;
+        let skipped = Disposition::Skip("overtaken");
+        let ended = dispose(&store, &bench.clock, &key_with(guarantee), skipped, "evt_1").await;
         assert_eq!(ended.map_or_else(|ended: Ended| ended, Ended::Aside), expected);
         assert_eq!(store.state(&key()).map(|state| state.name()), Some(left));
     }
@@ -321,33 +331,15 @@ fn money(minor: i64, currency: &str) -> MovedMoney {
 #[tokio::test]
 async fn what_waits_for_its_payment_is_done_when_the_payment_comes() {
     let bench = Bench::new();
-    let waiting =
-        SetAside::Waiting { reason: "payment_unknown", moved: money(500, "gbp"), expires_at: Some(9) };
-    bench.store.set_aside(&key(), waiting, "evt_1", 0).await.unwrap().unwrap();
+    let waiting = Disposition::AwaitPayment {
+        reason: "payment_unknown",
+        moved: money(500, "gbp"),
+        expires_at: Some(9),
+    };
+    bench.store.write_disposition(&key(), waiting, "evt_1", 0).await.unwrap().unwrap();
     let row = bench.store.row(&key()).unwrap();
     assert_eq!((row.state.name(), row.moved, row.expires_at), ("retry", Some(money(500, "gbp")), Some(9)));
-    bench.perform("a", Policy::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
+    bench.perform("a", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
     let row = bench.store.row(&key()).unwrap();
     assert_eq!((row.state.name(), row.moved, row.expires_at), ("done", Some(money(500, "gbp")), None));
-}
-
-#[test]
-fn adds_up_what_was_refunded() {
-    let row = |effect: Effect, state, moved| EffectRow { moved, ..EffectRow::new(effect, state) };
-    let done = |id, moved| row(Effect::contribution_refund(id), EffectState::Done, moved);
-    let rows = [
-        done("re_1", Some(money(500, "gbp"))),
-        done("re_2", Some(money(250, "gbp"))),
-        done("re_failed", Some(money(0, "gbp"))),
-        done("re_other_currency", Some(money(70, "eur"))),
-        done("re_without_money", None),
-        row(Effect::contribution_dispute("dp_1"), EffectState::Done, Some(money(1250, "gbp"))),
-        row(
-            Effect::contribution_refund("re_parked"),
-            EffectState::Parked { reason: "no_amount".to_owned() },
-            None,
-        ),
-    ];
-    assert_eq!(EffectRow::refunded(&rows, Currency::try_from("gbp").unwrap()), 750);
-    assert_eq!(EffectRow::refunded(&[], Currency::try_from("gbp").unwrap()), 0);
 }

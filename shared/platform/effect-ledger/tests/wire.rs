@@ -4,21 +4,34 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use effect_ledger::{
-    Change, Claim, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor,
-    MovedMoney, NotGranted, NotRecorded, OperatorAction, Policy, Refused, SetAside, Settlement, Verb,
+    Change, Claim, Disposition, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore,
+    Executor, Guarantee, MovedMoney, NotGranted, NotRecorded, OperatorAction, Refused, Settlement, Subject,
+    Verb,
 };
-use fulfilment::{Currency, Money, PaymentId};
 use serde_json::{Value, json};
+use stripe_events::{Currency, Money};
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, sdk_config};
 use testkit::silence::SilentAws;
 
-fn key() -> EffectKey {
-    EffectKey { payment_id: PaymentId::new("pi_1"), effect: Effect::email("thank-you") }
+/// One effect, under each guarantee. The store sees the same key.
+fn key_with(guarantee: Guarantee) -> EffectKey {
+    EffectKey::new(
+        "pi_1",
+        match guarantee {
+            Guarantee::AtMostOnce => Effect::at_most_once("email#thank-you"),
+            Guarantee::AtLeastOnce => Effect::at_least_once("email#thank-you"),
+        },
+    )
 }
 
-const EXECUTOR: Executor<'_> = Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1", knows: 0 };
+fn key() -> EffectKey {
+    key_with(Guarantee::AtMostOnce)
+}
+
+const EXECUTOR: Executor<'_> =
+    Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1", expected_version: 0 };
 
 fn claim() -> Claim {
     Claim { owner: "req/m0".to_owned(), attempt: 1, lease_until: 2000 }
@@ -58,7 +71,7 @@ fn row(state: &str, owner: &str, attempt: u32) -> Value {
 #[tokio::test]
 async fn a_claim_is_one_conditional_write() {
     let (ledger, dynamodb) = ledger(&[(200, json!({ "Attributes": row("claimed", "req/m0", 1) }))]);
-    let granted = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap();
+    let granted = ledger.claim(&key(), &EXECUTOR, 1000).await.unwrap();
     assert_eq!(granted, Ok(claim()));
     assert_requests!(dynamodb.bodies());
 }
@@ -66,7 +79,7 @@ async fn a_claim_is_one_conditional_write() {
 #[tokio::test]
 async fn only_at_least_once_claims_what_has_expired() {
     let (ledger, dynamodb) = ledger(&[(200, json!({ "Attributes": row("claimed", "req/m0", 2) }))]);
-    ledger.claim(&key(), Policy::AtLeastOnce, &EXECUTOR, 1000).await.unwrap().unwrap();
+    ledger.claim(&key_with(Guarantee::AtLeastOnce), &EXECUTOR, 1000).await.unwrap().unwrap();
     assert_eq!(
         dynamodb.bodies()[0]["ConditionExpression"],
         "attribute_not_exists(#state) OR #state IN (:retry, :parked) OR (#state = :claimed AND #lease_until < :now)"
@@ -82,47 +95,47 @@ async fn a_refused_claim_brings_the_row_that_stands_in_the_way() {
         ("of a later version", EffectState::Unknown { reason: "why".to_owned() }),
     ] {
         let (ledger, _dynamodb) = ledger(&[refused(row(state, "another", 3))]);
-        let refused = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap().unwrap_err();
+        let refused = ledger.claim(&key(), &EXECUTOR, 1000).await.unwrap().unwrap_err();
         let NotGranted::InTheWay(row) = refused else { panic!("{refused:?}") };
         assert_eq!((row.state, row.last_claim), (expected, Some(("another".to_owned(), 3))));
     }
 }
 
 #[tokio::test]
-async fn only_who_knows_all_news_claims_at_most_once() {
-    let news = json!({
+async fn at_most_once_is_claimed_only_with_the_expected_version() {
+    let raised = json!({
         "payment_id": { "S": "pi_1" }, "effect": { "S": "email#thank-you" }, "news": { "N": "2" },
         "expires_at": { "N": "1795605400" }
     });
     let granted = json!({ "Attributes": row("claimed", "req/m0", 1) });
-    let (ledger, dynamodb) = ledger(&[refused(news), (200, granted)]);
-    let claim = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap();
-    assert_eq!(claim, Err(NotGranted::News(2)));
-    let informed = Executor { knows: 2, ..EXECUTOR };
-    ledger.claim(&key(), Policy::AtMostOnce, &informed, 1000).await.unwrap().unwrap();
+    let (ledger, dynamodb) = ledger(&[refused(raised), (200, granted)]);
+    let claim = ledger.claim(&key(), &EXECUTOR, 1000).await.unwrap();
+    assert_eq!(claim, Err(NotGranted::Stale(2)));
+    let informed = Executor { expected_version: 2, ..EXECUTOR };
+    ledger.claim(&key(), &informed, 1000).await.unwrap().unwrap();
     let bodies = dynamodb.bodies();
     let free = "(attribute_not_exists(#state) OR #state IN (:retry, :parked))";
     assert_eq!(bodies[0]["ConditionExpression"], format!("{free} AND attribute_not_exists(#news)"));
-    assert_eq!(bodies[1]["ConditionExpression"], format!("{free} AND #news = :knows"));
-    assert_eq!(bodies[1]["ExpressionAttributeValues"][":knows"]["N"], "2");
+    assert_eq!(bodies[1]["ConditionExpression"], format!("{free} AND #news = :version"));
+    assert_eq!(bodies[1]["ExpressionAttributeValues"][":version"]["N"], "2");
 }
 
 #[tokio::test]
-async fn news_for_nobody_expires_and_news_for_somebody_tells_who() {
+async fn the_version_of_an_effect_that_is_not_begun_expires() {
     let (ledger, dynamodb) = ledger(&[
         (200, json!({})),
         refused(row("claimed", "another", 1)),
         (200, json!({ "Attributes": row("done", "another", 1) })),
     ]);
-    assert_eq!(ledger.leave_news(&key(), 1_795_605_400).await.unwrap(), None);
-    assert_eq!(ledger.leave_news(&key(), 1_795_605_400).await.unwrap(), Some(EffectState::Done));
+    assert_eq!(ledger.raise_version(&key(), 1_795_605_400).await.unwrap(), None);
+    assert_eq!(ledger.raise_version(&key(), 1_795_605_400).await.unwrap(), Some(EffectState::Done));
     assert_requests!(dynamodb.bodies());
 }
 
 #[tokio::test]
 async fn its_own_claim_whose_reply_was_lost_is_granted() {
     let (ledger, _dynamodb) = ledger(&[refused(row("claimed", "req/m0", 1))]);
-    assert_eq!(ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap(), Ok(claim()));
+    assert_eq!(ledger.claim(&key(), &EXECUTOR, 1000).await.unwrap(), Ok(claim()));
 }
 
 #[tokio::test]
@@ -157,8 +170,11 @@ async fn a_refused_settlement_is_its_own_only_if_the_row_says_so() {
 #[tokio::test]
 async fn setting_aside_is_one_conditional_write() {
     let (ledger, dynamodb) = ledger(&[(200, json!({})), refused(row("done", "another", 1))]);
-    assert_eq!(ledger.set_aside(&key(), SetAside::Parked("no_recipient"), "evt_1", 9).await.unwrap(), Ok(()));
-    let skipped = ledger.set_aside(&key(), SetAside::Skipped("overtaken"), "evt_1", 9).await.unwrap();
+    assert_eq!(
+        ledger.write_disposition(&key(), Disposition::Park("no_recipient"), "evt_1", 9).await.unwrap(),
+        Ok(())
+    );
+    let skipped = ledger.write_disposition(&key(), Disposition::Skip("overtaken"), "evt_1", 9).await.unwrap();
     assert!(skipped.is_err_and(|row| row.state == EffectState::Done));
     assert_requests!(dynamodb.bodies());
 }
@@ -167,7 +183,7 @@ async fn setting_aside_is_one_conditional_write() {
 async fn a_claim_in_the_way_is_noted_under_its_own_fence() {
     let (ledger, dynamodb) = ledger(&[(200, json!({})), refused(row("done", "req/m0", 1))]);
     for _settled_meanwhile in [false, true] {
-        ledger.note_in_the_way(&key(), &claim()).await.unwrap();
+        ledger.mark_contended(&key(), &claim()).await.unwrap();
     }
     let body = &dynamodb.bodies()[0];
     assert_eq!(body["UpdateExpression"], "SET #open = :open");
@@ -185,7 +201,7 @@ async fn what_is_open_is_asked_of_every_shard_and_page_by_page() {
     let (ledger, dynamodb) = ledger(&answers);
     let found = ledger.open_effects("email#").await.unwrap();
     assert_eq!((found.pages, found.scanned, found.rows.len()), (17, 1, 1));
-    assert_eq!(found.rows[0].0.payment_id.as_str(), "pi_1");
+    assert_eq!(found.rows[0].0.subject.as_str(), "pi_1");
     assert!(found.rows[0].1.open);
     let bodies = dynamodb.bodies();
     assert!(bodies.iter().all(|body| body["IndexName"] == "open-effects"));
@@ -249,7 +265,7 @@ async fn every_action_of_one_time_has_a_row_of_its_own() {
     let cloud = Cloud::with_tables();
     let client = Client::new(&sdk_config(&cloud, ManualClock::default()));
     let ledger = DynamoDbEffects::new(client, "effects");
-    let payment_id = PaymentId::new("operator");
+    let payment_id = Subject::new("operator");
     let redriven = |message: &str| OperatorAction {
         verb: Verb::Redrive,
         about: None,
@@ -282,7 +298,7 @@ async fn an_action_whose_effect_has_changed_leaves_no_row() {
     ledger.record(&key(), Some(&seen), &action(), close).await.unwrap();
     let again = ledger.record(&key(), Some(&seen), &action(), close).await;
     assert!(matches!(again, Err(NotRecorded::Changed)), "{again:?}");
-    let history = ledger.history(&key().payment_id).await.unwrap();
+    let history = ledger.history(&key().subject).await.unwrap();
     assert_eq!(history.actions.len(), 1);
     assert_eq!(history.effects[0].state, EffectState::Skipped { reason: "not_sent".to_owned() });
     assert!(!history.effects[0].open);
@@ -305,13 +321,9 @@ async fn what_operators_did_is_told_apart_from_effects() {
     }
     let items = json!({ "Items": [row("done", "another", 1), taken] });
     let (ledger, _dynamodb) = ledger(&[(200, items.clone()), (200, items)]);
-    let history = ledger.history(&key().payment_id).await.unwrap();
+    let history = ledger.history(&key().subject).await.unwrap();
     assert_eq!((history.effects.len(), &history.actions[..]), (1, &[action()][..]));
-    assert_eq!(
-        ledger.of_payment(&key().payment_id).await.unwrap(),
-        history.effects,
-        "tasks see effects only"
-    );
+    assert_eq!(ledger.of_subject(&key().subject).await.unwrap(), history.effects, "tasks see effects only");
 }
 
 fn moved() -> MovedMoney {
@@ -322,9 +334,12 @@ fn moved() -> MovedMoney {
 #[tokio::test]
 async fn waiting_for_a_payment_keeps_the_money_and_goes_away_by_itself() {
     let (ledger, dynamodb) = ledger(&[(200, json!({}))]);
-    let waiting =
-        SetAside::Waiting { reason: "payment_unknown", moved: moved(), expires_at: Some(1_795_605_400) };
-    assert_eq!(ledger.set_aside(&key(), waiting, "evt_1", 9).await.unwrap(), Ok(()));
+    let waiting = Disposition::AwaitPayment {
+        reason: "payment_unknown",
+        moved: moved(),
+        expires_at: Some(1_795_605_400),
+    };
+    assert_eq!(ledger.write_disposition(&key(), waiting, "evt_1", 9).await.unwrap(), Ok(()));
     assert_requests!(dynamodb.bodies());
 }
 
@@ -340,7 +355,7 @@ async fn reads_rows_with_and_without_money() {
         with_money[name] = value;
     }
     let (ledger, _dynamodb) = ledger(&[(200, json!({ "Items": [with_money, row("done", "another", 1)] }))]);
-    let rows = ledger.of_payment(&key().payment_id).await.unwrap();
+    let rows = ledger.of_subject(&key().subject).await.unwrap();
     let read: Vec<_> = rows.iter().map(|row| (row.moved, row.expires_at)).collect();
     assert_eq!(read, [(Some(moved()), Some(1_795_605_400)), (None, None)]);
 }
@@ -368,7 +383,7 @@ fn news_in_a_transaction_expires_only_where_nobody_has_begun() {
         (Some(9), ", #expires_at = :expires_at", Some("attribute_not_exists(#state)")),
         (None, " REMOVE #expires_at", None),
     ] {
-        let update = ledger.news(&key(), expires_at).unwrap();
+        let update = ledger.version_raised(&key(), expires_at).unwrap();
         assert_eq!(update.update_expression(), format!("{count}{expected}"));
         assert_eq!(update.condition_expression(), condition);
     }
@@ -379,7 +394,7 @@ async fn a_silent_ledger_is_given_up_after_nine_seconds_and_two_tries() {
     let dynamodb = SilentAws::start();
     let ledger = DynamoDbEffects::new(Client::new(&dynamodb.sdk_config()), "effects");
     let key = key();
-    let claim = ledger.claim(&key, Policy::AtMostOnce, &EXECUTOR, 1000);
+    let claim = ledger.claim(&key, &EXECUTOR, 1000);
     let (claimed, waited) = dynamodb.wait(Duration::from_secs(2), claim).await;
     assert_eq!(claimed.unwrap_err().operation, "claim");
     assert_eq!(waited.elapsed, Duration::from_secs(9));
@@ -391,6 +406,6 @@ async fn a_silent_ledger_is_given_up_after_nine_seconds_and_two_tries() {
 async fn a_ledger_that_does_not_answer_is_an_error_that_says_which_call() {
     let denied = json!({ "__type": "AccessDeniedException", "message": "not authorized" });
     let (ledger, _dynamodb) = ledger(&[(400, denied)]);
-    let error = ledger.claim(&key(), Policy::AtMostOnce, &EXECUTOR, 1000).await.unwrap_err();
+    let error = ledger.claim(&key(), &EXECUTOR, 1000).await.unwrap_err();
     assert_eq!(error.to_string(), "the effect ledger did not answer (claim)");
 }

@@ -1,17 +1,16 @@
+use aws::{CachedSecret, Clock, SecretError};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
-use effect_ledger::Clock;
-use fulfilment::PaymentFrequency;
 use serde::Deserialize;
 use stripe_client::{
     ApiKey, ApiObject, NotAClient, NotAKey, NotReadable, Patience, Request, STRIPE_API, StripeClient,
     StripeError,
 };
-use stripe_events::{CheckoutSession, Invoice, InvoicePayment, InvoiceReference, Price};
+use stripe_events::{CheckoutSession, Invoice, InvoicePayment, InvoiceReference, Price, Recurring};
 
-use crate::{CachedSecret, SecretError, StripeConfig};
+use crate::StripeConfig;
 
 /// Stripe's API, asked with the restricted key of the stage.
 #[derive(Debug)]
@@ -64,8 +63,8 @@ impl StripeAccessError {
 pub struct Began {
     /// The session.
     pub session: CheckoutSession,
-    /// How often the subscription is due, as its price is now; `None` when Stripe does not say.
-    pub frequency: Option<PaymentFrequency>,
+    /// The interval of the subscription's price as it is now; `None` when Stripe does not send one.
+    pub recurring: Option<Recurring>,
 }
 
 /// The part of a session with its subscription expanded that tells the interval.
@@ -93,10 +92,8 @@ struct Item {
 }
 
 impl WithSubscription {
-    fn frequency(&self) -> Option<PaymentFrequency> {
-        let items = &self.subscription.as_ref()?.items.as_ref()?.data;
-        let recurring = items.iter().find_map(|item| item.price.as_ref()?.recurring.as_ref())?;
-        Some(PaymentFrequency::of_price(recurring))
+    fn recurring(self) -> Option<Recurring> {
+        self.subscription?.items?.data.into_iter().find_map(|item| item.price?.recurring)
     }
 }
 
@@ -117,7 +114,7 @@ impl<C: Clock> StripeAccess<C> {
         clock: C,
     ) -> Result<Self, BoxError> {
         Ok(Self {
-            key: CachedSecret::new(sdk, &config.key_secret_name, clock),
+            key: CachedSecret::stored(sdk, &config.key_secret_name, clock),
             base_url: config.api_base_url.clone().unwrap_or_else(|| STRIPE_API.to_owned()),
             http: network.http_client().ok_or("no HTTP client")?,
             sleep: network.sleep_impl().ok_or("no timer")?,
@@ -193,8 +190,8 @@ impl<C: Clock> StripeAccess<C> {
         let Some(session) = page.items.first() else {
             return Ok(None);
         };
-        let frequency = session.read::<WithSubscription>()?.frequency();
-        Ok(Some(Began { session: session.session()?, frequency }))
+        let recurring = session.read::<WithSubscription>()?.recurring();
+        Ok(Some(Began { session: session.session()?, recurring }))
     }
 
     async fn client(&self) -> Result<StripeClient, StripeAccessError> {

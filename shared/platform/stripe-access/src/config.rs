@@ -1,4 +1,4 @@
-use task_runtime::Environment;
+use aws::Environment;
 
 /// What it takes to ask Stripe.
 #[derive(Debug, Clone)]

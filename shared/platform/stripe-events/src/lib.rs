@@ -5,10 +5,12 @@ mod early_fraud_warning;
 mod envelope;
 mod event;
 mod invoice;
+mod money;
 mod open_enum;
 mod personal;
 mod refund;
 mod session;
+mod shown_id;
 mod signature;
 mod surrogates;
 mod wire;
@@ -24,6 +26,7 @@ pub use invoice::{
     InvoiceReference, InvoiceStatus, InvoiceTransitions, ItemDetails, LineParent, PaymentOfInvoice, Period,
     Price, Recurring, SubscriptionDetails,
 };
+pub use money::{Currency, Money, MoneyError};
 pub use personal::Personal;
 pub use refund::{Refund, RefundStatus};
 pub use session::{
@@ -31,5 +34,6 @@ pub use session::{
     CustomText, CustomTextMessage, CustomerDetails, Discount, DropdownAnswer, DropdownOption, PaymentStatus,
     PresentmentDetails, Promotions, SessionMode, ShippingAddressCollection,
 };
+pub use shown_id::shown_id;
 pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};
 pub use surrogates::without_lone_surrogates;

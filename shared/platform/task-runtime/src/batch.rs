@@ -4,20 +4,23 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
 
+use aws::{Clock, cause_chain};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use effect_ledger::{Clock, Executor};
-use fulfilment::{PaymentId, SkipReason, shown_id};
+use effect_ledger::{Executor, Subject};
 use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
-use stripe_events::{DecodeError, Delivered, Door, Event, Resend};
+use stripe_events::{DecodeError, Delivered, Door, Event, Resend, shown_id};
 use tracing::{error, info, warn};
 
-use crate::{Backoff, FailureClass, Queue, Tally, TaskError, cause_chain};
+use crate::{Backoff, FailureClass, Queue, Tally, TaskError};
 
 /// One task of the pipeline: what it makes of one event.
 pub trait Task {
     /// The task's errors.
     type Error: TaskError;
+
+    /// What an event is about. Messages about one subject are handled in order, those of others at the same time.
+    fn subject(&self, event: &Event) -> Option<Subject>;
 
     /// Handles one event. May be called again for the same event at any time, also while it is running.
     fn handle(&self, delivery: &Delivery) -> impl Future<Output = Result<Outcome, Self::Error>>;
@@ -60,13 +63,11 @@ impl Delivery {
 
     /// Who acts on this delivery, for claims in the ledger.
     pub fn executor(&self) -> Executor<'_> {
-        Executor { owner: &self.owner, lease_until: self.lease_until, event_id: self.event.id(), knows: 0 }
-    }
-
-    fn payment_id(&self) -> Option<PaymentId> {
-        match &self.event {
-            Event::Snapshot(event) => PaymentId::of_event(event),
-            Event::Thin(_) => None,
+        Executor {
+            owner: &self.owner,
+            lease_until: self.lease_until,
+            event_id: self.event.id(),
+            expected_version: 0,
         }
     }
 }
@@ -79,6 +80,9 @@ pub struct Invocation {
     /// When Lambda stops it, in Unix milliseconds.
     pub deadline_ms: i64,
 }
+
+/// The reason for skipping an event of another account, which our account is connected with.
+const CONNECTED_ACCOUNT: &str = "connected_account";
 
 /// A lease outlasts the function's deadline by this: a timeout has been seen to kill late, and clocks differ.
 const LEASE_MARGIN_MS: i64 = 30_000;
@@ -97,15 +101,15 @@ pub async fn handle_batch<T: Task, Q: Queue>(
     invocation: &Invocation,
 ) -> (SqsBatchResponse, Tally) {
     let shell = Shell { name, task, queue, clock, backoff, invocation };
-    let mut payments: BTreeMap<Option<PaymentId>, Vec<Message>> = BTreeMap::new();
+    let mut subjects: BTreeMap<Option<Subject>, Vec<Message>> = BTreeMap::new();
     for message in batch.records.into_iter().map(|record| Message::read(record, invocation)) {
-        let payment_id = message.delivery.as_ref().ok().and_then(Delivery::payment_id);
-        payments.entry(payment_id).or_default().push(message);
+        let subject = message.delivery.as_ref().ok().and_then(|delivery| task.subject(&delivery.event));
+        subjects.entry(subject).or_default().push(message);
     }
     // A message that kills the process takes its batch mates along, again and again. Whatever may be such a message
     // is handled last and alone, so that the others are done, whichever it is.
     let (suspects, others): (Vec<_>, Vec<_>) =
-        payments.into_values().partition(|messages| messages.iter().any(|message| shell.is_suspect(message)));
+        subjects.into_values().partition(|messages| messages.iter().any(|message| shell.is_suspect(message)));
     let mut handled = join_all(others.into_iter().map(async |messages| {
         let mut handled = Vec::with_capacity(messages.len());
         for message in messages {
@@ -258,8 +262,11 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
             |_| (String::new(), "", String::new()),
             |delivery| {
-                let payment_id =
-                    delivery.payment_id().map(|id| id.reference().into_owned()).unwrap_or_default();
+                let payment_id = self
+                    .task
+                    .subject(&delivery.event)
+                    .map(|id| shown_id(id.as_str()).into_owned())
+                    .unwrap_or_default();
                 (shown_id(delivery.event.id()).into_owned(), delivery.event.type_name(), payment_id)
             },
         );
@@ -312,7 +319,7 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         };
         // No task acts on these, whatever they are about: the rules leave them out, and so does this.
         if matches!(&delivery.event, Event::Snapshot(event) if event.account.is_some()) {
-            return Ok(Outcome::Skipped(SkipReason::ConnectedAccount.as_str()));
+            return Ok(Outcome::Skipped(CONNECTED_ACCOUNT));
         }
         let left = self.invocation.deadline_ms - ANSWER_MARGIN_MS - self.clock.now_ms();
         let left = Duration::from_millis(left.try_into().unwrap_or(0));

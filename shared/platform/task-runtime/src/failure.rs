@@ -23,22 +23,6 @@ pub trait TaskError: Error {
     fn reason(&self) -> &'static str;
 }
 
-/// An error and its causes in one line, outermost first.
-pub fn cause_chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Transparent wrappers repeat their source.
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
-}
-
 /// For how long a message may be turned away by a service that throttles. A day less than the queue keeps it, so
 /// that it reaches the DLQ before SQS deletes it.
 pub const THROTTLED_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -104,6 +88,8 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use aws::cause_chain;
 
     use super::*;
 

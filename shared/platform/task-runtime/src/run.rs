@@ -1,14 +1,11 @@
 use std::io;
 
+use aws::{Clock, Environment, MetricsContext, SystemClock, aws_sdk_config, init_telemetry};
 use aws_lambda_events::sqs::SqsEvent;
 use aws_types::SdkConfig;
-use effect_ledger::Clock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
-use crate::{
-    Backoff, Environment, Invocation, MetricsContext, SqsQueue, SystemClock, Task, aws_sdk_config,
-    handle_batch, init_telemetry,
-};
+use crate::{Backoff, Invocation, SqsQueue, Task, handle_batch};
 
 /// What every task behind a queue is configured with.
 #[derive(Debug, Clone)]

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use effect_ledger::Clock;
-use stripe_events::Event;
+use aws::Clock;
+use effect_ledger::Subject;
+use stripe_events::{Event, Object};
 use task_runtime::{
     Backoff, Delivery, FailureClass, Invocation, Outcome, Tally, Task, TaskError, handle_batch,
 };
@@ -16,6 +17,12 @@ use testkit::stripe::SessionEvent;
 #[derive(Default)]
 struct Obedient {
     seen: RefCell<Vec<String>>,
+}
+
+/// The payment intent or the session, as the domain would say.
+fn subject_of(event: &Event) -> Option<Subject> {
+    let Some(Object::Session(session)) = event.object() else { return None };
+    Some(Subject::new(session.payment_intent.as_ref().unwrap_or(&session.id)))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +41,10 @@ impl TaskError for ToldTo {
 
 impl Task for Obedient {
     type Error = ToldTo;
+
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        subject_of(event)
+    }
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, ToldTo> {
         let id = delivery.event.id().to_owned();
@@ -157,6 +168,10 @@ async fn every_delivery_has_its_own_owner_and_a_lease_past_the_deadline() {
     struct Leases(RefCell<Vec<(String, i64)>>);
     impl Task for Leases {
         type Error = ToldTo;
+
+        fn subject(&self, event: &Event) -> Option<Subject> {
+            subject_of(event)
+        }
         async fn handle(&self, delivery: &Delivery) -> Result<Outcome, ToldTo> {
             assert!(matches!(delivery.event, Event::Snapshot(_)));
             let executor = delivery.executor();
@@ -236,6 +251,10 @@ async fn what_came_back_unanswered_is_tried_last_and_only_after_its_pause_is_set
     struct Watching<'a>(&'a InMemoryQueue, RefCell<Vec<(String, usize)>>);
     impl Task for Watching<'_> {
         type Error = ToldTo;
+
+        fn subject(&self, event: &Event) -> Option<Subject> {
+            subject_of(event)
+        }
         async fn handle(&self, delivery: &Delivery) -> Result<Outcome, ToldTo> {
             let delayed = self.0.delayed.borrow().len();
             self.1.borrow_mut().push((delivery.event.id().to_owned(), delayed));

@@ -46,16 +46,18 @@ const READERS: [(&str, &[(&str, &str)]); 3] = [
             ("PaymentLink", "PaymentLink"),
         ],
     ),
-    ("download-claims/src/bought.rs", &[("LineItem", "LineItem")]),
+    ("shared/features/download-claims/src/bought.rs", &[("LineItem", "LineItem")]),
 ];
 
 /// Structs that are not read from Stripe's objects, and from what.
-const OTHERS: [(&str, &str); 11] = [
+const OTHERS: [(&str, &str); 13] = [
     ("BoughtFile", "our own record of a file"),
     ("CorrectedContract", "our own envelope: what an operator says a link should have said"),
+    ("Currency", "a code of three letters"),
     ("Envelope", "EventBridge's envelope"),
     ("Head", "the id and time of any object"),
     ("Expandable", "an id or any object with an id"),
+    ("Money", "our own amount: minor units and a currency"),
     ("Personal", "a wrapper that prints redacted"),
     ("ThinEvent", "an event of API v2, acknowledged only"),
     ("WireEnvelope", "EventBridge's envelope"),

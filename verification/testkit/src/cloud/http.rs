@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aws::Clock;
+use aws::Environment;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -11,9 +13,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_types::SdkConfig;
-use effect_ledger::Clock;
 use serde::Serialize;
-use task_runtime::Environment;
 
 use super::{Cloud, s3};
 
@@ -160,7 +160,7 @@ pub fn sdk_config(cloud: &Cloud, clock: impl Clock + Send + Sync + 'static) -> S
         "AWS_ENDPOINT_URL" => Some("http://192.0.2.1".to_owned()),
         _ => None,
     };
-    let config = task_runtime::sdk_config(&mut Environment::new(variables)).unwrap();
+    let config = aws::sdk_config(&mut Environment::new(variables)).unwrap();
     let answer =
         move |cloud: &Cloud, request: &HttpRequest| cloud.answer(clock.now_ms(), &Request::of(request));
     let connector = SharedHttpConnector::new(Connector { cloud: cloud.clone(), answer: Arc::new(answer) });

@@ -1,6 +1,9 @@
 //! Subscriptions: what analysts read of the first payment, of renewals, and of what goes back.
 
+use fulfilment::PaymentFrequency;
+use stripe_events::Interval;
 use testkit::stripe::InvoiceEvent;
+use testkit::subscriptions::every;
 
 use super::*;
 
@@ -14,7 +17,7 @@ async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
 
 fn membership() -> TestTask {
     let task = task();
-    task.lookup.stripe.began("sub_M", &session(), Some(PaymentFrequency::Quarterly));
+    task.lookup.stripe.began("sub_M", &session(), Some(every(3, Interval::Month)));
     task.lookup.stripe.pays("pi_OfM", "in_MFirst", Some("sub_M"));
     task.lookup.stripe.pays("pi_OfSecond", "in_MSecond", Some("sub_M"));
     task

@@ -1,5 +1,6 @@
 //! Subscriptions: their first payment, renewals, and what goes back of them.
 
+use fulfilment::effects;
 use testkit::stripe::InvoiceEvent;
 
 use super::*;
@@ -55,11 +56,8 @@ async fn a_refund_of_a_first_payment_meets_it_before_and_after_the_session() {
             assert_eq!(supporters.values().next().unwrap().status, expected);
             assert_eq!(asked(&task), 1);
             // No thanks for what was given back.
-            let thanks = EffectKey {
-                payment_id: PaymentId::new("in_MFirst"),
-                effect: Effect::email_about(SessionOutcome::Paid),
-            };
-            assert!(task.ledger.waiting_news(&thanks).is_some());
+            let thanks = EffectKey::new("in_MFirst", effects::email_about(SessionOutcome::Paid));
+            assert!(task.ledger.waiting_version(&thanks).is_some());
         }
     }
 }
@@ -127,7 +125,7 @@ async fn a_dispute_and_a_warning_of_fraud_reach_the_renewal() {
     assert_eq!(contributions[&PaymentId::new("in_MFirst")].contribution.status(), ContributionStatus::Paid);
     let effects = task.ledger.rows();
     assert!(effects.iter().any(|(key, row)| {
-        key.payment_id.as_str() == "in_MSecond"
+        key.subject.as_str() == "in_MSecond"
             && key.effect.as_str() == "contribution#fraud-warning#issfr_1Fixture"
             && row.expires_at.is_none()
     }));
@@ -152,7 +150,7 @@ async fn another_businesss_invoices_leave_nothing_and_cost_one_question() {
     assert_eq!((tally.skipped, asked(&task)), ([("another_business", 3)].into(), 1));
     assert!(task.records.contributions.borrow().is_empty() && task.records.supporters.borrow().is_empty());
     let rows = task.ledger.rows();
-    assert!(rows.iter().all(|(key, row)| key.effect == Effect::lookup() && row.expires_at.is_some()));
+    assert!(rows.iter().all(|(key, row)| key.effect == effects::lookup() && row.expires_at.is_some()));
 }
 
 #[tokio::test]
@@ -194,10 +192,7 @@ async fn a_broken_contract_parks_the_renewal_too() {
     task.lookup.stripe.began("sub_M", &broken.to_json(), None);
     let (_, queue) = deliver(&task, &[InvoiceEvent::renewal("M", "Second").to_json()]).await;
     assert_eq!(queue.dead_letters.borrow()[0].1, "broken_link_contract");
-    let key = EffectKey {
-        payment_id: PaymentId::new("in_MSecond"),
-        effect: Effect::contribution(SessionOutcome::Paid),
-    };
+    let key = EffectKey::new("in_MSecond", effects::contribution(SessionOutcome::Paid));
     assert_eq!(task.ledger.state(&key).unwrap().name(), "parked");
 }
 

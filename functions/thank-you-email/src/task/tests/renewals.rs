@@ -1,5 +1,6 @@
 //! Renewals: who is thanked for one, and with what.
 
+use fulfilment::effects;
 use testkit::stripe::InvoiceEvent;
 
 use super::*;
@@ -30,7 +31,7 @@ async fn deliver(task: &TestTask, events: &[Value]) -> (Tally, InMemoryQueue) {
 }
 
 fn thanks(payment: &str) -> EffectKey {
-    EffectKey { payment_id: PaymentId::new(payment), effect: Effect::email_about(SessionOutcome::Paid) }
+    EffectKey { subject: Subject::new(payment), effect: effects::email_about(SessionOutcome::Paid) }
 }
 
 fn row(task: &TestTask) -> Option<EffectState> {
@@ -43,12 +44,12 @@ fn skipped(reason: &str) -> Option<EffectState> {
 
 /// The payment's refund is recorded; its news is left as `contribution-records` leaves it.
 fn refund(task: &TestTask, minor: i64) {
-    let key = EffectKey { payment_id: PaymentId::new(RENEWAL), effect: Effect::contribution_refund("re_1") };
+    let key = EffectKey::new(RENEWAL, effects::contribution_refund("re_1"));
     let amount = Money::new(minor, "gbp".try_into().unwrap());
     let moved = MovedMoney { amount, occurred_at: 1_795_000_000 };
     let row = EffectRow { moved: Some(moved), ..EffectRow::new(key.effect.clone(), EffectState::Done) };
-    task.ledger.put_row(&key.payment_id, row);
-    task.ledger.put_news(&thanks(RENEWAL), None);
+    task.ledger.put_row(&key.subject, row);
+    task.ledger.put_version(&thanks(RENEWAL), None);
 }
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn another_businesss_renewals_are_left_alone_for_one_question() {
         task.ledger
             .rows()
             .iter()
-            .all(|(key, row)| key.effect == Effect::lookup() && row.expires_at.is_some())
+            .all(|(key, row)| key.effect == effects::lookup() && row.expires_at.is_some())
     );
     let one_off = InvoiceEvent::one_off("Another").to_json();
     let (tally, _) = deliver(&task, &[one_off]).await;

@@ -1,4 +1,4 @@
-use task_runtime::{Environment, sdk_config};
+use aws::{Environment, sdk_config};
 use testkit::aws::{Endpoint, Reply};
 use testkit::silence::{SilentAws, Waited};
 

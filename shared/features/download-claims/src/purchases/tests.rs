@@ -1,5 +1,6 @@
 //! Over the real adapters: tables and bucket in memory, Stripe's API on loopback.
 
+use aws::CachedSecret;
 use serde_json::{Value, json};
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
@@ -8,7 +9,7 @@ use testkit::stripe::{InvoiceEvent, SessionEvent};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;
-use crate::{CachedSecret, Downloads, Fetch, PurchasesConfig, StripeConfig};
+use crate::{Downloads, Fetch, PurchasesConfig, StripeConfig};
 
 struct Case {
     cloud: Cloud,
@@ -261,7 +262,7 @@ async fn fetches_are_counted_up_to_the_limit_until_somebody_resets_them() {
 async fn a_secret_is_fetched_again_when_it_is_old_or_turns_out_to_be() {
     let case = case();
     let sdk = sdk_config(&case.cloud, case.clock.clone());
-    let secret = CachedSecret::new(&sdk, "keys", case.clock.clone());
+    let secret = CachedSecret::stored(&sdk, "keys", case.clock.clone());
     assert!(secret.current().await.is_err());
     case.cloud.put_secret("keys", "one");
     assert_eq!(secret.current().await.unwrap(), "one");

@@ -1,5 +1,6 @@
+use effect_ledger::Effect;
 use effect_ledger::EffectState;
-use fulfilment::SessionOutcome;
+use fulfilment::{SessionOutcome, effects};
 use stripe_client::StripeError;
 
 use super::*;
@@ -10,7 +11,7 @@ fn id(text: &str) -> PaymentId {
 }
 
 fn done(lookup: &Lookup, payment_id: &str, effect: Effect) {
-    lookup.ledger.put(&EffectKey { payment_id: id(payment_id), effect }, EffectState::Done);
+    lookup.ledger.put(&EffectKey::new(id(payment_id), effect), EffectState::Done);
 }
 
 async fn payment(lookup: &Lookup, payment_intent: &str) -> String {
@@ -21,10 +22,12 @@ async fn payment(lookup: &Lookup, payment_intent: &str) -> String {
 #[tokio::test]
 async fn a_payment_that_is_known_is_its_own_key_without_a_question() {
     let lookup = lookup();
-    for effect in [Effect::contribution(SessionOutcome::Pending), Effect::acquisition(), Effect::consents()] {
+    for effect in
+        [effects::contribution(SessionOutcome::Pending), effects::acquisition(), effects::consents()]
+    {
         done(&lookup, "pi_1", effect.clone());
         assert_eq!(payment(&lookup, "pi_1").await, "pi_1", "{effect}");
-        lookup.ledger.forget(&EffectKey { payment_id: id("pi_1"), effect });
+        lookup.ledger.forget(&EffectKey::new(id("pi_1"), effect));
     }
     assert_eq!(payment(&lookup, "cs_1").await, "cs_1");
     assert_eq!(payment(&lookup, "in_1").await, "in_1");
@@ -46,7 +49,7 @@ async fn an_invoice_of_a_subscription_is_the_key_and_is_asked_for_once() {
 async fn what_leads_to_a_payment_of_ours_is_remembered_for_good() {
     let lookup = lookup();
     lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
-    done(&lookup, "in_1", Effect::contribution(SessionOutcome::Paid));
+    done(&lookup, "in_1", effects::contribution(SessionOutcome::Paid));
     assert_eq!(payment(&lookup, "pi_1").await, "in_1");
     let [row] = &rows(&lookup, "pi_1")[..] else { panic!() };
     assert_eq!((row.expires_at, row.open), (None, false));
@@ -104,7 +107,7 @@ async fn a_stripe_that_is_down_is_asked_again_and_is_then_exact() {
 
 /// What the row of a question says, and whether it is listed as open.
 fn question(lookup: &Lookup, id: &str) -> (&'static str, Option<String>, bool) {
-    let row = rows(lookup, id).into_iter().find(|row| row.effect == Effect::lookup()).unwrap();
+    let row = rows(lookup, id).into_iter().find(|row| row.effect == effects::lookup()).unwrap();
     (row.state.name(), row.reference, row.open)
 }
 
@@ -114,8 +117,8 @@ async fn a_question_that_became_needless_is_settled() {
         let lookup = lookup();
         let refund = executor_of(&lookup, "a", "evt_refund");
         if dies {
-            let key = EffectKey { payment_id: id("pi_1"), effect: Effect::lookup() };
-            let claimed = lookup.ledger.claim(&key, Policy::AtLeastOnce, &refund, lookup.clock.now_ms());
+            let key = EffectKey::new(id("pi_1"), effects::lookup());
+            let claimed = lookup.ledger.claim(&key, &refund, lookup.clock.now_ms());
             claimed.await.unwrap().unwrap();
         } else {
             let down =
@@ -123,7 +126,7 @@ async fn a_question_that_became_needless_is_settled() {
             *lookup.stripe.fails.borrow_mut() = Some(down);
             lookup.payment(&id("pi_1"), refund).await.unwrap_err();
         }
-        done(&lookup, "pi_1", Effect::contribution(SessionOutcome::Paid));
+        done(&lookup, "pi_1", effects::contribution(SessionOutcome::Paid));
         lookup.clock.advance_ms(1);
         let dispute = executor_of(&lookup, "b", "evt_dispute");
         assert_eq!(lookup.payment(&id("pi_1"), dispute).await.unwrap().payment_id, id("pi_1"));
@@ -135,10 +138,10 @@ async fn a_question_that_became_needless_is_settled() {
 #[tokio::test]
 async fn a_question_that_is_being_asked_is_left_to_whoever_asks_unless_that_may_be_an_earlier_try() {
     let lookup = lookup();
-    let key = EffectKey { payment_id: id("pi_1"), effect: Effect::lookup() };
+    let key = EffectKey::new(id("pi_1"), effects::lookup());
     let now = lookup.clock.now_ms();
-    lookup.ledger.claim(&key, Policy::AtLeastOnce, &executor("a"), now).await.unwrap().unwrap();
-    done(&lookup, "pi_1", Effect::contribution(SessionOutcome::Paid));
+    lookup.ledger.claim(&key, &executor("a"), now).await.unwrap().unwrap();
+    done(&lookup, "pi_1", effects::contribution(SessionOutcome::Paid));
     lookup.payment(&id("pi_1"), executor_of(&lookup, "b", "evt_another")).await.unwrap();
     assert_eq!(question(&lookup, "pi_1").0, "claimed");
     let again = lookup.payment(&id("pi_1"), executor("b")).await.unwrap_err();
@@ -152,11 +155,11 @@ async fn what_a_question_asked_on_the_way_is_asked_to_its_end() {
     // An executor died at both, and the invoice came meanwhile.
     let refund = executor_of(&lookup, "a", "evt_refund");
     for asked in ["pi_1", "sub_1"] {
-        let key = EffectKey { payment_id: id(asked), effect: Effect::lookup() };
-        let claimed = lookup.ledger.claim(&key, Policy::AtLeastOnce, &refund, lookup.clock.now_ms());
+        let key = EffectKey::new(id(asked), effects::lookup());
+        let claimed = lookup.ledger.claim(&key, &refund, lookup.clock.now_ms());
         claimed.await.unwrap().unwrap();
     }
-    done(&lookup, "in_1", Effect::contribution(SessionOutcome::Paid));
+    done(&lookup, "in_1", effects::contribution(SessionOutcome::Paid));
     lookup.clock.advance_ms(1);
     assert_eq!(payment(&lookup, "pi_1").await, "in_1");
     assert_eq!(question(&lookup, "sub_1").0, "done");
@@ -167,7 +170,7 @@ async fn a_payment_of_an_invoice_is_remembered_only_if_the_invoice_is_known() {
     let lookup = lookup();
     assert!(!lookup.remember("pi_1", "in_1", executor("a")).await.unwrap());
     assert!(lookup.ledger.rows().is_empty());
-    done(&lookup, "in_1", Effect::contribution_term());
+    done(&lookup, "in_1", effects::contribution_term());
     assert!(lookup.remember("pi_1", "in_1", executor("a")).await.unwrap());
     assert!(lookup.remember("pi_1", "in_1", executor("b")).await.unwrap());
     assert_eq!(payment(&lookup, "pi_1").await, "in_1");
@@ -180,7 +183,7 @@ async fn a_first_invoice_leads_to_the_session_that_an_earlier_version_filed_it_u
     let lookup = lookup();
     let began = |metadata: serde_json::Value| {
         let session = serde_json::json!({ "id": "cs_1", "object": "checkout.session", "metadata": metadata });
-        stripe_access::Began { session: serde_json::from_value(session).unwrap(), frequency: None }
+        stripe_access::Began { session: serde_json::from_value(session).unwrap(), recurring: None }
     };
     let first = |payment_intent: &str, invoice: &str| {
         lookup.stripe.pays(payment_intent, invoice, Some("sub_1"));
@@ -189,7 +192,7 @@ async fn a_first_invoice_leads_to_the_session_that_an_earlier_version_filed_it_u
     };
     let ours = began(serde_json::json!({ "fulfilment": "membership" }));
     lookup.stripe.sessions.borrow_mut().insert("sub_1".to_owned(), ours);
-    done(&lookup, "cs_1", Effect::acquisition());
+    done(&lookup, "cs_1", effects::acquisition());
     first("pi_1", "in_1");
     assert_eq!(payment(&lookup, "pi_1").await, "cs_1");
     assert_eq!(payment(&lookup, "pi_1").await, "cs_1");
@@ -197,7 +200,7 @@ async fn a_first_invoice_leads_to_the_session_that_an_earlier_version_filed_it_u
     let [row] = &rows(&lookup, "pi_1")[..] else { panic!() };
     assert_eq!(row.expires_at, None, "it is ours, and is remembered");
     // The term of a first invoice that was skipped is no payment.
-    let term = EffectKey { payment_id: id("in_1"), effect: Effect::contribution_term() };
+    let term = EffectKey::new(id("in_1"), effects::contribution_term());
     lookup.ledger.put(&term, EffectState::Skipped { reason: "filed_under_session".to_owned() });
     assert!(!lookup.remember("pi_2", "in_1", executor("a")).await.unwrap());
     first("pi_2", "in_1");
@@ -213,7 +216,7 @@ async fn a_first_invoice_that_is_filed_costs_no_second_question() {
     lookup.stripe.pays("pi_1", "in_1", Some("sub_1"));
     lookup.stripe.invoices.borrow_mut().get_mut("pi_1").unwrap()["billing_reason"] =
         serde_json::json!("subscription_create");
-    done(&lookup, "in_1", Effect::contribution(SessionOutcome::Paid));
+    done(&lookup, "in_1", effects::contribution(SessionOutcome::Paid));
     assert_eq!(payment(&lookup, "pi_1").await, "in_1");
     assert_eq!(lookup.stripe.asked.get(), 1);
 }

@@ -1,8 +1,11 @@
-use fulfilment::FulfilmentKind;
+use fulfilment::PaymentId;
+use fulfilment::{FulfilmentKind, effects};
 use serde_json::{Value, json};
 use stripe_access::Began;
 use stripe_client::StripeError;
+use stripe_events::Interval;
 use stripe_events::{CheckoutSession, Event, Object};
+use testkit::subscriptions::every;
 
 use super::*;
 use crate::testing::{Lookup, executor, lookup, rows};
@@ -17,7 +20,7 @@ fn session(metadata: Value) -> CheckoutSession {
 }
 
 fn began(lookup: &Lookup, metadata: Value) {
-    let began = Began { session: session(metadata), frequency: Some(PaymentFrequency::Quarterly) };
+    let began = Began { session: session(metadata), recurring: Some(every(3, Interval::Month)) };
     lookup.stripe.sessions.borrow_mut().insert("sub_1Fixture".to_owned(), began);
 }
 
@@ -64,7 +67,7 @@ async fn what_the_sessions_own_event_said_needs_no_question() {
     let contract = SubscriptionContract::of_session(&session(json!({ "fulfilment": "membership" })));
     let row = EffectRow {
         reference: serde_json::to_string(&contract.unwrap().unwrap()).ok(),
-        ..EffectRow::new(Effect::contract(), EffectState::Done)
+        ..EffectRow::new(effects::contract(), EffectState::Done)
     };
     lookup.ledger.put_row(&PaymentId::new("sub_1Fixture"), row);
     assert!(kind(whose(&lookup, json!({})).await).is_some());
@@ -133,12 +136,12 @@ async fn a_question_that_the_session_answered_is_asked_to_its_end_and_nothing_wa
     let written = SubscriptionContract::of_session(&session(json!({ "fulfilment": "membership" })));
     let contract = EffectRow {
         reference: serde_json::to_string(&written.unwrap().unwrap()).ok(),
-        ..EffectRow::new(Effect::contract(), EffectState::Done)
+        ..EffectRow::new(effects::contract(), EffectState::Done)
     };
     lookup.ledger.put_row(&PaymentId::new("sub_1Fixture"), contract);
     let is_open = || {
         let of_it = rows(&lookup, "sub_1Fixture");
-        of_it.iter().any(|row| row.effect == Effect::lookup() && row.open)
+        of_it.iter().any(|row| row.effect == effects::lookup() && row.open)
     };
     for (is_down, asked) in [(true, 2), (false, 3), (false, 3)] {
         if !is_down {

@@ -1,7 +1,6 @@
 //! What goes over the wire to DynamoDB, and what each answer means.
 
-use effect_ledger::Effect;
-use fulfilment::PaymentId;
+use fulfilment::{PaymentId, effects};
 use serde_json::{Value, json};
 use testkit::aws::{Endpoint, Reply};
 
@@ -35,7 +34,7 @@ fn missing() -> Missing {
         event_id: "evt_1".to_owned(),
         event_type: "checkout.session.completed".to_owned(),
         payment_id: PaymentId::new("pi_1"),
-        effects: vec![Effect::acquisition()],
+        effects: vec![effects::acquisition()],
         happened_at: 1_795_000_000,
         put_back_at: None,
         beside_parked: false,

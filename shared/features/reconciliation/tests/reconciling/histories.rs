@@ -30,9 +30,7 @@ fn story(number: usize, kind: usize) -> Vec<Value> {
 
 fn rows(world: &World) -> Vec<String> {
     let rows = world.ledger.rows();
-    rows.into_iter()
-        .map(|(key, state)| format!("{} {} {}", key.payment_id, key.effect, state.name()))
-        .collect()
+    rows.into_iter().map(|(key, state)| format!("{} {} {}", key.subject, key.effect, state.name())).collect()
 }
 
 /// What only the one or only the other says.
@@ -93,7 +91,7 @@ fn worlds(history: &History) -> (World, World) {
     let all = world.ledger.rows();
     let mut may_go = all.iter().map(|(key, _)| key).filter(|key| !key.effect.as_str().starts_with("email#"));
     let ours = |key: &&effect_ledger::EffectKey| {
-        let number: usize = key.payment_id.as_str()["pi_P".len()..].parse().unwrap();
+        let number: usize = key.subject.as_str()["pi_P".len()..].parse().unwrap();
         history.payments[number].0 != 5
     };
     let gone: Vec<_> = may_go

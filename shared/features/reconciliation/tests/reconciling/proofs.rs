@@ -1,7 +1,7 @@
 //! The daily proof.
 
-use effect_ledger::{Effect, EffectKey, EffectState};
-use fulfilment::PaymentId;
+use effect_ledger::{EffectKey, EffectState};
+use fulfilment::effects;
 use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
 
@@ -27,10 +27,10 @@ async fn a_day_is_proven_once_no_message_of_it_can_be_under_way() {
     world.journal.set_until(MIDNIGHT);
     world.happen(&paid("Fine", NOW - 3 * HOUR));
     world.happen(&paid("Parked", NOW - 2 * HOUR));
-    let parked = EffectKey { payment_id: PaymentId::new("pi_Parked"), effect: Effect::acquisition() };
+    let parked = EffectKey::new("pi_Parked", effects::acquisition());
     world.ledger.put(&parked, EffectState::Parked { reason: "r".into() });
     world.happen(&paid("Stuck", NOW - 2 * HOUR));
-    let stuck = EffectKey { payment_id: PaymentId::new("pi_Stuck"), effect: Effect::acquisition() };
+    let stuck = EffectKey::new("pi_Stuck", effects::acquisition());
     world.ledger.put(&stuck, EffectState::Retry { reason: "r".into() });
     world.happen(&paid("Tomorrow", MIDNIGHT + DAY));
     assert_eq!(world.run().await.proofs, []);

@@ -1,14 +1,14 @@
 //! Single runs.
 
-use effect_ledger::{Effect, EffectKey, EffectState};
-use fulfilment::PaymentId;
+use effect_ledger::{EffectKey, EffectState};
+use fulfilment::{PaymentId, effects};
+use reconciliation::RunError;
 use serde_json::json;
 use stripe_client::StripeError;
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 use testkit::stripe_api::Fault;
 
 use crate::world::{DAY, HOUR, MINUTE, NOW, World};
-use reconciliation::RunError;
 
 fn paid(payment: &str) -> SessionEvent {
     SessionEvent::paid().payment(payment).at(NOW - 30 * MINUTE)
@@ -40,9 +40,9 @@ async fn puts_back_what_is_missing_byte_for_byte_and_nothing_else() {
 async fn one_missing_effect_is_enough_and_the_others_are_left_alone() {
     let world = World::new();
     world.happen(&paid("P").to_json());
-    world.ledger.forget(|key| key.effect == Effect::consents());
+    world.ledger.forget(|key| key.effect == effects::consents());
     let report = world.run().await;
-    assert_eq!(report.missing[0].effects, [Effect::consents()]);
+    assert_eq!(report.missing[0].effects, [effects::consents()]);
     world.deliver();
     assert_eq!(world.rows_of("pi_P"), 4);
     assert!(world.mails.borrow().values().all(|mails| *mails == 1));
@@ -78,7 +78,7 @@ async fn what_needs_a_person_or_is_under_way_is_not_put_back() {
         EffectState::Retry { reason: reason() },
         EffectState::Skipped { reason: reason() },
     ] {
-        let key = EffectKey { payment_id: PaymentId::new("pi_P"), effect: Effect::acquisition() };
+        let key = EffectKey::new("pi_P", effects::acquisition());
         world.ledger.put(&key, state);
         world.journal.set_until(NOW - HOUR);
         assert_eq!(world.run().await.put_back, 0);
@@ -333,8 +333,8 @@ async fn a_bank_debit_of_a_month_ago_is_found_and_nothing_from_before_the_window
 async fn what_is_missing_beside_something_parked_is_put_back_daily() {
     let world = World::new();
     world.happen(&paid("P").to_json());
-    world.ledger.forget(|key| key.effect == Effect::consents());
-    let key = EffectKey { payment_id: PaymentId::new("pi_P"), effect: Effect::acquisition() };
+    world.ledger.forget(|key| key.effect == effects::consents());
+    let key = EffectKey::new("pi_P", effects::acquisition());
     world.ledger.put(&key, EffectState::Parked { reason: "entry_refused".to_owned() });
     let mut put_back = 0;
     for _ in 0..49 {
@@ -363,7 +363,7 @@ async fn a_payment_that_another_version_filed_is_found_under_its_former_key() {
     let report = world.run().await;
     assert_eq!((report.examined, report.put_back, report.missing), (1, 0, vec![]));
     // One of its effects is missing: it is put back under the key that the others have.
-    world.ledger.forget(|key| key.effect == Effect::consents());
+    world.ledger.forget(|key| key.effect == effects::consents());
     world.journal.set_until(NOW - HOUR);
     let report = world.run().await;
     assert_eq!(report.missing[0].payment_id, PaymentId::new("cs_test_Member"));
@@ -378,7 +378,7 @@ async fn what_an_earlier_version_found_missing_is_explained_by_the_key_of_this_o
         event_id: event["id"].as_str().unwrap().to_owned(),
         event_type: "checkout.session.completed".to_owned(),
         payment_id: PaymentId::new("cs_test_Member"),
-        effects: vec![Effect::acquisition()],
+        effects: vec![effects::acquisition()],
         happened_at: NOW - 5 * HOUR,
         put_back_at: None,
         beside_parked: false,

@@ -1,7 +1,7 @@
 //! Payments of subscriptions: their key is an invoice, and only the subscription's session says whose they are.
 
-use effect_ledger::{Effect, EffectKey, EffectState};
-use fulfilment::{FulfilmentKind, PaymentId, SessionOutcome};
+use effect_ledger::{Effect, EffectKey, EffectState, Subject};
+use fulfilment::{FulfilmentKind, PaymentId, SessionOutcome, effects};
 use serde_json::{Value, json};
 use testkit::policy::with_renewals_thanked;
 use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
@@ -55,7 +55,7 @@ fn pays(world: &World, payment: &str, invoice: &str) {
 }
 
 fn key(payment: &str, effect: Effect) -> EffectKey {
-    EffectKey { payment_id: PaymentId::new(payment), effect }
+    EffectKey { subject: Subject::new(payment), effect }
 }
 
 fn state(world: &World, payment: &str, effect: Effect) -> Option<EffectState> {
@@ -88,7 +88,7 @@ async fn a_lost_renewal_and_a_lost_first_invoice_are_found_without_a_question() 
     assert_eq!((report.put_back, report.tally.paid, report.tally.unexplained), (2, 2, 1));
     assert_eq!(found(&world).await, ["evt_in_AdaFirst", "evt_in_AdaSecond"]);
     assert_eq!(world.rows_of("in_AdaSecond"), 2);
-    assert_eq!(state(&world, "in_AdaFirst", Effect::contribution_term()), Some(EffectState::Done));
+    assert_eq!(state(&world, "in_AdaFirst", effects::contribution_term()), Some(EffectState::Done));
     assert_eq!(asked(&world, "subscription="), 0, "the ledger knows the subscription");
 }
 
@@ -113,7 +113,7 @@ async fn thanks_that_are_no_longer_wanted_are_not_missed_for_ever() {
     world.run().await;
     world.deliver();
     // The mail is all that its task did not get round to.
-    let thanks = key("in_AdaSecond", Effect::email_about(SessionOutcome::Paid));
+    let thanks = key("in_AdaSecond", effects::email_about(SessionOutcome::Paid));
     world.ledger.forget(|key| *key == thanks);
     assert_eq!(world.run().await.unexplained, 1);
     world.policy = with_renewals_thanked(&[]);
@@ -153,7 +153,7 @@ async fn a_lost_refund_and_a_lost_dispute_of_a_subscriptions_payments_are_found_
     let mut delivered = world.deliver();
     delivered.sort();
     assert_eq!(delivered, ["evt_dp_2_created", "evt_re_1_created"]);
-    let recorded = state(&world, "in_AdaFirst", Effect::contribution_refund("re_1"));
+    let recorded = state(&world, "in_AdaFirst", effects::contribution_refund("re_1"));
     assert_eq!(recorded, Some(EffectState::Done));
     world.pass(MINUTE);
     assert_eq!(world.run().await.put_back, 0);

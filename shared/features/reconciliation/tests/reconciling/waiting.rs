@@ -1,7 +1,7 @@
 //! Sessions whose money had not come when the customer finished.
 
 use effect_ledger::{Effect, EffectKey};
-use fulfilment::{PaymentId, SessionOutcome};
+use fulfilment::{PaymentId, SessionOutcome, effects};
 use reconciliation::PendingSearch;
 use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
@@ -22,7 +22,7 @@ fn intent(payment: &str, status: &str, received: i64) -> Value {
 
 fn is_done(world: &World, payment: &str, effect: Effect) -> bool {
     let payment_id = PaymentId::new(format!("pi_{payment}"));
-    world.ledger.state(&EffectKey { payment_id, effect }).is_some()
+    world.ledger.state(&EffectKey::new(payment_id, effect)).is_some()
 }
 
 fn session_requests(world: &World) -> usize {
@@ -48,7 +48,7 @@ async fn a_captured_hold_is_fulfilled_with_the_amount_captured() {
     assert_eq!((&session["payment_status"], &session["amount_total"]), (&json!("paid"), &json!(1000)));
     assert_eq!(event["created"], NOW + 15 * MINUTE);
     world.deliver();
-    assert!(is_done(&world, "Hold", Effect::contribution(SessionOutcome::Paid)));
+    assert!(is_done(&world, "Hold", effects::contribution(SessionOutcome::Paid)));
     world.pass(15 * MINUTE);
     let report = world.run().await;
     assert_eq!((report.put_back, report.pending, report.unexplained), (0, 0, 0));
@@ -63,7 +63,7 @@ async fn a_hold_that_is_released_is_told_once() {
     world.pass(15 * MINUTE);
     world.run().await;
     assert_eq!(world.deliver(), ["evt_reconcile_failed_cs_test_Released"]);
-    assert!(is_done(&world, "Released", Effect::contribution(SessionOutcome::Failed)));
+    assert!(is_done(&world, "Released", effects::contribution(SessionOutcome::Failed)));
     for _ in 0..8 {
         world.pass(HOUR);
         world.run().await;
@@ -83,7 +83,7 @@ async fn a_bank_debit_whose_event_never_came_is_found() {
     world.stripe.put(&arrived["data"]["object"]);
     world.run().await;
     assert_eq!(world.deliver(), ["evt_reconcile_paid_cs_test_Debit"]);
-    assert!(is_done(&world, "Debit", Effect::acquisition()));
+    assert!(is_done(&world, "Debit", effects::acquisition()));
 }
 
 #[tokio::test]

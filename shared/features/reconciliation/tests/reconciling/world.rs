@@ -6,16 +6,17 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use aws::{BusEntry, Clock, NotPut};
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use effect_ledger::{
-    CalledFor, Claim, Clock, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, NotGranted,
-    Policy, Refused, SetAside, Settlement, StoreError,
+    Claim, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Guarantee,
+    NotGranted, Refused, Settlement, StoreError, Subject,
 };
-use fulfilment::PaymentId;
+use fulfilment::{ExpectedEffects, PaymentId, effects};
 use reconciliation::{
-    BusEntry, FulfilmentBus, Journal, Missing, NotPut, Overtaken, Pending, PendingSearch, Position,
-    Reconciliation, Report, RunError, Settings,
+    FulfilmentBus, Journal, Missing, Overtaken, Pending, PendingSearch, Position, Reconciliation, Report,
+    RunError, Settings,
 };
 use serde_json::Value;
 use stripe_client::{ApiKey, StripeClient};
@@ -163,26 +164,26 @@ impl FulfilmentBus for InMemoryBus {
 /// A ledger in memory that only tasks write, and with the loophole that tests need: rows that go away.
 #[derive(Default)]
 pub(crate) struct Ledger(
-    RefCell<BTreeMap<PaymentId, BTreeMap<Effect, EffectState>>>,
+    RefCell<BTreeMap<Subject, BTreeMap<Effect, EffectState>>>,
     /// What Stripe answered, by what it was asked about.
-    RefCell<BTreeMap<PaymentId, String>>,
+    RefCell<BTreeMap<Subject, String>>,
 );
 
 impl Ledger {
     pub(crate) fn state(&self, key: &EffectKey) -> Option<EffectState> {
-        self.0.borrow().get(&key.payment_id)?.get(&key.effect).cloned()
+        self.0.borrow().get(&key.subject)?.get(&key.effect).cloned()
     }
 
     pub(crate) fn put(&self, key: &EffectKey, state: EffectState) {
         let mut payments = self.0.borrow_mut();
-        payments.entry(key.payment_id.clone()).or_default().insert(key.effect.clone(), state);
+        payments.entry(key.subject.clone()).or_default().insert(key.effect.clone(), state);
     }
 
     pub(crate) fn rows(&self) -> Vec<(EffectKey, EffectState)> {
         let payments = self.0.borrow();
-        let rows = payments.iter().flat_map(|(payment_id, rows)| {
-            rows.iter().map(|(effect, state)| {
-                let key = EffectKey { payment_id: payment_id.clone(), effect: effect.clone() };
+        let rows = payments.iter().flat_map(|(subject, rows)| {
+            rows.iter().map(move |(effect, state)| {
+                let key = EffectKey::new(subject, effect.clone());
                 (key, state.clone())
             })
         });
@@ -191,28 +192,28 @@ impl Ledger {
 
     /// Keeps what Stripe answered about a payment intent or a subscription.
     pub(crate) fn remember(&self, id: &str, answer: &str) {
-        let payment_id = PaymentId::new(id);
-        self.1.borrow_mut().insert(payment_id.clone(), answer.to_owned());
-        self.put(&EffectKey { payment_id, effect: Effect::lookup() }, EffectState::Done);
+        let subject = Subject::new(id);
+        self.1.borrow_mut().insert(subject.clone(), answer.to_owned());
+        self.put(&EffectKey::new(subject, effects::lookup()), EffectState::Done);
     }
 
     /// Takes rows away.
     pub(crate) fn forget(&self, gone: impl Fn(&EffectKey) -> bool) {
         for (key, _) in self.rows() {
             if gone(&key) {
-                self.0.borrow_mut().entry(key.payment_id).or_default().remove(&key.effect);
+                self.0.borrow_mut().entry(key.subject).or_default().remove(&key.effect);
             }
         }
     }
 }
 
 impl EffectStore for Ledger {
-    async fn of_payment(&self, payment_id: &PaymentId) -> Result<Vec<EffectRow>, StoreError> {
+    async fn of_subject(&self, subject: &Subject) -> Result<Vec<EffectRow>, StoreError> {
         tokio::task::yield_now().await;
-        let rows = self.0.borrow().get(payment_id).cloned().unwrap_or_default();
-        let answer = self.1.borrow().get(payment_id).cloned();
+        let rows = self.0.borrow().get(subject).cloned().unwrap_or_default();
+        let answer = self.1.borrow().get(subject).cloned();
         let row = |(effect, state)| {
-            let reference = answer.clone().filter(|_| effect == Effect::lookup());
+            let reference = answer.clone().filter(|_| effect == effects::lookup());
             EffectRow { reference, ..EffectRow::new(effect, state) }
         };
         Ok(rows.into_iter().map(row).collect())
@@ -221,7 +222,6 @@ impl EffectStore for Ledger {
     async fn claim(
         &self,
         _: &EffectKey,
-        _: Policy,
         _: &Executor<'_>,
         _: i64,
     ) -> Result<Result<Claim, NotGranted>, StoreError> {
@@ -238,18 +238,18 @@ impl EffectStore for Ledger {
         panic!("reconciliation only reads the ledger")
     }
 
-    async fn leave_news(&self, _: &EffectKey, _: i64) -> Result<Option<EffectState>, StoreError> {
+    async fn raise_version(&self, _: &EffectKey, _: i64) -> Result<Option<EffectState>, StoreError> {
         panic!("reconciliation only reads the ledger")
     }
 
-    async fn note_in_the_way(&self, _: &EffectKey, _: &Claim) -> Result<(), StoreError> {
+    async fn mark_contended(&self, _: &EffectKey, _: &Claim) -> Result<(), StoreError> {
         panic!("reconciliation only reads the ledger")
     }
 
-    async fn set_aside(
+    async fn write_disposition(
         &self,
         _: &EffectKey,
-        _: SetAside<'_>,
+        _: Disposition<'_>,
         _: &str,
         _: i64,
     ) -> Result<Result<(), EffectRow>, StoreError> {
@@ -322,7 +322,7 @@ impl World {
     /// to these rows.
     fn handle(&self, json: &str) {
         let event = Event::from_json(json.as_bytes()).unwrap();
-        let Some(called_for) = CalledFor::by(&event, false, &self.policy) else {
+        let Some(called_for) = ExpectedEffects::from_event(&event, false, &self.policy) else {
             return;
         };
         let Some(payment_id) = self.key_of(&called_for) else {
@@ -330,13 +330,13 @@ impl World {
         };
         let session: Value = serde_json::from_str(json).unwrap();
         if let Some(subscription) = session["data"]["object"]["subscription"].as_str() {
-            let key = EffectKey { payment_id: PaymentId::new(subscription), effect: Effect::contract() };
+            let key = EffectKey::new(subscription, effects::contract());
             self.ledger.put(&key, EffectState::Done);
         }
         for effect in called_for.effects {
-            let key = EffectKey { payment_id: payment_id.clone(), effect };
+            let key = EffectKey::new(&payment_id, effect);
             let state = self.ledger.state(&key);
-            if EffectState::standing(state.as_ref(), Policy::AtMostOnce, self.clock.now_ms())
+            if EffectState::standing(state.as_ref(), Guarantee::AtMostOnce, self.clock.now_ms())
                 == effect_ledger::Standing::Free
             {
                 if key.effect.as_str().starts_with("email#") {
@@ -349,7 +349,7 @@ impl World {
 
     /// The key under which tasks keep what an event calls for; `None` for an invoice of another business's. Stripe's
     /// answers are kept as tasks keep them, but for the one that a payment intent pays no invoice.
-    fn key_of(&self, called_for: &CalledFor) -> Option<PaymentId> {
+    fn key_of(&self, called_for: &ExpectedEffects) -> Option<PaymentId> {
         let id = &called_for.payment_id;
         if let Some(subscription) = &called_for.if_ours {
             return self.is_our_subscription(subscription).then(|| id.clone());
@@ -367,7 +367,7 @@ impl World {
     }
 
     fn is_our_subscription(&self, id: &str) -> bool {
-        let contract = EffectKey { payment_id: PaymentId::new(id), effect: Effect::contract() };
+        let contract = EffectKey::new(id, effects::contract());
         let of_it = |session: &Value| session["subscription"] == id;
         self.ledger.state(&contract).is_some()
             || self
@@ -436,6 +436,6 @@ impl World {
 
     /// The rows of a payment.
     pub(crate) fn rows_of(&self, payment: &str) -> usize {
-        self.ledger.rows().iter().filter(|(key, _)| key.payment_id.as_str() == payment).count()
+        self.ledger.rows().iter().filter(|(key, _)| key.subject.as_str() == payment).count()
     }
 }

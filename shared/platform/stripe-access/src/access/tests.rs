@@ -1,6 +1,7 @@
 //! Over a fake of Stripe's API on loopback; the key is in a cloud in memory.
 
 use serde_json::{Value, json};
+use stripe_events::Interval;
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
 use testkit::cloud::{Cloud, sdk_config};
@@ -64,7 +65,8 @@ async fn finds_what_began_a_subscription_and_how_often_it_is_due() {
     membership(&stripe);
     let began = access.began("sub_1Fixture").await.unwrap().unwrap();
     assert_eq!(began.session.id, "cs_test_a1FixtureMembership");
-    assert_eq!(began.frequency, Some(PaymentFrequency::Quarterly));
+    let recurring = began.recurring.unwrap();
+    assert_eq!((recurring.interval, recurring.interval_count), (Some(Interval::Month), Some(3)));
     assert!(access.began("sub_another").await.unwrap().is_none());
     assert_eq!(stripe.requests().len(), 2);
 }

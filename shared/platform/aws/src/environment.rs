@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// problems gather here, and [`Environment::finish`] tells all of them.
 ///
 /// ```
-/// # use task_runtime::Environment;
+/// # use aws::Environment;
 /// let variables = |name: &str| (name == "STAGE").then(|| "test".to_owned());
 /// let mut env = Environment::new(variables);
 /// let (stage, table) = (env.text("STAGE"), env.text("EFFECTS_TABLE"));

@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 
+use effect_ledger::{EffectStore, StoreError};
 use fulfilment::PaymentId;
 use stripe_events::{CheckoutSession, Event, Object};
 
-use crate::{EffectRow, EffectStore, StoreError};
+use crate::is_ours;
 
 /// A session event as the ledger has its payment: without its invoice, and so with the session for a key, where the
 /// payment is filed under its session.
@@ -23,7 +24,7 @@ pub async fn as_filed<'a>(store: &impl EffectStore, event: &'a Event) -> Result<
     let Some(former) = former_key(event) else {
         return Ok(Cow::Borrowed(event));
     };
-    if !EffectRow::tell_of_ours(&store.of_payment(&former).await?) {
+    if !is_ours(&store.of_subject(&former).await?) {
         return Ok(Cow::Borrowed(event));
     }
     let mut event = event.clone();

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use effect_ledger::{CalledFor, Effect};
-use fulfilment::{FulfilmentKind, LinkContract, Policy};
+use effect_key::Effect;
+use fulfilment::{ExpectedEffects, FulfilmentKind, LinkContract, Policy};
 use serde_json::{Value, json};
 use stripe_events::{Door, Event};
 use testkit::policy::with_renewals_thanked;
@@ -149,23 +149,24 @@ fn pointers(value: &Value, path: &str) -> Vec<String> {
 
 /// Each effect of an event passes the rule of its task, from each of the sources. How many there were.
 fn check(event: &Value, patterns: &BTreeMap<String, Value>, sources: &[&str]) -> usize {
-    let Some(called_for) =
-        Event::from_value(event.clone()).ok().and_then(|event| CalledFor::by(&event, false, &POLICY))
+    let Some(expected) = Event::from_value(event.clone())
+        .ok()
+        .and_then(|event| ExpectedEffects::from_event(&event, false, &POLICY))
     else {
         return 0;
     };
     for source in sources {
         let envelope = json!({ "source": source, "detail-type": event["type"], "detail": event });
-        for effect in &called_for.effects {
+        for effect in &expected.effects {
             let passes = passes(&patterns[task_of(effect)], Some(&envelope));
             assert!(passes, "{effect} from {source} is called for by {event:#}");
         }
     }
-    called_for.effects.len()
+    expected.effects.len()
 }
 
 #[test]
-fn every_effect_that_is_called_for_passes_the_rule_of_its_task() {
+fn every_effect_that_is_expected_passes_the_rule_of_its_task() {
     let patterns = patterns();
     let mut effects: BTreeMap<&str, usize> = BTreeMap::new();
     for fixture in fixtures() {
@@ -223,7 +224,7 @@ fn what_is_not_ours_passes_no_rule() {
         assert!(
             Event::from_value(connected)
                 .ok()
-                .and_then(|event| CalledFor::by(&event, false, &POLICY))
+                .and_then(|event| ExpectedEffects::from_event(&event, false, &POLICY))
                 .is_none()
         );
     }

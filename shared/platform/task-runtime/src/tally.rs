@@ -1,19 +1,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
-
-/// The CloudWatch namespace of every metric.
-const NAMESPACE: &str = "Afterlink";
-
-/// Where a metric belongs.
-#[derive(Debug, Clone)]
-pub struct MetricsContext {
-    /// `local`, `test` or `live`.
-    pub stage: String,
-    /// The function.
-    pub task: &'static str,
-}
+use aws::{MetricsContext, write_metrics};
+use serde_json::json;
 
 /// What became of the messages of one invocation.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -55,58 +44,19 @@ impl Tally {
             ("Duration", json!(self.durations_ms)),
         ];
         values.extend(self.noted.iter().map(|(metric, count)| (*metric, json!(count))));
-        write_line(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)?;
+        write_metrics(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)?;
         for (reason, count) in &self.skipped {
             let dimensions = [("Stage", context.stage.as_str()), ("Task", context.task), ("Reason", reason)];
-            write_line(out, now_ms, &dimensions, &[("Skipped", json!(count))])?;
+            write_metrics(out, now_ms, &dimensions, &[("Skipped", json!(count))])?;
         }
         Ok(())
     }
 }
 
-/// Writes plain counts under a function's own dimensions; for functions without a queue.
-///
-/// # Errors
-///
-/// When `out` fails.
-pub fn write_counts(
-    context: &MetricsContext,
-    counts: &[(&str, u32)],
-    now_ms: i64,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let values: Vec<_> = counts.iter().map(|(name, count)| (*name, json!(count))).collect();
-    write_line(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)
-}
-
-fn write_line(
-    out: &mut impl Write,
-    now_ms: i64,
-    dimensions: &[(&str, &str)],
-    values: &[(&str, Value)],
-) -> io::Result<()> {
-    let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
-    let metrics: Vec<_> =
-        values.iter().map(|(name, _)| json!({ "Name": name, "Unit": unit(name) })).collect();
-    let mut line = Map::new();
-    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": metrics });
-    line.insert("_aws".into(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
-    line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
-    line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    serde_json::to_writer(&mut *out, &line)?;
-    writeln!(out)
-}
-
-fn unit(metric: &str) -> &'static str {
-    match metric {
-        "Duration" => "Milliseconds",
-        "OldestUnexplainedAge" | "OldestPendingAge" => "Seconds",
-        _ => "Count",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     /// The golden file is also what the alarms are checked against: an alarm on a metric that is neither in it nor in

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use effect_ledger::{Effect, EffectKey, EffectState, as_filed};
-use fulfilment::PaymentId;
+use effect_ledger::{Effect, EffectKey, EffectState};
+use fulfilment::{PaymentId, effects};
+use payment_ledger::as_filed;
 use serde_json::{Value, json};
 use stripe_events::Event;
 use testkit::ledger::InMemoryEffects;
@@ -20,7 +21,7 @@ fn subscription() -> SessionEvent {
 async fn key(rows: &[(&str, Effect)], event: SessionEvent) -> String {
     let ledger = InMemoryEffects::default();
     for (payment, effect) in rows {
-        let key = EffectKey { payment_id: PaymentId::new(*payment), effect: effect.clone() };
+        let key = EffectKey::new(*payment, effect.clone());
         ledger.put(&key, EffectState::Done);
     }
     let event = Event::from_value(event.to_json()).unwrap();
@@ -32,8 +33,8 @@ async fn key(rows: &[(&str, Effect)], event: SessionEvent) -> String {
 #[tokio::test]
 async fn a_subscriptions_payment_keeps_the_key_it_was_first_filed_under() {
     assert_eq!(key(&[], subscription()).await, "in_Member");
-    assert_eq!(key(&[("in_Member", Effect::acquisition())], subscription()).await, "in_Member");
-    for effect in [Effect::acquisition(), Effect::email("thank-you"), Effect::consents()] {
+    assert_eq!(key(&[("in_Member", effects::acquisition())], subscription()).await, "in_Member");
+    for effect in [effects::acquisition(), effects::email("thank-you"), effects::consents()] {
         assert_eq!(key(&[("cs_test_Member", effect)], subscription()).await, "cs_test_Member");
     }
 }
@@ -41,9 +42,9 @@ async fn a_subscriptions_payment_keeps_the_key_it_was_first_filed_under() {
 #[tokio::test]
 async fn a_one_off_payment_has_one_key() {
     let one_off = || SessionEvent::paid().payment("Member");
-    assert_eq!(key(&[("cs_test_Member", Effect::acquisition())], one_off()).await, "pi_Member");
+    assert_eq!(key(&[("cs_test_Member", effects::acquisition())], one_off()).await, "pi_Member");
     let with_invoice = one_off().session("invoice", json!("in_Member"));
-    assert_eq!(key(&[("cs_test_Member", Effect::acquisition())], with_invoice).await, "pi_Member");
+    assert_eq!(key(&[("cs_test_Member", effects::acquisition())], with_invoice).await, "pi_Member");
     let free = one_off().session("payment_intent", Value::Null);
     assert_eq!(key(&[], free).await, "cs_test_Member");
 }
