@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { cataloguedTask } from '../lib/catalogue.ts';
 import { STAGE_NAMES, type StageName, stages } from '../lib/stages.ts';
 import { type Json, matches } from './event-pattern-matcher.ts';
 import { type Synthesized, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
@@ -53,6 +54,13 @@ const TOLD_OF_EVERY_OUTCOME = ['thank-you-email', 'contribution-records'];
 const TOLD_OF_MOVED_MONEY = ['contribution-records', 'acquisition-events'];
 
 describe('the rules', () => {
+  it('let through what the catalogue says each task reacts to', () => {
+    for (const task of TASKS) {
+      const { 'detail-type': types } = patternOf(task, thanking) as { 'detail-type': string[] };
+      assert.deepEqual([...types].sort(), [...cataloguedTask(task).reactsTo].sort(), task);
+    }
+  });
+
   const check = (name: string, expected: string[]) => {
     assert.deepEqual(passed('test', envelope(fixture(name), WEBHOOK)), expected, name);
   };

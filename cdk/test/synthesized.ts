@@ -74,4 +74,4 @@ export function synthesizedStage(name: StageName): Synthesized {
   return made;
 }
 
-export const TASKS = ['thank-you-email', 'contribution-records', 'soft-opt-ins', 'acquisition-events'] as const;
+export { taskNames as TASKS } from '../lib/catalogue.ts';

@@ -1,10 +1,9 @@
 //! What each command does about an effect, by where the effect stands: decided before anything is done, and tested for
 //! every combination.
 
+use catalogue::Task;
 use effect_ledger::{EffectKey, EffectState};
 use fulfilment::effects;
-
-use crate::task::Task;
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub(crate) fn course(
 ) -> Result<Course, String> {
     let EffectKey { subject: payment_id, effect } = key;
     let name = format!("{effect} of {payment_id}");
-    let is_mail = Task::of(effect) == Some(Task::ThankYouEmail);
+    let is_mail = Task::of_effect(effect) == Some(Task::ThankYouEmail);
     if let Some(EffectState::Claimed(claim)) = state {
         if claim.lease_until >= now {
             return Err(format!("{name} is being done right now: look again in a minute"));
@@ -81,7 +80,7 @@ pub(crate) fn course(
 fn retry(key: &EffectKey, name: &str, is_mail: bool, state: Option<&EffectState>) -> Result<Course, String> {
     let payment_id = &key.subject;
     let is_request = effects::resend_id(&key.effect).is_some();
-    let folds = Task::of(&key.effect) == Some(Task::ContributionRecords);
+    let folds = Task::of_effect(&key.effect) == Some(Task::ContributionRecords);
     match state {
         None if is_request => Err(format!("the ledger has no {name}: {}", ask_again(key))),
         Some(EffectState::Done | EffectState::Skipped { .. }) if is_request => {

@@ -10,13 +10,13 @@ use aws_config::BehaviorVersion;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use catalogue::Task;
 use clap::Args;
 use effect_ledger::DynamoDbEffects;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::query_api::QueryApi;
-use crate::task::Task;
 
 /// Where `cargo xtask local up` leaves word of the local cloud.
 const STACK_FILE: &str = "target/local/stack.json";
@@ -163,11 +163,11 @@ impl Deployment {
     }
 
     pub(crate) fn queue_url(&self, task: Task) -> Result<&str> {
-        self.output(&format!("{}QueueUrl", task.output()))
+        self.output(&format!("{}QueueUrl", task.id()))
     }
 
     pub(crate) fn dlq_url(&self, task: Task) -> Result<&str> {
-        self.output(&format!("{}DlqUrl", task.output()))
+        self.output(&format!("{}DlqUrl", task.id()))
     }
 
     pub(crate) fn ledger(&self) -> Result<DynamoDbEffects> {

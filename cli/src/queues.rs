@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use catalogue::Task;
 use effect_ledger::{Effect, EffectKey};
 use fulfilment::{ExpectedEffects, PaymentId, Policy, effects};
 use serde::Serialize;
 use stripe_events::{Delivered, Event, Object};
 
 use crate::page::Time;
-use crate::task::Task;
 
 /// How long a message that is looked at stays hidden from others, in seconds. Longer than a batch takes.
 const HIDDEN_SECONDS: i32 = 60;
@@ -81,7 +81,7 @@ impl DeadLetter {
         let effects = called_for.map(|called_for| called_for.effects).unwrap_or_default().into_iter();
         match &self.resend_id {
             Some(id) => effects
-                .filter(|effect| Task::of(effect) == Some(Task::ThankYouEmail))
+                .filter(|effect| Task::of_effect(effect) == Some(Task::ThankYouEmail))
                 .map(|effect| effects::resent(&effect, id))
                 .collect(),
             None => effects.collect(),

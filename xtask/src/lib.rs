@@ -9,6 +9,7 @@
 )]
 
 pub mod aws;
+mod catalogue;
 pub mod checkout;
 mod ci;
 pub mod cloud;
@@ -90,6 +91,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Writes the catalogue of functions for the CDK app, after shared/domain/catalogue has changed
+    Catalogue,
     /// Builds the release zips that are deployed to AWS
     Package {
         /// The processor of the functions, as the stages in cdk/lib/stages.ts have it
@@ -166,6 +169,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mail(Mail::Preview { arguments }) => return forwarded::mail_preview(&checkout, &arguments),
         Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
         Command::Bench { arguments } => return forwarded::bench(&checkout, &arguments),
+        Command::Catalogue => catalogue::write(&checkout),
         Command::Package { arch } => package::run(&checkout, arch),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ import { type Code, EventSourceMapping } from 'aws-cdk-lib/aws-lambda';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
+import { cataloguedTask } from '../catalogue.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { allow, RustFunction } from './rust-function.ts';
@@ -39,14 +40,8 @@ export interface QueueTaskProps {
   readonly stage: Stage;
   /** The folder under `functions/`, which is also the package, the binary and the key here. */
   readonly name: string;
-  readonly description: string;
   /** What people miss while the task does not work. It opens the sentence of every alarm. */
   readonly impact: string;
-  /**
-   * Whether a claim that expires leaves it unknown if the effect happened, as with a mail,
-   * which is never sent again by itself. A task that only writes tables is never unknown.
-   */
-  readonly atMostOnce: boolean;
   readonly bus: IEventBus;
   readonly pattern: EventPattern;
   readonly code: Code;
@@ -77,7 +72,9 @@ export class QueueTask extends Construct {
     const { stage, name, bus } = props;
     this.name = name;
     this.impact = props.impact;
-    this.atMostOnce = props.atMostOnce;
+    const entry = cataloguedTask(name);
+    this.atMostOnce = entry.atMostOnce;
+    assertReactsTo(entry.reactsTo, props.pattern, name);
 
     const dlq = new DeadLetterQueue(this, 'Dlq', { stage, of: name });
 
@@ -107,7 +104,6 @@ export class QueueTask extends Construct {
     const task = new RustFunction(this, 'Function', {
       stage,
       name,
-      description: props.description,
       code: props.code,
       environment: {
         QUEUE_URL: queue.queueUrl,
@@ -156,4 +152,12 @@ export class QueueTask extends Construct {
 export function output(scope: Construct, task: string, what: string, value: string): void {
   const id = task.replace(/(^|-)(\w)/g, (_match, _dash, letter: string) => letter.toUpperCase()) + what;
   new CfnOutput(scope, id, { value }).overrideLogicalId(id);
+}
+
+/** Every type of event in a task's pattern is one that the catalogue says it reacts to. */
+function assertReactsTo(reactsTo: readonly string[], { detailType = [] }: EventPattern, name: string): void {
+  const unknown = detailType.filter((type) => !reactsTo.includes(type));
+  if (unknown.length > 0) {
+    throw new Error(`the rule of ${name} lets ${unknown.join(', ')} through, and the catalogue does not say so`);
+  }
 }

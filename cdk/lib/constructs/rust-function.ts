@@ -11,13 +11,13 @@ import {
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
+import { catalogued } from '../catalogue.ts';
 import { physicalName, type Stage } from '../stages.ts';
 
 export interface RustFunctionProps {
   readonly stage: Stage;
   /** The folder under `functions/`, which is also the package, the binary and the key here. */
   readonly name: string;
-  readonly description: string;
   readonly code: Code;
   readonly environment: Readonly<Record<string, string>>;
   /** Where the stage's own is not enough. */
@@ -40,6 +40,7 @@ export interface RustFunctionProps {
  * allowed to do is read in one place, and is no more than the calls it makes.
  */
 export class RustFunction extends Construct {
+  readonly name: string;
   readonly function: Function;
   readonly functionName: string;
   readonly roleArn: string;
@@ -47,6 +48,7 @@ export class RustFunction extends Construct {
   constructor(scope: Construct, id: string, props: RustFunctionProps) {
     super(scope, id);
     const { stage } = props;
+    this.name = props.name;
     this.functionName = physicalName(stage, props.name);
 
     const logGroup = new LogGroup(this, 'Log', {
@@ -68,7 +70,7 @@ export class RustFunction extends Construct {
     this.roleArn = role.roleArn;
     this.function = new Function(this, 'Function', {
       functionName: this.functionName,
-      description: props.description,
+      description: catalogued(props.name).purpose,
       runtime: Runtime.PROVIDED_AL2023,
       architecture: stage.architecture,
       handler: 'bootstrap',

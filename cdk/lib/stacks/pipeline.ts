@@ -13,6 +13,7 @@ import {
 } from 'aws-cdk-lib/aws-ses';
 import type { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
+import { assertComplete } from '../catalogue.ts';
 import { BusTap } from '../constructs/bus-tap.ts';
 import { ClosedBus } from '../constructs/closed-bus.ts';
 import { OperatorPolicies } from '../constructs/operator-policies.ts';
@@ -81,6 +82,8 @@ export class PipelineStack extends StageStack {
       this.acquisitionEvents(props),
     ];
     const reconcile = this.reconcile(props);
+    const functions = this.node.findAll().filter((construct) => construct instanceof RustFunction);
+    assertComplete(functions.map(({ name }) => name));
     // The local cloud has no bus policies.
     if (stage.name !== 'local') {
       const roles = [webhook.roleArn, reconcile.roleArn, ...(this.partner ? [this.partner.roleArn] : [])];
@@ -118,7 +121,6 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: "Verifies Stripe's signature and puts the event on the fulfilment bus",
       ceiling: stage.publicConcurrency,
       environment: {
         FULFILMENT_BUS: this.fulfilmentBus.eventBusName,
@@ -143,7 +145,6 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: 'Shows customers what became of their payment, and gives them the files they bought',
       ceiling: stage.publicConcurrency,
       environment: {
         CONTRIBUTIONS_TABLE: data.contributions.tableName,
@@ -225,9 +226,7 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: 'Sends the thank-you, payment-pending and payment-failed mails',
       impact: 'People who paid get no thank-you mail, or not in time.',
-      atMostOnce: true,
       bus: this.fulfilmentBus,
       pattern: toldToCustomers(stage),
       // Enough for ten times the 14 mails a second at which SES starts accounts, so that a
@@ -294,9 +293,7 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: 'Keeps the contribution and supporter records',
       impact: 'Payments, refunds or disputes are missing from the contribution and supporter records.',
-      atMostOnce: false,
       bus: this.fulfilmentBus,
       pattern: paymentHistory(stage),
       maxConcurrency: TABLE_CONCURRENCY,
@@ -325,9 +322,7 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: 'Records what a customer agreed to, with the evidence',
       impact: 'What customers answered about marketing is not recorded: they may be written to against their word.',
-      atMostOnce: false,
       bus: this.fulfilmentBus,
       pattern: sessionAnswered(stage),
       maxConcurrency: TABLE_CONCURRENCY,
@@ -353,10 +348,8 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: 'Publishes each acquisition, and what corrects it, for analysts',
       impact: 'Analysts miss payments, refunds or disputes: their revenue is wrong until these are published.',
       // An event may be published twice: its id is the same, and consumers drop it.
-      atMostOnce: false,
       bus: this.fulfilmentBus,
       pattern: moneyMoved(stage),
       maxConcurrency: TABLE_CONCURRENCY,
@@ -381,7 +374,6 @@ export class PipelineStack extends StageStack {
       stage,
       name,
       code: code(name),
-      description: 'Compares what Stripe was paid with what was done, and puts back what is missing',
       // Many pages of Stripe's, and a minute in hand for a slow one.
       timeout: Duration.minutes(5),
       withoutDlq: nextRun,

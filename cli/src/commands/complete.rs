@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
+use catalogue::Task;
 use clap::Args;
 use effect_ledger::{Effect, EffectKey, EffectRow, EffectState, History, Verb};
 use fulfilment::{
@@ -18,7 +19,6 @@ use crate::page::{Cell, Page, Report, Verdict, count};
 use crate::payments::{self, PAYMENT};
 use crate::queues::{self, DeadLetter, delete, payment_link_of, release, take};
 use crate::stripe::{self, Found};
-use crate::task::Task;
 
 /// Completes payments over a link whose `fulfilment` was mistyped, as if it had been right.
 ///
@@ -312,7 +312,7 @@ impl Run<'_> {
         }
         for (event, effects) in &plan.deliveries {
             let body = event.message()?;
-            for task in effects.iter().filter_map(Task::of).collect::<BTreeSet<_>>() {
+            for task in effects.iter().filter_map(Task::of_effect).collect::<BTreeSet<_>>() {
                 queues::send(&sqs, self.here.queue_url(task)?, &body).await?;
             }
         }

@@ -5,6 +5,7 @@ mod links;
 
 use anyhow::{Context as _, Result};
 use aws_types::SdkConfig;
+use catalogue::Task;
 use download_claims::TokenKeys;
 use fulfilment::{LinkContract, Policy, object_key, shown};
 use serde::Serialize;
@@ -17,7 +18,6 @@ use crate::page::{BAD, Cell, DIM, GOOD, Page, Report, Verdict, WARN};
 use crate::query_api::QueryApi;
 use crate::queues::depth;
 use crate::stripe;
-use crate::task::Task;
 
 #[derive(Serialize)]
 pub(crate) struct Health {

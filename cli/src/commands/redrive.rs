@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use catalogue::Task;
 use clap::Args;
 use effect_ledger::{DynamoDbEffects, EffectRow, EffectState, Verb};
 use fulfilment::{PaymentId, effects};
@@ -10,7 +11,7 @@ use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Cell, DIM, Page, Report, Time, Verdict, count};
 use crate::queues::{DeadLetter, move_back, release, take};
-use crate::task::Task;
+use crate::task::task_parser;
 
 /// Under which payment the ledger keeps what was done about messages that tell of none.
 const NO_PAYMENT: &str = "operator";
@@ -24,7 +25,7 @@ const NO_PAYMENT: &str = "operator";
 )]
 pub(crate) struct Arguments {
     /// Whose dead-letter queue
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = task_parser())]
     task: Task,
     /// Only messages with this reason
     #[arg(long)]
@@ -123,8 +124,11 @@ fn is_settled(task: Task, message: &DeadLetter, rows: &[EffectRow], livemode: bo
     let is_over = |row: &EffectRow| {
         matches!(row.state, EffectState::Done | EffectState::Skipped { .. } | EffectState::Unknown { .. })
     };
-    let mut asked: Vec<_> =
-        message.calls_for(livemode).into_iter().filter(|effect| Task::of(effect) == Some(task)).collect();
+    let mut asked: Vec<_> = message
+        .calls_for(livemode)
+        .into_iter()
+        .filter(|effect| Task::of_effect(effect) == Some(task))
+        .collect();
     if asked.is_empty() {
         return false;
     }

@@ -1,4 +1,5 @@
 use anyhow::{Context as _, Error, Result, bail};
+use catalogue::Task;
 use clap::{Args, ValueEnum};
 use effect_ledger::{Change, EffectKey, EffectRow, Verb};
 use fulfilment::{Money, PaymentId, effects};
@@ -14,7 +15,6 @@ use crate::payments::{self, PAYMENT};
 use crate::privacy::Privacy;
 use crate::queues;
 use crate::stripe::{self, Found};
-use crate::task::Task;
 
 /// Sends a customer a mail once more, on purpose: a second mail, recorded as an effect of its own.
 ///

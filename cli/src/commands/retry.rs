@@ -1,6 +1,7 @@
 use std::fmt;
 
 use anyhow::{Context as _, Error, Result};
+use catalogue::Task;
 use clap::Args;
 use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
 use fulfilment::{InvoiceEvent, Money, PaymentId, Policy, SessionEvent, SessionOutcome, effects};
@@ -15,7 +16,6 @@ use crate::page::{Page, Report, Verdict};
 use crate::payments::{self, PAYMENT};
 use crate::queues::{self, DeadLetter, move_back, release, take};
 use crate::stripe::{self, Found};
-use crate::task::Task;
 
 /// Delivers the event of one effect once more, to the one task it belongs to.
 ///
@@ -161,7 +161,7 @@ pub(crate) struct NamedEffect {
 
 pub(crate) async fn look_up(here: &Deployment, payment: &str, effect: &str) -> Result<NamedEffect> {
     let effect = Effect::from(effect.trim());
-    let task = Task::of(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
+    let task = Task::of_effect(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
     let payment_id = payments::one(here, payment).await?;
     let ledger = here.ledger()?;
     let mut named = NamedEffect {
@@ -182,7 +182,7 @@ pub(crate) async fn look_up(here: &Deployment, payment: &str, effect: &str) -> R
 
 /// What the task does with the event that it is given.
 pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode: Option<bool>) -> String {
-    match Task::of(&key.effect) {
+    match Task::of_effect(&key.effect) {
         Some(Task::ContributionRecords) => {
             "The record is folded again: what the event says is in it afterwards, and \
                                             nothing counts twice."

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use catalogue::Task;
 use clap::Args;
 use futures_util::future::try_join_all;
 use reconciliation::Journal as _;
@@ -12,7 +13,6 @@ use crate::deployment::Deployment;
 use crate::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, Report, Time, Verdict, WARN, count, duration};
 use crate::query_api::QueryApi;
 use crate::queues::{Depth, depth, name_of};
-use crate::task::Task;
 
 /// Without a checkpoint, so far back is looked.
 const DAY_SECONDS: i64 = 86_400;

@@ -1,11 +1,12 @@
 use anyhow::Result;
+use catalogue::Task;
 use clap::{Args, ValueEnum};
 use effect_ledger::{EffectKey, EffectRow, EffectState};
 use serde::Serialize;
 
 use crate::deployment::Deployment;
 use crate::page::{Cell, Page, Report, Time, Verdict, count};
-use crate::task::Task;
+use crate::task::task_parser;
 
 /// Lists effects that need somebody or something, oldest first.
 ///
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     reason: Option<String>,
     /// Only effects of this task
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = task_parser())]
     task: Option<Task>,
     /// How many rows the table shows; JSON has all
     #[arg(long, default_value_t = 50)]
@@ -77,7 +78,7 @@ impl OpenEffect {
     pub(crate) fn of((key, row): (EffectKey, EffectRow)) -> Self {
         Self {
             payment_id: key.subject.to_string(),
-            task: Task::of(&key.effect),
+            task: Task::of_effect(&key.effect),
             effect: key.effect.to_string(),
             state: row.state.name(),
             reason: row.state.reason().map(str::to_owned),

@@ -1,34 +1,21 @@
-//! Whose events go on. One Stripe account often serves several businesses, and its destination delivers the customers
-//! of all of them: what no task reacts to is forgotten here, before it is kept anywhere.
+//! Which events go on. One Stripe account often serves several businesses, and its destination delivers the customers of
+//! all of them: an event that no task reacts to is dropped here, before it is kept anywhere.
 
+use catalogue::Task;
 use fulfilment::LinkContract;
 use serde_json::Value;
-use stripe_events::EventType;
 
 /// Whether a task may react to a snapshot event of this type with this body.
 ///
 /// Sessions carry our marker. Refunds, disputes, invoices and fraud warnings carry none: those of every business pass,
 /// and the tasks find out whose they are.
 pub(crate) fn concerns_a_task(event_type: &str, body: &[u8]) -> bool {
-    match EventType::from(event_type.to_owned()) {
-        EventType::Other(_) => false,
-        EventType::SessionCompleted
-        | EventType::SessionAsyncPaymentSucceeded
-        | EventType::SessionAsyncPaymentFailed => is_marked(body),
-        EventType::RefundCreated
-        | EventType::RefundUpdated
-        | EventType::RefundFailed
-        | EventType::DisputeCreated
-        | EventType::DisputeUpdated
-        | EventType::DisputeClosed
-        | EventType::DisputeFundsWithdrawn
-        | EventType::DisputeFundsReinstated
-        | EventType::InvoicePaid
-        | EventType::InvoicePaymentPaid
-        | EventType::EarlyFraudWarningCreated
-        | EventType::EarlyFraudWarningUpdated => true,
-    }
+    let is_reacted_to = Task::ALL.iter().any(|task| task.reacts_to().contains(&event_type));
+    is_reacted_to && (!event_type.starts_with(SESSION) || is_marked(body))
 }
+
+/// What the types of a session's events begin with.
+const SESSION: &str = "checkout.session.";
 
 /// Whether the object's metadata has our marker, in any spelling.
 fn is_marked(body: &[u8]) -> bool {

@@ -1,5 +1,6 @@
 //! What the functions are given to do: a payment's events, as Lambda hands them over.
 
+use catalogue::Function;
 use lambda_fake::events::{UrlRequest, sqs_record};
 use serde_json::{Value, json};
 use testkit::queue::envelope;
@@ -26,18 +27,17 @@ pub(crate) enum Trigger {
 /// The do-nothing function.
 pub(crate) const FLOOR: &str = "floor";
 
-/// How a function is called; `None` for one that nobody has described here yet.
+/// How a function is called, as the catalogue says; `None` for a program that is not in it.
 pub(crate) fn trigger(function: &str) -> Option<Trigger> {
-    match function {
-        "acquisition-events" | "contribution-records" | "soft-opt-ins" | "thank-you-email" => {
-            Some(Trigger::Queue)
-        }
-        "stripe-webhook" => Some(Trigger::Url),
-        "downloads" => Some(Trigger::Page),
-        "reconcile" => Some(Trigger::Schedule),
-        FLOOR => Some(Trigger::Nothing),
-        _ => None,
+    if function == FLOOR {
+        return Some(Trigger::Nothing);
     }
+    Some(match Function::from_name(function)?.trigger {
+        catalogue::Trigger::Events(_) => Trigger::Queue,
+        catalogue::Trigger::Webhook => Trigger::Url,
+        catalogue::Trigger::Page => Trigger::Page,
+        catalogue::Trigger::Schedule => Trigger::Schedule,
+    })
 }
 
 /// What a function is given to do: most often, what happens to a payment, told by one event.

@@ -5,10 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
+use catalogue::Task;
 use serde_json::Value;
 
 use crate::fault::{Fault, Injection, Scripted};
-use crate::function::TaskName;
 use crate::invariants::{Told, violations};
 use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::subscriptions;
@@ -33,7 +33,7 @@ pub struct Scenario {
 }
 
 /// A task is told of an event.
-pub(crate) type Telling = (TaskName, Message);
+pub(crate) type Telling = (Task, Message);
 
 /// How many of a scenario's cases are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub struct Report {
 impl Scenario {
     /// Every scenario.
     pub fn all() -> Vec<Self> {
-        use TaskName::{AcquisitionEvents, ContributionRecords, SoftOptIns, ThankYouEmail};
+        use Task::{AcquisitionEvents, ContributionRecords, SoftOptIns, ThankYouEmail};
         let paid = Payment::paid("Example");
         let delayed = Payment { fate: Fate::PendingThenPaid, ..paid.clone() };
         let failed = Payment { fate: Fate::PendingThenFailed, ..paid.clone() };
@@ -129,9 +129,9 @@ impl Scenario {
             let (at_once, after) = at_once.split_at(2.min(at_once.len()));
             Self { after: tellings(task, after), ..Self::new(name, task, &[payment], before, at_once) }
         };
-        let thanked = |name, [before, at_once, after]: [&[(TaskName, usize)]; 3]| {
+        let thanked = |name, [before, at_once, after]: [&[(Task, usize)]; 3]| {
             let events = given_back.events();
-            let tell = |told: &[(TaskName, usize)]| {
+            let tell = |told: &[(Task, usize)]| {
                 told.iter().map(|(task, event)| (*task, Message::of(&events[*event]))).collect()
             };
             let payments = vec![given_back.clone()];
@@ -200,7 +200,7 @@ impl Scenario {
     /// One task is told of these.
     pub(crate) fn new(
         name: &'static str,
-        task: TaskName,
+        task: Task,
         payments: &[&Payment],
         before: &[Value],
         at_once: &[Value],
@@ -322,7 +322,7 @@ impl Scenario {
 }
 
 /// A task is told of these.
-pub(crate) fn tellings(task: TaskName, events: &[Value]) -> Vec<Telling> {
+pub(crate) fn tellings(task: Task, events: &[Value]) -> Vec<Telling> {
     events.iter().map(|event| (task, Message::of(event))).collect()
 }
 

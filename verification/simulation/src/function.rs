@@ -10,49 +10,22 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use catalogue::Task;
 use fulfilment::Policy;
 use futures_util::future::LocalBoxFuture;
 use lambda_runtime::Error;
-use task_runtime::{Backoff, Invocation, SqsQueue, Tally, Task, handle_batch};
+use task_runtime::{Backoff, Invocation, SqsQueue, Tally, handle_batch};
 
 use crate::time::InstanceClock;
 
-/// The tasks that sit behind queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TaskName {
-    /// `thank-you-email`
-    ThankYouEmail,
-    /// `contribution-records`
-    ContributionRecords,
-    /// `soft-opt-ins`
-    SoftOptIns,
-    /// `acquisition-events`
-    AcquisitionEvents,
+/// The address of a task's queue.
+pub(crate) fn queue_url(task: Task) -> String {
+    format!("https://sqs.us-east-1.amazonaws.com/123456789012/{}", task.name())
 }
 
-impl TaskName {
-    /// Every task.
-    pub const ALL: [Self; 4] =
-        [Self::ThankYouEmail, Self::ContributionRecords, Self::SoftOptIns, Self::AcquisitionEvents];
-
-    /// The function's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ThankYouEmail => thank_you_email::NAME,
-            Self::ContributionRecords => contribution_records::NAME,
-            Self::SoftOptIns => soft_opt_ins::NAME,
-            Self::AcquisitionEvents => acquisition_events::NAME,
-        }
-    }
-
-    pub(crate) fn queue_url(self) -> String {
-        format!("https://sqs.us-east-1.amazonaws.com/123456789012/{}", self.as_str())
-    }
-
-    /// The address of its dead-letter queue.
-    pub fn dlq_url(self) -> String {
-        format!("{}-dlq", self.queue_url())
-    }
+/// The address of a task's dead-letter queue.
+pub fn dlq_url(task: Task) -> String {
+    format!("{}-dlq", queue_url(task))
 }
 
 /// What the live template gives every task. The CDK's tests hold the template to these.
@@ -89,7 +62,7 @@ struct Started<T> {
     clock: InstanceClock,
 }
 
-impl<T: Task + 'static> Function for Started<T> {
+impl<T: task_runtime::Task + 'static> Function for Started<T> {
     fn handle(
         self: Rc<Self>,
         batch: SqsEvent,
@@ -106,7 +79,7 @@ impl<T: Task + 'static> Function for Started<T> {
 /// `region` names the world: the SDK keeps its retry quota by region for the life of the process, and one world must
 /// not use up another's.
 pub(crate) fn start(
-    task: TaskName,
+    task: Task,
     region: String,
     http: SharedHttpClient,
     policy: &Policy,
@@ -121,8 +94,8 @@ pub(crate) fn start(
         .sleep_impl(SharedAsyncSleep::new(clock.clone()))
         .time_source(SharedTimeSource::new(clock.clone()))
         .build();
-    let queue = SqsQueue::new(sdk.clone(), task.queue_url(), task.dlq_url());
-    let name = task.as_str();
+    let queue = SqsQueue::new(sdk.clone(), queue_url(task), dlq_url(task));
+    let name = task.name();
     macro_rules! started {
         // The simulated Stripe is asked over the same connection as the simulated AWS.
         ($function:ident, $($more:expr),*) => {{
@@ -134,10 +107,10 @@ pub(crate) fn start(
         }};
     }
     Ok(match task {
-        TaskName::ThankYouEmail => started!(thank_you_email, &sdk, policy.clone()),
-        TaskName::ContributionRecords => started!(contribution_records, &sdk),
-        TaskName::SoftOptIns => started!(soft_opt_ins,),
-        TaskName::AcquisitionEvents => started!(acquisition_events, &sdk),
+        Task::ThankYouEmail => started!(thank_you_email, &sdk, policy.clone()),
+        Task::ContributionRecords => started!(contribution_records, &sdk),
+        Task::SoftOptIns => started!(soft_opt_ins,),
+        Task::AcquisitionEvents => started!(acquisition_events, &sdk),
     })
 }
 

@@ -1,11 +1,12 @@
 //! Long histories from a seed: many customers, every kind of bad luck, days of it.
 
+use catalogue::Task;
 use fastrand::Rng;
 use serde_json::Value;
 use testkit::cloud::Quota;
 
 use crate::fault::{Director, Fault, Step};
-use crate::function::TaskName;
+use crate::function::dlq_url;
 use crate::invariants::{Told, violations};
 use crate::story::{Charge, Dispute, Fate, Link, Message, Payment, Refund, Subscription, twin};
 use crate::wire::InstanceId;
@@ -49,7 +50,7 @@ const LATEST_MS: i64 = 3 * DAY_MS;
 
 /// Something that happens to the world from outside.
 enum Happening {
-    Told(TaskName, String),
+    Told(Task, String),
     /// The operator puts back what is in the DLQs.
     Redrive,
     /// The operator replays everything that was told so far from the archive.
@@ -71,7 +72,7 @@ pub fn live(seed: u64, events: usize) -> History {
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed);
     let luck = if seed.is_multiple_of(4) { Luck::Throttles } else { Luck::Any };
-    let mut told = Told { tasks: TaskName::ALL.to_vec(), may_be_unknown: true, ..Told::default() };
+    let mut told = Told { tasks: Task::ALL.to_vec(), may_be_unknown: true, ..Told::default() };
     let mut agenda: Vec<(i64, Happening)> = Vec::new();
     let mut number = 0;
     while told.events.len() < events {
@@ -93,7 +94,7 @@ pub fn live(seed: u64, events: usize) -> History {
     }
     for i in 0..events.div_ceil(100) {
         let body = format!("{{\"poison\": {i}, \"of\": \"Zaphod\"");
-        agenda.extend(TaskName::ALL.map(|task| (anytime(&mut rng), Happening::Told(task, body.clone()))));
+        agenda.extend(Task::ALL.map(|task| (anytime(&mut rng), Happening::Told(task, body.clone()))));
         told.poison.push(body);
     }
     agenda.extend((0..4).map(|_| (anytime(&mut rng), Happening::Redrive)));
@@ -111,7 +112,7 @@ pub fn live(seed: u64, events: usize) -> History {
     let director = Chance { rng, luck, calm_from_ms, faults: 0 };
     let mut world = World::new(director);
     world.thanks_renewals = seed.is_multiple_of(2);
-    let mut past: Vec<(TaskName, String)> = Vec::new();
+    let mut past: Vec<(Task, String)> = Vec::new();
     let mut messages = 0;
     let mut early = Vec::new();
     for (at_ms, happening) in agenda {
@@ -147,8 +148,8 @@ pub fn live(seed: u64, events: usize) -> History {
     world.run(None);
     let mut violations_found = early;
     if luck == Luck::Throttles {
-        for task in TaskName::ALL {
-            let letters = world.cloud.messages(&task.dlq_url());
+        for task in Task::ALL {
+            let letters = world.cloud.messages(&dlq_url(task));
             // What a task parks itself has its reason beside it.
             for letter in letters.iter().filter(|letter| letter.attributes.is_empty()) {
                 let message: Value = serde_json::from_str(&letter.body).unwrap_or_default();
@@ -173,7 +174,7 @@ pub fn live(seed: u64, events: usize) -> History {
 
 /// The operator puts back what is in the DLQs.
 fn redrive(world: &mut World<Chance>) {
-    for task in TaskName::ALL {
+    for task in Task::ALL {
         world.redrive(task);
     }
 }
@@ -196,7 +197,7 @@ fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Hap
             1..=3 => rng.i64(0..HOUR_MS),
             _ => rng.i64(0..1000),
         };
-        for task in TaskName::ALL {
+        for task in Task::ALL {
             let copies = if rng.f64() < 0.05 { 2 } else { 1 };
             for _ in 0..copies {
                 let at_ms = happened_ms + late_ms + rng.i64(0..2000);
@@ -298,7 +299,7 @@ fn payment(rng: &mut Rng, number: u32) -> Payment {
 }
 
 /// Whether anything was done for a payment before anybody told that it is paid.
-fn paid_too_early(world: &World<Chance>, past: &[(TaskName, String)], body: &str) -> Option<String> {
+fn paid_too_early(world: &World<Chance>, past: &[(Task, String)], body: &str) -> Option<String> {
     let event: Value = serde_json::from_str(body).ok()?;
     let succeeded = "checkout.session.async_payment_succeeded";
     if event["detail-type"] != succeeded || past.iter().any(|(_, earlier)| is_twin(earlier, &event)) {

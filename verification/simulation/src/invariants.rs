@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use catalogue::Task;
 use fulfilment::{
     Consents, Contribution, PaymentEvent, PaymentId, Policy, SessionOutcome, SubscriptionContract,
     SupporterId, SupporterRow, effects,
@@ -14,8 +15,9 @@ use uuid::Uuid;
 use crate::fault::Director;
 use crate::function::{
     ACQUISITION_BUS, CONSENTS_TABLE, CONTRIBUTIONS_TABLE, EFFECTS_TABLE, SUPPORTER_NAMESPACE,
-    SUPPORTERS_TABLE, TaskName,
+    SUPPORTERS_TABLE,
 };
+use crate::function::{dlq_url, queue_url};
 use crate::story::{Charge, Dispute, Fate, Link, Message, PERSONAL, Payment, Tells};
 use crate::world::World;
 
@@ -29,7 +31,7 @@ pub struct Told {
     /// Bodies that are no events.
     pub poison: Vec<String>,
     /// The tasks that were told.
-    pub tasks: Vec<TaskName>,
+    pub tasks: Vec<Task>,
     /// Whether a mail may have become `unknown`: a call died or its answer was lost.
     pub may_be_unknown: bool,
 }
@@ -71,16 +73,16 @@ pub fn violations<D: Director>(world: &World<D>, told: &Told) -> Vec<String> {
     no_claim_is_left(&ledger, &mut found);
     nothing_of_strangers_stays(told, &ledger, &mut found);
     personal_data(world, &mut found);
-    if told.tasks.contains(&TaskName::ThankYouEmail) {
+    if told.tasks.contains(&Task::ThankYouEmail) {
         mails(world, told, &ledger, &mut found);
     }
-    if told.tasks.contains(&TaskName::AcquisitionEvents) {
+    if told.tasks.contains(&Task::AcquisitionEvents) {
         acquisitions(world, told, &ledger, &mut found);
     }
-    if told.tasks.contains(&TaskName::ContributionRecords) {
+    if told.tasks.contains(&Task::ContributionRecords) {
         records(world, told, &ledger, &mut found);
     }
-    if told.tasks.contains(&TaskName::SoftOptIns) {
+    if told.tasks.contains(&Task::SoftOptIns) {
         consents(world, told, &ledger, &mut found);
     }
     found.0
@@ -123,12 +125,11 @@ impl Ledger {
 
 /// Nothing accepted is lost: it left the queue by being handled, or it lies in the DLQ with all it carried.
 fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
-    for task in TaskName::ALL {
-        let waiting = world.cloud.messages(&task.queue_url()).len();
-        found
-            .unless(waiting == 0, || format!("{waiting} messages of {} never came to an end", task.as_str()));
+    for task in Task::ALL {
+        let waiting = world.cloud.messages(&queue_url(task)).len();
+        found.unless(waiting == 0, || format!("{waiting} messages of {} never came to an end", task.name()));
         let mut poison: BTreeSet<_> = told.poison.iter().map(String::as_str).collect();
-        for letter in world.cloud.messages(&task.dlq_url()) {
+        for letter in world.cloud.messages(&dlq_url(task)) {
             let attribute = |name: &str| {
                 letter
                     .attributes
@@ -140,17 +141,17 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
             poison.remove(letter.body.as_str());
             let known = told.poison.contains(&letter.body)
                 || told.events.iter().any(|event| letter.body == event.body);
-            found.unless(known, || format!("the DLQ of {} holds what nobody sent", task.as_str()));
+            found.unless(known, || format!("the DLQ of {} holds what nobody sent", task.name()));
             let right = ["undecodable_event", "broken_link_contract", TOO_MANY_MAILS];
             found.unless(right.contains(&reason), || {
                 format!(
                     "a message of {} ended in the DLQ ({reason:?}) though nothing is wrong with it",
-                    task.as_str()
+                    task.name()
                 )
             });
         }
         if told.tasks.contains(&task) {
-            found.unless(poison.is_empty(), || format!("{} lost a message it cannot read", task.as_str()));
+            found.unless(poison.is_empty(), || format!("{} lost a message it cannot read", task.name()));
         }
     }
 }
@@ -191,8 +192,8 @@ fn personal_data<D: Director>(world: &World<D>, found: &mut Found) {
     for event in world.cloud.events(ACQUISITION_BUS) {
         places.push(("an acquisition event", event.detail.to_string()));
     }
-    for task in TaskName::ALL {
-        for letter in world.cloud.messages(&task.dlq_url()) {
+    for task in Task::ALL {
+        for letter in world.cloud.messages(&dlq_url(task)) {
             places.push(("a DLQ's attribute", format!("{:?}", letter.attributes)));
         }
     }

@@ -13,4 +13,4 @@ mod time;
 mod wire;
 pub mod world;
 
-pub use crate::function::TaskName;
+pub use crate::function::dlq_url;

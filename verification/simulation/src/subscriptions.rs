@@ -1,9 +1,9 @@
 //! Situations around subscriptions, captures and verdicts: what takes a look-up at Stripe, and what Stripe tells oddly.
 
+use catalogue::Task::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
 use serde_json::Value;
 
 use crate::enumeration::{Scenario, tellings};
-use crate::function::TaskName::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
 use crate::story::{Charge, Dispute, Fate, Link, Payment, Refund, twin};
 
 /// Every scenario of these.
@@ -21,7 +21,7 @@ fn refunded(payment: Payment) -> Payment {
 }
 
 /// The first events before, the next two at once, the others afterwards.
-fn in_order(name: &'static str, task: TaskName, payment: &Payment, first: usize) -> Scenario {
+fn in_order(name: &'static str, task: Task, payment: &Payment, first: usize) -> Scenario {
     let events = payment.events();
     let (before, others) = events.split_at(first);
     let (at_once, after) = others.split_at(2.min(others.len()));
@@ -33,7 +33,7 @@ fn memberships() -> Vec<Scenario> {
     let invoiced = Payment { charge: Charge::OnceWithInvoice, ..refunded(Payment::paid("Invoiced")) };
     // Session, invoice, refund.
     let events = first.events();
-    let refund_first = |name, task: TaskName| {
+    let refund_first = |name, task: Task| {
         let at_once = [events[2].clone(), events[0].clone()];
         let after = [&events[1..2], &events[3..]].concat();
         Scenario { after: tellings(task, &after), ..Scenario::new(name, task, &[&first], &[], &at_once) }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use aws::MetricsContext;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use catalogue::Task;
 use fulfilment::FulfilmentKind;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -20,9 +21,9 @@ use testkit::policy::with_renewals_thanked;
 use crate::fault::{Director, Fault, Step};
 use crate::function::{
     ACQUISITION_BUS, EFFECTS_TABLE, FILES_BUCKET, FUNCTION_TIMEOUT_MS, Function, LARGEST_BATCH,
-    MAX_RECEIVE_COUNT, STRIPE_KEY_SECRET, TEMPLATES_BUCKET, TOKEN_KEYS_SECRET, TaskName,
-    VISIBILITY_TIMEOUT_MS, start,
+    MAX_RECEIVE_COUNT, STRIPE_KEY_SECRET, TEMPLATES_BUCKET, TOKEN_KEYS_SECRET, VISIBILITY_TIMEOUT_MS, start,
 };
+use crate::function::{dlq_url, queue_url};
 use crate::ledger::{LedgerWatch, Transition};
 use crate::logs::Logs;
 use crate::time::{InstanceClock, Time};
@@ -64,7 +65,7 @@ pub struct World<D> {
     logs: Logs,
     calls: u64,
     calls_of: BTreeMap<InstanceId, u32>,
-    tallies: Vec<(TaskName, Tally)>,
+    tallies: Vec<(Task, Tally)>,
     /// Whether Stripe's API answers.
     stripe_is_down: bool,
     /// What Stripe was asked although the ledger remembered the answer.
@@ -72,7 +73,7 @@ pub struct World<D> {
 }
 
 struct Instance {
-    task: TaskName,
+    task: Task,
     function: Rc<dyn Function>,
     running: Option<Running>,
 }
@@ -98,7 +99,7 @@ impl Wake for Woken {
 
 enum Doable {
     Answer(CallId, InstanceId),
-    Invoke(TaskName),
+    Invoke(Task),
 }
 
 impl<D: Director> World<D> {
@@ -111,8 +112,8 @@ impl<D: Director> World<D> {
         cloud.put_object(FILES_BUCKET, "files/guide.pdf", b"the guide");
         cloud.put_secret(TOKEN_KEYS_SECRET, "0123456789abcdef0123456789abcdef0123456789");
         cloud.put_secret(STRIPE_KEY_SECRET, "rk_test_simulated");
-        for task in TaskName::ALL {
-            let (url, dlq_url, visibility_ms) = (task.queue_url(), task.dlq_url(), VISIBILITY_TIMEOUT_MS);
+        for task in Task::ALL {
+            let (url, dlq_url, visibility_ms) = (queue_url(task), dlq_url(task), VISIBILITY_TIMEOUT_MS);
             cloud.create_queue(QueueDefinition { url: dlq_url.clone(), visibility_ms, redrive: None });
             let redrive = Some(Redrive { dlq_url, max_receive_count: MAX_RECEIVE_COUNT });
             cloud.create_queue(QueueDefinition { url, visibility_ms, redrive });
@@ -188,7 +189,7 @@ impl<D: Director> World<D> {
     }
 
     /// What became of the messages of every invocation that ended.
-    pub fn tallies(&self) -> &[(TaskName, Tally)] {
+    pub fn tallies(&self) -> &[(Task, Tally)] {
         &self.tallies
     }
 
@@ -214,15 +215,15 @@ impl<D: Director> World<D> {
     }
 
     /// EventBridge hands an event to a task's queue.
-    pub fn send(&mut self, task: TaskName, body: &str) {
-        self.cloud.send(self.time.now_ms(), &task.queue_url(), body, BTreeMap::new());
+    pub fn send(&mut self, task: Task, body: &str) {
+        self.cloud.send(self.time.now_ms(), &queue_url(task), body, BTreeMap::new());
     }
 
     /// The operator moves everything in a task's DLQ back to its queue.
-    pub fn redrive(&mut self, task: TaskName) -> usize {
-        let moved = self.cloud.redrive(self.time.now_ms(), &task.dlq_url(), &task.queue_url());
+    pub fn redrive(&mut self, task: Task) -> usize {
+        let moved = self.cloud.redrive(self.time.now_ms(), &dlq_url(task), &queue_url(task));
         if moved > 0 {
-            self.tell(format!("operator: redrives {moved} of {}", task.as_str()));
+            self.tell(format!("operator: redrives {moved} of {}", task.name()));
         }
         moved
     }
@@ -276,9 +277,9 @@ impl<D: Director> World<D> {
             Doable::Answer(call, instance) => (*instance, *call),
             Doable::Invoke(_) => (InstanceId::MAX, 0),
         });
-        for task in TaskName::ALL {
+        for task in Task::ALL {
             let running = self.instances.values().filter(|i| i.task == task && i.running.is_some()).count();
-            let visible_ms = self.cloud.next_visible_ms(&task.queue_url());
+            let visible_ms = self.cloud.next_visible_ms(&queue_url(task));
             if running < self.concurrency && visible_ms.is_some_and(|at_ms| at_ms <= self.time.now_ms()) {
                 doable.push(Doable::Invoke(task));
             }
@@ -288,7 +289,7 @@ impl<D: Director> World<D> {
 
     /// When something happens by itself.
     fn next_ms(&self) -> Option<i64> {
-        let queues = TaskName::ALL.iter().filter_map(|task| self.cloud.next_visible_ms(&task.queue_url()));
+        let queues = Task::ALL.iter().filter_map(|task| self.cloud.next_visible_ms(&queue_url(*task)));
         let kills =
             self.instances.values().filter_map(|instance| Some(instance.running.as_ref()?.killed_at_ms));
         let late = self.late.iter().map(|(at_ms, ..)| *at_ms);
@@ -340,13 +341,13 @@ impl<D: Director> World<D> {
         }
     }
 
-    fn invoke(&mut self, task: TaskName) {
+    fn invoke(&mut self, task: Task) {
         let idle =
             self.instances.iter().find(|(_, i)| i.task == task && i.running.is_none()).map(|(id, _)| *id);
         let id = idle.unwrap_or_else(|| self.cold_start(task));
         let now_ms = self.time.now_ms();
         let size = self.director.batch_size(LARGEST_BATCH);
-        let received = self.cloud.receive(now_ms, &task.queue_url(), size);
+        let received = self.cloud.receive(now_ms, &queue_url(task), size);
         if received.is_empty() {
             // What was visible had been received too often and went to the DLQ.
             return;
@@ -357,7 +358,7 @@ impl<D: Director> World<D> {
             .iter()
             .map(|message| format!("{}×{}", message.message_id, message.receive_count))
             .collect();
-        self.tell(format!("instance {id}: {} is handed {} ({request_id})", task.as_str(), counts.join(" ")));
+        self.tell(format!("instance {id}: {} is handed {} ({request_id})", task.name(), counts.join(" ")));
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
@@ -379,7 +380,7 @@ impl<D: Director> World<D> {
         });
     }
 
-    fn cold_start(&mut self, task: TaskName) -> InstanceId {
+    fn cold_start(&mut self, task: Task) -> InstanceId {
         let id = self.started;
         self.started += 1;
         let clock = InstanceClock { time: self.time.clone(), skew_ms: self.director.skew_ms() };
@@ -401,7 +402,7 @@ impl<D: Director> World<D> {
             return;
         };
         let task = instance.task;
-        let context = MetricsContext { stage: "simulated".to_owned(), task: task.as_str() };
+        let context = MetricsContext { stage: "simulated".to_owned(), task: task.name() };
         // Writing to memory cannot fail.
         let _ = tally.write(&context, self.time.now_ms(), &mut self.metrics);
         let failed = |message_id: &str| {
@@ -413,7 +414,7 @@ impl<D: Director> World<D> {
         };
         let done: Vec<_> = running.messages.iter().filter(|(message_id, _)| !failed(message_id)).collect();
         for (_, receipt_handle) in &done {
-            self.cloud.delete(&task.queue_url(), receipt_handle);
+            self.cloud.delete(&queue_url(task), receipt_handle);
         }
         let line = format!(
             "instance {id}: answers: {} done, skipped {:?}, {} retried, {} parked, {} unknown; {} deleted",

@@ -5,14 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use TaskName::{AcquisitionEvents, ContributionRecords, SoftOptIns};
+use Task::{AcquisitionEvents, ContributionRecords, SoftOptIns};
 use aws::Clock;
+use catalogue::Task;
 use download_claims::{DynamoDbDownloads, Fetch, TokenKeys, Verified};
 use effect_ledger::{DynamoDbEffects, Verb};
 use fulfilment::PaymentId;
 use reconciliation::{DynamoDbJournal, Journal};
 use serde_json::{Value, json};
-use simulation::TaskName;
+use simulation::dlq_url;
 use simulation::fault::Scripted;
 use simulation::world::World;
 use testkit::clock::ManualClock;
@@ -66,8 +67,8 @@ impl Upgraded {
 
     /// What was in the queues comes again, and what the tasks make of it.
     fn deliver_queues(&mut self) {
-        for task in TaskName::ALL {
-            for message in self.queues[task.as_str()].as_array().unwrap() {
+        for task in Task::ALL {
+            for message in self.queues[task.name()].as_array().unwrap() {
                 self.world.send(task, &body(message));
             }
         }
@@ -81,14 +82,14 @@ impl Upgraded {
         let bodies: BTreeSet<_> =
             messages.flat_map(|messages| messages.as_array().unwrap()).map(body).collect();
         for body in bodies.iter().filter(|body| !body.contains("resend_id")) {
-            for task in TaskName::ALL {
+            for task in Task::ALL {
                 self.world.send(task, body);
             }
         }
         self.world.run(None);
     }
 
-    fn tell(&mut self, tasks: &[TaskName], event: &Value) {
+    fn tell(&mut self, tasks: &[Task], event: &Value) {
         for task in tasks {
             self.world.send(*task, &envelope("afterlink.webhook", event));
             self.world.run(None);
@@ -204,8 +205,8 @@ fn nothing_that_was_done_is_done_again() {
 #[test]
 fn a_broken_link_that_was_parked_can_still_be_redriven() {
     let mut upgraded = Upgraded::from("0.1.0");
-    for task in TaskName::ALL {
-        for message in upgraded.dead_letters[task.as_str()].as_array().unwrap().clone() {
+    for task in Task::ALL {
+        for message in upgraded.dead_letters[task.name()].as_array().unwrap().clone() {
             upgraded.world.send(task, &body(&message));
         }
     }
@@ -214,13 +215,13 @@ fn a_broken_link_that_was_parked_can_still_be_redriven() {
         assert_eq!(upgraded.effect("pi_Broken", effect), "parked", "{effect}");
     }
     // What is not an event stays in the dead-letter queue.
-    for task in TaskName::ALL {
-        let letters = upgraded.world.cloud.messages(&task.dlq_url());
-        assert!(letters.iter().any(|letter| letter.body == "no event at all"), "{}", task.as_str());
+    for task in Task::ALL {
+        let letters = upgraded.world.cloud.messages(&dlq_url(task));
+        assert!(letters.iter().any(|letter| letter.body == "no event at all"), "{}", task.name());
     }
     // Its session as a later version of the link would have it.
     let made_good = session(SessionEvent::paid(), "Broken", "contribution", 18).to_json();
-    upgraded.tell(&TaskName::ALL, &made_good);
+    upgraded.tell(&Task::ALL, &made_good);
     for effect in ["email#thank-you", "contribution#paid", "consents", "acquisition"] {
         assert!(["done", "skipped"].contains(&upgraded.effect("pi_Broken", effect).as_str()), "{effect}");
     }
@@ -232,8 +233,8 @@ fn a_correction_that_waited_finds_its_payment() {
     let mut upgraded = Upgraded::from("0.1.0");
     let early = session(SessionEvent::paid(), "Early", "contribution", 29).to_json();
     let part = session(SessionEvent::paid(), "EarlyPart", "contribution", 29).to_json();
-    upgraded.tell(&TaskName::ALL, &early);
-    upgraded.tell(&TaskName::ALL, &part);
+    upgraded.tell(&Task::ALL, &early);
+    upgraded.tell(&Task::ALL, &part);
     assert_eq!(
         (upgraded.status("pi_Early"), upgraded.status("pi_EarlyPart")),
         ("refunded".into(), "part_refunded".into())
@@ -270,7 +271,7 @@ fn money_that_moves_later_reaches_the_record_that_was_there() {
     assert_eq!(upgraded.status("pi_Refunded"), "paid");
     assert_eq!(upgraded.effect("pi_Refunded", "acquisition#refund#re_Full#failed"), "done");
     let paid = session(SessionEvent::async_succeeded(), "Pending", "contribution", 6_000);
-    upgraded.tell(&TaskName::ALL, &paid.session("created", json!(AT)).marketing(Some("no")).to_json());
+    upgraded.tell(&Task::ALL, &paid.session("created", json!(AT)).marketing(Some("no")).to_json());
     assert_eq!((upgraded.status("pi_Pending"), upgraded.mails_to("Pending")), ("paid".into(), 1));
     assert_eq!(upgraded.answers("Pending"), ["supporter_newsletter no explicit".to_owned()].into());
 }
@@ -301,7 +302,7 @@ fn consents_keep_winning() {
 fn a_subscription_keeps_the_key_of_its_first_payment() {
     let mut upgraded = Upgraded::from("0.1.0");
     let member = |event: SessionEvent| subscription(event, "Member", 14).marketing(Some("yes")).to_json();
-    upgraded.tell(&TaskName::ALL, &member(SessionEvent::paid()));
+    upgraded.tell(&Task::ALL, &member(SessionEvent::paid()));
     assert_eq!(upgraded.mails_to("Member"), 0, "the customer was thanked by the version before");
     for effect in ["email#thank-you", "contribution#paid", "consents", "acquisition"] {
         assert_eq!(upgraded.effect("cs_test_Member", effect), "done", "{effect}");
@@ -310,11 +311,11 @@ fn a_subscription_keeps_the_key_of_its_first_payment() {
     assert!(upgraded.world.cloud.row("contributions", &["in_Member"]).is_none());
     let debit =
         subscription(SessionEvent::async_succeeded(), "MemberDebit", 300).session("created", json!(AT));
-    upgraded.tell(&TaskName::ALL, &debit.to_json());
+    upgraded.tell(&Task::ALL, &debit.to_json());
     assert_eq!(upgraded.status("cs_test_MemberDebit"), "paid");
     assert_eq!(upgraded.mails_to("MemberDebit"), 1);
     // One that is new has its invoice for a key.
-    upgraded.tell(&TaskName::ALL, &subscription(SessionEvent::paid(), "NewMember", 400).to_json());
+    upgraded.tell(&Task::ALL, &subscription(SessionEvent::paid(), "NewMember", 400).to_json());
     assert_eq!(upgraded.status("in_NewMember"), "paid");
     assert_eq!(
         (upgraded.mails_to("NewMember"), upgraded.effect("in_NewMember", "acquisition")),

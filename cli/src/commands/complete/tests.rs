@@ -132,13 +132,13 @@ impl Stage {
         outputs.push(("Livemode".to_owned(), "false".to_owned()));
         for task in Task::ALL {
             for queue in ["Queue", "Dlq"] {
-                let url = format!("https://sqs.example/{}{queue}", task.output());
+                let url = format!("https://sqs.example/{}{queue}", task.id());
                 cloud.create_queue(QueueDefinition {
                     url: url.clone(),
                     visibility_ms: 30_000,
                     redrive: None,
                 });
-                outputs.push((format!("{}{queue}Url", task.output()), url));
+                outputs.push((format!("{}{queue}Url", task.id()), url));
             }
         }
         let here = Deployment::in_memory(sdk_config(&cloud, ManualClock::default()), outputs);

@@ -1,14 +1,14 @@
-//! Every effect, by the name under which the ledger keeps it, with its delivery guarantee.
+//! Every effect, by the name under which the ledger keeps it.
 //!
-//! A mail cannot be recalled, so it is sent at most once. A record is written under a condition and an acquisition has a
-//! deterministic id, so both are repeated until they are known to be done.
+//! The catalogue says which task an effect belongs to, and with it the delivery guarantee: a mail cannot be recalled, so it
+//! is sent at most once; a record is written under a condition and an acquisition has a deterministic id, so both are
+//! repeated until they are known to be done.
 
+use catalogue::Task;
 use effect_key::Effect;
 
 use crate::{Contribution, DisputeStatus, Movement, SessionOutcome};
 
-const ACQUISITION: &str = "acquisition";
-const CONSENTS: &str = "consents";
 const REFUND: &str = "refund#";
 const DISPUTE: &str = "dispute#";
 const FRAUD_WARNING: &str = "fraud-warning#";
@@ -25,7 +25,7 @@ pub fn email_about(outcome: SessionOutcome) -> Effect {
 
 /// A mail, by its occasion and not by the wording that a campaign chose for it.
 pub fn email(occasion: &str) -> Effect {
-    Effect::at_most_once(format!("email#{occasion}"))
+    Task::ThankYouEmail.effect(Some(occasion))
 }
 
 /// A mail that an operator asked for once more, under the request's id.
@@ -78,12 +78,12 @@ pub fn contribution_term() -> Effect {
 }
 
 fn contribution_named(name: &str) -> Effect {
-    Effect::at_least_once(format!("contribution#{name}"))
+    Task::ContributionRecords.effect(Some(name))
 }
 
 /// A payment published to the analysts.
 pub fn acquisition() -> Effect {
-    Effect::at_least_once(ACQUISITION)
+    Task::AcquisitionEvents.effect(None)
 }
 
 /// Money that moved later, published to the analysts as a correction of the acquisition.
@@ -93,12 +93,15 @@ pub fn acquisition_correction(movement: &Movement) -> Effect {
 
 /// The movement of money, where this is a correction of an acquisition.
 pub fn movement(effect: &Effect) -> Option<Movement> {
-    Movement::from_name(effect.as_str().strip_prefix(ACQUISITION)?.strip_prefix('#')?)
+    match Task::of_effect(effect)? {
+        Task::AcquisitionEvents => Movement::from_name(effect.as_str().split_once('#')?.1),
+        Task::ThankYouEmail | Task::ContributionRecords | Task::SoftOptIns => None,
+    }
 }
 
 /// A customer's consents written to the records once the payment has succeeded.
 pub fn consents() -> Effect {
-    Effect::at_least_once(CONSENTS)
+    Task::SoftOptIns.effect(None)
 }
 
 /// A customer's answers given before the payment has succeeded, written to the records whatever its outcome.
@@ -119,18 +122,19 @@ pub fn contract() -> Effect {
 
 /// Whether only a session or an invoice of ours calls for this effect, so that a payment with it is known to be ours.
 pub fn is_of_our_payment(effect: &Effect) -> bool {
-    let later = [REFUND, DISPUTE, FRAUD_WARNING];
-    match effect.as_str().split_once('#') {
-        Some(("contribution" | ACQUISITION, rest)) => !later.iter().any(|kind| rest.starts_with(kind)),
-        Some(("email" | CONSENTS, _)) => true,
-        Some(_) => false,
-        None => effect.as_str() == ACQUISITION || effect.as_str() == CONSENTS,
+    let name = effect.as_str().split_once('#').map_or("", |(_, name)| name);
+    match Task::of_effect(effect) {
+        Some(Task::ContributionRecords | Task::AcquisitionEvents) => {
+            ![REFUND, DISPUTE, FRAUD_WARNING].iter().any(|kind| name.starts_with(kind))
+        }
+        Some(Task::ThankYouEmail | Task::SoftOptIns) => true,
+        None => false,
     }
 }
 
 /// Whether this writes the record of a payment of ours: once it is done, the record was there.
 pub fn is_of_our_record(effect: &Effect) -> bool {
-    is_of_our_payment(effect) && effect.as_str().starts_with("contribution#")
+    is_of_our_payment(effect) && Task::of_effect(effect) == Some(Task::ContributionRecords)
 }
 
 /// Whether this is a refund written to the records.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use catalogue::Task;
 use effect_key::Effect;
 use fulfilment::{ExpectedEffects, FulfilmentKind, LinkContract, Policy};
 use serde_json::{Value, json};
@@ -25,15 +26,9 @@ fn patterns() -> BTreeMap<String, Value> {
     serde_json::from_str(include_str!("../../../../cdk/test/golden/patterns-test.json")).unwrap()
 }
 
-/// The task whose effect this is, by the beginning of the effect's name.
+/// The task whose effect this is.
 fn task_of(effect: &Effect) -> &'static str {
-    match effect.as_str().split('#').next().unwrap() {
-        "email" => "thank-you-email",
-        "contribution" => "contribution-records",
-        "consents" => "soft-opt-ins",
-        "acquisition" => "acquisition-events",
-        other => panic!("no task has effects that begin with {other}"),
-    }
+    Task::of_effect(effect).unwrap_or_else(|| panic!("{effect} belongs to no task of the catalogue")).name()
 }
 
 /// Whether an event passes a pattern, for the operators that ours use; it refuses every other, so that a new one

@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
+use catalogue::Task;
 use serde_json::{Value, json};
 use testkit::queue::envelope;
 
 use crate::stack::Cloud;
 
-const ALL: [&str; 4] = ["acquisition-events", "contribution-records", "soft-opt-ins", "thank-you-email"];
+/// Every task of the catalogue, in the order of their names.
+static ALL: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let mut names: Vec<_> = Task::ALL.iter().map(|task| task.name()).collect();
+    names.sort_unstable();
+    names
+});
 const MONEY: [&str; 2] = ["acquisition-events", "contribution-records"];
 const OUTCOME: [&str; 2] = ["contribution-records", "thank-you-email"];
 const ANSWERED: [&str; 3] = ["contribution-records", "soft-opt-ins", "thank-you-email"];
@@ -28,8 +35,8 @@ fn patterns(cloud: &Cloud) -> BTreeMap<String, String> {
     rules
         .map(|rule| {
             let name = text(&rule["Name"]);
-            let task = ALL.into_iter().find(|task| name.ends_with(task)).unwrap_or_else(|| panic!("{name}"));
-            (task.to_owned(), text(&rule["EventPattern"]))
+            let task = ALL.iter().find(|task| name.ends_with(**task)).unwrap_or_else(|| panic!("{name}"));
+            ((*task).to_owned(), text(&rule["EventPattern"]))
         })
         .collect()
 }
@@ -52,12 +59,12 @@ fn let_through(
 fn each_task_gets_what_concerns_it_through_every_door_and_nothing_else() {
     let cloud = Cloud::shared();
     let patterns = patterns(&cloud);
-    assert_eq!(patterns.keys().map(String::as_str).collect::<Vec<_>>(), ALL);
+    assert_eq!(patterns.keys().map(String::as_str).collect::<Vec<_>>(), *ALL);
     for (name, expected) in [
         ("session_completed_paid", &ALL[..]),
-        ("session_async_payment_succeeded", &ALL),
-        ("session_no_payment_required", &ALL),
-        ("session_subscription", &ALL),
+        ("session_async_payment_succeeded", &ALL[..]),
+        ("session_no_payment_required", &ALL[..]),
+        ("session_subscription", &ALL[..]),
         ("session_completed_unpaid", &ANSWERED),
         ("session_async_payment_failed", &OUTCOME),
         ("refund_created", &MONEY),
@@ -93,23 +100,23 @@ fn what_stripe_or_a_marketer_writes_otherwise_reaches_the_tasks_that_park_or_do_
         for value in [json!("rental"), json!(""), json!(null)] {
             assert_eq!(
                 session(&|event| event["data"]["object"][field] = value.clone()),
-                ALL,
+                *ALL,
                 "{field} {value}"
             );
         }
         let without = |event: &mut Value| {
             event["data"]["object"].as_object_mut().unwrap().remove(field);
         };
-        assert_eq!(session(&without), ALL, "{field} is missing");
+        assert_eq!(session(&without), *ALL, "{field} is missing");
     }
     for key in fulfilment::LinkContract::MARKERS {
         let with = |event: &mut Value| event["data"]["object"]["metadata"] = json!({ key: "contribution" });
-        assert_eq!(session(&with), ALL, "{key:?}");
+        assert_eq!(session(&with), *ALL, "{key:?}");
     }
     for key in ["fullfilment", "fulfilment_type", "order"] {
         let with = |event: &mut Value| event["data"]["object"]["metadata"] = json!({ key: "contribution" });
         assert!(session(&with).is_empty(), "{key:?}");
     }
     assert!(session(&|event| event["account"] = json!("acct_1")).is_empty(), "of a connected account");
-    assert_eq!(session(&|event| event["account"] = json!(null)), ALL);
+    assert_eq!(session(&|event| event["account"] = json!(null)), *ALL);
 }

@@ -1,0 +1,122 @@
+//! The rules between the rooms of the house, over `cargo metadata`: docs/ARCHITECTURE.md, "The house", and
+//! docs/adr/0017-the-domain-uses-two-vocabularies.md.
+#![expect(clippy::unwrap_used, reason = "helpers of a test may stop it")]
+#![expect(clippy::disallowed_methods, reason = "cargo is asked where it is")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Domain,
+    Platform,
+    Features,
+    Functions,
+    Cli,
+    Verification,
+    Xtask,
+}
+
+impl Room {
+    fn of_folder(folder: &str) -> Option<Self> {
+        let rooms = [
+            ("shared/domain/", Self::Domain),
+            ("shared/platform/", Self::Platform),
+            ("shared/features/", Self::Features),
+            ("functions/", Self::Functions),
+            ("cli", Self::Cli),
+            ("verification/", Self::Verification),
+            ("xtask", Self::Xtask),
+        ];
+        rooms.into_iter().find(|(prefix, _)| folder.starts_with(prefix)).map(|(_, room)| room)
+    }
+
+    /// What ships in a room may depend on what ships in these, and on its own room where that is named.
+    const fn may_use(self) -> &'static [Self] {
+        match self {
+            Self::Domain => &[Self::Domain],
+            Self::Platform => &[Self::Platform],
+            Self::Features => &[Self::Domain, Self::Platform, Self::Features],
+            Self::Functions | Self::Cli => &[Self::Domain, Self::Platform, Self::Features],
+            Self::Verification => &[
+                Self::Domain,
+                Self::Platform,
+                Self::Features,
+                Self::Functions,
+                Self::Verification,
+                Self::Xtask,
+            ],
+            Self::Xtask => &[Self::Domain, Self::Platform, Self::Verification],
+        }
+    }
+}
+
+/// What the domain speaks of besides itself: Stripe's wire types, and the names of effects. Both are pure.
+const VOCABULARIES: [&str; 2] = ["stripe-events", "effect-key"];
+
+fn metadata() -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The packages of the workspace with their folders, and what each depends on to ship.
+fn packages() -> BTreeMap<String, (String, Vec<String>)> {
+    let metadata = metadata();
+    let root = metadata["workspace_root"].as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages
+        .map(|package| {
+            let manifest = package["manifest_path"].as_str().unwrap();
+            let folder = manifest.strip_prefix(&root).unwrap().trim_start_matches('/');
+            let dependencies = package["dependencies"].as_array().unwrap().iter();
+            let ships = dependencies.filter(|dependency| dependency["kind"].is_null());
+            let names = ships.map(|dependency| dependency["name"].as_str().unwrap().to_owned());
+            (package["name"].as_str().unwrap().to_owned(), (folder.to_owned(), names.collect()))
+        })
+        .collect()
+}
+
+#[test]
+fn every_package_is_in_a_room_and_uses_only_the_rooms_it_may() {
+    let packages = packages();
+    let room = |name: &str| {
+        let (folder, _) = packages.get(name)?;
+        Some(Room::of_folder(folder).unwrap_or_else(|| panic!("{folder} is in no room of the house")))
+    };
+    let mut broken = Vec::new();
+    for (name, (_, dependencies)) in &packages {
+        let own = room(name).unwrap();
+        for dependency in dependencies {
+            let Some(other) = room(dependency) else { continue };
+            let is_vocabulary = own == Room::Domain && VOCABULARIES.contains(&dependency.as_str());
+            if !own.may_use().contains(&other) && !is_vocabulary {
+                broken.push(format!("{name} ({own:?}) depends on {dependency} ({other:?})"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_vocabularies_of_the_domain_are_pure() {
+    let packages = packages();
+    for name in VOCABULARIES {
+        let (_, dependencies) = &packages[name];
+        let impure: Vec<_> = dependencies
+            .iter()
+            .filter(|dependency| {
+                packages.contains_key(*dependency) || dependency.starts_with("aws") || *dependency == "tokio"
+            })
+            .collect();
+        assert!(impure.is_empty(), "{name} depends on {impure:?}");
+    }
+}
