@@ -44,6 +44,18 @@ pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<
     binaries(&mut build_command(checkout, profile, names))
 }
 
+/// Builds the release profile of a workspace of its own into `target`, and returns its executables by name.
+///
+/// # Errors
+///
+/// When it does not build.
+pub fn build_apart(checkout: &Checkout, manifest: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut command = cargo(checkout);
+    command.args(["build", "--release", "--locked", "--message-format=json-render-diagnostics"]);
+    command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
+    binaries(&mut command)
+}
+
 /// The functions' binaries, and that of the operator's command line, built as for the local cloud.
 ///
 /// # Errors

@@ -83,7 +83,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Measures what the functions cost, beside a function that does nothing
+    /// Measures what the functions cost, beside a function that does nothing and an ordinary one
     #[command(disable_help_flag = true)]
     Bench {
         /// What to measure; `--help` says more
