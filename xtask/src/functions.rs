@@ -26,6 +26,12 @@ const PACK: &str = "import sys, zipfile
 with zipfile.ZipFile(sys.argv[2], 'w', getattr(zipfile, sys.argv[3])) as package:
     package.write(sys.argv[1], 'bootstrap')";
 
+/// Copies a package and adds a file to it that nothing reads.
+const REPACK: &str = "import shutil, sys, zipfile
+shutil.copyfile(sys.argv[1], sys.argv[2])
+with zipfile.ZipFile(sys.argv[2], 'a') as package:
+    package.writestr('version', 'next')";
+
 /// How functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
@@ -190,6 +196,18 @@ pub fn pack(profile: Profile, binary: &Path, folder: &Path) -> Result<PathBuf> {
         bail!("cannot write {}: {}", package.display(), String::from_utf8_lossy(&packed.stderr).trim());
     }
     Ok(package)
+}
+
+/// Writes a package of a function again, into another folder: the same binary in a file of another digest.
+pub(crate) fn repack(package: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut command = Command::new(Tools::find()?.python);
+    command.args(["-c", REPACK]).arg(package.join("bootstrap.zip")).arg(folder.join("bootstrap.zip"));
+    let packed = command.output().context("cannot start Python")?;
+    if !packed.status.success() {
+        bail!("cannot write {}: {}", folder.display(), String::from_utf8_lossy(&packed.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Runs a cargo build, whose progress goes to the terminal, and hands back the executables by name.

@@ -29,6 +29,7 @@ mod teeth;
 mod terminal;
 mod test;
 mod tools;
+pub mod upgrade;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
