@@ -24,8 +24,11 @@ impl Checkout {
         // Cargo sets it for the program it runs. The value of build time is for a binary started by hand.
         let manifest_dir =
             std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-        let root = Path::new(&manifest_dir).parent().context("xtask has no folder above it")?.to_owned();
-        Ok(Self { root })
+        // The program's package may be `xtask` or any that uses it, at any depth below the clone's folder.
+        let is_root = |folder: &&Path| folder.join("xtask/Cargo.toml").is_file();
+        let root =
+            Path::new(&manifest_dir).ancestors().find(is_root).context("no folder above has xtask/")?;
+        Ok(Self { root: root.to_owned() })
     }
 
     /// Its folder.

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
+use crate::aws::Aws;
 use crate::checkout::Checkout;
 use crate::cloud::{ACCOUNT, Cloud, REGION, random_hex};
 use crate::process::run_logged;
@@ -22,57 +23,25 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
     let assembly = folder.join("cdk.out");
     let outputs = folder.join("outputs.json");
 
-    // The CDK adds to an assembly and never removes the functions of yesterday from it.
-    if assembly.exists() {
-        fs::remove_dir_all(&assembly).with_context(|| format!("cannot remove {}", assembly.display()))?;
-    }
-
     step.note("cdk bootstrap and cdk synth");
     std::thread::scope(|scope| -> Result<()> {
         let bootstrap = scope.spawn(|| {
-            let mut command = cdk(checkout, cloud);
+            let mut command = cdk(checkout, &cloud.aws, folder);
             // As the guide says it, so that this is tried each time. It synthesizes the app to learn the environment.
             command.args(["bootstrap", "--context", "stage=local", "--context"]);
             command.arg(format!("functions={}", cloud.site().functions().display()));
             command.arg("--output").arg(folder.join("cdk-bootstrap.out"));
             run_logged(&mut command, &folder.join("cdk-bootstrap.log"), step, "")
         });
-        let mut command = cdk(checkout, cloud);
-        command
-            .args(["synth", "--quiet", "--context", "stage=local", "--context"])
-            .arg(format!("functions={}", cloud.site().functions().display()))
-            .args(["--context", &format!("stripeApi={}", cloud.stripe_api)])
-            .arg("--output")
-            .arg(&assembly);
-        let synth = run_logged(
-            &mut command,
-            &folder.join("cdk-synth.log"),
-            step,
-            "Is the CDK app sound (`npm run check` in cdk/)?",
-        );
+        let app = App { checkout, aws: &cloud.aws, folder, assembly: &assembly };
+        let synth = app.synthesize(&cloud.site().functions(), &cloud.stripe_api, step);
         let bootstrap = bootstrap.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         synth.and(bootstrap)
     })?;
 
     step.note("cdk deploy");
-    let mut command = cdk(checkout, cloud);
-    command
-        .args([
-            "deploy",
-            "--all",
-            "--require-approval",
-            "never",
-            "--method",
-            "direct",
-            "--progress",
-            "events",
-            "--app",
-        ])
-        .arg(&assembly)
-        .arg("--outputs-file")
-        .arg(&outputs);
     let remedy = format!("The cloud's own log is {}.", checkout.display(&cloud.site().log()));
-    run_logged(&mut command, &folder.join("cdk-deploy.log"), step, &remedy)?;
+    App { checkout, aws: &cloud.aws, folder, assembly: &assembly }.deploy(&outputs, &remedy, step)?;
 
     step.note("putting the secrets into place");
     let signing_secret = format!("whsec_{}", random_hex(16)?);
@@ -86,9 +55,51 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
     Ok(stack)
 }
 
+/// The CDK app of the stage `local`, and the folder of the cloud that it is deployed to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct App<'a> {
+    pub(crate) checkout: &'a Checkout,
+    pub(crate) aws: &'a Aws,
+    pub(crate) folder: &'a Path,
+    /// Where its templates are written.
+    pub(crate) assembly: &'a Path,
+}
+
+impl App<'_> {
+    /// Writes the templates, with the packages in the folder `functions`.
+    pub(crate) fn synthesize(&self, functions: &Path, stripe_api: &str, step: &Step) -> Result<()> {
+        let Self { checkout, aws, folder, assembly } = *self;
+        // The CDK adds to an assembly and never removes the functions of yesterday from it.
+        if assembly.exists() {
+            fs::remove_dir_all(assembly).with_context(|| format!("cannot remove {}", assembly.display()))?;
+        }
+        let mut command = cdk(checkout, aws, folder);
+        command
+            .args(["synth", "--quiet", "--context", "stage=local", "--context"])
+            .arg(format!("functions={}", functions.display()))
+            .args(["--context", &format!("stripeApi={stripe_api}")])
+            .arg("--output")
+            .arg(assembly);
+        let remedy = "Is the CDK app sound (`npm run check` in cdk/)?";
+        run_logged(&mut command, &folder.join("cdk-synth.log"), step, remedy)
+    }
+
+    /// Deploys every stack, and writes their outputs into the file `outputs`.
+    pub(crate) fn deploy(&self, outputs: &Path, remedy: &str, step: &Step) -> Result<()> {
+        let mut command = cdk(self.checkout, self.aws, self.folder);
+        command
+            .args(["deploy", "--all", "--require-approval", "never", "--method", "direct"])
+            .args(["--progress", "events", "--app"])
+            .arg(self.assembly)
+            .arg("--outputs-file")
+            .arg(outputs);
+        run_logged(&mut command, &self.folder.join("cdk-deploy.log"), step, remedy)
+    }
+}
+
 /// `cdk`, pointed at the local cloud and at nothing else: no profile, no credentials of this machine's owner, no
 /// endpoint of a single service that would win over ours.
-fn cdk(checkout: &Checkout, cloud: &Cloud) -> Command {
+fn cdk(checkout: &Checkout, aws: &Aws, folder: &Path) -> Command {
     let mut command = Command::new(checkout.cdk().join("node_modules/.bin/cdk"));
     command.current_dir(checkout.cdk());
     for (name, _) in std::env::vars_os() {
@@ -98,17 +109,17 @@ fn cdk(checkout: &Checkout, cloud: &Cloud) -> Command {
     }
     command
         .args(["--no-color", "--no-notices", "--ci"])
-        .env("AWS_ENDPOINT_URL", &cloud.aws.endpoint)
+        .env("AWS_ENDPOINT_URL", &aws.endpoint)
         .env("AWS_REGION", REGION)
-        .env("AWS_ACCESS_KEY_ID", &cloud.aws.access_key_id)
-        .env("AWS_SECRET_ACCESS_KEY", &cloud.aws.secret_access_key)
+        .env("AWS_ACCESS_KEY_ID", &aws.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", &aws.secret_access_key)
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("NO_PROXY", "127.0.0.1,localhost")
         .env("CDK_DISABLE_CLI_TELEMETRY", "true")
         // The CDK remembers accounts by access key, and ours lives for minutes.
-        .env("CDK_HOME", cloud.site().folder().join("cdk-home"))
+        .env("CDK_HOME", folder.join("cdk-home"))
         // AWS checks a template before it deploys it; `cdk/`'s own tests do here, and save the wait.
         .env("CDK_VALIDATION", "false")
         .env("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")
@@ -118,9 +129,7 @@ fn cdk(checkout: &Checkout, cloud: &Cloud) -> Command {
 
 /// Writes `stack.json`: how to reach the cloud, and every output of every stack by its name.
 fn write_stack_file(cloud: &Cloud, outputs: &Path, signing_secret: &str) -> Result<Stack> {
-    let text = fs::read(outputs).with_context(|| format!("cannot read {}", outputs.display()))?;
-    let outputs: Value = serde_json::from_slice(&text).context("the CDK wrote outputs that are not JSON")?;
-    let outputs = by_name(&outputs, &cloud.aws.endpoint);
+    let outputs = read_outputs(outputs, &cloud.aws)?;
     let mut file = json!({
         "endpoint": cloud.aws.endpoint,
         "region": REGION,
@@ -139,6 +148,13 @@ fn write_stack_file(cloud: &Cloud, outputs: &Path, signing_secret: &str) -> Resu
     fs::write(&path, serde_json::to_vec_pretty(&file)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     Stack::read(cloud.site())
+}
+
+/// The outputs of all stacks by name, as the CDK wrote them into a file.
+pub(crate) fn read_outputs(file: &Path, aws: &Aws) -> Result<Map<String, Value>> {
+    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let outputs: Value = serde_json::from_slice(&text).context("the CDK wrote outputs that are not JSON")?;
+    Ok(by_name(&outputs, &aws.endpoint))
 }
 
 /// The outputs of all stacks in one map, with the function URL as it answers on loopback.

@@ -26,6 +26,12 @@ const PACK: &str = "import sys, zipfile
 with zipfile.ZipFile(sys.argv[2], 'w', getattr(zipfile, sys.argv[3])) as package:
     package.write(sys.argv[1], 'bootstrap')";
 
+/// Copies a package and adds a file to it that nothing reads.
+const REPACK: &str = "import shutil, sys, zipfile
+shutil.copyfile(sys.argv[1], sys.argv[2])
+with zipfile.ZipFile(sys.argv[2], 'a') as package:
+    package.writestr('version', 'next')";
+
 /// How functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
@@ -42,6 +48,18 @@ pub enum Profile {
 /// When they do not build.
 pub fn build(checkout: &Checkout, profile: Profile, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     binaries(&mut build_command(checkout, profile, names))
+}
+
+/// Builds the release profile of a workspace of its own into `target`, and returns its executables by name.
+///
+/// # Errors
+///
+/// When it does not build.
+pub fn build_apart(checkout: &Checkout, manifest: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut command = cargo(checkout);
+    command.args(["build", "--release", "--locked", "--message-format=json-render-diagnostics"]);
+    command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
+    binaries(&mut command)
 }
 
 /// The functions' binaries, and that of the operator's command line, built as for the local cloud.
@@ -178,6 +196,18 @@ pub fn pack(profile: Profile, binary: &Path, folder: &Path) -> Result<PathBuf> {
         bail!("cannot write {}: {}", package.display(), String::from_utf8_lossy(&packed.stderr).trim());
     }
     Ok(package)
+}
+
+/// Writes a package of a function again, into another folder: the same binary in a file of another digest.
+pub(crate) fn repack(package: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut command = Command::new(Tools::find()?.python);
+    command.args(["-c", REPACK]).arg(package.join("bootstrap.zip")).arg(folder.join("bootstrap.zip"));
+    let packed = command.output().context("cannot start Python")?;
+    if !packed.status.success() {
+        bail!("cannot write {}: {}", folder.display(), String::from_utf8_lossy(&packed.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Runs a cargo build, whose progress goes to the terminal, and hands back the executables by name.

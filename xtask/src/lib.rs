@@ -30,6 +30,7 @@ mod teeth;
 mod terminal;
 mod test;
 mod tools;
+pub mod upgrade;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Measures what the functions cost, beside a function that does nothing
+    /// Measures what the functions cost, beside a function that does nothing and an ordinary one
     #[command(disable_help_flag = true)]
     Bench {
         /// What to measure; `--help` says more

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use lambda_fake::http::{self, Reply};
 use rustls::{ServerConnection, StreamOwned};
-use testkit::cloud::{Cloud, QueueDefinition, Redrive, Request, Service};
+use testkit::cloud::{Cloud, KeyAttribute, QueueDefinition, Redrive, Request, Service, TableDefinition};
 use testkit::stripe_api::{self, StripeApi};
 
 use crate::purchase;
@@ -26,6 +26,7 @@ pub(crate) mod names {
     pub(crate) const TOKEN_KEYS_SECRET_TEXT: &str = "benchbenchbenchbenchbenchbenchbenchbench";
     pub(crate) const STRIPE_KEY_SECRET: &str = "stripe-key";
     pub(crate) const RECONCILIATION_TABLE: &str = "reconciliation";
+    pub(crate) const EVENTS_TABLE: &str = "events";
     pub(crate) const SIGNING_SECRET: &str = "signing-secret";
     pub(crate) const SIGNING_SECRET_TEXT: &str = "whsec_benchbenchbenchbenchbenchbench";
 }
@@ -56,7 +57,7 @@ pub(crate) struct Aws {
 pub(crate) type ReplyDelay = fn(Service) -> Duration;
 
 impl Aws {
-    /// An account as `cdk/` deploys it.
+    /// An account as `cdk/` deploys it, and the ordinary function's table.
     pub(crate) fn start(tls: &Tls, delay: ReplyDelay) -> Result<Self> {
         let cloud = Cloud::with_tables();
         for (url, dlq_url) in [(names::QUEUE_URL, Some(names::DLQ_URL)), (names::DLQ_URL, None)] {
@@ -65,6 +66,7 @@ impl Aws {
             let url = url.to_owned();
             cloud.create_queue(QueueDefinition { url, visibility_ms: 180_000, redrive });
         }
+        cloud.create_table(TableDefinition::new(names::EVENTS_TABLE, KeyAttribute::text("event_id")));
         cloud.create_bus(names::FULFILMENT_BUS);
         cloud.create_bus(names::ACQUISITION_BUS);
         cloud.create_bucket(names::TEMPLATES_BUCKET);

@@ -114,7 +114,14 @@ impl Counted<'_> {
                     }
                 }
                 Some(Trigger::Url) if design.door == Door::Webhook => self.of_one(protocol),
-                Some(Trigger::Url | Trigger::Page | Trigger::Schedule | Trigger::Nothing) | None => continue,
+                Some(
+                    Trigger::Url
+                    | Trigger::Page
+                    | Trigger::Schedule
+                    | Trigger::WholeBatches
+                    | Trigger::Nothing,
+                )
+                | None => continue,
             };
             for (service, dollars) in per_event {
                 add(service, dollars);

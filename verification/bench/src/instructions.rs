@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::measure::{Bench, Function, plain};
 use crate::process;
 use crate::purchase;
-use crate::workload::{Scenario, Trigger, event, invocation};
+use crate::workload::{Scenario, event, invocation};
 
 /// Warm events, of which the mean is taken.
 const WARM: u64 = 10;
@@ -39,7 +39,7 @@ pub(crate) fn count(bench: &Bench<'_>, functions: &[Function]) -> Result<BTreeMa
             Ok::<_, anyhow::Error>(all.saturating_sub(first_event))
         };
         let singles = vec![1; usize::try_from(WARM)?];
-        let batches = matches!(function.trigger, Trigger::Queue | Trigger::Nothing);
+        let batches = function.trigger.batches();
         // Two, because the first batch finds too few connections.
         let batch = || Ok::<_, anyhow::Error>(warm("batches", &[10, 10])? - warm("batch", &[10])?);
         let counted = Instructions {

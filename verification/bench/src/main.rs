@@ -1,4 +1,4 @@
-//! Measures what the functions cost, beside a function that does nothing. Run by `cargo xtask bench`.
+//! Measures what the functions cost, beside a function that does nothing and an ordinary one. Run by `cargo xtask bench`.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -48,9 +48,9 @@ use crate::prices::Prices;
 use crate::report::{Circumstances, Size};
 use crate::scale::{Rush, Task};
 use crate::tls::Tls;
-use crate::workload::{FLOOR, Scenario, Trigger, event, trigger};
+use crate::workload::{FLOOR, ORDINARY, Scenario, Trigger, event, trigger};
 
-/// Measures what the functions cost, beside a function that does nothing
+/// Measures what the functions cost, beside a function that does nothing and an ordinary one
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Arguments {
@@ -66,7 +66,7 @@ struct Arguments {
     /// Only the functions by themselves, without payments on a local cloud
     #[arg(long)]
     alone: bool,
-    /// Only these functions, beside the one that does nothing
+    /// Only these functions, beside those that they are compared with
     #[arg(long, value_name = "FUNCTION")]
     only: Vec<String>,
     /// Instead: US dollars per million contributions, from the calls that are counted
@@ -106,7 +106,7 @@ fn main() -> Result<()> {
 
 /// Instructions, from start-up to warm events.
 fn count(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
-    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?;
+    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?.with_ordinary(checkout)?;
     let aws = Aws::start(&place.tls, |_| Duration::ZERO)?;
     let counted = instructions::count(&place.bench(&aws), &place.functions)?;
     if arguments.json {
@@ -119,7 +119,7 @@ fn count(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
 
 /// Speed, memory, sizes, calls; then payments on a local cloud.
 fn measure(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
-    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?;
+    let place = Place::prepare(checkout, Profile::Release, &arguments.only)?.with_ordinary(checkout)?;
     let aws = Aws::start(&place.tls, |_| Duration::ZERO)?;
     let bench = place.bench(&aws);
     let effort =
@@ -316,6 +316,18 @@ impl Place {
         });
         let functions = functions.collect::<Result<Vec<_>>>()?;
         Ok(Self { tls: Tls::on_loopback(&folder)?, packages: folder.join("functions"), folder, functions })
+    }
+
+    /// Adds the function with every crate's defaults, which takes minutes to build for the first time: it shares
+    /// neither versions nor features nor a profile with the others.
+    fn with_ordinary(mut self, checkout: &Checkout) -> Result<Self> {
+        let manifest = checkout.root().join("verification/bench/ordinary/Cargo.toml");
+        let mut binaries = functions::build_apart(checkout, &manifest, &self.folder.join(ORDINARY))?;
+        let name = ORDINARY.to_owned();
+        let binary = binaries.remove(&name).with_context(|| format!("{name} has no binary of its name"))?;
+        let trigger = trigger(&name).unwrap_or(Trigger::Nothing);
+        self.functions.push(Function { name, binary, trigger });
+        Ok(self)
     }
 
     fn bench<'a>(&'a self, aws: &'a Aws) -> Bench<'a> {

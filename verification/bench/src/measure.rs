@@ -217,7 +217,7 @@ impl Bench<'_> {
         if let (Some(before), Some(after)) = (before, process.cpu()) {
             series.cpu.push(ms(after.saturating_sub(before)) / EVENTS_A_ROUND as f64);
         }
-        if matches!(function.trigger, Trigger::Queue | Trigger::Nothing) {
+        if function.trigger.batches() {
             let events: Vec<Value> = (0..BATCH)
                 .map(|number| event(Scenario::Paid, &format!("Batch{round}x{number}{name}")))
                 .collect();
@@ -285,6 +285,7 @@ fn check(function: &Function, scenario: Scenario, answer: &[u8]) -> Result<()> {
         Trigger::Page if scenario == Scenario::Fetched => answer["statusCode"] == 303,
         Trigger::Url | Trigger::Page => answer["statusCode"] == 200,
         Trigger::Schedule => answer["complete"] == true && answer["put_back"] == 0,
+        Trigger::WholeBatches => answer.is_null(),
         Trigger::Nothing => true,
     };
     ensure!(well, "{} answered {answer}", function.name);

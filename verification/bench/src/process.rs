@@ -62,8 +62,8 @@ fn spawn(
     Process::start(command, log)
 }
 
-/// What the stages' functions are given, all of it to each: a function reads what it needs.
-const ENVIRONMENT: [(&str, &str); 30] = [
+/// What the stages' functions are given, and the ordinary one, all of it to each: a function reads what it needs.
+const ENVIRONMENT: [(&str, &str); 31] = [
     ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "example"),
     ("AWS_SESSION_TOKEN", "example"),
@@ -94,4 +94,5 @@ const ENVIRONMENT: [(&str, &str); 30] = [
     ("OVERLAP_SECONDS", purchase::WINDOW),
     ("SENDER", "Example Project <thanks@example.org>"),
     ("CONFIGURATION_SET", "mail"),
+    ("TABLE_NAME", names::EVENTS_TABLE),
 ];

@@ -16,7 +16,7 @@ use crate::payments::Load;
 use crate::prices::Prices;
 use crate::sample::Spread;
 use crate::scale::Outcome;
-use crate::workload::{FLOOR, Scenario};
+use crate::workload::{FLOOR, REFERENCES, Scenario};
 
 /// Where and when it was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -50,7 +50,7 @@ pub(crate) fn circumstances(it: &Circumstances) -> String {
 /// Start-up.
 pub(crate) fn starts(speeds: &BTreeMap<String, Speed>) -> String {
     let mut rows = vec![row(&["function", "first poll", "first event", "first event over TLS"])];
-    for (name, speed) in by_floor(speeds) {
+    for (name, speed) in references_last(speeds) {
         let both = |it: &Compared| format!("{:.1} ms, {}", it.ms.median, times(&it.floors));
         rows.push(row(&[
             name,
@@ -72,7 +72,7 @@ pub(crate) fn warm(speeds: &BTreeMap<String, Speed>) -> String {
         "own CPU an event of 10",
         "peak memory",
     ])];
-    for (name, speed) in by_floor(speeds) {
+    for (name, speed) in references_last(speeds) {
         let cpu = |it: Option<Spread>| it.map_or("not measured".to_owned(), |it| spread(&it, "ms", 2));
         let memory = speed.peak_memory.map_or("not measured".to_owned(), |bytes| {
             format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0))
@@ -96,7 +96,7 @@ pub(crate) fn instructions(counted: &BTreeMap<String, Instructions>) -> String {
     let mut rows =
         vec![row(&["function", "first poll", "first event", "a warm event", "an event of a batch of 10"])];
     let floor = counted.get(FLOOR);
-    for (name, it) in by_floor(counted) {
+    for (name, it) in references_last(counted) {
         let cell = |mine: u64, floor: Option<u64>| {
             let times =
                 floor.map_or_else(String::new, |floor| format!(", {:.1}×", mine as f64 / floor as f64));
@@ -116,7 +116,7 @@ pub(crate) fn instructions(counted: &BTreeMap<String, Instructions>) -> String {
 /// Files.
 pub(crate) fn sizes(sizes: &BTreeMap<String, Size>) -> String {
     let mut rows = vec![row(&["function", "binary", "zip"])];
-    for (name, size) in sizes {
+    for (name, size) in references_last(sizes) {
         let mb = |bytes: u64| format!("{:.2} MB", bytes as f64 / 1e6);
         rows.push(row(&[name, &mb(size.binary), &mb(size.zip)]));
     }
@@ -130,7 +130,7 @@ pub(crate) fn calls(protocols: &BTreeMap<String, Protocol>) -> String {
     header.push("logged, paid");
     let mut of_payments = vec![row(&header)];
     let mut others = vec![row(&["function", "for", "calls", "logged"])];
-    for (name, protocol) in protocols.iter().filter(|(name, _)| *name != FLOOR) {
+    for (name, protocol) in protocols.iter().filter(|(name, _)| !REFERENCES.contains(&name.as_str())) {
         let calls = |scenario: Scenario| {
             words(&protocol.scenarios.get(scenario.name()).map(|cost| cost.by_kind()).unwrap_or_default())
         };
@@ -267,10 +267,11 @@ pub(crate) fn write_between(file: &Path, name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The floor comes last: it is what the others are compared with.
-fn by_floor<T>(speeds: &BTreeMap<String, T>) -> impl Iterator<Item = (&String, &T)> {
-    let is_floor = |(name, _): &(&String, &T)| *name == FLOOR;
-    speeds.iter().filter(move |it| !is_floor(it)).chain(speeds.iter().filter(is_floor))
+/// What the functions are compared with comes last.
+fn references_last<T>(of_functions: &BTreeMap<String, T>) -> impl Iterator<Item = (&String, &T)> {
+    let is_reference = |(name, _): &(&String, &T)| REFERENCES.contains(&name.as_str());
+    let references = REFERENCES.iter().filter_map(|name| of_functions.get_key_value(*name));
+    of_functions.iter().filter(move |it| !is_reference(it)).chain(references)
 }
 
 /// `2.1× (2.0–2.3)`
@@ -337,6 +338,19 @@ mod tests {
     fn a_table_is_markdown_that_people_can_read_as_it_is() {
         let text = table(vec![row(&["a", "long"]), row(&["wide cell", "–"])]);
         assert_eq!(text, "| a         | long |\n|-----------|------|\n| wide cell | –    |\n");
+    }
+
+    #[test]
+    fn what_functions_are_compared_with_comes_last_where_it_was_measured() {
+        let names = |measured: &[&str]| {
+            let of_functions = measured.iter().map(|name| ((*name).to_owned(), ())).collect();
+            references_last(&of_functions).map(|(name, ())| name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(&["floor", "ordinary", "downloads", "soft-opt-ins"]),
+            ["downloads", "soft-opt-ins", "ordinary", "floor"]
+        );
+        assert_eq!(names(&["floor", "thank-you-email"]), ["thank-you-email", "floor"]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) enum Trigger {
     Page,
     /// A schedule calls it.
     Schedule,
+    /// A queue hands it batches, and it reports nothing of single messages.
+    WholeBatches,
     /// It takes anything and does nothing.
     Nothing,
 }
@@ -27,10 +29,18 @@ pub(crate) enum Trigger {
 /// The do-nothing function.
 pub(crate) const FLOOR: &str = "floor";
 
+/// The function with every crate's defaults.
+pub(crate) const ORDINARY: &str = "ordinary";
+
+/// The functions that the others are compared with, in the order of the tables' last lines.
+pub(crate) const REFERENCES: [&str; 2] = [ORDINARY, FLOOR];
+
 /// How a function is called, as the catalogue says; `None` for a program that is not in it.
 pub(crate) fn trigger(function: &str) -> Option<Trigger> {
-    if function == FLOOR {
-        return Some(Trigger::Nothing);
+    match function {
+        ORDINARY => return Some(Trigger::WholeBatches),
+        FLOOR => return Some(Trigger::Nothing),
+        _ => {}
     }
     Some(match Function::from_name(function)?.trigger {
         catalogue::Trigger::Events(_) => Trigger::Queue,
@@ -59,6 +69,16 @@ pub(crate) enum Scenario {
     Compared,
 }
 
+impl Trigger {
+    /// Whether one invocation may carry several events.
+    pub(crate) const fn batches(self) -> bool {
+        match self {
+            Self::Queue | Self::WholeBatches | Self::Nothing => true,
+            Self::Url | Self::Page | Self::Schedule => false,
+        }
+    }
+}
+
 impl Scenario {
     /// What happens to payments.
     pub(crate) const OF_PAYMENTS: [Self; 4] = [Self::Paid, Self::PaidAgain, Self::Pending, Self::Refunded];
@@ -69,7 +89,7 @@ impl Scenario {
     /// What can happen to a function.
     pub(crate) const fn of(trigger: Trigger) -> &'static [Self] {
         match trigger {
-            Trigger::Queue | Trigger::Url | Trigger::Nothing => &Self::OF_PAYMENTS,
+            Trigger::Queue | Trigger::Url | Trigger::WholeBatches | Trigger::Nothing => &Self::OF_PAYMENTS,
             Trigger::Page => &[Self::Looked, Self::Fetched],
             Trigger::Schedule => &[Self::Compared],
         }
@@ -78,7 +98,7 @@ impl Scenario {
     /// What happens to it most often. Its speed is measured at this.
     pub(crate) const fn first_of(trigger: Trigger) -> Self {
         match trigger {
-            Trigger::Queue | Trigger::Url | Trigger::Nothing => Self::Paid,
+            Trigger::Queue | Trigger::Url | Trigger::WholeBatches | Trigger::Nothing => Self::Paid,
             Trigger::Page => Self::Looked,
             Trigger::Schedule => Self::Compared,
         }

@@ -6,7 +6,7 @@ use testkit::stripe::{CorrectionEvent, SessionEvent};
 use crate::stack::{Cloud, of};
 
 /// What was published about a payment, oldest first.
-fn published(cloud: &Cloud, payment_id: &str) -> Vec<Value> {
+pub(crate) fn published(cloud: &Cloud, payment_id: &str) -> Vec<Value> {
     let mut events = cloud.acquisition_events();
     events.retain(|event| event["payment_id"] == payment_id);
     for event in &events {

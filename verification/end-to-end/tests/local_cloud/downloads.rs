@@ -59,8 +59,8 @@ impl<'a> Early<'a> {
     }
 }
 
-/// The link in the last mail somebody got, as it answers here.
-fn link(cloud: &Cloud, payment: &str) -> String {
+/// The link in the last mail that a payment's customer got, as it answers here.
+pub(crate) fn link(cloud: &Cloud, payment: &str) -> String {
     let mails = cloud.mails_to(&address(payment));
     let text = &mails.last().unwrap().text;
     let address = text.split_whitespace().find(|word| word.contains("/d/v1.")).expect(text);
@@ -69,7 +69,12 @@ fn link(cloud: &Cloud, payment: &str) -> String {
 
 /// The first file of a payment, by the link in its mail: the file, and how it names itself.
 pub(crate) fn fetch(cloud: &Cloud, payment: &str) -> (String, String) {
-    let file = ask("GET", &ask("POST", &link(cloud, payment), "file=1").location, "");
+    fetch_by(&link(cloud, payment))
+}
+
+/// The first file behind a link: the file, and how it names itself.
+pub(crate) fn fetch_by(link: &str) -> (String, String) {
+    let file = ask("GET", &ask("POST", link, "file=1").location, "");
     assert_eq!(file.status, 200, "{}", file.body);
     (file.body, file.disposition)
 }

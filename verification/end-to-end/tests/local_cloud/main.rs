@@ -19,3 +19,4 @@ mod queues;
 mod reconciliation;
 mod rules;
 mod stack;
+mod upgrade;
