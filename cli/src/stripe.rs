@@ -208,12 +208,13 @@ pub(crate) struct Paid {
 /// When it says something else.
 pub(crate) fn paid(event: &Event, livemode: bool) -> Result<Paid> {
     if let Some(Object::Invoice(_)) = event.object() {
-        let invoice = InvoiceEvent::read(event, livemode).context("the invoice cannot be acted on")?;
+        let invoice = InvoiceEvent::from_event(event, livemode).context("the invoice cannot be acted on")?;
         let InvoiceEvent { payment_id, amount, email, .. } = invoice;
         let amount = amount.with_context(|| format!("{payment_id} has no amount"))?;
         return Ok(Paid { payment_id, amount, email });
     }
-    let session = SessionEvent::read(event, livemode).context("the payment's session cannot be acted on")?;
+    let session =
+        SessionEvent::from_event(event, livemode).context("the payment's session cannot be acted on")?;
     if session.outcome != SessionOutcome::Paid {
         bail!("{} is not paid", session.payment_id);
     }

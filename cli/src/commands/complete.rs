@@ -341,7 +341,7 @@ fn is_broken(state: &EffectState) -> bool {
 ///
 /// When something else is wrong with the event, in a sentence.
 fn open_effects(event: &Event, rows: &[EffectRow], livemode: bool, now: i64) -> Result<Vec<Effect>, String> {
-    match SessionEvent::read(event, livemode) {
+    match SessionEvent::from_event(event, livemode) {
         Ok(_) => {}
         Err(NotReadable::Skip(reason)) => return Err(reason.to_string()),
         Err(NotReadable::Broken { broken, .. }) => return Err(broken.to_string()),

@@ -206,10 +206,10 @@ fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) ->
         |amount: Money| payment_ledger::is_refunded(rows, amount).then_some("the payment was refunded");
     if let Some(Object::Invoice(_)) = event.object() {
         let thanks = Policy::compiled_in().ok()?.thanks_renewals();
-        let amount = InvoiceEvent::read(event, livemode).ok()?.amount?;
+        let amount = InvoiceEvent::from_event(event, livemode).ok()?.amount?;
         return if thanks { is_refunded(amount) } else { Some("policy.toml thanks for no renewals") };
     }
-    let session = SessionEvent::read(event, livemode).ok()?;
+    let session = SessionEvent::from_event(event, livemode).ok()?;
     if session.outcome == SessionOutcome::Paid {
         return is_refunded(session.amount);
     }

@@ -3,13 +3,13 @@ use effect_ledger::{
     Busy, Disposition, EffectKey, EffectStore, MovedMoney, Performed, StoreError, Subject, perform,
 };
 use fulfilment::{
-    AcquisitionCorrection, AcquisitionEvent, Circumstances, Contribution, CorrectionBroken, DisputeEvent,
-    InvoiceEvent, Movement, NotACorrection, NotReadable, PaymentId, Policy, RefundEvent, SessionBroken,
+    AcquisitionCorrection, AcquisitionEvent, BrokenCorrection, BrokenSession, Circumstances, Contribution,
+    CorrectionBroken, DisputeEvent, InvoiceEvent, Movement, PaymentId, Policy, Reading, SessionBroken,
     SessionEvent, SessionOutcome, SkipReason, effects,
 };
 use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
-use stripe_events::{Door, Event, Object};
+use stripe_events::{Door, Event};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 use uuid::Uuid;
@@ -76,6 +76,9 @@ impl TaskError for TaskFailed {
 /// The session of a subscription's first payment says more than its invoice, and publishes it.
 const TOLD_BY_SESSION: &str = "told_by_session";
 
+/// The session is not paid.
+const NOT_PAID: &str = "not_paid";
+
 /// No payment of that id was published. Most often it is another business's.
 const PAYMENT_UNKNOWN: &str = "payment_unknown";
 
@@ -90,56 +93,53 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for Acquisitio
     }
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        match delivery.event.object() {
-            Some(Object::Refund(_)) => {
-                let read = RefundEvent::read(&delivery.event, self.livemode);
-                let read = read.map(|refund| AcquisitionCorrection::of_refund(&refund));
-                self.correct(read, Movement::Refund, delivery).await
-            }
-            Some(Object::Dispute(_)) => {
-                let read = DisputeEvent::read(&delivery.event, self.livemode);
-                if let Ok(dispute) = &read
-                    && dispute.return_unknown
-                {
-                    self.tell_of_unknown_return(dispute, delivery).await?;
+        let filed = as_filed(&self.ledger, &delivery.event).await?;
+        match Reading::from_event(&filed, self.livemode) {
+            Ok(Reading::Session(Ok(session))) => match session.outcome {
+                SessionOutcome::Paid => self.acquire(*session, delivery).await,
+                SessionOutcome::Pending | SessionOutcome::Failed => Ok(Outcome::Skipped(NOT_PAID)),
+            },
+            Ok(Reading::Session(Err(BrokenSession { payment_id, intended, broken }))) => match intended {
+                SessionOutcome::Paid => {
+                    let key = EffectKey::new(payment_id, effects::acquisition());
+                    self.park_acquisition(&key, broken, delivery).await
                 }
-                let read = read.map(|dispute| AcquisitionCorrection::of_dispute(&dispute));
-                self.correct(read, Movement::dispute, delivery).await
+                SessionOutcome::Pending | SessionOutcome::Failed => Ok(Outcome::Skipped(NOT_PAID)),
+            },
+            Ok(Reading::Invoice(invoice)) => self.acquire_again(*invoice, delivery).await,
+            Ok(Reading::Refund(Ok(refund))) => {
+                self.correct(AcquisitionCorrection::of_refund(&refund), delivery).await
             }
-            // Whatever else comes is judged as a session.
-            Some(Object::Invoice(_)) => self.acquire_again(delivery).await,
-            Some(
-                Object::Session(_)
-                | Object::InvoicePayment(_)
-                | Object::EarlyFraudWarning(_)
-                | Object::Other(_),
-            )
-            | None => self.acquire(delivery).await,
+            Ok(Reading::Dispute(Ok(dispute))) => {
+                if dispute.return_unknown {
+                    self.count_unknown_return(&dispute, delivery).await?;
+                }
+                self.correct(AcquisitionCorrection::of_dispute(&dispute), delivery).await
+            }
+            Ok(Reading::Refund(Err(broken))) => {
+                self.park_correction(broken, Movement::Refund, delivery).await
+            }
+            Ok(Reading::Dispute(Err(broken))) => {
+                self.park_correction(broken, Movement::dispute, delivery).await
+            }
+            Ok(Reading::FraudWarning(_) | Reading::InvoicePayment { .. }) => {
+                Ok(Outcome::Skipped(SkipReason::OtherEventType.as_str()))
+            }
+            Err(reason) => Ok(Outcome::Skipped(reason.as_str())),
         }
     }
 }
 
 impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S, L, B, C> {
     /// Publishes a paid session, and every correction that came before it.
-    async fn acquire(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let filed = as_filed(&self.ledger, &delivery.event).await?;
-        let event = match SessionEvent::read(&filed, self.livemode) {
-            Ok(event) if event.outcome == SessionOutcome::Paid => event,
-            Ok(_) => return Ok(Outcome::Skipped("not_paid")),
-            Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
-            Err(NotReadable::Broken { intended: SessionOutcome::Paid, payment_id, broken }) => {
-                let key = EffectKey::new(payment_id, effects::acquisition());
-                return self.park_acquisition(&key, broken, delivery).await;
-            }
-            Err(NotReadable::Broken { .. }) => return Ok(Outcome::Skipped("not_paid")),
-        };
+    async fn acquire(&self, event: SessionEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let circumstances = self.circumstances(delivery);
         let mut acquisition =
             AcquisitionEvent::of_session(&event, &self.policy, &self.supporter_namespace, circumstances);
         if let Some(subscription_id) = &event.subscription_id
-            && let Some(word) = self.lookup.frequency(subscription_id, delivery.executor()).await?
+            && let Some(frequency) = self.lookup.frequency(subscription_id, delivery.executor()).await?
         {
-            acquisition = acquisition.due(word);
+            acquisition = acquisition.due(frequency);
         }
         let key = EffectKey::new(event.payment_id, effects::acquisition());
         self.publish_with_corrections(&key, &acquisition, delivery).await
@@ -147,11 +147,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
 
     /// Publishes what a subscription was paid again, from its invoice. Of a first payment the session tells, unless
     /// none began the subscription.
-    async fn acquire_again(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let invoice = match InvoiceEvent::read(&delivery.event, self.livemode) {
-            Ok(invoice) => invoice,
-            Err(reason) => return Ok(Outcome::Skipped(reason.as_str())),
-        };
+    async fn acquire_again(&self, invoice: InvoiceEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         // Without a marker of its own, only a session of ours can have begun it.
         if invoice.is_first && invoice.marked.is_none() {
             return Ok(Outcome::Skipped(TOLD_BY_SESSION));
@@ -173,10 +169,10 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         let mut acquisition =
             AcquisitionEvent::of_invoice(&payment, &self.policy, &self.supporter_namespace, circumstances);
         if payment.invoice.frequency.is_none()
-            && let Some(word) =
+            && let Some(frequency) =
                 self.lookup.frequency(&payment.invoice.subscription_id, delivery.executor()).await?
         {
-            acquisition = acquisition.due(word);
+            acquisition = acquisition.due(frequency);
         }
         self.publish_with_corrections(&key, &acquisition, delivery).await
     }
@@ -204,23 +200,9 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     /// reads it when it settles that row. Both are writes of one row, so whichever comes second sees the other.
     async fn correct(
         &self,
-        read: Result<Vec<AcquisitionCorrection>, NotACorrection>,
-        movement: fn(String) -> Movement,
+        corrections: Vec<AcquisitionCorrection>,
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
-        let corrections = match read {
-            Ok(corrections) => corrections,
-            Err(NotACorrection::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
-            Err(NotACorrection::Broken { payment_id, correction_id, broken }) => {
-                let payment = self.lookup.payment(&payment_id, delivery.executor()).await?;
-                if !is_published(&payment.rows) {
-                    return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
-                }
-                let effect = effects::acquisition_correction(&movement(correction_id));
-                let key = EffectKey::new(payment.payment_id, effect);
-                return self.park(&key, TaskFailed::BrokenCorrection(broken), delivery).await;
-            }
-        };
         let Some(first) = corrections.first() else {
             return Ok(Outcome::Skipped("no_money_moved"));
         };
@@ -255,6 +237,22 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             }
         }
         Ok(outcome)
+    }
+
+    /// Parks a correction that nothing can be made of, where its payment was published.
+    async fn park_correction(
+        &self,
+        broken: BrokenCorrection,
+        movement: fn(String) -> Movement,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let payment = self.lookup.payment(&broken.payment_id, delivery.executor()).await?;
+        if !is_published(&payment.rows) {
+            return Ok(Outcome::Skipped(PAYMENT_UNKNOWN));
+        }
+        let effect = effects::acquisition_correction(&movement(broken.correction_id));
+        let key = EffectKey::new(payment.payment_id, effect);
+        self.park(&key, TaskFailed::BrokenCorrection(broken.broken), delivery).await
     }
 
     async fn publish_correction(
@@ -321,7 +319,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     }
 
     /// Counts a return that is left out because nothing says how much came back, if the payment is ours.
-    async fn tell_of_unknown_return(
+    async fn count_unknown_return(
         &self,
         dispute: &DisputeEvent,
         delivery: &Delivery,

@@ -5,7 +5,6 @@ mod dynamodb;
 mod notes;
 mod records;
 mod task;
-mod told;
 
 use aws::{Clock, for_others};
 use aws_types::SdkConfig;

@@ -1,8 +1,8 @@
 use aws::Clock;
-use effect_ledger::{Busy, EffectKey, EffectRow, EffectState, EffectStore, StoreError, Subject};
+use effect_ledger::{Busy, Effect, EffectKey, EffectRow, EffectState, EffectStore, StoreError, Subject};
 use fulfilment::{
-    Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId, Policy, SessionBroken, SkipReason,
-    SupporterRow, effects,
+    BrokenCorrection, BrokenSession, Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId,
+    Policy, Reading, SessionBroken, SkipReason, SupporterRow, effects,
 };
 use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use crate::notes::{contract, effect, effect_of_invoice, notes, notes_of_waiting, raised_version};
 use crate::records::{Change, ContractNote, Found, Records, RecordsError, Revision, Saved, Stored};
-use crate::told::{Told, Unreadable, read};
 
 /// Keeps the contribution and supporter records.
 pub(crate) struct ContributionRecords<R, S, L, C> {
@@ -87,30 +86,56 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> Task for ContributionRecor
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let filed = as_filed(&self.ledger, &delivery.event).await?;
-        match read(&filed, self.livemode) {
-            Ok(Told::OfSession(event)) => self.record(&event, Remembered::default(), delivery).await,
-            Ok(Told::OfPaymentIntent(event)) => {
-                let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
-                let remembered = Remembered::of(&payment.rows);
-                self.record(&event.of_payment(payment.payment_id), remembered, delivery).await
+        match Reading::from_event(&filed, self.livemode) {
+            Ok(Reading::Session(Ok(session))) => {
+                self.record(&(*session).into(), Remembered::default(), delivery).await
             }
-            Ok(Told::OfInvoice(invoice)) => self.record_invoice(*invoice, delivery).await,
-            Ok(Told::Paid { payment_intent, invoice }) => {
-                let known = self.lookup.remember(&payment_intent, &invoice, delivery.executor()).await?;
+            Ok(Reading::Session(Err(BrokenSession { payment_id, intended, broken }))) => {
+                let effect = effects::contribution(intended);
+                self.park_broken(payment_id, effect, TaskFailed::BrokenSession(broken), delivery).await
+            }
+            Ok(Reading::Refund(Ok(refund))) => self.record_later(refund.into(), delivery).await,
+            Ok(Reading::Dispute(Ok(dispute))) => self.record_later(dispute.into(), delivery).await,
+            Ok(Reading::FraudWarning(warning)) => self.record_later(warning.into(), delivery).await,
+            Ok(Reading::Refund(Err(BrokenCorrection { payment_id, correction_id, broken }))) => {
+                let effect = effects::contribution_refund(&correction_id);
+                self.park_broken(payment_id, effect, TaskFailed::BrokenCorrection(broken), delivery).await
+            }
+            Ok(Reading::Dispute(Err(BrokenCorrection { payment_id, correction_id, broken }))) => {
+                let effect = effects::contribution_dispute(&correction_id);
+                self.park_broken(payment_id, effect, TaskFailed::BrokenCorrection(broken), delivery).await
+            }
+            Ok(Reading::Invoice(invoice)) => self.record_invoice(*invoice, delivery).await,
+            Ok(Reading::InvoicePayment { payment_intent, invoice_id }) => {
+                let executor = delivery.executor();
+                let known = self.lookup.remember(payment_intent.as_str(), &invoice_id, executor).await?;
                 Ok(if known { Outcome::Done } else { Outcome::Skipped("payment_unknown") })
             }
-            Err(Unreadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
-            Err(Unreadable::Broken(broken)) => {
-                let (key, error) = *broken;
-                let payment_id = PaymentId::from(key.subject);
-                let payment = self.lookup.payment(&payment_id, delivery.executor()).await?;
-                self.park(&EffectKey::new(payment.payment_id, key.effect), error, delivery).await
-            }
+            Err(reason) => Ok(Outcome::Skipped(reason.as_str())),
         }
     }
 }
 
 impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, L, C> {
+    /// Records what carries a payment intent, under the payment that the payment intent leads to.
+    async fn record_later(&self, event: PaymentEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
+        let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
+        let remembered = Remembered::of(&payment.rows);
+        self.record(&event.of_payment(payment.payment_id), remembered, delivery).await
+    }
+
+    /// Parks the effect that a broken event should have had.
+    async fn park_broken(
+        &self,
+        payment_id: PaymentId,
+        effect: Effect,
+        error: TaskFailed,
+        delivery: &Delivery,
+    ) -> Result<Outcome, TaskFailed> {
+        let payment = self.lookup.payment(&payment_id, delivery.executor()).await?;
+        self.park(&EffectKey::new(payment.payment_id, effect), error, delivery).await
+    }
+
     /// Records a subscription's paid invoice, once it is known that the subscription is ours and what it sells.
     async fn record_invoice(
         &self,

@@ -53,7 +53,7 @@ fn without_money(contribution: &Contribution) -> Access {
 
 #[cfg(test)]
 mod tests {
-    use fulfilment::{DisputeEvent, PaymentEvent, PaymentId, RefundEvent, SessionEvent};
+    use fulfilment::{PaymentId, Reading};
     use serde_json::Value;
     use stripe_events::Event;
     use testkit::stripe::{CorrectionEvent, SessionEvent as Session};
@@ -67,10 +67,7 @@ mod tests {
     fn record(events: &[Value]) -> Contribution {
         events.iter().fold(Contribution::new(PaymentId::new("pi_Example")), |record, json| {
             let event = Event::from_value(json.clone()).unwrap();
-            let event = SessionEvent::read(&event, false)
-                .map(|event| PaymentEvent::Session(Box::new(event)))
-                .or_else(|_| RefundEvent::read(&event, false).map(PaymentEvent::Refund))
-                .or_else(|_| DisputeEvent::read(&event, false).map(PaymentEvent::Dispute));
+            let event = Reading::from_event(&event, false).ok().and_then(Reading::into_payment_event);
             record.with_event(&event.unwrap(), &Uuid::nil())
         })
     }

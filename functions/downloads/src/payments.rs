@@ -222,7 +222,7 @@ fn event_to_come(session: &StripeSession, livemode: bool) -> Option<SessionEvent
         "id": format!("evt_page_{}", session.object.id), "object": "event", "type": "checkout.session.completed",
         "created": session.object.created, "livemode": object["livemode"], "data": { "object": object },
     });
-    SessionEvent::read(&Event::from_value(event).ok()?, livemode).ok()
+    SessionEvent::from_event(&Event::from_value(event).ok()?, livemode).ok()
 }
 
 fn is_complete(session: &StripeSession) -> bool {

@@ -69,7 +69,7 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
 
     async fn handle(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let filed = as_filed(&self.ledger, &delivery.event).await?;
-        let event = match SessionEvent::read(&filed, self.livemode) {
+        let event = match SessionEvent::from_event(&filed, self.livemode) {
             Ok(event) => event,
             Err(NotReadable::Skip(reason)) => return Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {

@@ -155,7 +155,7 @@ where
             return self.thank_again(delivery).await;
         }
         let filed = as_filed(&self.ledger, &delivery.event).await?;
-        match SessionEvent::read(&filed, self.livemode) {
+        match SessionEvent::from_event(&filed, self.livemode) {
             Ok(event) => self.tell(Payment::Session(&event), delivery).await,
             Err(NotReadable::Skip(reason)) => Ok(Outcome::Skipped(reason.as_str())),
             Err(NotReadable::Broken { payment_id, intended, broken }) => {
@@ -286,7 +286,7 @@ where
 {
     /// Thanks for what a subscription was paid again, where that is decided for what it sells.
     async fn thank_again(&self, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
-        let invoice = match InvoiceEvent::read(&delivery.event, self.livemode) {
+        let invoice = match InvoiceEvent::from_event(&delivery.event, self.livemode) {
             Ok(invoice) => invoice,
             Err(reason) => return Ok(Outcome::Skipped(reason.as_str())),
         };

@@ -46,7 +46,7 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
     let metadata = json!({ "fulfilment": "download", "files": FILE });
     let event = read(&paid(PAYMENT).metadata(metadata).to_json())?;
     let payment_id = format!("pi_{PAYMENT}");
-    let session = SessionEvent::read(&event, false).ok().context("the session is not ours")?;
+    let session = SessionEvent::from_event(&event, false).ok().context("the session is not ours")?;
     let record =
         Contribution::new(PaymentId::new(&payment_id)).with_session_event(&session, &Uuid::from_u128(1));
     let mut row = serde_json::to_value(&record)?;

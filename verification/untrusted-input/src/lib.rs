@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use fulfilment::{
     AcquisitionCorrection, AcquisitionEvent, Attribution, Circumstances, Consents, Contribution,
-    DisputeEvent, FraudWarningEvent, InvoiceEvent, LinkContract, PaymentEvent, Policy, RefundEvent,
-    SessionEvent, SupporterId, SupporterRow, file_keys, is_invisible, object_key,
+    LinkContract, PaymentEvent, Policy, Reading, SupporterId, SupporterRow, file_keys, is_invisible,
+    object_key,
 };
 use stripe_events::{
     Delivered, Door, Event, EventHead, Object, Personal, SignatureError, SigningSecret, sign,
@@ -176,32 +176,36 @@ pub fn client_reference_id(input: &[u8]) {
 
 fn whatever_the_tasks_make_of(event: &Event) {
     for livemode in [false, true] {
-        if let Ok(session) = SessionEvent::read(event, livemode) {
-            clean(&session.attribution);
-            let supporter_id = SupporterId::of_email(&NAMESPACE, "ada@example.org");
-            let consents = Consents::of(&session, &POLICY, &supporter_id);
-            assert!(consents.states.len() <= consents.evidence.len());
-            AcquisitionEvent::of_session(&session, &POLICY, &NAMESPACE, CIRCUMSTANCES);
-            record(&session.into());
-        }
-        if let Ok(refund) = RefundEvent::read(event, livemode) {
-            correct(AcquisitionCorrection::of_refund(&refund));
-            record(&refund.into());
-        }
-        if let Ok(warning) = FraudWarningEvent::read(event, livemode) {
-            record(&warning.into());
-        }
-        if let Ok(invoice) = InvoiceEvent::read(event, livemode)
-            && let Some(Ok(contract)) = invoice.marked.clone()
-            && let Ok(payment) = invoice.payment(contract)
-        {
-            clean(&payment.contract.attribution);
-            AcquisitionEvent::of_invoice(&payment, &POLICY, &NAMESPACE, CIRCUMSTANCES);
-            record(&payment.into());
-        }
-        if let Ok(dispute) = DisputeEvent::read(event, livemode) {
-            correct(AcquisitionCorrection::of_dispute(&dispute));
-            record(&dispute.into());
+        match Reading::from_event(event, livemode) {
+            Ok(Reading::Session(Ok(session))) => {
+                clean(&session.attribution);
+                let supporter_id = SupporterId::of_email(&NAMESPACE, "ada@example.org");
+                let consents = Consents::of(&session, &POLICY, &supporter_id);
+                assert!(consents.states.len() <= consents.evidence.len());
+                AcquisitionEvent::of_session(&session, &POLICY, &NAMESPACE, CIRCUMSTANCES);
+                record(&(*session).into());
+            }
+            Ok(Reading::Refund(Ok(refund))) => {
+                correct(AcquisitionCorrection::of_refund(&refund));
+                record(&refund.into());
+            }
+            Ok(Reading::Dispute(Ok(dispute))) => {
+                correct(AcquisitionCorrection::of_dispute(&dispute));
+                record(&dispute.into());
+            }
+            Ok(Reading::FraudWarning(warning)) => record(&warning.into()),
+            Ok(Reading::Invoice(invoice)) => {
+                if let Some(Ok(contract)) = invoice.marked.clone()
+                    && let Ok(payment) = invoice.payment(contract)
+                {
+                    clean(&payment.contract.attribution);
+                    AcquisitionEvent::of_invoice(&payment, &POLICY, &NAMESPACE, CIRCUMSTANCES);
+                    record(&payment.into());
+                }
+            }
+            Ok(Reading::InvoicePayment { .. } | Reading::Session(Err(_)) | Reading::Refund(Err(_)))
+            | Ok(Reading::Dispute(Err(_)))
+            | Err(_) => {}
         }
     }
 }

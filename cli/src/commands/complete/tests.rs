@@ -170,7 +170,7 @@ impl Stage {
         let messages = self.cloud.messages(self.here.queue_url(task).unwrap());
         let read = |body: &str| {
             let delivered = Delivered::from_json(body.as_bytes()).unwrap();
-            let session = SessionEvent::read(&delivered.event, false).unwrap();
+            let session = SessionEvent::from_event(&delivered.event, false).unwrap();
             (session.payment_id.to_string(), session.link.kind.to_string())
         };
         messages.iter().map(|message| read(&message.body)).collect()

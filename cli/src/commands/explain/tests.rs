@@ -16,9 +16,9 @@ fn read(json: &serde_json::Value) -> Event {
 
 fn contribution() -> Contribution {
     let paid = StripeEvent::paid().at(PAID_AT).customer("Ada Lovelace", "ada@example.org").to_json();
-    let paid = PaymentEvent::from(SessionEvent::read(&read(&paid), false).unwrap());
+    let paid = PaymentEvent::from(SessionEvent::from_event(&read(&paid), false).unwrap());
     let refund = CorrectionEvent::refund("Example", "re_1", "created").at(PAID_AT + 600).to_json();
-    let refund = PaymentEvent::from(RefundEvent::read(&read(&refund), false).unwrap());
+    let refund = PaymentEvent::from(RefundEvent::from_event(&read(&refund), false).unwrap());
     let namespace = Uuid::from_u128(1);
     let unknown = Contribution::new(PaymentId::new("pi_Example"));
     unknown.with_event(&paid, &namespace).with_event(&refund, &namespace)

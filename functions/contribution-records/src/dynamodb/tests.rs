@@ -26,13 +26,13 @@ fn records(dynamodb: &Endpoint) -> DynamoDbRecords {
 
 fn contribution() -> (SessionEvent, Contribution) {
     let event = Event::from_value(StripeEvent::paid().to_json()).unwrap();
-    let event = SessionEvent::read(&event, false).unwrap();
+    let event = SessionEvent::from_event(&event, false).unwrap();
     let read = |json| Event::from_value(json).unwrap();
     let refund = read(CorrectionEvent::refund("Example", "re_1", "created").to_json());
     let dispute = read(CorrectionEvent::dispute("Example", "dp_1", "funds_withdrawn").to_json());
     let contribution = Contribution::new(event.payment_id.clone())
-        .with_event(&RefundEvent::read(&refund, false).unwrap().into(), &NAMESPACE)
-        .with_event(&DisputeEvent::read(&dispute, false).unwrap().into(), &NAMESPACE)
+        .with_event(&RefundEvent::from_event(&refund, false).unwrap().into(), &NAMESPACE)
+        .with_event(&DisputeEvent::from_event(&dispute, false).unwrap().into(), &NAMESPACE)
         .with_session_event(&event, &NAMESPACE);
     (event, contribution)
 }

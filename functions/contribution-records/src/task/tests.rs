@@ -281,7 +281,7 @@ async fn folds_again_onto_a_record_that_changed_meanwhile() {
     let task = task();
     let read = |event: StripeEvent| {
         let event = stripe_events::Event::from_value(event.to_json()).unwrap();
-        SessionEvent::read(&event, false).unwrap()
+        SessionEvent::from_event(&event, false).unwrap()
     };
     *task.records.meddler.borrow_mut() = vec![read(StripeEvent::unpaid().at(T + 50))];
     let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;
@@ -296,7 +296,7 @@ async fn goes_back_when_the_record_never_holds_still() {
     let task = task();
     let read = |at| {
         let event = StripeEvent::unpaid().at(at).event_id(&format!("evt_{at}")).to_json();
-        SessionEvent::read(&stripe_events::Event::from_value(event).unwrap(), false).unwrap()
+        SessionEvent::from_event(&stripe_events::Event::from_value(event).unwrap(), false).unwrap()
     };
     *task.records.meddler.borrow_mut() = (0..20).map(|i| read(T + 1000 - i)).rev().collect();
     let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;

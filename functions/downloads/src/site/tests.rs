@@ -1,7 +1,7 @@
 //! The site over the real adapters: tables, bucket and secrets in memory, Stripe's API on loopback.
 
 use download_claims::{PurchasesConfig, StripeConfig};
-use fulfilment::{Contribution, DisputeEvent, PaymentEvent, RefundEvent, SessionEvent};
+use fulfilment::{Contribution, Reading};
 use serde_json::{Value, json};
 use stripe_events::Event;
 use testkit::aws::Endpoint;
@@ -98,11 +98,8 @@ impl Case {
         let mut record: Option<Contribution> = None;
         for json in events {
             let event = Event::from_value(json.clone()).unwrap();
-            let event = SessionEvent::read(&event, false)
-                .map(PaymentEvent::from)
-                .or_else(|_| RefundEvent::read(&event, false).map(PaymentEvent::from))
-                .or_else(|_| DisputeEvent::read(&event, false).map(PaymentEvent::from))
-                .unwrap();
+            let event =
+                Reading::from_event(&event, false).ok().and_then(Reading::into_payment_event).unwrap();
             let so_far = record.unwrap_or_else(|| Contribution::new(event.payment_id().clone()));
             record = Some(so_far.with_event(&event, &Uuid::nil()));
         }

@@ -26,7 +26,7 @@ fn records(dynamodb: &Endpoint) -> DynamoDbConsents {
 fn membership() -> (EffectKey, Consents) {
     let event = StripeEvent::paid().metadata(json!({ "fulfilment": "membership" })).marketing(Some("yes"));
     let event = Event::from_value(event.to_json()).unwrap();
-    let event = SessionEvent::read(&event, false).unwrap();
+    let event = SessionEvent::from_event(&event, false).unwrap();
     let supporter_id = SupporterId::of_email(&NAMESPACE, event.email.as_ref().unwrap().expose());
     let consents = Consents::of(&event, &Policy::compiled_in().unwrap(), &supporter_id);
     (EffectKey::new(event.payment_id, effects::consents()), consents)

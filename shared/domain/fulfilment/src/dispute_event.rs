@@ -141,7 +141,7 @@ impl DisputeEvent {
     ///
     /// [`NotACorrection::Skip`] for what is none of our business, [`NotACorrection::Broken`] for what nothing
     /// can be made of.
-    pub fn read(event: &Event, livemode: bool) -> Result<Self, NotACorrection> {
+    pub fn from_event(event: &Event, livemode: bool) -> Result<Self, NotACorrection> {
         let event = snapshot(event)?;
         let Object::Dispute(dispute) = &event.object else {
             return Err(SkipReason::OtherEventType.into());
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn read(event: Value) -> Result<DisputeEvent, NotACorrection> {
-        DisputeEvent::read(&Event::from_value(event).unwrap(), false)
+        DisputeEvent::from_event(&Event::from_value(event).unwrap(), false)
     }
 
     #[test]

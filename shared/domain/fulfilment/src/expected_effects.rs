@@ -1,15 +1,15 @@
 use effect_key::Effect;
-use stripe_events::{Event, Object};
+use stripe_events::Event;
 
 use crate::{
-    AcquisitionCorrection, ConsentForm, DisputeEvent, FraudWarningEvent, InvoiceEvent, NotACorrection,
-    NotReadable, PaymentId, Policy, RefundEvent, SessionEvent, SessionOutcome, effects,
+    AcquisitionCorrection, BrokenCorrection, BrokenSession, ConsentForm, DisputeEvent, FraudWarningEvent,
+    InvoiceEvent, PaymentId, Policy, Reading, RefundEvent, SessionEvent, SessionOutcome, effects,
 };
 
-/// What an event calls for: the rows the ledger holds once every task has dealt with it.
+/// The effects that an event calls for: the rows that the ledger holds once every task has handled the event.
 ///
-/// The one place that says so. Each task has a test that it writes the rows named here for it, so that nothing is
-/// looked for that nobody does, and nothing is forgotten.
+/// The one place that says so. Each task has a test that it writes exactly the rows named here for it, so that
+/// reconciliation neither misses an effect nor expects one that no task performs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedEffects {
     /// The payment the event is about. A refund, a dispute, a fraud warning or an invoice may be about another
@@ -28,21 +28,13 @@ pub struct ExpectedEffects {
 impl ExpectedEffects {
     /// What an event calls for in a stage under a policy; `None` for what no task acts on.
     pub fn from_event(event: &Event, livemode: bool, policy: &Policy) -> Option<Self> {
-        let Event::Snapshot(snapshot) = event else {
-            return None;
-        };
-        match &snapshot.object {
-            Object::Session(_) => of_session(event, SessionEvent::read(event, livemode)),
-            Object::Refund(_) => of_refund(RefundEvent::read(event, livemode)),
-            Object::Dispute(_) => of_dispute(DisputeEvent::read(event, livemode)),
-            Object::Invoice(_) => {
-                InvoiceEvent::read(event, livemode).ok().map(|invoice| of_invoice(invoice, policy))
-            }
-            Object::EarlyFraudWarning(_) => {
-                FraudWarningEvent::read(event, livemode).ok().map(|warning| of_fraud_warning(&warning))
-            }
-            // It only spares a look-up.
-            Object::InvoicePayment(_) | Object::Other(_) => None,
+        match Reading::from_event(event, livemode).ok()? {
+            Reading::Session(session) => Some(of_session(event, session)),
+            Reading::Refund(refund) => Some(of_refund(refund)),
+            Reading::Dispute(dispute) => Some(of_dispute(dispute)),
+            Reading::Invoice(invoice) => Some(of_invoice(*invoice, policy)),
+            Reading::FraudWarning(warning) => Some(of_fraud_warning(&warning)),
+            Reading::InvoicePayment { .. } => None,
         }
     }
 }
@@ -69,59 +61,59 @@ fn of_fraud_warning(warning: &FraudWarningEvent) -> ExpectedEffects {
 }
 
 /// A broken session is parked under the same effects it should have had.
-fn of_session(event: &Event, read: Result<SessionEvent, NotReadable>) -> Option<ExpectedEffects> {
-    let (payment_id, outcome) = match read {
+fn of_session(event: &Event, session: Result<Box<SessionEvent>, BrokenSession>) -> ExpectedEffects {
+    let (payment_id, outcome) = match session {
         Ok(event) => (event.payment_id, event.outcome),
-        Err(NotReadable::Broken { payment_id, intended, .. }) => (payment_id, intended),
-        Err(NotReadable::Skip(_)) => return None,
+        Err(BrokenSession { payment_id, intended, .. }) => (payment_id, intended),
     };
     let mut effects = vec![effects::email_about(outcome), effects::contribution(outcome)];
     match outcome {
         SessionOutcome::Paid => effects.extend([effects::consents(), effects::acquisition()]),
-        // An answer counts whatever becomes of the money. Where nothing was answered there is nothing to record.
+        // An answer counts whatever the payment's outcome. Where the customer gave none, there is nothing to record.
         SessionOutcome::Pending if ConsentForm::of_event(event).is_some_and(|form| form.is_answered()) => {
             effects.push(effects::consent_answers());
         }
         SessionOutcome::Pending | SessionOutcome::Failed => {}
     }
-    Some(ExpectedEffects { payment_id, if_ours: None, outcome: Some(outcome), effects })
+    ExpectedEffects { payment_id, if_ours: None, outcome: Some(outcome), effects }
 }
 
-fn of_refund(read: Result<RefundEvent, NotACorrection>) -> Option<ExpectedEffects> {
-    let refund = match read {
+fn of_refund(refund: Result<RefundEvent, BrokenCorrection>) -> ExpectedEffects {
+    let refund = match refund {
         Ok(refund) => refund,
-        Err(error) => return of_broken(error, effects::contribution_refund),
+        Err(broken) => return of_broken(broken, effects::contribution_refund),
     };
     let corrections = AcquisitionCorrection::of_refund(&refund);
-    Some(of_correction(refund.payment_id, effects::contribution_refund(&refund.refund_id), &corrections))
+    of_correction(refund.payment_id, effects::contribution_refund(&refund.refund_id), &corrections)
 }
 
-fn of_dispute(read: Result<DisputeEvent, NotACorrection>) -> Option<ExpectedEffects> {
-    let dispute = match read {
+fn of_dispute(dispute: Result<DisputeEvent, BrokenCorrection>) -> ExpectedEffects {
+    let dispute = match dispute {
         Ok(dispute) => dispute,
-        Err(error) => return of_broken(error, effects::contribution_dispute),
+        Err(broken) => return of_broken(broken, effects::contribution_dispute),
     };
     let corrections = AcquisitionCorrection::of_dispute(&dispute);
     let recorded = effects::contribution_dispute_status(&dispute.dispute_id, dispute.status);
-    Some(of_correction(dispute.payment_id, recorded, &corrections))
+    of_correction(dispute.payment_id, recorded, &corrections)
 }
 
-fn of_correction(payment_id: PaymentId, recorded: Effect, told: &[AcquisitionCorrection]) -> ExpectedEffects {
-    let told = told.iter().map(|correction| effects::acquisition_correction(&correction.movement));
-    let effects = std::iter::once(recorded).chain(told).collect();
+fn of_correction(
+    payment_id: PaymentId,
+    recorded: Effect,
+    published: &[AcquisitionCorrection],
+) -> ExpectedEffects {
+    let published = published.iter().map(|correction| effects::acquisition_correction(&correction.movement));
+    let effects = std::iter::once(recorded).chain(published).collect();
     ExpectedEffects { payment_id, if_ours: None, outcome: None, effects }
 }
 
-/// One that nothing can be made of is parked by the records. Analysts are told of it only if they were told of the
-/// payment, so that row is not asked for.
-fn of_broken(error: NotACorrection, effect: fn(&str) -> Effect) -> Option<ExpectedEffects> {
-    match error {
-        NotACorrection::Skip(_) => None,
-        NotACorrection::Broken { payment_id, correction_id, .. } => Some(ExpectedEffects {
-            payment_id,
-            if_ours: None,
-            outcome: None,
-            effects: vec![effect(&correction_id)],
-        }),
+/// A broken refund or dispute is parked by the records. It is published only if its payment was, so that row is not
+/// expected.
+fn of_broken(broken: BrokenCorrection, effect: fn(&str) -> Effect) -> ExpectedEffects {
+    ExpectedEffects {
+        payment_id: broken.payment_id,
+        if_ours: None,
+        outcome: None,
+        effects: vec![effect(&broken.correction_id)],
     }
 }

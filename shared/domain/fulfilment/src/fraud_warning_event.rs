@@ -28,7 +28,7 @@ impl FraudWarningEvent {
     /// # Errors
     ///
     /// The reason to leave it alone.
-    pub fn read(event: &Event, livemode: bool) -> Result<Self, SkipReason> {
+    pub fn from_event(event: &Event, livemode: bool) -> Result<Self, SkipReason> {
         let event = snapshot(event)?;
         let Object::EarlyFraudWarning(warning) = &event.object else {
             return Err(SkipReason::OtherEventType);
@@ -69,7 +69,8 @@ mod tests {
         let fixture =
             include_str!("../../../../verification/testkit/fixtures/early_fraud_warning_created.json");
         let mut event: Value = serde_json::from_str(fixture).unwrap();
-        let read = |event: &Value| FraudWarningEvent::read(&Event::from_value(event.clone()).unwrap(), false);
+        let read =
+            |event: &Value| FraudWarningEvent::from_event(&Event::from_value(event.clone()).unwrap(), false);
         let warning = read(&event).unwrap();
         assert_eq!(warning.payment_id.as_str(), "pi_3FixtureContribution");
         assert_eq!(warning.warning_id, "issfr_1Fixture");

@@ -61,7 +61,7 @@ impl InvoiceEvent {
     /// # Errors
     ///
     /// The reason to leave it alone.
-    pub fn read(event: &Event, livemode: bool) -> Result<Self, SkipReason> {
+    pub fn from_event(event: &Event, livemode: bool) -> Result<Self, SkipReason> {
         let event = snapshot(event)?;
         let (Object::Invoice(invoice), EventType::InvoicePaid) = (&event.object, &event.event_type) else {
             return Err(SkipReason::OtherEventType);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn read(event: Value) -> Result<InvoiceEvent, SkipReason> {
-        InvoiceEvent::read(&Event::from_value(event).unwrap(), false)
+        InvoiceEvent::from_event(&Event::from_value(event).unwrap(), false)
     }
 
     fn changed(field: &str, value: Value) -> Result<InvoiceEvent, SkipReason> {

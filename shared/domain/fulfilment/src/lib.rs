@@ -22,6 +22,7 @@ mod payment_event;
 mod payment_frequency;
 mod payment_id;
 mod policy;
+mod reading;
 mod refund_event;
 mod session_event;
 mod subscription_contract;
@@ -58,6 +59,7 @@ pub use payment_id::PaymentId;
 pub use policy::{
     ConsentPolicy, FilesPolicy, KindPolicy, Organisation, Policy, PolicyError, SoftOptInPolicy,
 };
+pub use reading::{BrokenCorrection, BrokenSession, Reading};
 pub use refund_event::{RefundEvent, RefundStatus};
 pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome, SkipReason};
 pub use stripe_events::{Currency, Money, MoneyError};

@@ -54,7 +54,7 @@ impl RefundEvent {
     ///
     /// [`NotACorrection::Skip`] for what is none of our business, [`NotACorrection::Broken`] for what nothing
     /// can be made of.
-    pub fn read(event: &Event, livemode: bool) -> Result<Self, NotACorrection> {
+    pub fn from_event(event: &Event, livemode: bool) -> Result<Self, NotACorrection> {
         let event = snapshot(event)?;
         let Object::Refund(refund) = &event.object else {
             return Err(SkipReason::OtherEventType.into());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn read(event: Value) -> Result<RefundEvent, NotACorrection> {
-        RefundEvent::read(&Event::from_value(event).unwrap(), false)
+        RefundEvent::from_event(&Event::from_value(event).unwrap(), false)
     }
 
     fn changed(pointer: &str, value: Value) -> Result<RefundEvent, NotACorrection> {

@@ -192,7 +192,7 @@ impl SessionEvent {
     ///
     /// [`NotReadable::Skip`] for what is none of our business, [`NotReadable::Broken`] for what is and cannot be
     /// acted on.
-    pub fn read(event: &Event, livemode: bool) -> Result<Self, NotReadable> {
+    pub fn from_event(event: &Event, livemode: bool) -> Result<Self, NotReadable> {
         let event = snapshot(event)?;
         let Some(intended) = intended_outcome(&event.event_type) else {
             return Err(SkipReason::OtherEventType.into());
@@ -344,7 +344,7 @@ mod tests {
     }
 
     fn read(event: Value) -> Result<SessionEvent, NotReadable> {
-        SessionEvent::read(&Event::from_value(event).unwrap(), false)
+        SessionEvent::from_event(&Event::from_value(event).unwrap(), false)
     }
 
     fn read_fixture(name: &str) -> SessionEvent {

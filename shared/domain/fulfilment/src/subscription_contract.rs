@@ -101,7 +101,7 @@ mod tests {
         let event = Event::from_value(event).unwrap();
         let Event::Snapshot(snapshot) = &event else { panic!() };
         let Object::Session(session) = snapshot.object.clone() else { panic!() };
-        (SessionEvent::read(&event, false).unwrap(), *session)
+        (SessionEvent::from_event(&event, false).unwrap(), *session)
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub struct Misspelt {
 
 impl Misspelt {
     fn of(event: &Event, livemode: bool) -> Option<Self> {
-        let Err(NotReadable::Skip(SkipReason::MisspeltMarker)) = SessionEvent::read(event, livemode) else {
+        let Err(NotReadable::Skip(SkipReason::MisspeltMarker)) = SessionEvent::from_event(event, livemode)
+        else {
             return None;
         };
         let Event::Snapshot(event) = event else { return None };

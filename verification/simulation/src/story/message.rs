@@ -1,8 +1,8 @@
 //! Events on their way to the tasks.
 
-use fulfilment::{DisputeEvent, FraudWarningEvent, InvoiceEvent, PaymentEvent, RefundEvent, SessionEvent};
+use fulfilment::{InvoiceEvent, PaymentEvent, Reading};
 use serde_json::{Value, json};
-use stripe_events::{Delivered, Event, Object};
+use stripe_events::{Delivered, Event};
 use testkit::queue::envelope;
 
 /// An event as EventBridge puts it into a queue, and what it tells.
@@ -34,21 +34,13 @@ impl Message {
 
 /// What an event tells of a payment, read as the tasks read it.
 fn tells(event: &Event) -> Option<Tells> {
-    let Event::Snapshot(snapshot) = event else {
-        return None;
-    };
-    match snapshot.object {
-        Object::Refund(_) => RefundEvent::read(event, false).ok().map(|event| Tells::Payment(event.into())),
-        Object::Dispute(_) => DisputeEvent::read(event, false).ok().map(|event| Tells::Payment(event.into())),
-        Object::EarlyFraudWarning(_) => {
-            FraudWarningEvent::read(event, false).ok().map(|event| Tells::Payment(event.into()))
-        }
-        Object::Invoice(_) => {
-            InvoiceEvent::read(event, false).ok().map(|invoice| Tells::Invoice(Box::new(invoice)))
-        }
-        Object::Session(_) | Object::InvoicePayment(_) | Object::Other(_) => {
-            SessionEvent::read(event, false).ok().map(|event| Tells::Payment(event.into()))
-        }
+    match Reading::from_event(event, false).ok()? {
+        Reading::Invoice(invoice) => Some(Tells::Invoice(invoice)),
+        reading @ (Reading::Session(_)
+        | Reading::Refund(_)
+        | Reading::Dispute(_)
+        | Reading::FraudWarning(_)
+        | Reading::InvoicePayment { .. }) => reading.into_payment_event().map(Tells::Payment),
     }
 }
 

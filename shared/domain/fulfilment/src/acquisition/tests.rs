@@ -15,7 +15,7 @@ fn session(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
     let fixture = include_str!("../../../../../verification/testkit/fixtures/session_completed_paid.json");
     let mut event: Value = serde_json::from_str(fixture).unwrap();
     change(&mut event["data"]["object"]);
-    let event = SessionEvent::read(&Event::from_value(event).unwrap(), false).unwrap();
+    let event = SessionEvent::from_event(&Event::from_value(event).unwrap(), false).unwrap();
     AcquisitionEvent::of_session(&event, &Policy::compiled_in().unwrap(), &NAMESPACE, TEST)
 }
 

@@ -25,7 +25,7 @@ fn fixture() -> Value {
 }
 
 fn read(event: Value) -> SessionEvent {
-    SessionEvent::read(&Event::from_value(event).unwrap(), false).unwrap()
+    SessionEvent::from_event(&Event::from_value(event).unwrap(), false).unwrap()
 }
 
 fn consents(event: &SessionEvent) -> Consents {

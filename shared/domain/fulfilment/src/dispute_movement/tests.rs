@@ -17,7 +17,7 @@ fn event(event_type: &str, status: &str, transactions: Value) -> Value {
 }
 
 fn read(event: &Value) -> DisputeEvent {
-    DisputeEvent::read(&Event::from_value(event.clone()).unwrap(), false).unwrap()
+    DisputeEvent::from_event(&Event::from_value(event.clone()).unwrap(), false).unwrap()
 }
 
 fn gbp(amounts: &[i64]) -> Value {

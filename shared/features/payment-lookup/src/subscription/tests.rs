@@ -28,7 +28,7 @@ fn invoice(metadata: Value) -> InvoiceEvent {
     let fixture = include_str!("../../../../../verification/testkit/fixtures/invoice_paid_renewal.json");
     let mut event: Value = serde_json::from_str(fixture).unwrap();
     event["data"]["object"]["parent"]["subscription_details"]["metadata"] = metadata;
-    InvoiceEvent::read(&Event::from_value(event).unwrap(), false).unwrap()
+    InvoiceEvent::from_event(&Event::from_value(event).unwrap(), false).unwrap()
 }
 
 async fn whose(lookup: &Lookup, metadata: Value) -> Whose {

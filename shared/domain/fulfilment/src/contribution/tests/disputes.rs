@@ -17,7 +17,7 @@ fn listed(id: &str, status: &str, at: i64, amounts: &[i64]) -> DisputeEvent {
     });
     let event = stripe_events::Event::from_value(event).unwrap();
     // No event happens in 1970, where these tests have their times.
-    DisputeEvent { occurred_at: at, ..DisputeEvent::read(&event, false).unwrap() }
+    DisputeEvent { occurred_at: at, ..DisputeEvent::from_event(&event, false).unwrap() }
 }
 
 #[test]
