@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use aws::Environment;
 use download_claims::{BoughtFile, OfferedFile};
-use effect_ledger::{Attempted, Claim, DynamoDbEffects, MovedMoney, Subject};
-use fulfilment::{Money, PaymentId, effects};
+use effect_ledger::{Attempted, Claim, DynamoDbEffects, EffectRow, EffectState, MovedMoney, Subject};
+use fulfilment::{FulfilmentKind, Money, PaymentId, SessionEvent, effects};
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Tally, handle_batch};
 use testkit::clock::ManualClock;
@@ -17,6 +17,8 @@ use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
 use crate::config::Config;
+use crate::downloads::{Download, DownloadsError};
+use crate::limit::LimitError;
 use crate::overrides::tests::InMemoryTemplates;
 use crate::sender::Refused;
 use crate::ses::SesEmailSender;
