@@ -12,6 +12,7 @@ use crate::dependencies::{Requirements, install_node, install_python};
 use crate::functions::cargo;
 use crate::guide::{Written, commands};
 use crate::process::{output_of, run_logged, run_shown};
+use crate::templates::synthesize;
 use crate::terminal::{BAD, Step, heading, say};
 use crate::test;
 use crate::tools::Tools;
@@ -96,19 +97,11 @@ fn install_tools(checkout: &Checkout) -> Result<PathBuf> {
 
 /// Holds the templates of every stage against AWS's own schemas.
 fn templates(checkout: &Checkout, venv: &Path) -> Result<()> {
-    let folder = checkout.log("templates")?.with_extension("d");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    let mut write = Command::new("npm");
-    write.args(["run", "--silent", "templates", "--", "--out"]).arg(&folder).current_dir(checkout.cdk());
-    run_shown(&mut write)?;
-    let mut files: Vec<_> = fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
-    files.sort_by_key(fs::DirEntry::path);
+    let files = synthesize(checkout, &checkout.log("templates")?.with_extension("d"))?;
     let mut lint = Command::new(venv.join("cfn-lint"));
     // W3005: a dependency that follows from a reference as well, as the CDK writes it.
     lint.args(["--non-zero-exit-code", "warning", "--ignore-checks", "W3005", "--"]);
-    lint.args(files.iter().map(fs::DirEntry::path));
+    lint.args(&files);
     run_shown(&mut lint)?;
     say(format_args!("{} templates are as CloudFormation wants them", files.len()));
     Ok(())

@@ -27,6 +27,7 @@ pub mod process;
 pub mod stack;
 pub mod stripe;
 mod teeth;
+pub mod templates;
 mod terminal;
 mod test;
 mod tools;

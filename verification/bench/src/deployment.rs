@@ -1,11 +1,13 @@
-//! What would be deployed: the reviewed template of the stage `live`.
+//! What would be deployed: the template of the stage `live`, as the CDK app synthesizes it.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xtask::checkout::Checkout;
+use xtask::templates::synthesize;
 
 /// What the model and the simulation need of it.
 #[derive(Debug, Clone)]
@@ -27,18 +29,23 @@ pub(crate) struct Mapping {
 }
 
 impl Deployment {
-    /// Reads `cdk/test/snapshots/live.json`, which the CDK's tests hold to be the template.
+    /// Synthesizes the app.
     ///
     /// # Errors
     ///
-    /// When it is not there or lacks something.
+    /// When that fails, or the template lacks something.
     pub(crate) fn live(checkout: &Checkout) -> Result<Self> {
-        let file = checkout.root().join("cdk/test/snapshots/live.json");
-        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let stacks: Value = serde_json::from_slice(&text).context("the template is not JSON")?;
-        let stacks = stacks.as_object().context("the template has no stacks")?;
+        let files = synthesize(checkout, &checkout.root().join("target/bench/templates"))?;
+        let is_live = |file: &&PathBuf| {
+            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("afterlink-live-"))
+        };
+        let stacks = files.iter().filter(is_live).map(|file| {
+            let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            serde_json::from_slice(&text).context("a template is not JSON")
+        });
+        let stacks = stacks.collect::<Result<Vec<Value>>>()?;
         let resources: BTreeMap<&String, &Value> =
-            stacks.values().filter_map(|stack| stack["Resources"].as_object()).flatten().collect();
+            stacks.iter().filter_map(|stack| stack["Resources"].as_object()).flatten().collect();
         let of_type = |wanted: &'static str| resources.values().filter(move |it| it["Type"] == wanted);
         let number = |value: &Value| value.as_u64().context("the template lacks a number");
 

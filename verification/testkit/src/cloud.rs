@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stripe_api_fake::StripeAccount;
 
+use self::deployed::DeployedTable;
 use self::dynamodb::DynamoDb;
 use self::event_bridge::EventBridge;
 use self::s3::S3;
@@ -19,6 +20,7 @@ use self::secrets_manager::SecretsManager;
 use self::ses::Ses;
 use self::sqs::Sqs;
 
+mod deployed;
 mod dynamodb;
 mod event_bridge;
 mod http;
@@ -27,7 +29,7 @@ mod secrets_manager;
 mod ses;
 mod sqs;
 
-pub use dynamodb::{KeyAttribute, TableDefinition};
+pub use dynamodb::{KeyAttribute, Projection, TableDefinition};
 pub use event_bridge::BusEvent;
 pub use http::{Request, Response, Service, sdk_config};
 pub use ses::{Mail, Quota};
@@ -54,25 +56,17 @@ impl Cloud {
         Self::default()
     }
 
-    /// An account with the tables of `cdk/lib/stacks/data.ts`: `contributions`, `supporters`, `consents`, `effects`
-    /// and `downloads`.
+    /// An account with the tables that are deployed, as the CDK app's tests write them down.
+    ///
+    /// # Panics
+    ///
+    /// When that file says something that these tables cannot be.
     pub fn with_tables() -> Self {
         let cloud = Self::new();
-        let table = |name, partition| TableDefinition::new(name, KeyAttribute::text(partition));
-        for definition in [
-            table("contributions", "payment_id").expiring_by("expires_at").indexed(
-                "by_session",
-                KeyAttribute::text("session_id"),
-                None,
-            ),
-            table("supporters", "supporter_id")
-                .sorted_by(KeyAttribute::text("payment_id"))
-                .expiring_by("expires_at"),
-            table("consents", "supporter_id").sorted_by(KeyAttribute::text("record")),
-            table("effects", "payment_id").sorted_by(KeyAttribute::text("effect")).expiring_by("expires_at"),
-            table("downloads", "payment_id").expiring_by("expires_at"),
-        ] {
-            cloud.create_table(definition);
+        let tables: BTreeMap<String, DeployedTable> =
+            serde_json::from_str(include_str!("../../../cdk/test/golden/tables.json")).expect("tables");
+        for (name, table) in &tables {
+            cloud.create_table(table.definition(name));
         }
         cloud
     }

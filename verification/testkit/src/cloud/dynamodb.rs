@@ -19,7 +19,7 @@ mod table;
 mod value;
 mod write;
 
-pub use table::{KeyAttribute, TableDefinition};
+pub use table::{KeyAttribute, Projection, TableDefinition};
 
 /// Tables, and the tokens of recent transactions with when they were written and what they said.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::evaluate::{holds, projected};
 use super::expression::{Comparator, Condition, Invalid, Operand, Path, Placeholders};
-use super::table::{Key, KeyValue, Keys};
+use super::table::{Key, KeyValue, Keys, Projection};
 use super::value::{Attribute, Item, size_of};
 use super::{Answer, DynamoDb, Failure};
 
@@ -65,8 +65,8 @@ impl DynamoDb {
     /// `Query`, of a table or an index.
     pub(super) fn query(&self, query: &Query) -> Result<Answer<'_>, Failure> {
         let table = self.tables.get(&query.table_name).ok_or(Failure::ResourceNotFound)?;
-        let keys = match &query.index_name {
-            None => &table.definition.keys,
+        let (keys, held) = match &query.index_name {
+            None => (&table.definition.keys, Projection::All),
             Some(name) => {
                 let index = table.definition.indexes.iter().find(|index| index.name == *name);
                 let index = index.ok_or_else(|| {
@@ -77,7 +77,7 @@ impl DynamoDb {
                         "Consistent reads are not supported on global secondary indexes".to_owned(),
                     ));
                 }
-                &index.keys
+                (&index.keys, index.projection)
             }
         };
         if query.limit == Some(0) {
@@ -134,9 +134,17 @@ impl DynamoDb {
             scanned += 1;
             bytes += size_of(item);
             if filter.as_ref().is_none_or(|filter| holds(filter, Some(item))) {
+                let item = match held {
+                    Projection::All => Cow::Borrowed(item),
+                    Projection::KeysOnly => {
+                        let names = table.definition.keys.iter().chain(keys.iter()).map(|key| &key.name);
+                        let key = names.filter_map(|name| item.get_key_value(name));
+                        Cow::Owned(key.map(|(name, value)| (name.clone(), value.clone())).collect())
+                    }
+                };
                 page.push(match &projection {
-                    Some(paths) => Cow::Owned(projected(item, paths)),
-                    None => Cow::Borrowed(item),
+                    Some(paths) => Cow::Owned(projected(&item, paths)),
+                    None => item,
                 });
             }
             // DynamoDB does not look whether there is more.

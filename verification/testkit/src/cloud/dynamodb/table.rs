@@ -74,11 +74,21 @@ impl Keys {
     }
 }
 
-/// A global secondary index over all attributes. It holds the items that have its keys.
+/// A global secondary index. It holds the items that have its keys.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     pub(super) name: String,
     pub(super) keys: Keys,
+    pub(super) projection: Projection,
+}
+
+/// The attributes that an index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projection {
+    /// All of them.
+    All,
+    /// The keys of the table and of the index.
+    KeysOnly,
 }
 
 /// The value of a partition key or a sort key, in the order DynamoDB sorts by.
@@ -108,8 +118,20 @@ impl TableDefinition {
 
     /// With a global secondary index over all attributes. Items without its keys are not in it.
     #[must_use]
-    pub fn indexed(mut self, name: &str, partition: KeyAttribute, sort: Option<KeyAttribute>) -> Self {
-        self.indexes.push(Index { name: name.to_owned(), keys: Keys { partition, sort } });
+    pub fn indexed(self, name: &str, partition: KeyAttribute, sort: Option<KeyAttribute>) -> Self {
+        self.indexed_with(name, partition, sort, Projection::All)
+    }
+
+    /// With a global secondary index over these attributes.
+    #[must_use]
+    pub fn indexed_with(
+        mut self,
+        name: &str,
+        partition: KeyAttribute,
+        sort: Option<KeyAttribute>,
+        projection: Projection,
+    ) -> Self {
+        self.indexes.push(Index { name: name.to_owned(), keys: Keys { partition, sort }, projection });
         self
     }
 
