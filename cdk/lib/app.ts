@@ -8,7 +8,7 @@ import { PipelineStack } from './stacks/pipeline.ts';
 export interface Afterlink {
   readonly data: DataStack;
   readonly pipeline: PipelineStack;
-  /** Missing on the local cloud, which has no archives and wakes nobody. */
+  /** Missing on the local cloud, which has neither archives nor alarms. */
   readonly operations?: OperationsStack;
 }
 

@@ -33,7 +33,7 @@ export function queueMetric(
  * How many messages a queue has gained since the last period.
  *
  * `NumberOfMessagesSent` would not do: it does not count what SQS moves by redrive. The plain
- * depth would not either: it stays up until somebody empties the queue, and what arrives
+ * depth would not either: it stays up until an operator empties the queue, and what arrives
  * meanwhile changes no alarm. Messages that a person is looking at are invisible, not gone.
  */
 export function queueGrowth(queueName: string): MathExpression {

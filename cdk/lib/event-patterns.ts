@@ -77,7 +77,7 @@ function session(type: string[], and: Readonly<Record<string, unknown>> = {}): K
 }
 
 const SESSION_OUTCOME = session([SESSION_COMPLETED, SESSION_ASYNC_SUCCEEDED, SESSION_ASYNC_FAILED]);
-/** A payment of a subscription but the first, which its session tells of. The task finds out whose it is. */
+/** A payment of a subscription but the first, which its session reports. The task looks up whose it is. */
 const RENEWAL: Kind = {
   type: [INVOICE_PAID],
   data: { object: { billing_reason: anythingBut('subscription_create') } },
@@ -103,11 +103,11 @@ export function sessionAnswered(stage: Stage): EventPattern {
 }
 
 /**
- * Everything a record tells of a payment: its sessions, invoices, refunds, disputes, and warnings
+ * Everything that the record of a payment is made of: its sessions, invoices, refunds, disputes, and warnings
  * of fraud.
  *
  * Only sessions carry our marker. The others of every business on the Stripe account pass, and it
- * is for the task to tell which are of a payment or a subscription of ours.
+ * is for the task to determine which are of a payment or a subscription of ours.
  */
 export function paymentHistory(stage: Stage): EventPattern {
   return pattern(stage, [
@@ -125,7 +125,7 @@ export function paymentHistory(stage: Stage): EventPattern {
 }
 
 /**
- * Money that comes, goes back, or comes again. Which events of a dispute show that money moved, the task tells
+ * Money that comes, goes back, or comes again. Which events of a dispute show that money moved, the task reads
  * from the dispute: a pattern cannot look into its list of balance transactions.
  */
 export function moneyMoved(stage: Stage): EventPattern {

@@ -13,7 +13,7 @@ const PLACEHOLDER = fileURLToPath(new URL('no-release-build.zip', import.meta.ur
  * bare `<name>/bootstrap`.
  *
  * Only the local stage takes a bare binary: it is a development build, which must not reach
- * AWS because somebody forgot to package. Of the two, the local stage takes the newer one.
+ * AWS because an engineer forgot to package. Of the two, the local stage takes the newer one.
  *
  * Without a release build there is a placeholder: `cdk diff`, `destroy` and `bootstrap` need no
  * code. What is made of it cannot be deployed, see `refuseDeployment`.

@@ -77,11 +77,11 @@ export interface Stage {
    * the operators whose `afterlink reconcile` puts back what is missing.
    */
   readonly operatorRoles?: readonly string[];
-  /** Who is told when something breaks. Only a stage with an operations stack has it. */
+  /** Where alarms are sent. Only a stage with an operations stack has it. */
   readonly alarmEmail?: string;
   /**
-   * After how many hours without a paid session somebody is told, at most 168. Choose more than
-   * the quietest night lasts. Without it nobody is: where payments are rare, silence means nothing.
+   * After how many hours without a paid session an alarm fires, at most 168. Choose more than
+   * the quietest night lasts. Without it none does: where payments are rare, silence means nothing.
    */
   readonly silenceHours?: number;
   /** How long a message waits after its first and its later failures, and at what age it is given up. */
@@ -101,7 +101,7 @@ export interface Stage {
 }
 
 export interface Reconcile {
-  /** How often it runs. Without it, only when somebody invokes it. */
+  /** How often it runs. Without it, only when an operator invokes it. */
   readonly every?: Duration;
   /** What happened within this time is left to live traffic. Never less than a minute. */
   readonly lag: Duration;
@@ -178,7 +178,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     tokenKeysSecretName: 'afterlink/test/download-token-keys',
     supporterNamespace: 'eeeeeeee-0000-4000-8000-000000000001',
     logRetention: RetentionDays.ONE_MONTH,
-    // Test payments are nobody's books: the stage can be thrown away and made again.
+    // Test payments are in no books: the stage can be thrown away and made again.
     durable: false,
     protection: false,
     // No publicConcurrency: a new account has ten in all, of which AWS lets none be reserved.

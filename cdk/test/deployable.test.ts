@@ -10,7 +10,7 @@ import { type Stage, stages } from '../lib/stages.ts';
 
 const CDK = fileURLToPath(new URL('../', import.meta.url));
 
-/** A live stage as somebody wrote it who read the guide. */
+/** A live stage as an engineer writes it who read the guide. */
 const { partnerEventSource: _, ...example } = stages.live;
 const READY: Stage = {
   ...example,

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 
 const ROOT = new URL('../../', import.meta.url);
 
-/** What somebody counts under a name, and by what it can be looked up. */
+/** A metric that a function writes, and the dimensions that it can be looked up by. */
 export interface EmittedMetric {
   readonly namespace: string;
   readonly name: string;

@@ -350,7 +350,7 @@ describe('operations', () => {
   it('have runbooks that say impact, cause and what mends it', () => {
     for (const file of readdirSync(new URL('docs/runbooks/', ROOT)).filter((file) => file !== 'README.md')) {
       const page = readFileSync(new URL(`docs/runbooks/${file}`, ROOT), 'utf8');
-      for (const part of ['**Impact.**', '**Cause.**', '**Mend.**']) assert.ok(page.includes(part), `${file}: ${part}`);
+      for (const part of ['**Impact.**', '**Cause.**', '**Fix.**']) assert.ok(page.includes(part), `${file}: ${part}`);
     }
   });
 

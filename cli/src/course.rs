@@ -21,7 +21,7 @@ pub(crate) enum Asked {
     },
 }
 
-/// What is done about it.
+/// The action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Course {
     /// Its event is delivered to its task.
@@ -45,7 +45,7 @@ pub(crate) enum Course {
 /// mail is not counted.
 const LIMITED: &str = "too_many_to_one_address";
 
-/// What is done about an effect; `state` is none where the ledger has no row of it.
+/// The action on an effect; `state` is none where the ledger has no row of it.
 ///
 /// # Errors
 ///

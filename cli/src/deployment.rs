@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::query_api::QueryApi;
 
-/// Where `cargo xtask local up` leaves word of the local cloud.
+/// The file in which `cargo xtask local up` describes the local cloud.
 const STACK_FILE: &str = "target/local/stack.json";
 
 /// The stacks of a stage, each with outputs of its own. The last is not deployed everywhere.

@@ -52,7 +52,7 @@ What changes something does a dry run unless it is told --yes; `publish` does wh
 it is told --dry-run. Nothing here can send a customer a second mail, except `resolve --not-sent` and
 `resend`, which say so.";
 
-/// What Afterlink did for whom, what it did not, and the mend.
+/// What Afterlink did for each payment, what it did not do, and how to fix it.
 #[derive(Parser)]
 #[command(name = "afterlink", version, after_long_help = EXIT_CODES, after_help = "More with --help.")]
 struct Cli {
@@ -76,11 +76,11 @@ struct Look {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tells the whole story of a payment, or of every payment of a supporter
+    /// Reports the whole history of a payment, or of every payment of a supporter
     Explain(explain::Arguments),
-    /// Lists the effects that need somebody or something
+    /// Lists the open effects: those that wait for a retry, a fix or a decision
     Tasks(tasks::Arguments),
-    /// Tells how things are: queues, what is open, what nothing explains
+    /// Reports queues, open effects, and payments that nothing explains
     Status(status::Arguments),
     /// Sends messages from a task's dead-letter queue back to its queue
     Redrive(redrive::Arguments),
@@ -88,7 +88,7 @@ enum Command {
     Retry(retry::Arguments),
     /// Completes payments over a link whose contract was mistyped
     Complete(complete::Arguments),
-    /// Says what became of an effect that is unknown
+    /// Records whether an unknown effect was done
     Resolve(resolve::Arguments),
     /// Sends a customer a mail once more, on purpose
     Resend(resend::Arguments),
@@ -96,11 +96,11 @@ enum Command {
     ResetFetches(reset_fetches::Arguments),
     /// Replaces a customer's download link: those in mails that are out stop working
     RenewLink(renew_link::Arguments),
-    /// Compares what Stripe was paid with what was done, and puts what is missing back on the bus
+    /// Compares Stripe's payments with the ledger, and puts missing events back on the bus
     Reconcile(reconcile::Arguments),
     /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
     Publish(publish::Arguments),
-    /// Checks Stripe's side and AWS's side, and tells the mend
+    /// Checks Stripe's side and AWS's side, and says how to fix what is wrong
     Doctor,
     /// Writes a completion script for a shell
     Completions {

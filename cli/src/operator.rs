@@ -12,7 +12,7 @@ pub(crate) struct Acting {
     /// Does it; without this nothing is changed
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Why, for whoever reads the ledger later; no names, no addresses
+    /// The reason, for later readers of the ledger; no names, no addresses
     #[arg(long, value_name = "WHY")]
     pub(crate) because: Option<String>,
 }

@@ -19,7 +19,7 @@ pub(crate) const PLAIN: Style = Style::new();
 pub(crate) trait Report: Serialize {
     fn print(&self, page: &mut Page);
 
-    /// Whether somebody has to do something.
+    /// Whether an operator has to act.
     fn verdict(&self) -> Verdict;
 }
 

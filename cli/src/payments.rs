@@ -19,7 +19,7 @@ use crate::stripe;
 pub(crate) const PAYMENT: &str = "pi_…, in_…, cs_…, ch_…, sub_… or another id of Stripe's, an address of its Dashboard, \
                                   ref_…, or an email address; - reads it from standard input";
 
-/// What is accepted, for who gave something else.
+/// The accepted forms, for an error.
 const ACCEPTED: &str = "give pi_…, in_…, cs_…, sub_…, cus_…, ch_…, py_…, re_…, pyr_…, dp_…, du_…, evt_…, ref_…, the address of \
                         such a page of Stripe's Dashboard, or an email address";
 
@@ -72,7 +72,7 @@ impl Kind {
 impl Named {
     /// # Errors
     ///
-    /// What is accepted, when it is something else.
+    /// The accepted forms, when it is something else.
     fn read(typed: &str) -> Result<Self, String> {
         let around =
             |c: char| c.is_whitespace() || c.is_control() || "<>\"'\u{200b}\u{feff}\u{2060}".contains(c);
@@ -106,7 +106,7 @@ impl Named {
     }
 }
 
-/// What was typed, or the first line of standard input for `-`: a shell keeps what is typed in its history.
+/// The argument, or the first line of standard input for `-`: a shell keeps its arguments in its history.
 pub(crate) fn typed(argument: &str) -> Result<String> {
     if argument.trim() != "-" {
         return Ok(argument.to_owned());
@@ -232,8 +232,8 @@ fn invoice_of(paid: &ApiObject) -> Option<PaymentId> {
     invoice.subscription_id().map(|_| PaymentId::new(invoice.id.clone()))
 }
 
-/// A subscription's invoice is the key itself. A one-off purchase for which Stripe made an invoice has its payment intent
-/// as the key.
+/// A subscription's invoice is the key itself. A one-off purchase for which Stripe made an invoice has its payment
+/// intent as the key.
 async fn of_invoice(here: &Deployment, id: &str) -> Result<PaymentId> {
     let (ledger, itself) = (here.ledger()?, PaymentId::new(id));
     if !ledger.history(&itself).await?.effects.is_empty() {
@@ -261,7 +261,8 @@ async fn of_session(here: &Deployment, id: &str) -> Result<PaymentId> {
     Ok(PaymentId::of_session(&session.session()?))
 }
 
-/// Every payment of a subscription or a customer: what finished sessions began, and each paid invoice of a subscription.
+/// Every payment of a subscription or a customer: what finished sessions began, and each paid invoice of a
+/// subscription.
 async fn of_many(stripe: &StripeClient, kind: Kind, id: &str) -> Result<Vec<PaymentId>> {
     let of = |request: Request| {
         if kind == Kind::Subscription { request.of_subscription(id) } else { request.of_customer(id) }
@@ -282,8 +283,8 @@ async fn of_many(stripe: &StripeClient, kind: Kind, id: &str) -> Result<Vec<Paym
     Ok(payments)
 }
 
-/// The payments of sessions and of subscriptions' invoices, each once, oldest first. The first invoice of a subscription
-/// and its session are one payment.
+/// The payments of sessions and of subscriptions' invoices, each once, oldest first. The first invoice of a
+/// subscription and its session are one payment.
 fn in_order(sessions: Vec<(i64, CheckoutSession)>, invoices: Vec<(i64, Invoice)>) -> Vec<PaymentId> {
     let sessions = sessions.into_iter().map(|(created, session)| (PaymentId::of_session(&session), created));
     let invoices = invoices.into_iter().filter(|(_, invoice)| invoice.subscription_id().is_some());

@@ -9,7 +9,7 @@ pub(crate) enum Privacy {
 }
 
 impl Privacy {
-    /// An address: `a***@e***.org`. Enough to tell two customers apart, not enough to write to one.
+    /// An address: `a***@e***.org`. Enough to distinguish two customers, not enough to write to one.
     pub(crate) fn email(self, email: &Personal<String>) -> String {
         let email = email.expose();
         match self {

@@ -21,7 +21,7 @@ pub(crate) struct OfPurchase {
     pub(crate) acting: Acting,
 }
 
-/// What is kept of a purchase.
+/// The stored row of a purchase.
 pub(crate) struct Purchase {
     pub(crate) payment_id: PaymentId,
     pub(crate) seen: Downloads,
@@ -44,7 +44,7 @@ pub(crate) fn downloads(here: &Deployment) -> Result<DynamoDbDownloads> {
 impl OfPurchase {
     /// # Errors
     ///
-    /// When nobody has asked for the files of the payment yet.
+    /// When no request has determined the files of the payment yet.
     pub(crate) async fn find(&self, here: &Deployment) -> Result<Purchase> {
         let payment_id = payments::one(here, &self.payment).await?;
         let table = downloads(here)?;

@@ -58,7 +58,7 @@ pub(crate) enum QueryError {
 }
 
 impl QueryError {
-    /// Whether the service's own sentence has these words in it: the query protocol has codes too coarse to tell.
+    /// Whether the service's own sentence has these words in it: the codes of the query protocol are too coarse.
     pub(crate) fn says(&self, words: &str) -> bool {
         matches!(self, Self::Refused { answer, .. } if answer.message.contains(words))
     }

@@ -190,8 +190,8 @@ pub(crate) async fn release(sqs: &Client, queue_url: &str, messages: &[DeadLette
     }
 }
 
-/// Sends a message from a dead-letter queue to its queue. Between the two calls it is in both, which harms nobody:
-/// the ledger drops what was done.
+/// Sends a message from a dead-letter queue to its queue. Between the two calls it is in both, which does no harm:
+/// the ledger drops effects that are done.
 ///
 /// # Errors
 ///

@@ -101,7 +101,7 @@ impl Found {
 ///
 /// # Errors
 ///
-/// When Stripe does not answer, or with something nobody can read.
+/// When Stripe does not answer, or its reply cannot be read.
 pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Option<Found>> {
     match stripe.one(&Request::event(event_id)).await {
         Ok(object) => Found::of(object.json()).map(Some),
@@ -110,9 +110,9 @@ pub(crate) async fn event(stripe: &StripeClient, event_id: &str) -> Result<Optio
     }
 }
 
-/// The event of an effect, made again from what Stripe has now: for when it no longer has the event itself, or the state
-/// of a refund or a dispute is wanted as it is now. That of a renewal, and of the term of a first payment, is made of the
-/// invoice, which alone tells of them.
+/// The event of an effect, made again from what Stripe has now: for when it no longer has the event itself, or the
+/// state of a refund or a dispute is wanted as it is now. That of a renewal, and of the term of a first payment, is
+/// made of the invoice, which alone reports them.
 ///
 /// # Errors
 ///
@@ -137,7 +137,7 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
     Found::of(&made)
 }
 
-/// What tells of a payment: its session where there is one, else its invoice.
+/// The object that reports a payment: its session where there is one, else its invoice.
 async fn session_or_invoice(stripe: &StripeClient, key: &EffectKey) -> Result<Option<ApiObject>> {
     if key.effect != effects::contribution_term()
         && let Some(session) = session(stripe, &PaymentId::from(key.subject.clone())).await?
@@ -195,7 +195,7 @@ fn found(object: Result<ApiObject, StripeError>) -> Result<Option<ApiObject>> {
 /// A payment that is thanked for.
 pub(crate) struct Paid {
     pub(crate) payment_id: PaymentId,
-    /// What is booked.
+    /// The booked amount.
     pub(crate) amount: Money,
     /// Where the mail goes.
     pub(crate) email: Option<Personal<String>>,

@@ -172,7 +172,7 @@ fn advisories(checkout: &Checkout) -> Result<Advisories> {
 
 /// Names dependencies that a package declares and nowhere mentions.
 ///
-/// A search for the word in its sources. The compiler cannot tell, because it sees one target of a package at a
+/// A search for the word in its sources. The compiler cannot know, because it sees one target of a package at a
 /// time, and a tool that does the same search takes longer to build than all of this takes to run.
 fn unused_dependencies(checkout: &Checkout) -> Result<()> {
     let output = cargo(checkout).args(["metadata", "--no-deps", "--format-version", "1"]).output()?;

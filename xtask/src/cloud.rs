@@ -94,7 +94,7 @@ impl Site {
         Ok(running.is_some())
     }
 
-    /// Removes what tells of a cloud that is gone. The log stays, for whoever wants to know why.
+    /// Removes the files about a cloud that is gone. The log stays, for the developer who looks for the cause.
     fn clear(&self) -> Result<()> {
         for path in [self.pid_file(), self.stack_file()] {
             if path.exists() {
@@ -162,7 +162,7 @@ impl Cloud {
         }
         for port in (USUAL_PORT..=USUAL_PORT + PORTS_TRIED).filter(|&port| is_free(port)) {
             match Self::start_on(checkout, site, port, lifetime, step) {
-                // Somebody else took the port between our look and MiniStack's: the next one, then.
+                // Another program took the port between our look and MiniStack's: the next one, then.
                 Err(error) if !is_free(port) => step.note(format!("{error:#}")),
                 result => return result,
             }

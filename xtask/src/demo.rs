@@ -1,4 +1,4 @@
-//! The main job, told as it happens. Every sentence is checked before it is said.
+//! The main job, reported as it happens. Every sentence is checked before it is printed.
 
 mod membership;
 
@@ -100,7 +100,7 @@ struct Story<'a> {
     told_mails: usize,
     /// What the tasks had done when we last looked.
     told: BTreeMap<String, Counts>,
-    /// What was published for analysts when we last looked, by message.
+    /// The events published for analysts so far, by message.
     published: BTreeMap<String, Value>,
 }
 
@@ -234,7 +234,7 @@ impl Story<'_> {
         Ok(format!("{BOLD}{heading}{BOLD:#} → {}", self.checkout.display(&file)))
     }
 
-    /// What happened at Stripe while nobody listened, and the operator who finds it.
+    /// A payment at Stripe that no event reports, and the operator who finds it.
     fn mend_what_no_door_told(&mut self) -> Result<()> {
         say(format_args!(
             "{BOLD}13 Frieda gives £20.00 while Stripe's destination is disabled: no event comes{BOLD:#}"
@@ -393,7 +393,7 @@ impl Story<'_> {
         Ok(change)
     }
 
-    /// No mail, no event, and no task that did anything we have not told of.
+    /// No mail, no event, and no task that did anything unreported.
     fn check_quiet(&self) -> Result<()> {
         ensure!(self.stack.mails()?.len() == self.told_mails, "a mail was sent that should not have been");
         let published = self.stack.peek("AcquisitionBusQueueUrl")?;
@@ -405,10 +405,10 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// One line a payment, and the sums of what analysts were told.
+    /// One line a payment, and the sums of what was published.
     fn show_payments(&self) -> Result<()> {
         let effects = self.stack.rows("EffectsTableName")?;
-        // A row without a state is no effect: news for one that may come, or a count of mails.
+        // A row without a state is no effect: a raised version, or a count of mails.
         let settled = |row: &Value| matches!(row["state"].as_str(), None | Some("done" | "skipped"));
         let undone: Vec<&Value> = effects.iter().filter(|row| !settled(row)).collect();
         ensure!(undone.is_empty(), "the ledger holds what is not done: {undone:?}");
@@ -438,7 +438,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// What may tell why the story broke off.
+    /// Where the cause of a broken story may be found.
     fn explain(&self, site: &Site) {
         let complaints = self.stack.complaints().unwrap_or_default();
         if !complaints.is_empty() {
@@ -455,7 +455,7 @@ impl Story<'_> {
         say(format_args!("  The local cloud's log: {}", self.checkout.display(&site.log())));
     }
 
-    /// Until Ctrl-C; mails that arrive meanwhile are told.
+    /// Until Ctrl-C; mails that arrive meanwhile are listed.
     fn stay_up(&mut self) -> Result<()> {
         let interrupted = interrupt();
         say(format_args!(

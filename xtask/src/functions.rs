@@ -232,7 +232,7 @@ fn binaries(command: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
 pub(crate) fn cargo(checkout: &Checkout) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(checkout.root());
-    // Cargo tells us about our own package in the environment. Some build scripts watch these variables and would
+    // Cargo describes our own package in the environment. Some build scripts watch these variables and would
     // build anew each time they are run from here and from a shell in turn.
     for (name, _) in std::env::vars_os() {
         let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];

@@ -1,4 +1,4 @@
-//! The command lines that the documentation tells people to type, so that tests can hold them to what the programs take.
+//! The command lines of the documentation, so that tests can hold them to what the programs take.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub fn commands(root: &Path, program: &str) -> Result<Vec<Written>> {
     Ok(found)
 }
 
-/// The pages that tell people what to type.
+/// The pages with command lines.
 fn pages(root: &Path) -> Result<Vec<PathBuf>> {
     let mut pages: Vec<_> = ["docs/DEPLOY.md", "docs/OPERATIONS.md"].map(|page| root.join(page)).into();
     for entry in fs::read_dir(root.join("docs/runbooks"))? {

@@ -54,7 +54,7 @@ struct Cli {
 enum Command {
     /// Shows the main job from end to end on a local cloud
     Demo {
-        /// Ends when the story is told; fails if anything in it is missing
+        /// Ends with the story; fails if anything in it is missing
         #[arg(long)]
         once: bool,
         #[command(flatten)]
@@ -64,7 +64,7 @@ enum Command {
     Test(test::Selection),
     /// Runs what CI runs: formatting, lints, dependency checks, documentation, then all tests
     Ci,
-    /// Breaks a copy of the code on purpose, one bug at a time, and tells which the tests notice
+    /// Breaks a copy of the code on purpose, one bug at a time, and reports which the tests notice
     Teeth(teeth::Selection),
     /// A local cloud that stays
     #[command(subcommand)]
@@ -112,9 +112,9 @@ enum Local {
     },
     /// Ends it
     Down,
-    /// Tells what is in its queues, ledger and mailbox
+    /// Lists its queues, ledger and mailbox
     Status,
-    /// Signs an event as Stripe does, posts it to the webhook and tells what came of it
+    /// Signs an event as Stripe does, posts it to the webhook and reports the effects
     Send {
         /// A Stripe event as JSON, or - for standard input
         event: PathBuf,

@@ -163,7 +163,7 @@ pub(crate) fn status(checkout: &Checkout) -> Result<()> {
     Ok(())
 }
 
-/// Posts an event as Stripe would and tells what came of it.
+/// Posts an event as Stripe would and reports the effects.
 pub(crate) fn send(checkout: &Checkout, file: &Path) -> Result<()> {
     let site = Site::local(checkout);
     let stack = Stack::of_running(&site)?;
@@ -176,7 +176,8 @@ pub(crate) fn send(checkout: &Checkout, file: &Path) -> Result<()> {
     // What is well written, and no more: the functions must cope with half of a surrogate pair, which `Value` refuses.
     serde_json::from_str::<IgnoredAny>(&body).with_context(|| format!("{} is not JSON", file.display()))?;
 
-    // What Stripe sends it knows, and is asked about. What is no event, or has texts that cannot be kept, it is not told.
+    // What Stripe sends it knows, and is asked about. What is no event, or has texts that cannot be kept, is not put
+    // there.
     if serde_json::from_str::<Value>(&body).is_ok_and(|event| event["object"] == "event") {
         stack.happen(&body)?;
     }

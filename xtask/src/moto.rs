@@ -1,4 +1,4 @@
-//! moto: an AWS emulator that shares no code with the local cloud, for a second opinion. It keeps what it is told in
+//! moto: an AWS emulator that shares no code with the local cloud, for a second opinion. It keeps its state in
 //! memory, and apart for each account that it is asked in the name of.
 
 use std::fs::{self, File};
@@ -14,6 +14,7 @@ use crate::dependencies::{Requirements, install_python};
 use crate::functions::{self, Profile};
 use crate::local::compile;
 use crate::process::{self, Group};
+use crate::templates::{is_of_stage, synthesize};
 use crate::terminal::Step;
 use crate::tools::Tools;
 
@@ -21,7 +22,7 @@ use crate::tools::Tools;
 #[derive(Debug)]
 pub(crate) struct Moto {
     _group: Group,
-    /// Tells the tests where it is, and where the functions' binaries are.
+    /// Gives the tests its address, the functions' binaries and the templates of the stage `local`.
     pub(crate) file: PathBuf,
 }
 
@@ -34,6 +35,9 @@ impl Moto {
         step.done(if installed { "moto in .venv, as locked" } else { "unchanged" });
         let build = || functions::everyday(checkout);
         let (functions, operator) = compile(checkout, Profile::Everyday, build, |(built, _)| built.len())?;
+
+        let mut templates = synthesize(checkout, &folder.join("templates"))?;
+        templates.retain(|file| is_of_stage(file, "local"));
 
         let step = Step::start("moto", "starting");
         let log = folder.join("moto.log");
@@ -50,8 +54,10 @@ impl Moto {
         BufReader::new(stdout).read_line(&mut endpoint).context("moto says nothing")?;
         ensure!(endpoint.starts_with("http://"), "moto did not start\n\n{}", process::tail(&log));
         let file = folder.join("moto.json");
-        let told = json!({ "endpoint": endpoint.trim(), "functions": functions, "operator": operator });
-        fs::write(&file, serde_json::to_vec_pretty(&told)?)
+        let given = json!({
+            "endpoint": endpoint.trim(), "functions": functions, "operator": operator, "templates": templates
+        });
+        fs::write(&file, serde_json::to_vec_pretty(&given)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         step.done(format_args!("on {}", endpoint.trim()));
         Ok(Self { _group: group, file })

@@ -9,7 +9,7 @@ use crate::aws::http;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Where a browser is sent on to. Nobody goes there by itself.
+    /// Where a browser is redirected to. This client does not follow.
     pub location: String,
     /// What the browser is to do with a file.
     pub disposition: String,
@@ -29,7 +29,7 @@ impl Answer {
 ///
 /// # Errors
 ///
-/// When nobody answers, or not with text. A refusal is an answer.
+/// When there is no reply, or none with text. A refusal is a reply.
 pub fn ask(method: &str, url: &str, form: &str) -> Result<Answer> {
     let client = http();
     let answer = match method {

@@ -23,7 +23,7 @@ const INTERRUPTED: i32 = 130;
 const GRACE: Duration = Duration::from_millis(700);
 const LOG_TAIL_LINES: usize = 25;
 
-/// The groups to end when this program is told to end.
+/// The groups to end when this program is ended.
 static GROUPS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 /// Set once this program is on its way out.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -56,7 +56,7 @@ pub fn end_children_with_us() -> Result<()> {
     .context("cannot listen for Ctrl-C")
 }
 
-/// Whether a failure is only Ctrl-C at work: the children have been told to go and the end is near.
+/// Whether a failure is only Ctrl-C at work: the children are being ended.
 pub(crate) fn ending() -> bool {
     ENDING.load(Ordering::SeqCst)
 }
@@ -127,7 +127,7 @@ pub(crate) fn stop(group: u32) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    // Nobody left to kill is what was wanted.
+    // No process left to kill is what was wanted.
     let _none_left = kill_process_group(pid, Signal::KILL);
 }
 

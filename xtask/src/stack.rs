@@ -104,7 +104,7 @@ impl Stack {
         Self::from_file(&site.stack_file())
     }
 
-    /// The stack that a `stack.json` tells of.
+    /// The stack that a `stack.json` describes.
     ///
     /// # Errors
     ///
@@ -148,12 +148,12 @@ impl Stack {
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 
-    /// Something happens at Stripe, and no door is told: its API knows of it.
+    /// Puts an object into Stripe's API, and delivers no event of it.
     pub fn happen(&self, event: &str) -> Result<()> {
         stripe::record(self.output("stripe_api")?, event)
     }
 
-    /// Tells Stripe's API what was bought in a session, as line items with their products.
+    /// Puts a session's line items, with their products, into Stripe's API.
     ///
     /// # Errors
     ///
@@ -222,7 +222,7 @@ impl Stack {
 
     /// The tasks behind queues, by function name without the stage: `thank-you-email`.
     pub(crate) fn tasks(&self) -> Vec<String> {
-        // A queue without a DLQ is nobody's to work off: it is there to be looked at.
+        // A queue without a DLQ has no consumer: it is there to be looked at.
         let tasks = self.values.keys().filter_map(|name| name.strip_suffix("DlqUrl"));
         tasks.map(kebab_case).collect()
     }
@@ -292,9 +292,9 @@ impl Stack {
         .collect()
     }
 
-    /// The messages of a queue that nobody takes from, by their ids. They stay there.
+    /// The messages of a queue without a consumer, by their ids. They stay there.
     ///
-    /// A message that somebody else is looking at just now is missing: it is there again a second later.
+    /// A message that another reader holds just now is missing: it is there again a second later.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ pub fn play_api_if_asked() {
     }
 }
 
-/// Tells Stripe's API that something happened.
+/// Puts an object into Stripe's API.
 pub(crate) fn record(api: &str, event: &str) -> Result<()> {
     let answer =
         http().post(format!("{api}/fake/events")).send(event).context("Stripe's API does not answer")?;
@@ -51,7 +51,7 @@ pub(crate) fn record(api: &str, event: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tells Stripe's API what was bought in a session.
+/// Puts a session's line items into Stripe's API.
 pub(crate) fn record_line_items(api: &str, session_id: &str, items: &Value) -> Result<()> {
     let body = serde_json::json!([session_id, items]).to_string();
     let answer =
@@ -80,7 +80,7 @@ pub(crate) fn event(text: &str, seconds_ago: u64, changes: &[(&str, Value)]) -> 
     Ok(event.to_string())
 }
 
-/// The same event under an id of its own, where a recorded one is told twice.
+/// The same event under an id of its own, where a recorded one is delivered twice.
 pub(crate) fn renamed(event: &str, id: &str) -> Result<String> {
     let mut event: Value = serde_json::from_str(event).context("the event is not JSON")?;
     event["id"] = id.into();

@@ -28,7 +28,7 @@ pub(crate) struct Selection {
     /// Only the teeth whose names contain this
     #[arg(long)]
     only: Option<String>,
-    /// Tells what the list holds, and runs nothing
+    /// Lists the bugs, and runs nothing
     #[arg(long)]
     list: bool,
     /// Prints the results as JSON instead
@@ -36,7 +36,7 @@ pub(crate) struct Selection {
     json: bool,
 }
 
-/// What became of a tooth.
+/// The result of a mutant.
 enum Bite {
     /// The first test that failed.
     Caught(String),

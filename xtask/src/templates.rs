@@ -11,6 +11,12 @@ use crate::dependencies::install_node;
 use crate::process::run_shown;
 use crate::terminal::Step;
 
+/// Whether a file of [`synthesize`] is a template of this stage.
+pub fn is_of_stage(file: &Path, stage: &str) -> bool {
+    let start = format!("afterlink-{stage}-");
+    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start))
+}
+
 /// Synthesizes all stages into an empty folder. Returns the templates' files, in the order of their names: one a stack,
 /// `afterlink-<stage>-<stack>.template.json`.
 ///

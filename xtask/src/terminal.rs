@@ -53,7 +53,7 @@ pub(crate) fn table(columns: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// Something that takes a while. On a terminal a live line tells what is going on; elsewhere a plain line now
+/// Something that takes a while. On a terminal a live line says what is going on; elsewhere a plain line now
 /// and then. `done` leaves one line behind; a step dropped without it has failed.
 pub(crate) struct Step {
     name: &'static str,

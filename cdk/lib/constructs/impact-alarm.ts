@@ -5,7 +5,7 @@ import type { Construct } from 'constructs';
 
 export interface ImpactAlarmProps {
   readonly alarmName: string;
-  /** What people notice, or will: a sentence for whoever is woken. */
+  /** What people notice, or will: a sentence for the operator who is woken. */
   readonly impact: string;
   /** The file in `docs/runbooks/` that says what to do, without `.md`. */
   readonly runbook: string;
@@ -26,7 +26,7 @@ export type Silence = 'silent';
  * An alarm that cannot be written without its impact and its runbook.
  *
  * No news is good news for all but the one that listens for silence, so each goes back to OK by
- * itself. That matters: CloudWatch tells of a change of state only, and an alarm that stays in
+ * itself. That matters: CloudWatch reports a change of state only, and an alarm that stays in
  * ALARM hides the next failure.
  */
 export class ImpactAlarm extends Alarm {

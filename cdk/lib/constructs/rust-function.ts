@@ -77,7 +77,7 @@ export class RustFunction extends Construct {
       code: props.code,
       // A tenth of it is used (docs/PERFORMANCE.md, peak memory), but memory buys CPU: 256 MB
       // are a seventh of a core. Start-up is the one time that is felt; half the memory makes it
-      // twice as long, twice as much saves milliseconds that nobody waits for, and the bill
+      // twice as long, twice as much saves milliseconds that no customer waits for, and the bill
       // hardly changes either way (docs/COST.md has 128 MB beside it).
       memorySize: 256,
       timeout: props.timeout ?? stage.functionTimeout,

@@ -76,7 +76,7 @@ export class DataStack extends StageStack {
     // The ledger never forgets: it is the only place that says what was done. What expires are
     // the rows about refunds and disputes of payments that turned out to be none of ours.
     this.effects = table('Effects', { partition: 'payment_id', sort: 'effect', expiry: 'expires_at' });
-    // Sparse: a row has the attribute while its effect needs somebody or something, so that an operator's question
+    // Sparse: a row has the attribute while its effect is open, so that an operator's question
     // reads what is open and nothing else. docs/adr/0007-open-effects.md
     this.effects.addGlobalSecondaryIndex({
       indexName: OPEN_EFFECTS,

@@ -178,7 +178,7 @@ export class PipelineStack extends StageStack {
     return { functionName: downloads.functionName, url: stage.pagesUrl ?? url };
   }
 
-  /** What it takes to tell what a customer bought. */
+  /** What reading a purchase takes. */
   private purchases(stage: Stage, data: DataStack, stripeKeySecretName: string): Record<string, string> {
     return {
       DOWNLOADS_TABLE: data.downloads.tableName,
@@ -244,7 +244,7 @@ export class PipelineStack extends StageStack {
         ledger: [allow(['dynamodb:UpdateItem', 'dynamodb:Query'], [data.effects.tableArn])],
         purchases: [
           allow(['dynamodb:GetItem', 'dynamodb:PutItem'], [data.downloads.tableArn]),
-          // Only to tell whether a file is there.
+          // Only to see whether a file is there.
           allow(['s3:GetObject'], [data.files.arnForObjects(`${FILES_FOLDER}*`)]),
         ],
         secrets: [this.allowPurchaseSecrets(stage, stage.stripeKeySecretName)],

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Every payment over this Payment Link: plink_…
     #[arg(long, value_name = "PLINK")]
     link: Option<String>,
-    /// What was sold: contribution, download or membership
+    /// The kind of product: contribution, download or membership
     #[arg(long = "as", value_name = "KIND", value_parser = kind_from)]
     kind: Option<FulfilmentKind>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(crate) struct Completed {
 struct Payment {
     payment_id: String,
     kind: FulfilmentKind,
-    /// What is still to be done for it.
+    /// The steps that are left for it.
     effects: Vec<String>,
     events: Vec<String>,
     /// How many of its messages leave the dead-letter queues.
@@ -99,14 +99,14 @@ impl Scope {
     }
 }
 
-/// What was found of one payment.
+/// The state of one payment.
 #[derive(Default)]
 struct Waiting {
     events: BTreeMap<String, Found>,
     letters: Vec<(Task, DeadLetter)>,
 }
 
-/// What is to be done for one payment.
+/// The plan for one payment.
 struct Plan {
     kind: FulfilmentKind,
     /// Each event, and the effects it is delivered for.
@@ -214,7 +214,7 @@ impl Run<'_> {
         Ok(payments)
     }
 
-    /// What is to be done for a payment, none where nothing waits, or why it cannot be done.
+    /// The plan for a payment, none where nothing waits, or the reason against it.
     async fn plan(
         &mut self,
         payment_id: &PaymentId,
@@ -295,7 +295,8 @@ impl Run<'_> {
     }
 
     /// Writes it down, delivers the events to the tasks, and takes the messages that it makes up for out of the
-    /// dead-letter queues. If it ends in between, running it again does the rest: the ledger drops what was done.
+    /// dead-letter queues. If it ends in between, running it again does the rest: the ledger drops effects that are
+    /// done.
     async fn deliver(
         &self,
         operator: &Operator,

@@ -29,7 +29,7 @@ pub(crate) struct Health {
 struct Check {
     what: String,
     result: Outcome,
-    /// What was seen.
+    /// The observation.
     seen: String,
     /// What to do about it.
     mend: Option<String>,
@@ -190,7 +190,7 @@ fn misspelt(link: &PaymentLink, key: &str, is_read: bool) -> Check {
     Check::fail(format!("link {}", link.id), seen, fix)
 }
 
-/// What is wrong with a contract whose kind is right.
+/// The defects of a contract whose kind is right.
 fn of_contract(link: &PaymentLink, contract: &LinkContract, files_bucket: Option<&str>) -> Vec<Check> {
     let what = || format!("link {}", link.id);
     let wording = contract

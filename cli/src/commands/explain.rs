@@ -19,12 +19,12 @@ use crate::payments::{self, PAYMENT, query};
 use crate::privacy::Privacy;
 use crate::purchase::downloads;
 
-/// Tells the whole story of a payment in order, or of every payment of a supporter.
+/// Reports the whole history of a payment in order, or of every payment of a supporter.
 ///
 /// What came in, each effect and where it stands and why, the records, the consents, refunds, disputes and warnings of
-/// fraud, and what operators did. A subscription (sub_…), a customer (cus_…) and an email address have all their payments
-/// explained. Reads by keys only, so it takes as long with a hundred thousand payments as with a hundred; Stripe is asked
-/// which payment another id belongs to, and what it has before it is said that nothing came.
+/// fraud, and what operators did. A subscription (sub_…), a customer (cus_…) and an email address have all their
+/// payments explained. Reads by keys only, so it takes as long with a hundred thousand payments as with a hundred;
+/// Stripe is asked which payment another id belongs to, and what it has before it is said that nothing came.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  afterlink --stage live explain pi_3Q9…\n  \
                         echo ada@example.org | afterlink --stage live explain -")]
@@ -45,7 +45,7 @@ struct Payment {
     record: Option<Record>,
     effects: Vec<EffectLine>,
     consents: Vec<Consent>,
-    /// What was bought as files; none where nobody has asked for any.
+    /// The files that were bought; none where no request has determined them.
     files: Option<Files>,
     /// Everything that happened, oldest first.
     timeline: Vec<Moment>,
@@ -66,7 +66,7 @@ struct Record {
     fraud_warnings: Vec<FraudWarning>,
 }
 
-/// What is known of the subscription that a payment is of.
+/// The facts of the subscription that a payment is of.
 #[derive(Serialize)]
 struct Subscription {
     subscription_id: String,
@@ -122,7 +122,7 @@ struct Moment {
     what: String,
 }
 
-/// What is read of a payment.
+/// The rows and objects of a payment.
 struct Read {
     history: History,
     contribution: Option<Contribution>,
@@ -245,7 +245,7 @@ fn settled_at_once(first_at: Option<i64>, updated_at: Option<i64>) -> bool {
     first_at.zip(updated_at).is_none_or(|(first, updated)| updated - first < 2_000)
 }
 
-/// What Stripe told, by when it happened.
+/// What Stripe reported, by when it happened.
 fn of_the_money(contribution: &Contribution) -> Vec<Moment> {
     let moment = |seconds: Option<i64>, what: String| {
         seconds.map(|seconds| Moment { at: Time::of_seconds(seconds), who: "stripe", what })

@@ -69,7 +69,7 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Publ
         return rehearse(&shop).await;
     }
     publish(&shop, |told| {
-        // Whoever waits for an upload wants to know. The report comes at the end, and on another stream.
+        // Progress for the operator who waits. The report comes at the end, and on another stream.
         anstream::eprintln!("{DIM}{} {}{DIM:#}", told.step, printable(&told.what));
     })
     .await
@@ -110,7 +110,8 @@ async fn publish(shop: &Shop<'_>, mut tell: impl FnMut(&Told)) -> Result<Publish
                 seen.apply(&step, product, made);
                 steps.push(told);
             }
-            // It may have been done, by this run or another. Whether it was is seen, and only what was not is done anew.
+            // It may have been done, by this run or another. Whether it was is seen, and only what was not is done
+            // anew.
             Err(error) if other_key < OTHER_KEYS && is_kept(&error) => {
                 other_key += 1;
                 let image = seen.image.take();

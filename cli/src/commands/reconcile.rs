@@ -25,11 +25,11 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 const LAG_SECONDS: i64 = 120;
 
-/// Compares what Stripe was paid with what was done, as the scheduled function does, and puts what is missing back on
+/// Compares Stripe's payments with the ledger, as the scheduled function does, and puts missing events back on
 /// the bus.
 ///
-/// The ledger drops what was done, so this is safe to repeat, and beside live traffic. What happened within the last
-/// two minutes is left to live traffic.
+/// The ledger drops effects that are done, so this is safe to repeat, and beside live traffic. What happened within the
+/// last two minutes is left to live traffic.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live reconcile --since 7d --yes")]
 pub(crate) struct Arguments {
@@ -188,7 +188,7 @@ pub(crate) fn journal(here: &Deployment) -> Result<DynamoDbJournal> {
     Ok(DynamoDbJournal::new(dynamodb, here.output("ReconciliationTableName")?))
 }
 
-/// A line on the terminal that says how far it is; nothing where nobody looks.
+/// A line on the terminal that says how far it is; nothing where there is no terminal.
 #[derive(Default)]
 struct Progress {
     told: Shared<bool>,

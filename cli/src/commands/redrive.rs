@@ -13,12 +13,12 @@ use crate::page::{Cell, DIM, Page, Report, Time, Verdict, count};
 use crate::queues::{DeadLetter, move_back, release, take};
 use crate::task::task_parser;
 
-/// Under which payment the ledger keeps what was done about messages that tell of none.
+/// The subject under which the ledger keeps actions on messages that name no payment.
 const NO_PAYMENT: &str = "operator";
 
-/// Sends messages from a task's dead-letter queue back to its queue, once their cause is mended.
+/// Sends messages from a task's dead-letter queue back to its queue, once their cause is fixed.
 ///
-/// Safe to interrupt and to repeat: the ledger drops what was done, and nobody is thanked twice.
+/// Safe to interrupt and to repeat: the ledger drops effects that are done, and no customer is thanked twice.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes"
@@ -40,7 +40,7 @@ pub(crate) struct Redriven {
     /// Whether the messages were sent back, or would have been.
     acted: bool,
     messages: usize,
-    /// How many ask for nothing but what is done, left out or unknown: the ledger drops those.
+    /// How many ask for nothing but effects that are done, skipped or unknown: the ledger drops those.
     settled: usize,
     reasons: BTreeMap<String, Reason>,
 }

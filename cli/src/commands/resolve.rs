@@ -10,11 +10,11 @@ use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
 use crate::payments::PAYMENT;
 
-/// Says what became of an effect that is unknown: a person looked, in SES's logs or with the customer.
+/// Records whether an unknown effect was done: a person looked, in SES's logs or with the customer.
 ///
-/// With --not-sent the event is delivered again, and the mail goes out, unless the payment was refunded since. If it had
-/// been sent after all, the customer gets two. A mail that `resend` asked for is closed instead: use `resend` again. A
-/// mail that was begun and never settled counts as unknown once its time is over.
+/// With --not-sent the event is delivered again, and the mail goes out, unless the payment was refunded since. If it
+/// had been sent after all, the customer gets two. A mail that `resend` asked for is closed instead: use `resend`
+/// again. A mail that was begun and never settled counts as unknown once its time is over.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: afterlink --stage live resolve pi_3Q9… email#thank-you --sent --because 'she has it' --yes"

@@ -19,11 +19,11 @@ use crate::stripe::{self, Found};
 
 /// Delivers the event of one effect once more, to the one task it belongs to.
 ///
-/// The event is looked for in the task's dead-letter queue, then among Stripe's events (30 days), then made again
-/// from the session, or the invoice of a renewal, as Stripe has it now. A record (`contribution#…`) is folded again also when it is done, so that it can be repaired
-/// from Stripe's events; everything else that is done or skipped stays so. What is unknown is for `resolve`. A mail that
-/// an operator asked for (`#resend#`) is delivered again from the dead-letter queue only: when its message is gone, the
-/// effect is closed, and `resend` asks for another.
+/// The event is looked for in the task's dead-letter queue, then among Stripe's events (30 days), then made again from
+/// the session, or the invoice of a renewal, as Stripe has it now. A record (`contribution#…`) is folded again also
+/// when it is done, so that it can be repaired from Stripe's events; everything else that is done or skipped stays so.
+/// What is unknown is for `resolve`. A mail that an operator asked for (`#resend#`) is delivered again from the
+/// dead-letter queue only: when its message is gone, the effect is closed, and `resend` asks for another.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: afterlink --stage live retry pi_3Q9… contribution#paid --yes")]
 pub(crate) struct Arguments {
@@ -247,14 +247,15 @@ async fn dead_letter(
 ///
 /// # Errors
 ///
-/// When nobody has it, or a place does not answer.
+/// When it is nowhere, or a source does not answer.
 pub(crate) async fn find(
     here: &Deployment,
     task: Task,
     key: &EffectKey,
     seen: Option<&EffectRow>,
 ) -> Result<Event> {
-    // What a record has of a refund or a dispute is repaired from how it stands now, not from the event that was folded.
+    // What a record has of a refund or a dispute is repaired from how it stands now, not from the event that was
+    // folded.
     if seen.is_some_and(|row| row.state == EffectState::Done) && stripe::correction_id(&key.effect).is_some()
     {
         let client = stripe::client(here, stripe::BUDGET).await?;
@@ -265,7 +266,7 @@ pub(crate) async fn find(
     }
     let event_id = seen.and_then(|row| row.event_id.as_deref());
     let client = stripe::client(here, stripe::BUDGET).await?;
-    // What an operator completed is read as they decided, whoever delivers it again.
+    // What an operator completed is read as they decided, also when another operator delivers it again.
     let contract = remembered_kind(&here.ledger()?.history(&key.subject).await?).map(contract_of);
     if let Some(event_id) = event_id
         && let Some(found) = stripe::event(&client, event_id).await?

@@ -17,7 +17,7 @@ use crate::queues::{Depth, depth, name_of};
 /// Without a checkpoint, so far back is looked.
 const DAY_SECONDS: i64 = 86_400;
 
-/// Tells how things are: queues and dead-letter queues, what is open in the ledger, and what Stripe was paid that
+/// Reports the state of the deployment: queues and dead-letter queues, the open effects, and payments at Stripe that
 /// nothing explains.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -8,7 +8,7 @@ use crate::deployment::Deployment;
 use crate::page::{Cell, Page, Report, Time, Verdict, count};
 use crate::task::task_parser;
 
-/// Lists effects that need somebody or something, oldest first.
+/// Lists open effects, oldest first.
 ///
 /// Asks a sparse index, so the answer takes as long with a hundred thousand payments as with a hundred. `claimed`
 /// shows claims that followed a failure or stood in another delivery's way; a first claim lives for milliseconds and

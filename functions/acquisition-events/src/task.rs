@@ -145,8 +145,8 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         self.publish_with_corrections(&key, &acquisition, delivery).await
     }
 
-    /// Publishes what a subscription was paid again, from its invoice. Of a first payment the session tells, unless
-    /// none began the subscription.
+    /// Publishes what a subscription was paid again, from its invoice. A first payment is published from its session,
+    /// unless none began the subscription.
     async fn acquire_again(&self, invoice: InvoiceEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         // Without a marker of its own, only a session of ours can have begun it.
         if invoice.is_first && invoice.marked.is_none() {
@@ -186,7 +186,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     ) -> Result<Outcome, TaskFailed> {
         let Published { outcome, version } = self.publish(key, acquisition, delivery).await?;
         if version > 0 {
-            // Also when it was published before: whoever did may have failed at these.
+            // Also when it was published before: that delivery may have failed at these.
             for correction in waiting(&key.subject, &self.ledger.of_subject(&key.subject).await?) {
                 self.publish_correction(&correction, delivery).await?;
             }
@@ -196,8 +196,9 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
 
     /// Publishes what a refund or a dispute corrects, or leaves it in the ledger for its payment to find.
     ///
-    /// A waiting correction raises the version of the acquisition's row, and the delivery that publishes the acquisition
-    /// reads it when it settles that row. Both are writes of one row, so whichever comes second sees the other.
+    /// A waiting correction raises the version of the acquisition's row, and the delivery that publishes the
+    /// acquisition reads it when it settles that row. Both are writes of one row, so whichever comes second sees the
+    /// other.
     async fn correct(
         &self,
         corrections: Vec<AcquisitionCorrection>,

@@ -8,8 +8,8 @@ pub(crate) fn is_published(rows: &[EffectRow]) -> bool {
     rows.iter().any(|row| row.effect == effects::acquisition() && is_on_its_way(&row.state))
 }
 
-/// Whether an acquisition is published, or on its way. A parked one is neither: a correction of what nobody has heard
-/// of would make sums wrong.
+/// Whether an acquisition is published, or on its way. A parked one is neither: a correction of an acquisition that was
+/// never published of would make sums wrong.
 pub(crate) const fn is_on_its_way(acquisition: &EffectState) -> bool {
     match acquisition {
         EffectState::Done

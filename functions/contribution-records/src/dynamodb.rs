@@ -136,8 +136,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The code of a condition that did not hold.
 const UNMET: &str = "ConditionalCheckFailed";
 
-/// What conditions that did not hold tell: the contribution's, the news' if there is any, and that of the event's own
-/// effect. DynamoDB need not tell of more than one.
+/// What refused conditions show: the contribution's, the raised version's if there is one, and that of the event's own
+/// effect. DynamoDB need not report more than one.
 fn found(reasons: &[CancellationReason], raises_version: bool) -> Result<Found, BoxError> {
     let unmet = |place: usize| reasons.get(place).filter(|reason| reason.code() == Some(UNMET));
     // Without an item there is no record: it was deleted, or expired this very moment.

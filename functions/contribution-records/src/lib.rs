@@ -38,7 +38,7 @@ pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error>
 ///
 /// # Errors
 ///
-/// When what is compiled in cannot be read, or `network` lacks what every client needs.
+/// When the compiled-in policy cannot be read, or `network` lacks what every client needs.
 pub fn task<C: Clock + Clone>(
     config: Config,
     sdk: &SdkConfig,

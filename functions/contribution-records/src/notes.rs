@@ -18,7 +18,7 @@ pub(crate) fn effect(event: &PaymentEvent) -> Effect {
     }
 }
 
-/// A first payment has its session's effects, and one of its own for the term that only the invoice tells.
+/// A first payment has its session's effects, and one of its own for the term, which only the invoice has.
 pub(crate) fn effect_of_invoice(invoice: &InvoiceEvent) -> Effect {
     if invoice.is_first { effects::contribution_term() } else { effects::contribution(SessionOutcome::Paid) }
 }
@@ -48,8 +48,8 @@ fn event_id(event: &PaymentEvent) -> &str {
     }
 }
 
-/// Word for the thanks, which nobody wants for a gift that was given back. A payment that has become known takes the
-/// expiry off the word that had been waiting for it.
+/// The raised version of the thank-you's row, so that no gift that was given back is thanked for. A known payment takes
+/// the expiry off the word that had been waiting for it.
 pub(crate) fn raised_version(
     event: &PaymentEvent,
     before: Option<&Contribution>,

@@ -36,7 +36,7 @@ pub(crate) struct Change<'a> {
     pub(crate) expires_at: Option<i64>,
     /// The supporter's row after the event.
     pub(crate) supporter: Option<SupporterRow>,
-    /// Whose row has to go, because a newer event says that somebody else paid.
+    /// Whose row has to go, because a newer event names another payer.
     pub(crate) left_supporter: Option<SupporterId>,
     /// What the ledger notes as done: the event's own effect, and with a payment that has become known those
     /// that were waiting for it.
@@ -70,15 +70,15 @@ pub(crate) struct Note {
     pub(crate) event_id: String,
     /// The money that a refund or a dispute holds back.
     pub(crate) moved: Option<MovedMoney>,
-    /// When the row may be deleted, in Unix seconds: only while nobody knows the payment.
+    /// When the row may be deleted, in Unix seconds: only while the payment is not known.
     pub(crate) expires_at: Option<i64>,
 }
 
-/// Word on an effect's row that whoever acts on it has to look at the payment's other rows first.
+/// The raised version of an effect's row: its executor has to read the payment's other rows first.
 #[derive(Debug)]
 pub(crate) struct RaisedVersion {
     pub(crate) key: EffectKey,
-    /// When the word may be deleted, in Unix seconds: only while nobody knows the payment, and only if nobody has
+    /// When the row expires, in Unix seconds: only while the payment is not known, and only if no executor has
     /// begun the effect. Then nothing is written.
     pub(crate) expires_at: Option<i64>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Found {
     pub(crate) is_absent: bool,
     /// The ledger has settled the event's own effect.
     pub(crate) noted: bool,
-    /// Somebody has begun the effect that the news is for: the payment is ours.
+    /// An executor has begun the effect whose version is raised: the payment is ours.
     pub(crate) is_ours: bool,
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn access(contribution: &Contribution, policy: &FilesPolicy, now: i64
     }
 }
 
-/// A refund or a dispute can be told before its payment.
+/// A refund or a dispute can be reported before its payment.
 fn without_money(contribution: &Contribution) -> Access {
     match contribution.status() {
         ContributionStatus::Failed => Access::Failed,

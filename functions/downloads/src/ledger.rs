@@ -33,7 +33,7 @@ impl DynamoDbLedger {
         Self { client: Client::new(sdk), table: table.to_owned() }
     }
 
-    /// What is known of a payment. Reads effects and states, and nothing of operators.
+    /// The facts of a payment. Reads effects and states, and nothing of operators.
     pub(crate) async fn of_payment(&self, payment_id: &PaymentId) -> Result<Ledger, RecordsError> {
         let mut ledger = Ledger::default();
         let mut start = None;

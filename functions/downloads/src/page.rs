@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::size::size_text;
 
-/// What a page tells.
+/// What a page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
     /// Paid, straight after paying.
@@ -40,7 +40,7 @@ pub(crate) enum Page {
     Replaced,
     /// Nothing of ours.
     Unknown,
-    /// Nobody can tell just now.
+    /// It cannot be determined now.
     Unavailable,
 }
 
@@ -79,9 +79,9 @@ impl Page {
 /// Everything a page is made of, beside what is the same on all.
 #[derive(Debug)]
 pub(crate) struct PageContext<'a> {
-    /// What is known of the customer's language.
+    /// The evidence of the customer's language.
     pub(crate) locale: LocaleRequest<'a>,
-    /// What is offered; nothing on pages that offer nothing.
+    /// The files offered; none on pages that offer nothing.
     pub(crate) files: &'a [OfferedFile],
     /// Where the form goes, when that is not the page itself.
     pub(crate) action: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! What is known of a payment: our record first, then the ledger, then Stripe.
+//! The facts of a payment: our record first, then the ledger, then Stripe.
 //!
 //! ```text
 //! record ──▶ holds every refund and dispute of the ledger? ──▶ the record decides
@@ -25,7 +25,7 @@ use crate::ledger::{DynamoDbLedger, Ledger};
 use crate::records::{DynamoDbRecords, RecordsError};
 use crate::unknown_sessions::UnknownSessions;
 
-/// What is known of payments.
+/// The sources of facts about payments.
 ///
 /// A customer comes back from Stripe's page within a second, often before the event that makes the record.
 pub(crate) struct Payments {
@@ -57,7 +57,7 @@ pub(crate) enum Closed {
     Gone,
 }
 
-/// What became of a look-up.
+/// The outcome of a look-up.
 #[derive(Debug)]
 pub(crate) enum Lookup {
     /// A payment of ours.

@@ -1,10 +1,10 @@
-//! What is asked for. Everything in it comes from strangers: what is not exactly expected is nothing.
+//! A visitor's request. Everything in it comes from strangers: what is not exactly expected is nothing.
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// What somebody wants.
+/// A request, routed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// The page after the payment.

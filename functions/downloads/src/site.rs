@@ -15,7 +15,7 @@ use crate::payments::{Closed, Lookup, Payment, Payments, PaymentsError};
 use crate::request::{Wish, preferred_language, utm_parameters};
 use crate::size::lifetime;
 
-/// What is counted of each request.
+/// The metrics of a request.
 pub(crate) type Counts = Vec<(&'static str, u32)>;
 
 /// The pages and the way to the files.
@@ -31,7 +31,7 @@ pub(crate) struct Site<C> {
     pub(crate) clock: C,
 }
 
-/// Nobody can tell just now.
+/// It cannot be determined now.
 #[derive(Debug, thiserror::Error)]
 enum Unavailable {
     #[error(transparent)]
@@ -69,7 +69,7 @@ const SESSION_OFFERS_SECONDS: i64 = 86_400;
 struct Outcome {
     page: Page,
     payment: Option<Payment>,
-    /// What is offered on the page.
+    /// The files offered on the page.
     files: Vec<OfferedFile>,
     /// The generation of the link that opens it.
     generation: u32,
@@ -99,14 +99,14 @@ impl Outcome {
 }
 
 impl<C: Clock + Clone> Site<C> {
-    /// Fetches the keys before they are needed. A failure is logged and mended by the first request.
+    /// Fetches the keys before they are needed. A failure is logged, and the first request fetches again.
     pub(crate) async fn warm_up(&self) {
         if let Err(error) = self.keys.current().await {
             error!("{}", cause_chain(&error));
         }
     }
 
-    /// Answers one request and logs once what became of it. Tokens and visitors' addresses are in no log.
+    /// Answers one request and logs the outcome once. Tokens and visitors' addresses are in no log.
     pub(crate) async fn answer(
         &self,
         request: &LambdaFunctionUrlRequest,
@@ -281,7 +281,7 @@ impl<C: Clock + Clone> Site<C> {
     async fn verified(&self, token: &str) -> Result<Option<(PaymentId, u32)>, Unavailable> {
         let mut verified = TokenKeys::parse(&self.keys.current().await?)?.verify(token);
         if verified == Verified::UnknownKey {
-            // Somebody may have put a new key in since.
+            // An operator may have put a new key in since.
             verified = TokenKeys::parse(&self.keys.fresh().await?)?.verify(token);
         }
         Ok(match verified {
@@ -316,7 +316,7 @@ impl<C: Clock + Clone> Site<C> {
         }
     }
 
-    /// Logs what became of a request, and says what is counted.
+    /// Logs the outcome of a request, and returns what to count.
     fn note(&self, outcome: &Outcome, status: i64) -> Counts {
         let payment_id = outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.reference());
         let payment_id = payment_id.as_deref().unwrap_or_default();

@@ -154,7 +154,7 @@ async fn stripe_key(sdk: &SdkConfig, secret_name: &str) -> Result<ApiKey, Failed
     ApiKey::new(&secret).map_err(Failed::NotAKey)
 }
 
-/// What a run tells, and the proof of each day.
+/// The metrics of a run, and the proof of each day.
 fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()> {
     let context = MetricsContext { stage: config.stage.clone(), task: NAME };
     let mut out = io::stdout().lock();
@@ -196,7 +196,7 @@ fn count(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// What the caller of an invocation is told.
+/// The reply to the caller of an invocation.
 fn summary(report: &Report) -> Value {
     json!({
         "complete": report.complete,

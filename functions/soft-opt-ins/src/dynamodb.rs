@@ -25,7 +25,7 @@ impl DynamoDbConsents {
         }
     }
 
-    /// Evidence first, then states, then the ledger's row: [`refused`] tells them apart by their places.
+    /// Evidence first, then states, then the ledger's row: [`refused`] distinguishes them by their places.
     fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
         let Change { consents, key, event_id, now } = change;
         let mut items = Vec::with_capacity(consents.evidence.len() + consents.states.len() + 1);
@@ -69,7 +69,7 @@ impl ConsentRecords for DynamoDbConsents {
     }
 }
 
-/// Why a transaction was cancelled; `None` when it was for something that is nobody's answer.
+/// Why a transaction was cancelled; `None` when none of these conditions did it.
 fn refused(consents: &Consents, reasons: &[CancellationReason]) -> Option<Saved> {
     let is = |code: &str, reason: &CancellationReason| reason.code() == Some(code);
     let unmet = |reason: &CancellationReason| is("ConditionalCheckFailed", reason);

@@ -32,7 +32,7 @@ pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error>
 ///
 /// # Errors
 ///
-/// When what is compiled in cannot be read.
+/// When the compiled-in policy cannot be read.
 pub fn task<C: Clock>(config: Config, sdk: &SdkConfig, clock: C) -> Result<impl Task + use<C>, Error> {
     let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
     Ok(SoftOptIns {

@@ -20,7 +20,7 @@ pub(crate) struct Webhook<B, S, C> {
 /// The largest body taken, in bytes. EventBridge takes entries under 1 MB; Stripe's events have a few KB.
 const MAX_BODY_BYTES: usize = 1_000_000;
 
-/// What is answered. Nothing in it is useful to an attacker.
+/// The reply. Nothing in it is useful to an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The event is on the bus.
@@ -35,7 +35,7 @@ pub(crate) enum Answer {
     Refused,
     /// Not a POST.
     WrongMethod,
-    /// Ours to mend; Stripe sends the event again.
+    /// A fault of ours; Stripe sends the event again.
     Failed,
 }
 
@@ -121,7 +121,7 @@ impl Problem {
 }
 
 impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
-    /// Answers one request and logs once what became of it.
+    /// Answers one request and logs the outcome once.
     pub(crate) async fn answer(&self, request: LambdaFunctionUrlRequest) -> Answer {
         if request.request_context.http.method.as_deref() != Some("POST") {
             return Answer::WrongMethod;

@@ -22,7 +22,7 @@ struct Arguments {
     /// The customer's language: en, de, fr-CA
     #[arg(long, default_value = "en")]
     locale: String,
-    /// What was sold: contribution, download or membership [default: the one the template is named after]
+    /// The kind of product: contribution, download or membership [default: the one the template is named after]
     #[arg(long)]
     kind: Option<String>,
     /// A subscription that is paid again

@@ -43,7 +43,7 @@ fn is_name(line: &str) -> bool {
         && emoji(&plain) <= MOST_EMOJI
 }
 
-/// What a character is to somebody who reads it: full-width forms, and everything that looks or counts as a dot.
+/// What a character is to a reader: full-width forms, and everything that looks or counts as a dot.
 fn plain(c: char) -> char {
     match c {
         // Dots by IDNA (RFC 3490, section 3.1), and those that compatibility forms turn into one.

@@ -7,9 +7,9 @@ use fulfilment::{Policy, SessionEvent};
 
 use crate::Config;
 
-/// Tells what a customer may fetch.
+/// Determines what a customer may fetch.
 pub(crate) trait Downloads {
-    /// What was bought in a session, and where to fetch it.
+    /// The files of a session's purchase, and where to fetch them.
     fn of(&self, event: &SessionEvent) -> impl Future<Output = Result<Download, DownloadsError>>;
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Download {
     pub(crate) link: String,
 }
 
-/// Nobody can tell just now.
+/// It cannot be determined now.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadsError {
     #[error(transparent)]
@@ -49,7 +49,7 @@ impl<C: Clock + Clone> AwsDownloads<C> {
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self {
-            // Stripe is asked, over `network`, only where the link does not say what was bought.
+            // Stripe is asked, over `network`, only where the link does not name the files.
             purchases: AwsPurchases::new(&config.purchases, sdk, network, policy, clock.clone())?,
             keys: CachedSecret::stored(sdk, &config.purchases.token_keys_secret_name, clock),
             pages_url: config.pages_url.trim_end_matches('/').to_owned(),

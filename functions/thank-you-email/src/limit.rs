@@ -1,7 +1,7 @@
 //! How many mails that cost nothing one address gets in a day.
 //!
-//! A free link, a discount of 100 % or a bank debit that will bounce makes a mail for any address that anybody types, as
-//! often as they like. Paid mails limit themselves and are not counted, so the ordinary mail costs no call more.
+//! A free link, a discount of 100 % or a bank debit that will bounce makes a mail for any address that anybody types,
+//! as often as they like. Paid mails limit themselves and are not counted, so the ordinary mail costs no call more.
 
 use aws::{CachedSecret, Clock, SecretError};
 use aws_sdk_dynamodb::Client;
@@ -88,7 +88,7 @@ impl<C: Clock + Clone> AddressLimit for DynamoDbAddressLimit<C> {
     }
 }
 
-/// What became of a mail in the window that the row has.
+/// The outcome of counting a mail in the window that the row has.
 enum Counted {
     Yes,
     Full,

@@ -15,7 +15,7 @@ use crate::downloads::Download;
 use crate::money_format::money_text;
 use crate::wording::{BrokenTemplate, Part, Wording, Wordings, or_missing};
 
-/// What a mail tells the customer.
+/// What a mail is written from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion<'a> {
     /// The payment has arrived, or nothing was due.
@@ -34,9 +34,9 @@ pub(crate) enum Occasion<'a> {
 /// Everything a mail is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct MailContext<'a> {
-    /// What the mail tells.
+    /// What the mail is about.
     pub(crate) occasion: Occasion<'a>,
-    /// What was sold.
+    /// The kind of product.
     pub(crate) kind: FulfilmentKind,
     /// Whether a subscription was paid again.
     pub(crate) renewal: bool,
@@ -44,7 +44,7 @@ pub(crate) struct MailContext<'a> {
     pub(crate) download: Option<&'a Download>,
     /// The organisation, its products, its default templates.
     pub(crate) policy: &'a Policy,
-    /// What is known about the customer's language.
+    /// The evidence of the customer's language.
     pub(crate) locale: LocaleRequest<'a>,
     /// The name as the customer typed it. Personal data.
     pub(crate) customer_name: Option<&'a str>,
@@ -83,7 +83,7 @@ pub(crate) struct RenderedMail {
     pub(crate) template: String,
     /// The locale of the words, `en`.
     pub(crate) locale: String,
-    /// What should have been used but could not be. The mail is good; somebody has a template to mend.
+    /// What should have been used but could not be. The mail is good; a marketer has a template to fix.
     pub(crate) passed_over: Vec<RenderError>,
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn render(own: Option<&Wordings>, context: &MailContext<'_>) -> Resul
     for wordings in own.into_iter().chain([Wordings::built_in()]) {
         for template in context.templates() {
             let mut pass_over = |error| {
-                // The same thing missing twice is still one thing to mend.
+                // The same thing missing twice is still one thing to fix.
                 if !passed_over.contains(&error) {
                     passed_over.push(error);
                 }
@@ -212,7 +212,7 @@ fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderE
         reference => context.reference,
         files => files,
         files_url => or_missing(context.download.map(|download| download.link.as_str())),
-        // A purchase that names no file at all is mended and told of like one whose file is missing.
+        // A purchase that names no file at all is fixed and reported like one whose file is missing.
         files_follow => offered.is_empty() || offered.iter().any(|offered| offered.size.is_none()),
     })
 }

@@ -37,7 +37,7 @@ pub(crate) enum FilesError {
     /// No answer, or not now. Soon there will be one.
     #[error("the templates bucket does not answer ({0})")]
     Unavailable(String),
-    /// A refusal that lasts until somebody mends something.
+    /// A refusal that lasts until its cause is fixed.
     #[error("the templates bucket refuses to be read ({0})")]
     Refused(String),
 }
@@ -56,7 +56,7 @@ const LAYOUT: &str = "layout";
 
 /// The marketers' own wordings over the built-in ones.
 ///
-/// One listing tells what is there and, as important, what is not: most templates have no files of their own,
+/// One listing shows what is there and, as important, what is not: most templates have no files of their own,
 /// and asking for each would cost a dozen calls a mail.
 pub(crate) struct Overrides<F, C> {
     files: F,
@@ -64,7 +64,7 @@ pub(crate) struct Overrides<F, C> {
     shelf: Mutex<Shelf>,
 }
 
-/// What is known of the files.
+/// The last listing of the files.
 #[derive(Default)]
 struct Shelf {
     /// When the listing is due again, in Unix milliseconds.

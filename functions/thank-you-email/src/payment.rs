@@ -4,7 +4,7 @@ use fulfilment::{
 };
 use stripe_events::Personal;
 
-/// What a mail is about: a payment, as its session tells it, or as the invoice of a renewal does.
+/// The payment that a mail is about, as its session reports it, or the invoice of a renewal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Payment<'a> {
     /// A session says what was sold, to whom and in which language, and how the money stands.
@@ -36,7 +36,7 @@ impl<'a> Payment<'a> {
         matches!(self, Self::Renewal(_))
     }
 
-    /// What was sold.
+    /// The kind of product.
     pub(crate) const fn kind(self) -> FulfilmentKind {
         match self {
             Self::Session(event) => event.link.kind,
@@ -61,7 +61,7 @@ impl<'a> Payment<'a> {
         }
     }
 
-    /// What was typed for a template and cannot be one. The mail for the first payment told of it.
+    /// A template's name that cannot be one. The mail for the first payment reported it.
     pub(crate) const fn unusable_thank_you(self) -> Option<&'a ContractError> {
         match self {
             Self::Session(event) => event.link.unusable_thank_you.as_ref(),
@@ -101,7 +101,7 @@ impl<'a> Payment<'a> {
         }
     }
 
-    /// What is booked.
+    /// The booked amount.
     pub(crate) const fn amount(self) -> Money {
         match self {
             Self::Session(event) => event.amount,

@@ -1,4 +1,4 @@
-//! Mails with an invented payment in them, for whoever writes the wording.
+//! Mails with an invented payment in them, for the marketers who write the wording.
 
 use customer_locale::LocaleRequest;
 use download_claims::{BoughtFile, OfferedFile};
@@ -15,7 +15,7 @@ pub struct Request {
     pub template: String,
     /// The customer's language, as Stripe writes it: `de`, `fr-CA`.
     pub locale: String,
-    /// What was sold: `contribution`, `download` or `membership`. By itself the one the template is named after.
+    /// The kind of product: `contribution`, `download` or `membership`. By itself the one the template is named after.
     pub kind: Option<String>,
     /// Whether a subscription is paid again.
     pub renewal: bool,
@@ -47,7 +47,7 @@ pub struct Preview {
     pub mistakes: Vec<String>,
 }
 
-/// A request that cannot be shown, or a mail that cannot be written. The sentence is for whoever asked.
+/// A request that cannot be shown, or a mail that cannot be written. The sentence is for the marketer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PreviewError(String);

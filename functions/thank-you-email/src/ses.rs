@@ -127,7 +127,7 @@ fn classify(
     }
 }
 
-/// What SES refuses: its codes do not tell sender, recipient and content apart, its sentences do.
+/// What SES refuses: its codes do not distinguish sender, recipient and content, its sentences do.
 ///
 /// "Email address is not verified. The following identities failed the check in region …: …" lists the sender, or,
 /// in the sandbox, the recipient

@@ -66,7 +66,7 @@ pub(crate) struct BrokenTemplate {
     pub(crate) path: String,
     /// The line, from 1; 0 when the mistake is the file as a whole.
     pub(crate) line: usize,
-    /// What is wrong, in a few words.
+    /// The defect, in a few words.
     pub(crate) problem: String,
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn of_call(cloud: &Cloud, call: &Call) -> Units {
 }
 
 /// The tables' secondary indexes, each by what an item must have to be in it. An entry is a begun kilobyte: the one
-/// holds keys only, and what is open is small.
+/// holds keys only, and there are few open effects.
 const INDEXES: [(&str, &str); 2] = [("contributions", "session_id"), ("effects", "open")];
 
 /// Units of one write.

@@ -26,7 +26,7 @@ const LINE_OVERHEAD: usize = 26;
 /// The services whose share of the bill is the mails'.
 pub(crate) const SES: &str = "SES";
 
-/// What the model is told.
+/// The model's input.
 #[derive(Debug)]
 pub(crate) struct Counted<'a> {
     pub(crate) prices: &'a Prices,
@@ -69,7 +69,7 @@ pub(crate) enum Door {
     Partner,
 }
 
-/// What is compared: as deployed on a quiet and on a busy day, then other ways on a busy day.
+/// The comparisons: as deployed on a quiet and on a busy day, then other ways on a busy day.
 pub(crate) const DESIGNS: [Design; 7] = {
     let deployed = Design {
         name: "as deployed, webhook, batches of 1",
@@ -92,7 +92,7 @@ pub(crate) const DESIGNS: [Design; 7] = {
 };
 
 impl Counted<'_> {
-    /// The bill of a million contributions that are each paid once and told once.
+    /// The bill of a million contributions that are each paid once and delivered once.
     pub(crate) fn bill(&self, design: Design) -> Bill {
         let prices = self.prices;
         let mut bill = Bill::new();
@@ -267,7 +267,7 @@ impl Idle {
         }
     }
 
-    /// Without the metrics, which nobody writes.
+    /// Without the metrics, which no function writes.
     pub(crate) fn total(&self) -> f64 {
         self.polling + self.alarms + self.dashboard + self.secret
     }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xtask::checkout::Checkout;
-use xtask::templates::synthesize;
+use xtask::templates::{is_of_stage, synthesize};
 
 /// What the model and the simulation need of it.
 #[derive(Debug, Clone)]
@@ -36,10 +35,7 @@ impl Deployment {
     /// When that fails, or the template lacks something.
     pub(crate) fn live(checkout: &Checkout) -> Result<Self> {
         let files = synthesize(checkout, &checkout.root().join("target/bench/templates"))?;
-        let is_live = |file: &&PathBuf| {
-            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("afterlink-live-"))
-        };
-        let stacks = files.iter().filter(is_live).map(|file| {
+        let stacks = files.iter().filter(|file| is_of_stage(file, "live")).map(|file| {
             let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             serde_json::from_slice(&text).context("a template is not JSON")
         });

@@ -29,7 +29,7 @@ struct FunctionBudget {
     /// The release build's zip, in bytes, on `x86_64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     zip_bytes: Option<u64>,
-    /// What is logged for what it does most often, a paid payment for all but two, in bytes.
+    /// The bytes logged by its most frequent scenario, a paid payment for all but two, in bytes.
     log_bytes: u64,
     /// Calls to AWS by what happened.
     calls: BTreeMap<String, BTreeMap<String, u64>>,

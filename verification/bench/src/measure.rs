@@ -94,7 +94,7 @@ struct Series {
 }
 
 impl Bench<'_> {
-    /// The speed of each function, the floor among them. `told` hears of every round.
+    /// The speed of each function, the floor among them. `told` is called after every round.
     ///
     /// All functions take part in every round, so that whatever else the machine does is done to all of them.
     pub(crate) fn speed(
@@ -162,7 +162,7 @@ impl Bench<'_> {
             let event = match scenario {
                 Scenario::Pending => event(scenario, "Awaited"),
                 Scenario::Refunded => event(scenario, "Counted"),
-                // Told again, it is the same event to the letter; the others tell none.
+                // Delivered again, it is the same event to the letter; the others deliver none.
                 Scenario::Paid
                 | Scenario::PaidAgain
                 | Scenario::Looked

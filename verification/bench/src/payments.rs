@@ -13,7 +13,7 @@ use crate::aws::unix_ms;
 use crate::sample::quantile;
 use crate::workload::{Scenario, event};
 
-/// What is written for each payment: mail, record, consents, acquisition.
+/// The rows of each payment: mail, record, consents, acquisition.
 const EFFECTS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Requests at once: Stripe does not wait for one answer before it sends the next event.

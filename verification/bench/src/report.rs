@@ -91,7 +91,7 @@ pub(crate) fn warm(speeds: &BTreeMap<String, Speed>) -> String {
     table(rows)
 }
 
-/// What is executed.
+/// The executed instructions.
 pub(crate) fn instructions(counted: &BTreeMap<String, Instructions>) -> String {
     let mut rows =
         vec![row(&["function", "first poll", "first event", "a warm event", "an event of a batch of 10"])];
@@ -203,7 +203,7 @@ pub(crate) fn units(units: &BTreeMap<String, Units>, prices: &Prices) -> String 
     table(rows)
 }
 
-/// US dollars for a million of what no event tells of.
+/// US dollars for a million calls that no event causes.
 pub(crate) fn others(others: &[(String, &'static str, f64)]) -> String {
     let mut rows = vec![row(&["function", "a million times", "US dollars"])];
     rows.extend(

@@ -23,11 +23,12 @@ pub(crate) struct Task {
     pub(crate) one_ms: f64,
     /// A full batch.
     pub(crate) full_ms: f64,
-    /// Calls a second that the service behind it takes; the rest is throttled, and their messages come back later.
+    /// Calls a second that the service behind it takes; the rest is throttled, and their messages are received again
+    /// later.
     pub(crate) rate_limit: Option<f64>,
 }
 
-/// What is asked of it.
+/// The load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rush {
     pub(crate) per_second: u64,

@@ -50,12 +50,12 @@ pub(crate) fn trigger(function: &str) -> Option<Trigger> {
     })
 }
 
-/// What a function is given to do: most often, what happens to a payment, told by one event.
+/// What a function is given to do: most often, what happens to a payment, reported by one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scenario {
     /// It is paid at once.
     Paid,
-    /// Stripe, or the queue, tells so again.
+    /// Stripe, or the queue, delivers that again.
     PaidAgain,
     /// The customer is done and the money is on its way.
     Pending,
@@ -83,7 +83,7 @@ impl Scenario {
     /// What happens to payments.
     pub(crate) const OF_PAYMENTS: [Self; 4] = [Self::Paid, Self::PaidAgain, Self::Pending, Self::Refunded];
 
-    /// What no event tells of.
+    /// What no event reports.
     pub(crate) const OF_OTHERS: [Self; 3] = [Self::Looked, Self::Fetched, Self::Compared];
 
     /// What can happen to a function.
@@ -117,8 +117,8 @@ impl Scenario {
     }
 }
 
-/// A Stripe event about the payment called `payment`, of a supporter of their own. What tells of no payment of its own
-/// is about one that is paid.
+/// A Stripe event about the payment called `payment`, of a supporter of their own. An event that reports no payment of
+/// its own is about one that is paid.
 pub(crate) fn event(scenario: Scenario, payment: &str) -> Value {
     let now = unix_ms() / 1000;
     let session = match scenario {

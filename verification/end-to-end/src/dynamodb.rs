@@ -358,7 +358,7 @@ fn queries() -> Vec<(&'static str, Value)> {
 fn comparable((status, answer): &(u16, Value)) -> Value {
     if *status == 200 {
         let mut answer = answer.clone();
-        // Nobody asks for these; moto tells all the same.
+        // Not requested; moto returns them all the same.
         answer
             .as_object_mut()
             .unwrap()

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// What it says, if it does what it is told.
+/// Its output, if it succeeds.
 pub fn says(afterlink: Command, arguments: &[&str]) -> String {
     let output = run(afterlink, arguments);
     let (said, complained) = (text(&output.stdout), text(&output.stderr));

@@ -1,7 +1,7 @@
-//! As much of an HTTP/1.1 server as Lambda's runtime and the AWS SDK need, on loopback, in clear or over what the caller
-//! wraps connections in.
+//! As much of an HTTP/1.1 server as Lambda's runtime and the AWS SDK need, on loopback, in clear or over what the
+//! caller wraps connections in.
 //!
-//! A thread a connection: whoever waits for a reply waits for a system call and for nothing else.
+//! A thread a connection: a caller that waits for a reply waits for a system call and for nothing else.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};

@@ -14,7 +14,7 @@ use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::subscriptions;
 use crate::world::World;
 
-/// A situation in which a task, or two that know of each other, are told several things at the same time.
+/// A situation in which a task, or two that share rows, receive several messages at the same time.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// Short, without spaces.
@@ -26,13 +26,13 @@ pub struct Scenario {
     pub(crate) stripe_was_down: bool,
     /// Whether members are thanked for renewals.
     pub(crate) thanks_renewals: bool,
-    /// What they are told at the same time, each in an instance of its own.
+    /// The messages of the same time, each in an instance of its own.
     pub(crate) at_once: Vec<Telling>,
-    /// What they are told when that is over.
+    /// The messages after that.
     pub(crate) after: Vec<Telling>,
 }
 
-/// A task is told of an event.
+/// A message to a task.
 pub(crate) type Telling = (Task, Message);
 
 /// How many of a scenario's cases are run.
@@ -50,7 +50,7 @@ impl Depth {
     const fn orders(self, (fault, times): (Fault, u32)) -> &'static [u64] {
         match (self, fault, times) {
             (Self::All, ..) => &ORDERS,
-            // The SDK tries again, and nobody else is the wiser.
+            // The SDK retries, and no caller notices.
             (Self::Tests, Fault::Fail | Fault::LoseReply | Fault::Throttle, 1) => ORDERS.split_at(1).0,
             (Self::Tests, ..) => ORDERS.split_at(2).0,
         }
@@ -197,7 +197,7 @@ impl Scenario {
         all
     }
 
-    /// One task is told of these.
+    /// One task receives these.
     pub(crate) fn new(
         name: &'static str,
         task: Task,
@@ -209,7 +209,7 @@ impl Scenario {
         Self::of_tasks(name, payments, tellings(task, before), tellings(task, at_once))
     }
 
-    /// Several tasks are told of these.
+    /// Several tasks receive these.
     pub(crate) const fn of_tasks(
         name: &'static str,
         payments: Vec<Payment>,
@@ -321,7 +321,7 @@ impl Scenario {
     }
 }
 
-/// A task is told of these.
+/// A task receives these.
 pub(crate) fn tellings(task: Task, events: &[Value]) -> Vec<Telling> {
     events.iter().map(|event| (task, Message::of(event))).collect()
 }

@@ -73,7 +73,7 @@ impl fmt::Display for Fault {
 pub struct Injection {
     /// The instance, in the order they were started.
     pub instance: InstanceId,
-    /// Its how-manieth call, from 0.
+    /// Its index among the calls, from 0.
     pub call: u32,
     /// What becomes of it.
     pub fault: Fault,
@@ -138,7 +138,7 @@ impl Scripted {
 
 impl Director for Scripted {
     fn choose(&mut self, steps: &[Step]) -> usize {
-        // Whoever can start does, so that the instances overlap.
+        // Every instance that can start does, so that they overlap.
         if let Some(invoke) = steps.iter().position(|step| *step == Step::Invoke) {
             return invoke;
         }

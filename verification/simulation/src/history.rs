@@ -19,7 +19,7 @@ pub struct History {
     pub violations: Vec<String>,
     /// What happened, a line each step.
     pub script: Vec<String>,
-    /// Events told, duplicates not counted.
+    /// Events delivered, duplicates not counted.
     pub events: usize,
     /// Messages put into queues.
     pub messages: u64,
@@ -51,9 +51,9 @@ const LATEST_MS: i64 = 3 * DAY_MS;
 /// Something that happens to the world from outside.
 enum Happening {
     Told(Task, String),
-    /// The operator puts back what is in the DLQs.
+    /// The operator redrives the DLQs.
     Redrive,
-    /// The operator replays everything that was told so far from the archive.
+    /// The operator replays every event so far from the archive.
     Replay,
     /// SES takes no more for today.
     QuotaUsedUp,
@@ -172,7 +172,7 @@ pub fn live(seed: u64, events: usize) -> History {
     }
 }
 
-/// The operator puts back what is in the DLQs.
+/// The operator redrives the DLQs.
 fn redrive(world: &mut World<Chance>) {
     for task in Task::ALL {
         world.redrive(task);
@@ -187,7 +187,7 @@ fn anytime(rng: &mut Rng) -> i64 {
     BEGINNING_MS + rng.i64(0..SEASON_MS + LATEST_MS)
 }
 
-/// Stripe tells of it at least once, EventBridge hands it to each task at least once, and neither in order.
+/// Stripe reports it at least once, EventBridge hands it to each task at least once, and neither in order.
 fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Happening)>) {
     let happened_ms = happened_ms(event);
     let tellings = if rng.f64() < 0.1 { 2 } else { 1 };
@@ -207,7 +207,8 @@ fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Hap
     }
 }
 
-/// What one customer pays: once, or for a membership that is renewed day by day, so that its events overtake each other.
+/// What one customer pays: once, or for a membership that is renewed day by day, so that its events overtake each
+/// other.
 fn customer(rng: &mut Rng, number: u32) -> Vec<Payment> {
     let first = payment(rng, number);
     if !matches!(first.charge, Charge::First(_)) || !first.fate.is_paid() {
@@ -298,7 +299,7 @@ fn payment(rng: &mut Rng, number: u32) -> Payment {
     }
 }
 
-/// Whether anything was done for a payment before anybody told that it is paid.
+/// Whether anything was done for a payment before any event reported it paid.
 fn paid_too_early(world: &World<Chance>, past: &[(Task, String)], body: &str) -> Option<String> {
     let event: Value = serde_json::from_str(body).ok()?;
     let succeeded = "checkout.session.async_payment_succeeded";
@@ -314,13 +315,13 @@ fn paid_too_early(world: &World<Chance>, past: &[(Task, String)], body: &str) ->
     }
     let done = ["email#thank-you", "acquisition", "consents"].into_iter().find(|effect| {
         let row = world.cloud.row(crate::function::EFFECTS_TABLE, &[payment_id, effect]);
-        // News of a refund may have come, for whoever begins.
+        // A refund may have raised the version already.
         row.is_some_and(|row| !row["state"].is_null())
     })?;
     Some(format!("{done} of {payment_id} was begun before it was paid"))
 }
 
-/// Whether a message tells of the same change.
+/// Whether a message reports the same change.
 fn is_twin(earlier: &str, event: &Value) -> bool {
     let session = event["detail"]["data"]["object"]["id"].as_str().unwrap_or_default();
     earlier.contains("async_payment_succeeded") && earlier.contains(&format!("\"{session}\""))

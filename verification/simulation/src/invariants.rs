@@ -21,7 +21,7 @@ use crate::function::{dlq_url, queue_url};
 use crate::story::{Charge, Dispute, Fate, Link, Message, PERSONAL, Payment, Tells};
 use crate::world::World;
 
-/// What was told to the tasks.
+/// Everything that was delivered to the tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
     /// Whose payments.
@@ -30,14 +30,14 @@ pub struct Told {
     pub events: Vec<Message>,
     /// Bodies that are no events.
     pub poison: Vec<String>,
-    /// The tasks that were told.
+    /// The tasks that it was delivered to.
     pub tasks: Vec<Task>,
     /// Whether a mail may have become `unknown`: a call died or its answer was lost.
     pub may_be_unknown: bool,
 }
 
 impl Told {
-    /// What was told of payments, each under its key: as the story has it, without looking anything up.
+    /// The events of payments, each under its key: as the story has it, without looking anything up.
     fn payment_events(&self) -> Vec<PaymentEvent> {
         let contracts: BTreeMap<String, SubscriptionContract> =
             self.payments.iter().filter_map(Payment::contract).collect();
@@ -63,7 +63,7 @@ impl Told {
 
 /// The rules that a world at rest breaks, a sentence each. `told` is everything that was delivered to it.
 ///
-/// At rest means that faults have stopped, that what was in DLQs has been redriven once, and that nothing moves any
+/// At rest means that faults have stopped, that the DLQs have been redriven once, and that nothing moves any
 /// more.
 pub fn violations<D: Director>(world: &World<D>, told: &Told) -> Vec<String> {
     let mut found = Found(world.broken_rules().to_vec());
@@ -156,8 +156,8 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
     }
 }
 
-/// Once faults stop everything settles, and no claim outlives its lease. No question to Stripe is still to be tried: it was
-/// answered, or became needless.
+/// Once faults stop everything settles, and no claim outlives its lease. No question to Stripe is still to be tried: it
+/// was answered, or became needless.
 fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
     for ((payment, effect), row) in &ledger.0 {
         // A question's claim that was taken late goes away by itself.
@@ -203,7 +203,7 @@ fn personal_data<D: Director>(world: &World<D>, found: &mut Found) {
     }
 }
 
-/// At most one accepted mail for each payment and occasion, none without reason, and the ledger tells the truth.
+/// At most one accepted mail for each payment and occasion, none without reason, and the ledger is true.
 fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
     let mut accepted: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for mail in world.cloud.mails() {
@@ -337,7 +337,7 @@ fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, fou
     found.unless(published.is_empty(), || format!("published for nobody: {:?}", published.keys()));
 }
 
-/// What an acquisition event says each time it is published. Which of two events tells of money that came back, and so
+/// What an acquisition event says each time it is published. Which of two events reports money that came back, and so
 /// when it did, depends on which comes first.
 fn content(detail: &Value) -> Value {
     let mut content = detail.clone();
@@ -428,8 +428,8 @@ fn status(payment: &Payment) -> &'static str {
     }
 }
 
-/// Answers count from the moment they are given and soft opt-ins from payments, and the strongest answer stands whatever
-/// came first.
+/// Answers count from the moment they are given and soft opt-ins from payments, and the strongest answer stands
+/// whatever came first.
 fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
     let mut expected: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut owed = BTreeMap::new();

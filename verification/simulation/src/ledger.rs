@@ -21,7 +21,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) request_id: Option<&'a str>,
 }
 
-/// Remembers what was against the rules.
+/// Remembers violations of the rules.
 #[derive(Debug, Default)]
 pub(crate) struct LedgerWatch {
     broken: Vec<String>,
@@ -33,7 +33,7 @@ impl LedgerWatch {
         &self.broken
     }
 
-    /// Each time somebody set out to thank for a payment: the payment, and what the ledger had as refunded.
+    /// Each attempt at a thank-you: the payment, and what the ledger had as refunded.
     pub(crate) fn thanked(&self) -> &[(String, i64)] {
         &self.thanked
     }
@@ -78,7 +78,7 @@ fn allowed(transition: &Transition<'_>) -> Result<(), &'static str> {
     let lease_over =
         before["lease_until"].as_i64().is_some_and(|until| until < transition.now_ms + LARGEST_SKEW_MS);
     match (state(before), state(after)) {
-        // News was left, and nobody has begun or somebody begins now.
+        // The version was raised, and no executor has begun, or one begins now.
         ("", _) => Ok(()),
         ("done", "done") | ("skipped", "skipped" | "parked" | "retry" | "done") | ("retry" | "parked", _) => {
             Ok(())
@@ -86,7 +86,7 @@ fn allowed(transition: &Transition<'_>) -> Result<(), &'static str> {
         ("done", _) => Err("what is done stays done"),
         ("skipped", _) => Err("what is skipped is not begun"),
         ("unknown", _) => Err("only a person ends what is unknown"),
-        // Somebody noted that it is in the way.
+        // Another delivery marked it as contended.
         ("claimed", "claimed") if same_claim(before, after) => Ok(()),
         ("claimed", "claimed") if !lease_over => Err("a claim was taken over while its lease ran"),
         ("claimed", "claimed") if before["attempt"] == after["attempt"] => {

@@ -74,7 +74,7 @@ fn replay(case: &Case) -> Result<ExitCode> {
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What was seen so far, from all threads.
+/// The tally so far, from all threads.
 #[derive(Default)]
 struct Seen {
     cases: AtomicU64,
@@ -170,7 +170,7 @@ fn live(options: &Options) -> bool {
     seen.failed.load(Ordering::Relaxed)
 }
 
-/// Runs `work` on every core, and tells how far it is.
+/// Runs `work` on every core, and reports progress.
 fn in_threads(seen: &Seen, what: &str, work: impl Fn() + Sync) {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     thread::scope(|scope| {

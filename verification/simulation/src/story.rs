@@ -1,4 +1,4 @@
-//! Stories: what customers do, told as the events Stripe sends about it.
+//! Stories: what customers do, as the events that Stripe sends about it.
 
 use fulfilment::{PaymentEvent, SubscriptionContract};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub const PERSONAL: &str = "Zaphod";
 /// One payment of one customer: of a Payment Link, or of the subscription that one began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// Tells it from the others: `pi_<name>`, `cs_test_<name>`.
+    /// Its name: `pi_<name>`, `cs_test_<name>`.
     pub name: String,
     /// How the money was asked for.
     pub charge: Charge,
@@ -56,10 +56,10 @@ pub enum Charge {
     Renewal(Subscription),
 }
 
-/// A subscription, and what its events tell.
+/// A subscription, and its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// Tells it from the others: `sub_<name>`, `cs_test_<name>`.
+    /// Its name: `sub_<name>`, `cs_test_<name>`.
     pub name: String,
     /// Whether `invoice_payment.paid` comes, which says what a payment intent leads to. Without it Stripe is asked.
     pub tells_payment_intents: bool,
@@ -78,12 +78,12 @@ pub enum Fate {
     PendingThenPaid,
     /// Reserved at first, then captured in part: reconciliation makes the event that says so.
     CapturedInPart {
-        /// What was reserved, in minor units.
+        /// The reserved amount, in minor units.
         reserved: i64,
     },
     /// It turns out that it will not come.
     PendingThenFailed,
-    /// Nobody knows yet.
+    /// Not decided yet.
     Pending,
 }
 
@@ -115,7 +115,7 @@ pub enum Link {
 /// Money given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
-    /// Tells it from the others of its payment.
+    /// Its name among those of its payment.
     pub number: u32,
     /// Minor units of the payment's currency.
     pub amount: i64,
@@ -132,9 +132,9 @@ pub enum Dispute {
     Won,
     /// The bank takes the money and has not decided.
     Open,
-    /// The bank takes the money and keeps it, and one event alone tells of it.
+    /// The bank takes the money and keeps it, and one event alone reports it.
     LostAtOnce,
-    /// The bank decides for the business, and the verdict alone is told.
+    /// The bank decides for the business, and the verdict alone is reported.
     WonAtOnce,
     /// The bank takes the money, keeps it, and gives this part of it back.
     ReturnedInPart(i64),
@@ -247,7 +247,7 @@ impl Payment {
         self.is_ours() && self.fate.is_paid()
     }
 
-    /// Whether a session tells of it, and not only an invoice.
+    /// Whether a session reports it, and not only an invoice.
     pub const fn has_session(&self) -> bool {
         !matches!(self.charge, Charge::Renewal(_))
     }

@@ -1,4 +1,5 @@
-//! Situations around subscriptions, captures and verdicts: what takes a look-up at Stripe, and what Stripe tells oddly.
+//! Situations around subscriptions, captures and verdicts: what takes a look-up at Stripe, and what Stripe reports
+//! oddly.
 
 use catalogue::Task::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
 use serde_json::Value;
@@ -113,7 +114,7 @@ fn thanked_renewals() -> Vec<Scenario> {
     let (to_mail, to_records) =
         (|events| tellings(ThankYouEmail, events), |events| tellings(ContributionRecords, events));
     vec![
-        // Nobody has written down what the session said: Stripe is asked.
+        // The session's contract is not in the ledger: Stripe is asked.
         thanking(Scenario::of_tasks(
             "mail-renewal",
             vec![first.clone(), renewal],

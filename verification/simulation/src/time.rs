@@ -32,7 +32,7 @@ impl Time {
         self.timers().now_ms
     }
 
-    /// Moves on to `at_ms` and wakes whoever waited for a time until then.
+    /// Moves on to `at_ms` and wakes every waiter for a time until then.
     pub(crate) fn advance_to(&self, at_ms: i64) {
         let due = {
             let mut timers = self.timers();
@@ -90,7 +90,7 @@ impl TimeSource for InstanceClock {
     }
 }
 
-/// Ready once its time has come. Dropped earlier, nobody is woken.
+/// Ready once its time has come. Dropped earlier, it wakes no waiter.
 struct Sleeper {
     time: Time,
     until_ms: i64,

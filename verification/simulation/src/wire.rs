@@ -62,7 +62,7 @@ impl Wires {
         http_client_fn(move |_, _| connector.clone())
     }
 
-    /// The calls nobody has answered, oldest first, and whose they are.
+    /// The unanswered calls, oldest first, and whose they are.
     pub(crate) fn open(&self) -> Vec<(CallId, InstanceId)> {
         lock(&self.0).open.iter().map(|(id, call)| (*id, call.instance)).collect()
     }

@@ -38,7 +38,7 @@ const KILLED_LATE_MS: i64 = 700;
 /// When a call that hangs takes effect after all.
 const LATE_MS: i64 = 60_000;
 
-/// Tells the worlds of this process apart.
+/// Distinguishes the worlds of this process.
 static WORLDS: AtomicU64 = AtomicU64::new(0);
 
 /// AWS, the functions that run in it, and everything that was seen.
@@ -167,7 +167,7 @@ impl<D: Director> World<D> {
         self.watch.broken()
     }
 
-    /// Each time somebody set out to thank for a payment: the payment, and what the ledger had as refunded.
+    /// Each attempt at a thank-you: the payment, and what the ledger had as refunded.
     pub fn thanked(&self) -> &[(String, i64)] {
         self.watch.thanked()
     }
@@ -188,7 +188,7 @@ impl<D: Director> World<D> {
         String::from_utf8_lossy(&self.metrics).into_owned()
     }
 
-    /// What became of the messages of every invocation that ended.
+    /// The outcomes of the messages of every invocation that ended.
     pub fn tallies(&self) -> &[(Task, Tally)] {
         &self.tallies
     }
@@ -293,7 +293,7 @@ impl<D: Director> World<D> {
         let kills =
             self.instances.values().filter_map(|instance| Some(instance.running.as_ref()?.killed_at_ms));
         let late = self.late.iter().map(|(at_ms, ..)| *at_ms);
-        // What is visible while all instances are busy does not make time pass.
+        // A message that is visible while all instances are busy does not make time pass.
         let now_ms = self.time.now_ms();
         let next = queues.filter(|at_ms| *at_ms > now_ms).chain(kills).chain(late).chain(self.time.next_ms());
         next.min()

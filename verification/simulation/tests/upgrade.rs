@@ -106,7 +106,7 @@ impl Upgraded {
         row["status"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// How many mails this version sent to somebody whose name in the fixtures is this.
+    /// How many mails this version sent to the customer of this name in the fixtures.
     fn mails_to(&self, name: &str) -> usize {
         let address = format!("{}@example.org", name.to_lowercase());
         self.world.cloud.mails().iter().filter(|mail| mail.to.contains(&address)).count()

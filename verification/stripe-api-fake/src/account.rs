@@ -15,12 +15,12 @@ pub(crate) struct Account {
     recorded: u64,
 }
 
-/// An object, with its text as it was told.
+/// An object, with its text as it was put.
 #[derive(Debug)]
 struct Entry {
     id: String,
     created: i64,
-    /// The how-manieth thing that was told.
+    /// Its number among the objects that were put.
     number: u64,
     /// Not listed before so many requests, nor before this time.
     visible_from: (usize, i64),
@@ -268,7 +268,7 @@ impl Account {
         Some(json.to_string())
     }
 
-    /// The subscription that a session began, or its first invoice, where nobody has put it: Stripe has both.
+    /// The subscription that a session began, or its first invoice, where the test has not put it: Stripe has both.
     ///
     /// <https://docs.stripe.com/payments/checkout/how-checkout-works#subscription>
     fn implied(&self, list: &str, id: &str) -> Option<Value> {

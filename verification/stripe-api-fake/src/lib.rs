@@ -17,7 +17,7 @@ use crate::account::Account;
 pub use crate::published::{Misfit, Published};
 use crate::query::Query;
 
-/// The key that is let in, when nobody chose another.
+/// The key that is let in by default.
 pub const KEY: &str = "rk_test_fake";
 
 /// Stripe's API on loopback. Clones are the same one; it answers until the process ends.
@@ -56,8 +56,8 @@ pub enum Fault {
     Reset,
     /// It is done, and the connection breaks before the answer.
     LostReply,
-    /// This status, after which nothing is done, and which Stripe keeps with the idempotency key: whoever asks again
-    /// with the same key gets it again. <https://docs.stripe.com/api/idempotent_requests>
+    /// This status, after which nothing is done, and which Stripe keeps with the idempotency key: a caller that asks
+    /// again with the same key gets it again. <https://docs.stripe.com/api/idempotent_requests>
     Kept(u16),
     /// No answer ever comes.
     Silence,
@@ -77,7 +77,7 @@ struct State {
 }
 
 impl StripeApi {
-    /// Listens on a free port. `now` tells the time in Unix seconds.
+    /// Listens on a free port. `now` is the time in Unix seconds.
     pub fn start(now: impl Fn() -> i64 + Send + 'static) -> Self {
         Self::start_on(0, now)
     }
@@ -111,13 +111,13 @@ impl StripeApi {
         self.lock().account.record(event, 0, unix_seconds);
     }
 
-    /// An object is there, whatever event told of it: a session, a refund, a dispute, a Payment Link or an event
+    /// Puts an object, from any event that has it: a session, a refund, a dispute, a Payment Link or an event
     /// destination, by its `object`.
     pub fn put(&self, object: &Value) {
         self.lock().account.put(object.clone());
     }
 
-    /// What was bought in a session.
+    /// The line items of a session.
     pub fn put_line_items(&self, session_id: &str, items: &[Value]) {
         self.lock().account.line_items.insert(session_id.to_owned(), items.to_vec());
     }
@@ -142,7 +142,7 @@ impl StripeApi {
         self.lock().answered.clear();
     }
 
-    /// What is sold by a link, or was bought in a session.
+    /// The line items of a link or of a session.
     pub fn line_items(&self, id: &str) -> Vec<Value> {
         self.lock().account.line_items.get(id).cloned().unwrap_or_default()
     }
@@ -167,7 +167,7 @@ impl StripeApi {
         self.lock().account.all(list)
     }
 
-    /// What was asked for: `GET /v1/events?limit=1`.
+    /// The request: `GET /v1/events?limit=1`.
     pub fn requests(&self) -> Vec<String> {
         self.lock().requests.clone()
     }

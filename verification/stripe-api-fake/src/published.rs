@@ -145,7 +145,7 @@ impl Published {
         inner.into_iter().collect()
     }
 
-    /// What is wrong with an object, each with its path: fields that the type does not have, values of another kind
+    /// The defects of an object, each with its path: fields that the type does not have, values of another kind
     /// and, if it is to be complete, fields that are missing.
     pub fn problems(&self, type_name: &str, object: &Value, complete: bool) -> Vec<String> {
         let mut problems = Vec::new();

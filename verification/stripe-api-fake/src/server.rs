@@ -28,7 +28,7 @@ pub(crate) struct Answered {
     answer: String,
 }
 
-/// What is done about a request.
+/// The reply to a request.
 enum Reply {
     Answer(u16, String),
     /// What the same request was answered before.

@@ -105,7 +105,8 @@ impl Endpoint {
         sdk_config(&mut Environment::new(variables)).unwrap()
     }
 
-    /// The same with two attempts at most, in a time in which the pause between them passes at once, and timeouts never.
+    /// The same with two attempts at most, in a time in which the pause between them passes at once, and timeouts
+    /// never.
     pub fn sdk_config_without_pauses(&self) -> SdkConfig {
         let retries = RetryConfig::standard().with_max_attempts(2);
         let time = SharedAsyncSleep::new(NoPause);
@@ -129,7 +130,8 @@ impl Endpoint {
     }
 }
 
-/// Tells pauses from timeouts by their length: before its second attempt, an SDK client pauses for less than a second.
+/// Distinguishes pauses from timeouts by their length: before its second attempt, an SDK client pauses for less than a
+/// second.
 #[derive(Debug)]
 struct NoPause;
 

@@ -83,7 +83,7 @@ pub async fn check<T: Task>(
         called_for.sort();
         let (task, ledger) = make();
         deliver(name, &task, clock, Door::WEBHOOK_SOURCE, std::slice::from_ref(&payload)).await;
-        // What Stripe was asked, and what a session says of its subscription, is nobody's effect.
+        // Look-ups at Stripe and contracts of subscriptions are no task's effects.
         let kept = [effects::lookup(), effects::contract()];
         let mut written: Vec<_> = ledger
             .rows()

@@ -1,4 +1,4 @@
-//! A clock that moves when told to.
+//! A clock that moves only when a test advances it.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -2,7 +2,7 @@
 //!
 //! Clients of the real SDK, and the adapters over them, are answered as AWS would answer: by the rules its pages
 //! give for conditions, transactions, visibility, quotas and errors. One request is answered at a time, whole; time
-//! is an argument. What AWS can do but nobody here asks for is refused by a panic that names it, and every later call
+//! is an argument. What AWS can do but no code here uses is refused by a panic that names it, and every later call
 //! panics as well, so that no test can overlook it.
 
 use std::collections::BTreeMap;
@@ -268,7 +268,7 @@ impl State {
     }
 }
 
-/// A request's input. What cannot be read is something nobody has needed yet.
+/// A request's input. What cannot be read is something that no code has needed yet.
 fn read<T: DeserializeOwned>(operation: &str, body: &[u8]) -> T {
     serde_json::from_slice(body).unwrap_or_else(|error| unreadable(operation, &error, body))
 }

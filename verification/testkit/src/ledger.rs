@@ -16,12 +16,12 @@ pub struct InMemoryEffects(Rc<RefCell<Rows>>);
 #[derive(Debug, Default)]
 struct Rows {
     begun: BTreeMap<EffectKey, EffectRow>,
-    /// News for effects that nobody has begun: how much, and when it goes away.
+    /// The versions of effects that no executor has begun, and when they expire.
     versions: BTreeMap<EffectKey, (u32, Option<i64>)>,
 }
 
 impl Rows {
-    /// The row that somebody writes to, who begins the effect now if nobody has.
+    /// The row that an executor writes; it begins the effect if none has.
     fn begin(&mut self, key: &EffectKey) -> EffectRow {
         let version = self.versions.remove(key).map_or(0, |(version, _)| version);
         let row = self.begun.get(key).cloned();
@@ -35,12 +35,12 @@ impl InMemoryEffects {
         self.0.borrow().begun.get(key).map(|row| row.state.clone())
     }
 
-    /// A whole row, if somebody has begun the effect.
+    /// A whole row, if an executor has begun the effect.
     pub fn row(&self, key: &EffectKey) -> Option<EffectRow> {
         self.0.borrow().begun.get(key).cloned()
     }
 
-    /// Every row of what was begun, in the order of its key.
+    /// Every row of a begun effect, in the order of its key.
     pub fn rows(&self) -> Vec<(EffectKey, EffectRow)> {
         self.0.borrow().begun.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
     }
@@ -61,8 +61,8 @@ impl InMemoryEffects {
         self.0.borrow_mut().begun.insert(key, row);
     }
 
-    /// Raises the version as [`DynamoDbEffects::version_raised`](effect_ledger::DynamoDbEffects::version_raised) does: with an
-    /// expiry, only if no executor has begun the effect. Returns whether it did.
+    /// Raises the version as [`DynamoDbEffects::version_raised`](effect_ledger::DynamoDbEffects::version_raised) does:
+    /// with an expiry, only if no executor has begun the effect. Returns whether it did.
     pub fn put_version(&self, key: &EffectKey, expires_at: Option<i64>) -> bool {
         let mut rows = self.0.borrow_mut();
         if let Some(row) = rows.begun.get_mut(key) {

@@ -1,4 +1,4 @@
-//! What a function tells CloudWatch.
+//! The metrics that a function writes.
 
 use aws::{MetricsContext, write_counts};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Batches as SQS delivers them, and a queue that remembers what it was told.
+//! Batches as SQS delivers them, and a queue that remembers its calls.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use serde_json::{Value, json};
 use task_runtime::{Backoff, Invocation, Queue, QueueError, Tally, Task, handle_batch};
 
-/// What a queue was told; clones share it.
+/// The calls of a queue; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct InMemoryQueue {
     /// Bodies in the DLQ, with their reasons.
@@ -66,7 +66,7 @@ pub fn batch(bodies: &[String]) -> SqsEvent {
 }
 
 /// Delivers events to a task as one batch, through a door named by its `source`, in an invocation with half a
-/// minute left. What became of them, and what the queue was told.
+/// minute left. The outcome, and the calls of the queue.
 pub async fn deliver<T: Task>(
     name: &'static str,
     task: &T,

@@ -1,4 +1,4 @@
-//! An AWS that takes every request and never answers, and the time in which somebody waits for it.
+//! An AWS that takes every request and never answers, and the time that a caller waits for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,7 +54,7 @@ impl SilentAws {
     /// Runs one call of an SDK client to its end.
     ///
     /// `connect` is how long the client is said to wait for a connection. Every attempt makes a connection, so the
-    /// timers of this length tell how many attempts there were, and time passes only while the request of each has
+    /// timers of this length count the attempts, and time passes only while the request of each has
     /// been read here: never while a request is on its way.
     ///
     /// # Panics
@@ -69,7 +69,7 @@ impl SilentAws {
                 let waited = Waited { elapsed: self.time.now(), requests: self.endpoint.count() };
                 return (outcome, waited);
             }
-            // Lets the runtime see what the sockets have to tell.
+            // Lets the runtime poll the sockets.
             tokio::task::yield_now().await;
             if self.endpoint.count() == self.time.started(connect) {
                 self.time.pass();
@@ -83,7 +83,7 @@ impl SilentAws {
     }
 }
 
-/// Time that stands still until it is told to pass.
+/// Time that stands still until a test advances it.
 #[derive(Clone, Default)]
 struct ManualTime(Arc<Mutex<Timers>>);
 
@@ -93,7 +93,7 @@ struct Timers {
     /// How many were started, by how long they last.
     started: BTreeMap<Duration, usize>,
     next_id: usize,
-    /// Those that somebody waits for: when each ends, and who is to be told.
+    /// The pending timers: when each ends, and its waker.
     waiting: BTreeMap<usize, (Duration, Option<Waker>)>,
 }
 
@@ -141,7 +141,7 @@ impl AsyncSleep for ManualTime {
     }
 }
 
-/// One wait. Whoever no longer waits is forgotten.
+/// One wait. A dropped one is removed.
 struct Timer {
     time: ManualTime,
     id: usize,

@@ -51,7 +51,7 @@ impl SessionEvent {
             .set("/id", json!(format!("evt_{name}_{what}")))
     }
 
-    /// Another event id: Stripe sometimes tells of one change twice.
+    /// Another event id: Stripe sometimes reports one change twice.
     #[must_use]
     pub fn event_id(self, id: &str) -> Self {
         self.set("/id", json!(id))
@@ -81,14 +81,14 @@ impl SessionEvent {
         self.session("metadata", metadata)
     }
 
-    /// What the site told of this visit, as the `client_reference_id` it builds.
+    /// What the site passed on about this visit, as the `client_reference_id` it builds.
     #[must_use]
     pub fn visit(self, visit: &Value) -> Self {
         let reference = format!("al1-{}", BASE64_URL_SAFE_NO_PAD.encode(visit.to_string()));
         self.session("client_reference_id", json!(reference))
     }
 
-    /// What is booked.
+    /// The booked amount.
     #[must_use]
     pub fn amount(self, minor: i64, currency: &str) -> Self {
         self.session("amount_total", json!(minor)).session("currency", json!(currency))
@@ -216,7 +216,7 @@ impl CorrectionEvent {
         Self::new(RETURNED_IN_PART, "charge.dispute.funds_reinstated", payment, dispute_id)
     }
 
-    /// A bank's return of the debit of the payment called `payment`, over £12.50: no other event tells of it.
+    /// A bank's return of the debit of the payment called `payment`, over £12.50: no other event reports it.
     pub fn lost_at_once(payment: &str, dispute_id: &str) -> Self {
         Self::new(LOST_AT_ONCE, "charge.dispute.closed", payment, dispute_id)
     }
@@ -229,7 +229,7 @@ impl CorrectionEvent {
         Self { json }.object("id", json!(id)).object("payment_intent", json!(format!("pi_{payment}")))
     }
 
-    /// Another event id: Stripe sometimes tells of one change twice.
+    /// Another event id: Stripe sometimes reports one change twice.
     #[must_use]
     pub fn event_id(mut self, id: &str) -> Self {
         self.json["id"] = json!(id);
@@ -316,12 +316,12 @@ const RENEWAL: &str = include_str!("../fixtures/invoice_paid_renewal.json");
 const ONE_OFF: &str = include_str!("../fixtures/invoice_paid_one_off.json");
 
 impl InvoiceEvent {
-    /// The first invoice of the subscription called `name`, which its session tells of as well.
+    /// The first invoice of the subscription called `name`, which its session reports as well.
     pub fn first(name: &str) -> Self {
         Self::new(FIRST, name, "First")
     }
 
-    /// A renewal of it: `which` tells it from the others.
+    /// A renewal of it, by the name `which`.
     pub fn renewal(name: &str, which: &str) -> Self {
         Self::new(RENEWAL, name, which)
     }
@@ -341,7 +341,7 @@ impl InvoiceEvent {
         Self { json }.object("id", json!(format!("in_{name}{which}")))
     }
 
-    /// Another event id: Stripe sometimes tells of one change twice.
+    /// Another event id: Stripe sometimes reports one change twice.
     #[must_use]
     pub fn event_id(mut self, id: &str) -> Self {
         self.json["id"] = json!(id);
@@ -363,7 +363,7 @@ impl InvoiceEvent {
         self
     }
 
-    /// What was paid of it.
+    /// The part that was paid.
     #[must_use]
     pub fn amount(self, minor: i64) -> Self {
         self.object("amount_paid", json!(minor)).object("total", json!(minor))

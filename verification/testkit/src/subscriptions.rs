@@ -18,7 +18,7 @@ pub fn every(count: i64, interval: Interval) -> Recurring {
 
 type Session = (CheckoutSession, Option<Recurring>);
 
-/// Answers from what it was told; clones share it.
+/// Replies from what a test put; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct SubscriptionsAtStripe {
     invoices: Rc<RefCell<BTreeMap<String, Value>>>,

@@ -27,7 +27,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| match Policy::compiled_in() {
 ///
 /// # Panics
 ///
-/// When something that nobody signed is accepted, or something that was signed is not.
+/// When an unsigned body is accepted, or something that was signed is not.
 pub fn signature_header(input: &[u8]) {
     let ours = SigningSecret::parse_all("whsec_nobody-else-knows-this");
     let theirs = SigningSecret::parse_all("whsec_of-somebody-else");
@@ -75,7 +75,7 @@ pub fn webhook_body(input: &[u8]) {
 ///
 /// # Panics
 ///
-/// When telling a record of the event a second time changes it, the record does not survive being stored, or
+/// When folding the event in a second time changes the record, the record does not survive being stored, or
 /// another source than the operator's leads to another mail or a corrected contract.
 pub fn envelope(input: &[u8]) {
     if let Ok(Delivered { door, event, resend, contract }) = Delivered::from_json(input) {
@@ -154,7 +154,7 @@ pub fn link_contract(input: &[u8]) {
     clean(&Attribution::read(&metadata, None));
 }
 
-/// A `client_reference_id`, as text: what a site tells of a visit, or anybody puts into the address.
+/// A `client_reference_id`, as text: what a site passes on about a visit, or a stranger puts into the address.
 ///
 /// # Panics
 ///
@@ -216,7 +216,7 @@ fn correct(corrections: Vec<AcquisitionCorrection>) {
     }
 }
 
-/// Told twice, an event leaves the record it left when it was told once.
+/// Folded in twice, an event leaves the record that it left after once.
 fn record(event: &PaymentEvent) {
     let once = Contribution::new(event.payment_id().clone()).with_event(event, &NAMESPACE);
     assert_eq!(once.clone().with_event(event, &NAMESPACE), once);

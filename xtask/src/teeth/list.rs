@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// Whoever changes what a tooth bites into has to move the tooth.
+    /// A change of a line that a mutant replaces has to move the mutant.
     #[test]
     fn every_tooth_still_bites() {
         let checkout = Checkout::find().unwrap();

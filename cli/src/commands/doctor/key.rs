@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// The page that tells operators which permissions to give.
+    /// The page that lists the permissions to give.
     #[test]
     fn the_deployment_page_names_every_permission() {
         let page = include_str!("../../../../docs/DEPLOY.md");

@@ -15,7 +15,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) listens: &'a Listens,
 }
 
-/// What is wrong with the settings of a link that is ours.
+/// The defects of the settings of a link that is ours.
 pub(super) fn of_settings(link: &PaymentLink, around: &Surroundings<'_>) -> Vec<Check> {
     let Ok(Some(contract)) = LinkContract::from_metadata(&link.metadata) else { return Vec::new() };
     let checks =
@@ -39,7 +39,7 @@ fn of_capture(link: &PaymentLink) -> Option<Check> {
     })
 }
 
-/// A subscription's refunds, disputes and renewals are told by its invoices.
+/// A subscription's refunds, disputes and renewals are reported by its invoices.
 fn of_subscription(link: &PaymentLink, around: &Surroundings<'_>) -> Option<Check> {
     const EVENTS: [&str; 2] = ["invoice.paid", "invoice_payment.paid"];
     if !link.is_subscription() {

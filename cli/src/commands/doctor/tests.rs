@@ -21,7 +21,7 @@ fn destination(changes: &[(&str, Value)]) -> EventDestination {
     serde_json::from_value(json).unwrap()
 }
 
-/// What is wrong with a destination: the part, and how bad it is.
+/// The defects of a destination: the part, and how bad it is.
 fn complaints(changes: &[(&str, Value)]) -> Vec<(String, Outcome)> {
     let checks = of_destination(&destination(changes)).into_iter();
     let bad = checks.filter(|check| check.result != Outcome::Pass);

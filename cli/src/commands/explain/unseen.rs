@@ -1,4 +1,4 @@
-//! What is said of a payment of which nothing is known.
+//! The report on an unknown payment.
 
 use fulfilment::{LinkContract, PaymentId};
 use stripe_events::{CheckoutSession, PaymentStatus};

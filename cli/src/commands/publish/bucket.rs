@@ -1,4 +1,4 @@
-//! The bucket of what is sold, as publishing needs it.
+//! The bucket of sold files, as publishing needs it.
 
 use std::time::Duration;
 
@@ -27,18 +27,18 @@ pub(crate) struct FilesBucket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sha256Sum(pub(crate) [u8; 32]);
 
-/// What is known of an object that is there.
+/// The facts of an object that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoredObject {
     /// In bytes.
     pub(crate) size: i64,
-    /// `None` when whoever uploaded it told S3 no SHA-256.
+    /// `None` when it was uploaded without a SHA-256.
     pub(crate) sha256: Option<Sha256Sum>,
 }
 
 impl FilesBucket {
     pub(crate) fn new(sdk: &SdkConfig, name: &str) -> Self {
-        // However long an upload takes, somebody sits before it.
+        // However long an upload takes, an operator watches it.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .disable_operation_attempt_timeout()
@@ -49,7 +49,7 @@ impl FilesBucket {
     }
 
     /// What an object is, without its bytes; `None` when it is not there, or may not be read: without the right to list
-    /// the bucket, S3 denies what is not there.
+    /// the bucket, S3 denies a missing key.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<StoredObject>> {

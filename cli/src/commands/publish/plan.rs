@@ -244,7 +244,7 @@ fn product_form(product: &Product) -> Form {
 /// Which image a product shall have; `None` when it has to be uploaded first.
 fn image_form(product: &Product, seen: &Seen, sold: Option<&Object>) -> Option<Form> {
     const IMAGE: &str = "images[0]";
-    // Stripe does not tell what is behind the address it gives a file.
+    // Stripe does not say what is behind the address it gives a file.
     const CONTENT: &str = "metadata[image_sha256]";
     match &product.image {
         None => Some(Form::new()),
@@ -284,7 +284,7 @@ fn new_link(product: &Product, place: &Place, price_id: &str) -> Form {
     [item, link_form(product, place)].concat()
 }
 
-/// Everything that a link can be told, also later.
+/// Every parameter of a link that can be set, also later.
 fn link_form(product: &Product, place: &Place) -> Form {
     let thanks = format!("{}/thanks?session_id={{CHECKOUT_SESSION_ID}}", place.pages_url);
     let mut said =

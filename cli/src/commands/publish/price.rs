@@ -111,7 +111,7 @@ fn most(currency: Currency) -> i64 {
     most - most % step(currency)
 }
 
-/// What customers can be charged in. A typing error is told here; one that Stripe adds is added here.
+/// What customers can be charged in. A typing error is reported here; one that Stripe adds is added here.
 ///
 /// <https://docs.stripe.com/currencies#presentment-currencies>
 const CURRENCIES: &str = "

@@ -15,7 +15,7 @@ use toml::Spanned;
 use super::bucket::{LARGEST_UPLOAD, Sha256Sum};
 use super::price::Price;
 
-/// What is to be sold.
+/// The product to sell.
 #[derive(Debug)]
 pub(crate) struct Product {
     /// Ours, and the same for ever: by it the product is found again.

@@ -9,7 +9,7 @@ use super::product::{LocalFile, Product};
 use super::upload;
 use crate::page::{BOLD, Cell, Page, Report, Verdict};
 
-/// What was done, or would be.
+/// The steps, taken or planned.
 #[derive(Debug, Serialize)]
 pub(crate) struct Published {
     pub(super) id: String,

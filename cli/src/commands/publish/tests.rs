@@ -78,7 +78,7 @@ impl std::ops::Deref for Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left behind in the temporary folder harms nobody.
+        // Files that stay in the temporary folder do no harm.
         let _left = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -373,7 +373,7 @@ async fn leaves_what_others_made_and_turns_on_what_was_turned_off() {
     assert_eq!(case.publish(GUIDE).await.unwrap().url, ours);
     assert_eq!(case.active("/v1/payment_links").len(), 2);
 
-    // The dashboard's default price is in nobody's way either.
+    // The dashboard's default price is not in the way either.
     let changed = case.publish(&GUIDE.replace("1250", "1500")).await.unwrap();
     assert_ne!(changed.url, ours);
     let active = case.active("/v1/payment_links");

@@ -39,7 +39,7 @@ pub(crate) fn shown(size: u64) -> String {
     }
 }
 
-/// A body that tells how much of it has gone.
+/// A body that reports how much of it was sent.
 struct Counted {
     body: SdkBody,
     sent: u64,
@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_goes_up_whole_and_once_more_if_need_be() {
-        // The endpoint reads as much as the request says it has: S3 takes no body whose length it is not told.
+        // The endpoint reads as much as the request says it has: S3 takes no body of unknown length.
         let folder = Folder::with(&[("guide.json", b"\"forty walks\"")]);
         let path = folder.join("guide.json");
         let file = LocalFile { path, key: "guide.json".to_owned(), size: 13, sha256: Sha256Sum([7; 32]) };

@@ -87,6 +87,6 @@ async fn a_silent_bus_is_given_up_after_nine_seconds_and_proves_nothing() {
     let bus = EventBridgeBus::new(&aws.sdk_config(), "acquisition");
     let (attempted, waited) = aws.wait(Duration::from_secs(2), bus.publish(&event())).await;
     assert_eq!((name(&attempted), waited.elapsed), ("ambiguous", Duration::from_secs(9)));
-    // What is left after two tries and short pauses may begin a third.
+    // The remaining time after two tries and short pauses may begin a third.
     assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }

@@ -17,7 +17,7 @@ use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
 
-/// A bus that remembers what came, and answers as told before that. Nothing comes that breaks the schema.
+/// A bus that remembers its entries, and first gives the replies that a test sets. No entry breaks the schema.
 #[derive(Default)]
 struct InMemoryBus {
     published: RefCell<Vec<AcquisitionEvent>>,
@@ -87,7 +87,7 @@ fn state(task: &TestTask, key: &EffectKey) -> Option<&'static str> {
     task.ledger.state(key).map(|state| state.name())
 }
 
-/// What was published, in order, as kind and amount.
+/// The published events, in order, as kind and amount.
 fn published<L>(task: &TestTask<L>) -> Vec<(AcquisitionKind, i64)> {
     task.bus.published.borrow().iter().map(|event| (event.kind, event.amount)).collect()
 }
@@ -413,7 +413,7 @@ async fn a_payment_that_is_published_meanwhile_is_not_missed() {
     assert_eq!((tally.done, published(&task)), (1, vec![(AcquisitionKind::Reversal, -500)]));
 }
 
-/// What Stripe tells of a payment of £12.50: its session, three refunds and two disputes, some undone.
+/// Stripe's events of a payment of £12.50: its session, three refunds and two disputes, some undone.
 fn history(failed: &[bool; 3], reinstated: &[bool; 2]) -> (Vec<Value>, i64) {
     let mut events = vec![StripeEvent::paid().to_json(), StripeEvent::async_succeeded().to_json()];
     let mut kept = 1250;

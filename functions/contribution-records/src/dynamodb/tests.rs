@@ -112,7 +112,7 @@ async fn a_changed_record_must_be_the_one_it_was_made_from_and_takes_the_old_sup
 async fn a_failed_condition_brings_the_record_that_is_there() {
     let (saved, dynamodb) = save(Reply::json(200, &json!({})), None).await;
     assert!(matches!(saved.unwrap(), Saved::Written));
-    // What was written is what is read back.
+    // The written record is read back.
     let written = &dynamodb.bodies()[0]["TransactItems"][0]["Put"]["Item"];
     let reasons = json!([
         { "Code": "ConditionalCheckFailed", "Item": written }, { "Code": "None" }, { "Code": "None" }

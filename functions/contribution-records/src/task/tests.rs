@@ -228,7 +228,7 @@ async fn refunds_and_disputes_leave_the_same_rows_before_after_and_between_their
     .await;
 }
 
-/// Every order of a payment's events, each told twice, must leave the rows that their own order leaves.
+/// Every order of a payment's events, each delivered twice, must leave the rows that their own order leaves.
 async fn check_every_order(history: &[Value]) {
     let expected = {
         let task = task();
@@ -266,7 +266,7 @@ async fn a_duplicate_costs_one_call_and_is_skipped() {
     let task = task();
     let refund = CorrectionEvent::refund("Example", "re_1", "created").to_json();
     deliver(&task, &[StripeEvent::paid().to_json(), refund.clone()]).await;
-    // The transaction is told by the ledger that the records have; whoever asks beside it leaves a row here.
+    // The records' transaction writes the ledger that they have; a look-up beside it leaves its row here.
     let task = ContributionRecords { ledger: InMemoryEffects::default(), ..task };
     for event in [StripeEvent::paid().to_json(), refund] {
         let before = *task.records.saves.borrow();
@@ -314,7 +314,7 @@ async fn a_broken_link_contract_is_parked_under_the_effect_it_should_have_had() 
         "metadata key `fulfilment` is \"donation\"; it must be contribution, download or membership";
     assert!(queue.causes.borrow()[0].ends_with(names_key_and_values), "{:?}", queue.causes.borrow());
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid parked"]));
-    // Mended and redriven, it is done like any other.
+    // Fixed and redriven, it is done like any other.
     let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
     assert_eq!(tally.done, 1);
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid done"]));
@@ -586,7 +586,7 @@ async fn a_record_that_was_erased_is_not_written_again() {
     deliver(&task, &[paid.clone(), refund.clone()]).await;
     task.records.contributions.borrow_mut().clear();
     task.records.supporters.borrow_mut().clear();
-    // Redelivered, told by a second event, made by reconciliation, and what the ledger has not seen yet.
+    // Redelivered, reported by a second event, made by reconciliation, and what the ledger has not seen yet.
     let twin = StripeEvent::paid().event_id("evt_twin").to_json();
     let made = StripeEvent::paid().event_id("evt_reconcile_cs_test_Example").to_json();
     let events = [paid, twin, made, refund, lost];

@@ -305,7 +305,7 @@ async fn a_token_that_is_not_ours_opens_nothing() {
             assert_eq!(answer.page(), page(UNKNOWN.0, UNKNOWN.1), "{forged}");
         }
     }
-    // Ours, for a payment that nobody knows.
+    // Ours, for an unknown payment.
     let nobodys = TokenKeys::parse(TOKEN_KEY).unwrap().sign(&PaymentId::new("pi_Nobody"), 0);
     let answer = case.ask("GET", &format!("/d/{nobodys}"), "", None).await;
     assert_eq!(answer.page(), page(UNKNOWN.0, UNKNOWN.1));

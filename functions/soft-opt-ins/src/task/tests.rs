@@ -20,7 +20,7 @@ struct InMemoryConsents {
     evidence: RefCell<BTreeMap<Key, Evidence>>,
     states: RefCell<BTreeMap<Key, ConsentState>>,
     effects: InMemoryEffects,
-    /// How many of the next saves meet somebody else's.
+    /// How many of the next saves conflict with another task's.
     conflicts: RefCell<u32>,
     saves: RefCell<u32>,
 }
@@ -321,7 +321,7 @@ async fn a_delayed_payment_is_answered_when_the_customer_finishes() {
     assert_eq!(state_of(&task, MAIL, "similar_products"), Some((Answer::No, Basis::Explicit)));
 }
 
-/// Monday's answer, told of on Friday, does not undo Wednesday's.
+/// Monday's answer, delivered on Friday, does not undo Wednesday's.
 #[tokio::test]
 async fn a_late_success_is_no_newer_answer() {
     let task = task();

@@ -188,7 +188,7 @@ async fn nothing_seen_yet_and_a_bucket_away_is_an_error_that_passes() {
     assert_eq!(case.subject("contribution").await, Ok(Some("Thanks".to_owned())));
 }
 
-/// A refusal lasts, and whoever can mend it hears of it only if it is not hidden behind old files.
+/// A refusal lasts, and is noticed only if old files do not hide it.
 #[tokio::test]
 async fn a_refusal_is_an_error_even_when_something_was_seen() {
     let case = Case::new();

@@ -23,7 +23,7 @@ use crate::overrides::tests::InMemoryTemplates;
 use crate::sender::Refused;
 use crate::ses::SesEmailSender;
 
-/// A mail service that remembers what it accepted (recipient and text), and answers as told before that.
+/// A mail service that remembers what it accepted (recipient and text), and first gives the replies that a test sets.
 #[derive(Default)]
 struct InMemoryMail {
     accepted: RefCell<Vec<(String, String)>>,
@@ -559,7 +559,7 @@ async fn deliver_again(task: &TestTask, event: &Value, receive_count: u32) -> Ta
     handle_batch("thank-you-email", task, &queue, &task.clock, backoff, batch, &invocation).await.1
 }
 
-/// A wording that ends the process leaves no trace but the message that comes back.
+/// A wording that ends the process leaves no trace but the message that is received again.
 #[tokio::test]
 async fn a_message_that_comes_back_without_a_trace_is_mailed_with_the_built_in_wording() {
     let templates = InMemoryTemplates::default();
@@ -611,7 +611,7 @@ async fn mails_that_cost_nothing_are_limited_for_an_address_and_paid_ones_are_no
 }
 
 /// A first delivery promised the files and died at SES, and the mail may have been sent. The files arrive, and the
-/// message comes back.
+/// message is received again.
 #[tokio::test]
 async fn a_promise_that_may_have_been_sent_is_kept() {
     let task = task();

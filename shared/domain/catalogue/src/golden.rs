@@ -9,7 +9,7 @@ use crate::{Task, Trigger, functions};
 pub struct Golden {
     /// Every function.
     pub functions: Vec<GoldenFunction>,
-    /// What is said of tasks alone.
+    /// The facts of tasks alone.
     pub tasks: Vec<GoldenTask>,
 }
 

@@ -1,7 +1,7 @@
 use icu_locale_core::subtags::{Language, Region, language};
 use icu_locale_core::{LanguageIdentifier, Locale, langid, locale};
 
-/// What is known about the customer's language.
+/// The evidence of the customer's language.
 #[derive(Debug, Clone, Copy)]
 pub struct LocaleRequest<'a> {
     /// The session's `locale`. Nothing, `auto` and nonsense all mean that it is not known.

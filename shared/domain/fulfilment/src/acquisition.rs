@@ -62,7 +62,7 @@ pub struct AcquisitionEvent {
     pub component_type: Option<String>,
     /// Where the customer came from.
     pub source: Option<String>,
-    /// Payment Links do not tell.
+    /// Payment Links do not have it.
     pub referrer_url: Option<String>,
     /// The page view that led to the payment.
     pub page_view_id: Option<String>,
@@ -74,11 +74,11 @@ pub struct AcquisitionEvent {
     pub labels: Vec<String>,
     /// `promo_…`, Stripe's id of the promotion code.
     pub promo_code: Option<String>,
-    /// Stripe's events hold none. Another tool's `client_reference_id` is not told: it may name a person.
+    /// Stripe's events hold none. Another tool's `client_reference_id` is not published: it may name a person.
     pub query_parameters: Vec<QueryParameter>,
     /// Where it was sold.
     pub platform: Option<&'static str>,
-    /// Kept for whoever sells gifts: Payment Links do not tell.
+    /// Kept for sellers of gifts: Payment Links do not have it.
     pub reader_type: Option<String>,
     /// How it came about.
     pub acquisition_type: Option<&'static str>,
@@ -142,7 +142,7 @@ impl AcquisitionEvent {
     /// The envelope's `detail-type`.
     pub const DETAIL_TYPE: &str = "AcquisitionEvent";
 
-    /// What a paid session tells analysts. `namespace` is the deployment's, for supporter ids.
+    /// The acquisition of a paid session. `namespace` is the deployment's, for supporter ids.
     pub fn of_session(
         event: &SessionEvent,
         policy: &Policy,
@@ -185,7 +185,7 @@ impl AcquisitionEvent {
         Self { payment_frequency: Some(frequency), ..self }
     }
 
-    /// What a subscription's paid invoice tells analysts, where no session tells of the same payment.
+    /// The acquisition of a subscription's paid invoice, where no session reports the same payment.
     pub fn of_invoice(
         event: &SubscriptionPayment,
         policy: &Policy,
@@ -216,7 +216,7 @@ impl AcquisitionEvent {
         }
     }
 
-    /// What a correction tells analysts: which event it corrects, and by how much. What was bought, and why,
+    /// The event of a correction: which event it corrects, and by how much. What was bought, and why,
     /// is said by the acquisition of the same payment.
     pub fn of_correction(correction: &AcquisitionCorrection, circumstances: Circumstances) -> Self {
         let AcquisitionCorrection { payment_id, movement, amount, occurred_at } = correction;
@@ -280,7 +280,7 @@ impl AcquisitionEvent {
 impl AcquisitionCorrection {
     /// What a refund says has moved so far: the refund itself, and its return if it failed.
     ///
-    /// A failed refund is told with the refund that it undoes, whichever of its events comes first. So the sum
+    /// A failed refund is published with the refund that it undoes, whichever of its events comes first. So the sum
     /// is right after any of them, and the same after all.
     pub fn of_refund(refund: &RefundEvent) -> Vec<Self> {
         let correction = |movement: fn(String) -> Movement, occurred_at| Self {

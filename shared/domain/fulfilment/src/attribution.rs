@@ -9,9 +9,9 @@ use stripe_events::{Personal, without_lone_surrogates};
 use crate::file_key::percent_decoded;
 use crate::typed::{distinct, split, tidy, value};
 
-/// Where a sale came from: what the marketer typed on the link, and what the site told of this one visit.
+/// Where a sale came from: what the marketer typed on the link, and what the site passed on about this one visit.
 ///
-/// The visit wins, field by field. All of it is other people's text: a link's address can be edited by whoever
+/// The visit wins, field by field. All of it is other people's text: a link's address can be edited by anyone who
 /// visits it, so nothing here may decide about money or goods, and nothing here can be wrong enough to stop them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

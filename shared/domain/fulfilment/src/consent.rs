@@ -104,7 +104,7 @@ pub struct Evidence {
     pub notice_in: Option<String>,
     /// The version of those words, as `policy.toml` names it; `unknown` where it does not name the question.
     pub wording: String,
-    /// What was bought.
+    /// The purchase.
     pub kind: FulfilmentKind,
     /// The language tag of the payment page.
     pub locale: Option<String>,
@@ -179,7 +179,7 @@ fn sortable(unix_seconds: i64) -> String {
 /// What one session event shows of a supporter's consents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consents {
-    /// What was answered or assumed.
+    /// The answer, given or assumed.
     pub evidence: Vec<Evidence>,
     /// What follows from it, one a consent, if nothing that outranks it is there already.
     pub states: Vec<ConsentState>,

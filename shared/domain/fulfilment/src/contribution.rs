@@ -12,7 +12,7 @@ use crate::{
     SubscriptionPayment, SupporterId,
 };
 
-/// The record of one payment: the facts its events have told so far.
+/// The record of one payment: the facts that its events have reported so far.
 ///
 /// Applying events is commutative and idempotent: any order and any duplication of the same events give the
 /// same record. Each field is therefore one that can only grow in one direction: the earliest time something
@@ -70,7 +70,7 @@ impl MadeDates {
         !(self.pending || self.paid || self.failed)
     }
 
-    /// The earliest time that Stripe told, else the earliest that was made.
+    /// The earliest time that Stripe reported, else the earliest that was made.
     fn earliest(known: &mut Option<i64>, is_known_made: &mut bool, at: i64, is_made: bool) {
         let earliest = match *known {
             Some(_) if *is_known_made && !is_made => at,
@@ -101,9 +101,9 @@ pub struct SessionFacts {
     pub customer_id: Option<String>,
     /// `sub_…`
     pub subscription_id: Option<String>,
-    /// What was sold.
+    /// The kind of product.
     pub kind: Option<FulfilmentKind>,
-    /// Minor units of `currency`: what is booked.
+    /// Minor units of `currency`: the booked amount.
     pub amount: Option<i64>,
     /// Three lower-case letters.
     pub currency: Option<String>,
@@ -141,7 +141,7 @@ pub struct InvoiceFacts {
     pub term_ends_at: Option<i64>,
 }
 
-/// What is known of one warning of fraud.
+/// The facts of one warning of fraud.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FraudWarningFacts {
     /// Which event these facts are from.
@@ -155,7 +155,7 @@ pub struct FraudWarningFacts {
     pub created_at: Option<i64>,
 }
 
-/// What is known of one refund.
+/// The facts of one refund.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundFacts {
     /// Which event these facts are from.
@@ -229,7 +229,7 @@ impl Contribution {
         }
     }
 
-    /// Adds what an event tells. `namespace` is the deployment's, for supporter ids.
+    /// Folds an event in. `namespace` is the deployment's, for supporter ids.
     #[must_use]
     pub fn with_event(self, event: &PaymentEvent, namespace: &Uuid) -> Self {
         match event {
@@ -241,7 +241,7 @@ impl Contribution {
         }
     }
 
-    /// Adds what a session event tells.
+    /// Folds a session event in.
     #[must_use]
     pub fn with_session_event(mut self, event: &SessionEvent, namespace: &Uuid) -> Self {
         let made = &mut self.made_dates;
@@ -259,7 +259,7 @@ impl Contribution {
     /// session, which says more, is believed where both speak.
     fn with_invoice(mut self, event: &SubscriptionPayment, namespace: &Uuid) -> Self {
         let paid_at = event.invoice.paid_at;
-        // An invoice says when it was paid: this time is Stripe's own, whoever made the event.
+        // An invoice says when it was paid: this time is Stripe's own, also in an event that was made here.
         MadeDates::earliest(&mut self.paid_at, &mut self.made_dates.paid, paid_at, false);
         self.session.replace_by(SessionFacts::of_invoice(event, namespace));
         if self.invoice.as_ref().is_none_or(|known| event.as_of() > known.as_of) {
@@ -324,7 +324,7 @@ impl Contribution {
         } else if claims().any(|claim| claim == Claim::Contested) {
             ContributionStatus::Disputed
         } else if is_part_lost || self.refunds.values().any(|refund| !refund.returned().is_zero()) {
-            // Whoever got money back had paid, whether or not the payment's own event has come.
+            // A customer who got money back had paid, whether or not the payment's own event has come.
             let all = self.is_refunded_in_full();
             if all { ContributionStatus::Refunded } else { ContributionStatus::PartRefunded }
         } else if self.paid_at.is_some() {

@@ -15,7 +15,7 @@ pub enum NotACorrection {
         payment_id: PaymentId,
         /// The refund's or the dispute's id.
         correction_id: String,
-        /// What is wrong with it.
+        /// The defect.
         #[source]
         broken: CorrectionBroken,
     },

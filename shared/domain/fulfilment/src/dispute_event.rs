@@ -85,7 +85,7 @@ impl DisputeStatus {
         }
     }
 
-    /// What Stripe's status means. Of `prevented` the network's case and the money say what became of it
+    /// What Stripe's status means. Of `prevented` the network's case and the money show the outcome
     /// (<https://docs.stripe.com/disputes/prevention>): a resolution refunds the customer, a block moves nothing.
     fn of(status: Option<&Wire>, case_type: Option<&CaseType>, money_is_out: bool) -> Self {
         match (status, case_type) {
@@ -100,7 +100,7 @@ impl DisputeStatus {
             (Some(Wire::Prevented), _) if money_is_out => Self::Lost,
             (Some(Wire::Prevented), Some(CaseType::Block)) => Self::Blocked,
             (Some(Wire::Prevented), _) => Self::Prevented,
-            // A status that this version does not know is never good news: a person has to look at the dispute.
+            // A status that this version does not know is never good: a person has to look at the dispute.
             (Some(Wire::Other(_)) | None, _) => Self::Open,
         }
     }
@@ -139,7 +139,7 @@ impl DisputeEvent {
     ///
     /// # Errors
     ///
-    /// [`NotACorrection::Skip`] for what is none of our business, [`NotACorrection::Broken`] for what nothing
+    /// [`NotACorrection::Skip`] for an event that is not ours, [`NotACorrection::Broken`] for one that nothing
     /// can be made of.
     pub fn from_event(event: &Event, livemode: bool) -> Result<Self, NotACorrection> {
         let event = snapshot(event)?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::payment_event::is_made;
 use crate::{AsOf, Currency, DisputeEvent, DisputeStatus, DisputeStep, Money};
 
-/// What is known of one dispute.
+/// The facts of one dispute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisputeFacts {
     /// Which event these facts are from.

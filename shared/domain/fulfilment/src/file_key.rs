@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use crate::typed::{breaks_lines, distinct, is_invisible, separates, value};
 
-/// The folder of the files bucket that customers' files are in. Keys are told from there.
+/// The folder of the files bucket that customers' files are in. Keys are relative to it.
 const FOLDER: &str = "files/";
 
 /// The files that metadata names, of a Payment Link or of a product: `file` names one, `files` several with commas
 /// between them. Either may have one a line.
 ///
-/// Keys are told from the files' own folder. Whoever copies one from the S3 console copies the folder too, which is
+/// Keys are relative to the files' own folder. A key copied from the S3 console has the folder in it, which is
 /// forgiven. A place copied as an address stays what it is: [`object_key`] says what it means for a bucket.
 pub fn file_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
     // A name with a comma in it can be said with `file` only.

@@ -20,11 +20,11 @@ pub struct InvoiceEvent {
     pub paid_at: i64,
     /// `sub_…`
     pub subscription_id: String,
-    /// Whether it is the subscription's first, which its session tells of as well.
+    /// Whether it is the subscription's first, which its session reports as well.
     pub is_first: bool,
     /// What the subscription's own metadata says, where it carries our marker.
     pub marked: Option<Result<SubscriptionContract, ContractError>>,
-    /// What was paid.
+    /// The paid amount.
     pub amount: Option<Money>,
     /// Until when it was paid for, in Unix seconds.
     pub term_ends_at: Option<i64>,
@@ -44,14 +44,14 @@ pub struct InvoiceEvent {
     pub postal_code: Option<Personal<String>>,
 }
 
-/// A payment of a subscription of ours, as its invoice tells it.
+/// A payment of a subscription of ours, as its invoice reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionPayment {
     /// What the invoice says.
     pub invoice: InvoiceEvent,
-    /// What was sold.
+    /// The kind of product.
     pub contract: SubscriptionContract,
-    /// What is booked: what was paid, without the customer's credit.
+    /// The booked amount: the payment, without the customer's credit.
     pub amount: Money,
 }
 

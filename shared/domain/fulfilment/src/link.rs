@@ -72,12 +72,12 @@ impl From<TemplateName> for String {
 /// What the marketer promised us in the Payment Link's metadata, which Stripe copies to the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkContract {
-    /// `fulfilment`: what was sold.
+    /// `fulfilment`: the kind of product.
     pub kind: FulfilmentKind,
     /// `thank_you`: the mail template, when the link names its own.
     pub thank_you: Option<TemplateName>,
-    /// What was typed into `thank_you` and cannot be a name. It stops neither the records nor the thanks, which
-    /// then are the kind's own: a session keeps its metadata, so a typing error could never be mended.
+    /// A value of `thank_you` that cannot be a name. It stops neither the records nor the thanks, which
+    /// then are the kind's own: a session keeps its metadata, so a typing error could never be fixed.
     pub unusable_thank_you: Option<ContractError>,
     /// `files`: the keys of the files that were bought.
     pub files: Vec<String>,
@@ -130,7 +130,7 @@ impl LinkContract {
     ///
     /// # Errors
     ///
-    /// When the marker is there but names no kind we know: then what was sold is not known.
+    /// When the marker is there but names no kind we know: then the kind of product is not known.
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, ContractError> {
         let mut typed = Self::MARKERS.iter().filter_map(|key| metadata.get(*key)).peekable();
         let Some(first) = typed.peek().copied() else {
@@ -144,7 +144,7 @@ impl LinkContract {
             Ok(thank_you) => (thank_you, None),
             Err(error) => (None, Some(error)),
         };
-        // A missing file stops neither the thanks nor the records: it is for whoever hands the files out.
+        // A missing file stops neither the thanks nor the records: it is for the function that serves the files.
         let files = file_keys(metadata);
         Ok(Some(Self { kind, thank_you, unusable_thank_you, files }))
     }

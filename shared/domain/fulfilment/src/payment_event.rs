@@ -3,7 +3,7 @@ use crate::{DisputeEvent, FraudWarningEvent, PaymentId, RefundEvent, SessionEven
 /// What the ids of events begin with that Stripe never sent: reconciliation makes them from what Stripe has now.
 pub const MADE_EVENT_PREFIX: &str = "evt_reconcile_";
 
-/// Whether an event is made from an object: its time is not the time of what it tells.
+/// Whether an event is made from an object: its time is not the time of what it reports.
 pub(crate) fn is_made(event_id: &str) -> bool {
     event_id.starts_with(MADE_EVENT_PREFIX)
 }
@@ -11,7 +11,7 @@ pub(crate) fn is_made(event_id: &str) -> bool {
 /// An event about a payment, read: everything the record of one is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PaymentEvent {
-    /// What became of the money.
+    /// The outcome of a session.
     Session(Box<SessionEvent>),
     /// A subscription was paid for, for the first time or again.
     Invoice(Box<SubscriptionPayment>),

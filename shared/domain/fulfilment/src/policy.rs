@@ -65,7 +65,7 @@ impl Default for MailPolicy {
     }
 }
 
-/// What is decided per kind of fulfilment.
+/// The policy of each kind of product.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KindPolicy {
@@ -98,7 +98,7 @@ pub struct ConsentPolicy {
     pub soft_opt_in: Option<SoftOptInPolicy>,
 }
 
-/// Where a consent may be assumed of a customer who was told and did not refuse.
+/// Where a consent may be assumed of a customer who was informed and did not refuse.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftOptInPolicy {
@@ -130,7 +130,7 @@ fn unix_seconds(date: Date) -> i64 {
     (day - UNIX_EPOCH) * 86_400
 }
 
-/// A mistake in `policy.toml`, in a sentence for whoever edited it.
+/// A mistake in `policy.toml`, in a sentence for its editor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("policy.toml: {0}")]
 pub struct PolicyError(String);
@@ -237,13 +237,13 @@ impl Policy {
             .collect()
     }
 
-    /// Whether subscribers of any kind are thanked for renewals. Where none is, nobody needs to know what a renewal's
+    /// Whether subscribers of any kind are thanked for renewals. Where none is, no task needs to know what a renewal's
     /// subscription sells to leave it alone.
     pub fn thanks_renewals(&self) -> bool {
         FulfilmentKind::ALL.into_iter().any(|kind| self.kind(kind).thank_renewals)
     }
 
-    /// What is decided for a kind.
+    /// The policy of a kind.
     pub const fn kind(&self, kind: FulfilmentKind) -> &KindPolicy {
         match kind {
             FulfilmentKind::Contribution => &self.contribution,
@@ -252,7 +252,7 @@ impl Policy {
         }
     }
 
-    /// What is decided for a kind, to be decided otherwise: the file is compiled in, and a test may want another.
+    /// The policy of a kind, to be changed: the file is compiled in, and a test may want another.
     pub const fn kind_mut(&mut self, kind: FulfilmentKind) -> &mut KindPolicy {
         match kind {
             FulfilmentKind::Contribution => &mut self.contribution,

@@ -8,8 +8,8 @@ use crate::{
 
 /// What a Stripe event means for a payment.
 ///
-/// The one place that tells Stripe's objects apart. Tasks, the expected effects and reconciliation ask it, so that a new
-/// kind of event is a new variant that each of them has to decide about.
+/// The one place that distinguishes Stripe's objects. Tasks, the expected effects and reconciliation ask it, so that a
+/// new kind of event is a new variant that each of them has to decide about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// The outcome of a session.
@@ -38,7 +38,7 @@ pub struct BrokenSession {
     pub payment_id: PaymentId,
     /// The outcome that the event was meant to report.
     pub intended: SessionOutcome,
-    /// What is wrong with it.
+    /// The defect.
     pub broken: SessionBroken,
 }
 
@@ -49,7 +49,7 @@ pub struct BrokenCorrection {
     pub payment_id: PaymentId,
     /// `re_…` or `dp_…`
     pub correction_id: String,
-    /// What is wrong with it.
+    /// The defect.
     pub broken: CorrectionBroken,
 }
 

@@ -52,7 +52,7 @@ impl RefundEvent {
     ///
     /// # Errors
     ///
-    /// [`NotACorrection::Skip`] for what is none of our business, [`NotACorrection::Broken`] for what nothing
+    /// [`NotACorrection::Skip`] for an event that is not ours, [`NotACorrection::Broken`] for one that nothing
     /// can be made of.
     pub fn from_event(event: &Event, livemode: bool) -> Result<Self, NotACorrection> {
         let event = snapshot(event)?;
@@ -71,7 +71,7 @@ impl RefundEvent {
             // The event's own word, whatever the object says.
             _ if failed => RefundStatus::Failed,
             Some(Wire::Succeeded) => RefundStatus::Succeeded,
-            // A status this version does not know: somebody meant the money to go back.
+            // A status this version does not know: the refund was meant to return the money.
             Some(Wire::Pending | Wire::RequiresAction | Wire::Other(_)) | None => RefundStatus::Pending,
         };
         let correction =

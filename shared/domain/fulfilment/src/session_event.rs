@@ -23,7 +23,7 @@ pub struct SessionEvent {
     pub link: LinkContract,
     /// Where the sale came from.
     pub attribution: Attribution,
-    /// What the page asked about marketing, and what was answered.
+    /// What the page asked about marketing, and the answer.
     pub consent_form: ConsentForm,
     /// `cs_…`
     pub session_id: String,
@@ -37,9 +37,9 @@ pub struct SessionEvent {
     pub subscription_id: Option<String>,
     /// `promo_…`, of the first code that made it cheaper.
     pub promotion_code_id: Option<String>,
-    /// What is booked.
+    /// The booked amount.
     pub amount: Money,
-    /// What the customer saw, when it differs from what is booked.
+    /// The amount that the customer saw, when it differs from the booked one.
     pub presentment: Option<Money>,
     /// Where to write to.
     pub email: Option<Personal<String>>,
@@ -81,7 +81,7 @@ pub enum SkipReason {
     /// Carries no object to act on.
     #[error("thin events carry no object and are not supported")]
     ThinEvent,
-    /// Of a connected account: whoever runs that account may make any link, and is paid for it.
+    /// Of a connected account: its owner may make any link, and is paid for it.
     #[error("the event is of a connected account, which sells nothing of ours")]
     ConnectedAccount,
     /// Another event type than this task reacts to.
@@ -102,7 +102,7 @@ pub enum SkipReason {
     /// A refund or a dispute of a charge that Checkout did not make.
     #[error("no payment intent, so no Payment Link was paid")]
     NoPaymentIntent,
-    /// An invoice of a one-off payment, whose session tells of it, or one made by hand.
+    /// An invoice of a one-off payment, whose session reports it, or one made by hand.
     #[error("the invoice is not a subscription's")]
     NoSubscription,
     /// An invoice that is void, written off or still open.
@@ -177,9 +177,9 @@ pub enum NotReadable {
     Broken {
         /// The payment it is about.
         payment_id: PaymentId,
-        /// What it was meant to tell.
+        /// The outcome that it was meant to report.
         intended: SessionOutcome,
-        /// What is wrong with it.
+        /// The defect.
         #[source]
         broken: SessionBroken,
     },
@@ -190,7 +190,7 @@ impl SessionEvent {
     ///
     /// # Errors
     ///
-    /// [`NotReadable::Skip`] for what is none of our business, [`NotReadable::Broken`] for what is and cannot be
+    /// [`NotReadable::Skip`] for an event that is not ours, [`NotReadable::Broken`] for one that is and cannot be
     /// acted on.
     pub fn from_event(event: &Event, livemode: bool) -> Result<Self, NotReadable> {
         let event = snapshot(event)?;
@@ -281,7 +281,7 @@ impl SessionEvent {
     }
 }
 
-/// What an event of this type is there to tell; `None` for all that is not about a session's money.
+/// The outcome that an event of this type reports; `None` for every other type.
 fn intended_outcome(event_type: &EventType) -> Option<SessionOutcome> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "an event type added later is not about sessions")]
     match event_type {
@@ -309,7 +309,7 @@ fn outcome(event: &SnapshotEvent, session: &CheckoutSession) -> Result<SessionOu
     }
 }
 
-/// What is booked, and what the customer saw if that differs.
+/// The booked amount, and the customer's if it differs.
 fn amounts(session: &CheckoutSession) -> Option<(Money, Option<Money>)> {
     let money = |minor: Option<i64>, currency: Option<&String>| {
         Some(Money::new(minor?, Currency::try_from(currency?.as_str()).ok()?))

@@ -10,7 +10,7 @@ use crate::{Attribution, ContractError, FulfilmentKind, LinkContract, SessionEve
 /// The ledger keeps it under the subscription, so it holds no personal data: nothing of a single visit or of who came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionContract {
-    /// What was sold.
+    /// The kind of product.
     pub kind: FulfilmentKind,
     /// The mail template, when the link names its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

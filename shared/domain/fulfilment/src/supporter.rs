@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::{Contribution, ContributionStatus, PaymentId, Policy, without_invisible};
 
-/// A supporter, without their address: UUIDv5 of the trimmed (also of what cannot be seen), lower-cased email in a namespace that each
-/// deployment has for itself.
+/// A supporter, without their address: UUIDv5 of the trimmed (also of what cannot be seen), lower-cased email in a
+/// namespace that each deployment has for itself.
 ///
 /// Guests and customers with an account get the same id, and two deployments cannot be joined by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ use crate::{Contribution, ContributionStatus, PaymentId, Policy, without_invisib
 pub struct SupporterId(String);
 
 impl SupporterId {
-    /// The id of whoever has this email.
+    /// The id of the supporter with this address.
     pub fn of_email(namespace: &Uuid, email: &str) -> Self {
         let email = without_invisible(email).unwrap_or_default();
         Self(Uuid::new_v5(namespace, email.to_lowercase().as_bytes()).to_string())
@@ -56,7 +56,7 @@ pub struct SupporterRow {
 }
 
 impl SupporterRow {
-    /// The row that follows from a contribution; none while nobody is known to have paid it.
+    /// The row that follows from a contribution; none while its payer is not known.
     pub fn of(contribution: &Contribution, policy: &Policy) -> Option<Self> {
         let session = &contribution.session;
         Some(Self {

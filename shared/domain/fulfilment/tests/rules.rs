@@ -105,7 +105,7 @@ fn of_every_type(event: &Value) -> Vec<Value> {
     types.iter().map(with).collect()
 }
 
-/// An event with each of its fields in every shape that it may have once Stripe, or somebody, writes another.
+/// An event with each of its fields in every shape that it may have once Stripe, or a marketer, writes another.
 fn with_every_field_changed(event: &Value) -> Vec<Value> {
     let mut changed = Vec::new();
     for pointer in pointers(event, "") {
@@ -192,7 +192,7 @@ fn every_form_of_the_marker_that_is_read_passes_the_rules() {
     }
 }
 
-/// The other way round: what is none of our business costs nothing.
+/// The other way round: an event that is not ours costs nothing.
 #[test]
 fn what_is_not_ours_passes_no_rule() {
     let patterns = patterns();

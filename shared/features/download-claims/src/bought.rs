@@ -44,7 +44,7 @@ impl BoughtFile {
     }
 }
 
-/// What was bought in a session, with the product. <https://docs.stripe.com/api/checkout/sessions/line_items>
+/// A line item of a session, with its product. <https://docs.stripe.com/api/checkout/sessions/line_items>
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct LineItem {
     /// The product's name.

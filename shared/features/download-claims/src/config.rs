@@ -1,12 +1,12 @@
 use aws::Environment;
 use stripe_access::StripeConfig;
 
-/// What it takes to tell what a customer bought, and to make links to it.
+/// What reading a purchase, and making links to it, takes.
 #[derive(Debug, Clone)]
 pub struct PurchasesConfig {
     /// The table of what payments may fetch.
     pub downloads_table: String,
-    /// The bucket with what is sold.
+    /// The bucket of sold files.
     pub files_bucket: String,
     /// The secret with the keys that sign customers' links, by name.
     pub token_keys_secret_name: String,
@@ -15,7 +15,7 @@ pub struct PurchasesConfig {
 }
 
 impl PurchasesConfig {
-    /// `None` when something is missing, which `env` has noted. `livemode` is none where that is what is missing.
+    /// `None` when something is missing, which `env` has noted. `livemode` is none where it is missing itself.
     pub fn from_env<L: Fn(&str) -> Option<String>>(
         env: &mut Environment<L>,
         livemode: Option<bool>,

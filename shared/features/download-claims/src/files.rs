@@ -11,7 +11,7 @@ use aws_types::SdkConfig;
 use futures_util::FutureExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The bucket of what is sold.
+/// The bucket of sold files.
 #[derive(Debug)]
 pub struct FilesBucket {
     client: Client,
@@ -20,7 +20,7 @@ pub struct FilesBucket {
     place: Params,
 }
 
-/// The bucket does not say what is there. Worth another try.
+/// The bucket does not answer. Worth another try.
 #[derive(Debug, thiserror::Error)]
 #[error("the bucket does not say whether a file is there")]
 pub struct BucketError(#[from] Box<SdkError<HeadObjectError>>);
@@ -43,7 +43,7 @@ impl FilesBucket {
 
     /// How large a file is, in bytes; `None` when it is not there, or may not be read.
     ///
-    /// The two cannot be told apart: without the right to list the bucket, S3 denies what is not there.
+    /// The two cannot be distinguished: without the right to list the bucket, S3 denies a missing key.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
     pub(crate) async fn size(&self, key: &str) -> Result<Option<i64>, BucketError> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {

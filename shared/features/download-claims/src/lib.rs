@@ -19,5 +19,5 @@ pub use stripe_access::StripeConfig;
 pub use table::{Downloads, DynamoDbDownloads, Fetch, TableError};
 pub use token::{NoKeys, TokenKeys, Verified};
 
-/// The folder of the files bucket that holds what is sold.
+/// The folder of the files bucket that holds sold files.
 pub const FOLDER: &str = "files/";

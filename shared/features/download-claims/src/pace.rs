@@ -2,10 +2,10 @@ use std::cell::Cell;
 
 /// How fast strangers may make us call Stripe.
 ///
-/// Whoever has the address of the pages can invent session ids, and every one that has the right form is a call. Stripe
-/// takes 25 calls a second at one address of a live account, which reconciliation, the mails and every other business of
-/// the account share: <https://docs.stripe.com/rate-limits>. So an instance of the function makes a few calls at once,
-/// and one a second after that.
+/// Anyone with the address of the pages can invent session ids, and every one that has the right form is a call. Stripe
+/// takes 25 calls a second at one address of a live account, which reconciliation, the mails and every other business
+/// of the account share: <https://docs.stripe.com/rate-limits>. So an instance of the function makes a few calls at
+/// once, and one a second after that.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Thousandths of a call that may be made now.

@@ -9,7 +9,7 @@ use crate::{
     StripeSessions, TableError,
 };
 
-/// Tells what was bought, and what of it is there.
+/// Determines the files of a purchase, and which of them are there.
 pub trait Purchases {
     /// What a purchase offers.
     fn offer(&self, purchase: &Purchase<'_>) -> impl Future<Output = Result<Offer, PurchasesError>>;
@@ -38,22 +38,22 @@ pub struct Purchase<'a> {
 /// A file that was bought, and whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedFile {
-    /// What was bought.
+    /// The purchase.
     pub file: BoughtFile,
     /// In bytes; `None` while there is no such file in the bucket.
     pub size: Option<i64>,
 }
 
-/// Nobody can tell just now. Worth another try.
+/// It cannot be determined now. Worth another try.
 #[derive(Debug, thiserror::Error)]
 pub enum PurchasesError {
     /// The table of downloads does not answer.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Stripe does not say what was bought.
+    /// Stripe does not name the purchase.
     #[error("Stripe does not say what was bought")]
     Stripe(#[from] SessionsError),
-    /// The bucket does not say what is there.
+    /// The bucket does not answer.
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }
@@ -116,7 +116,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         &self.stripe
     }
 
-    /// What was bought, and the generation of its link.
+    /// The purchase, and the generation of its link.
     async fn bought(&self, purchase: &Purchase<'_>) -> Result<(Vec<BoughtFile>, u32), PurchasesError> {
         if let Some(decided) = self.table.of_payment(purchase.payment_id).await? {
             return Ok((decided.files, decided.generation));

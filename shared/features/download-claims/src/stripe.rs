@@ -13,7 +13,7 @@ use stripe_client::{ApiObject, NotReadable, Patience, Request};
 use crate::bought::LineItem;
 use crate::pace::Pace;
 
-/// Stripe's sessions and what was bought in them.
+/// Stripe's sessions and their line items.
 #[derive(Debug)]
 pub struct StripeSessions<C> {
     access: StripeAccess<C>,
@@ -23,7 +23,7 @@ pub struct StripeSessions<C> {
     pace: Option<Pace>,
 }
 
-/// A session as Stripe has it now, and what became of its money.
+/// A session as Stripe has it now, and the state of its charge.
 #[derive(Debug, Clone)]
 pub struct StripeSession {
     /// The session, with its payment intent as an id.
@@ -47,7 +47,7 @@ pub enum ChargeState {
     Disputed,
 }
 
-/// Stripe does not tell.
+/// Stripe does not say.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionsError {
     /// It cannot be asked, or does not answer.
@@ -146,7 +146,7 @@ impl<C: Clock> StripeSessions<C> {
     }
 
     /// The session of a subscription's first payment, by its invoice. A renewal has none: the session that began the
-    /// subscription tells of the first payment only.
+    /// subscription reports the first payment only.
     async fn session_of_invoice(&self, id: &str) -> Result<Option<StripeSession>, SessionsError> {
         let invoice = self.in_time(self.access.invoice(id)).await?;
         let Some(subscription) = invoice.as_ref().and_then(|invoice| invoice.subscription_id()) else {

@@ -28,7 +28,7 @@ pub struct TableError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What became of a wish to fetch a file.
+/// The outcome of a request for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetch {
     /// Counted: how many there were, this one included.
@@ -37,10 +37,10 @@ pub enum Fetch {
     LimitReached,
 }
 
-/// What is kept of a payment's downloads.
+/// The stored row of a payment's downloads.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Downloads {
-    /// What was bought.
+    /// The purchase.
     pub files: Vec<BoughtFile>,
     /// How often a file was fetched, all files together.
     #[serde(default)]
@@ -69,7 +69,7 @@ impl DynamoDbDownloads {
         Self { client, table: table.into() }
     }
 
-    /// What is kept of a payment; `None` while nobody has decided what its files are.
+    /// The stored row of a payment; `None` while its files are not decided.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl DynamoDbDownloads {
         item.map(serde_dynamo::from_item).transpose().map_err(|error| failed("of_payment", error))
     }
 
-    /// Decides the files of a payment. Whoever decided first wins; what holds is handed back.
+    /// Decides the files of a payment. The first decision wins, and is returned.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ impl DynamoDbDownloads {
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
-    /// Lets a payment fetch its files as often as at first, if nobody has fetched one since `seen` was read: a part
+    /// Lets a payment fetch its files as often as at first, if none was fetched since `seen` was read: a part
     /// of a transaction, so that who did it is written down with it.
     ///
     /// # Errors

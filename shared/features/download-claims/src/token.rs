@@ -12,7 +12,7 @@ pub struct TokenKeys(Vec<TokenKey>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct TokenKey {
-    /// Tells which key to verify with. Says nothing of the key.
+    /// Names the key to verify with, and reveals nothing of it.
     id: String,
     key: String,
 }

@@ -57,7 +57,7 @@ impl LookupFailed {
 /// The answer that there is nothing to find.
 pub(crate) const NONE: &str = payment_ledger::NOTHING_FOUND;
 
-/// An answer, and when nobody needs it any longer, in Unix seconds.
+/// A reply, and when it expires, in Unix seconds.
 pub(crate) struct Answer {
     pub(crate) reference: String,
     pub(crate) expires_at: Option<i64>,
@@ -166,8 +166,8 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         self.clock.now_ms() / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS
     }
 
-    /// Settles the question about a payment intent that was begun, and came to nothing before its session told that it is
-    /// the key itself: nobody would ask it to its end, and it would stand among what is open for ever.
+    /// Settles the question about a payment intent that was begun, and came to nothing before its session showed that
+    /// it is the key itself: no task would ask it again, and it would stay among the open effects for ever.
     async fn settle_needless(
         &self,
         payment_id: &PaymentId,
@@ -188,7 +188,8 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         Ok(())
     }
 
-    /// The answer to a question: claims it, asks, and keeps the answer. Whoever finds it settled takes what is there.
+    /// The answer to a question: claims it, asks, and keeps the answer. An executor that finds it settled takes the
+    /// reply that is there.
     pub(crate) async fn ask(
         &self,
         key: &EffectKey,
@@ -215,7 +216,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         };
         match self.ledger.settle(key, &claim, &settlement, self.clock.now_ms()).await? {
             Ok(_) => answer,
-            // The lease ended meanwhile: whoever took over decides.
+            // The lease ended meanwhile: the executor that took over decides.
             Err(Refused) => answer.and(Err(Busy.into())),
         }
     }
@@ -227,12 +228,12 @@ pub(crate) fn remembered(rows: &[EffectRow]) -> Option<&str> {
     Some(row.reference.as_deref().unwrap_or(NONE))
 }
 
-/// Whether a question was begun, from the rows of what it is about, and nobody is asking it any more.
+/// Whether a question was begun, from the rows of what it is about, and its executor has given it up.
 ///
 /// # Errors
 ///
-/// When an earlier try at the same event may still be asking it: then this one waits for the end of its lease, because no
-/// other may come back to it.
+/// When an earlier try at the same event may still be asking it: then this one waits for the end of its lease, because
+/// no other may take it up again.
 pub(crate) fn is_abandoned(rows: &[EffectRow], executor: Executor<'_>, now: i64) -> Result<bool, Busy> {
     let Some(row) = rows.iter().find(|row| row.effect == effects::lookup()) else {
         return Ok(false);

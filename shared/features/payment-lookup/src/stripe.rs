@@ -2,7 +2,7 @@ use aws::Clock;
 use stripe_access::{Began, StripeAccess, StripeAccessError};
 use stripe_events::Invoice;
 
-/// What is asked of Stripe.
+/// The questions to Stripe.
 pub trait Stripe {
     /// The invoice that a payment intent pays; `None` when it pays none.
     fn invoice_paid_by(

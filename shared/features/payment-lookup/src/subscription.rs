@@ -46,7 +46,7 @@ struct Known {
     frequency: Option<PaymentFrequency>,
 }
 
-/// What is known of a subscription: by its session's own event, and by what Stripe was asked.
+/// The facts of a subscription: by its session's own event, and by what Stripe was asked.
 #[derive(Debug, Default)]
 struct Remembered {
     contract: Option<SubscriptionContract>,
@@ -83,8 +83,8 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         })
     }
 
-    /// Whether the first payment of a subscription is filed under its session (`cs_…`), as version 0.1.0 did, and not under
-    /// its invoice. Then the invoice adds nothing to it.
+    /// Whether the first payment of a subscription is filed under its session (`cs_…`), as version 0.1.0 did, and not
+    /// under its invoice. Then the invoice adds nothing to it.
     ///
     /// # Errors
     ///
@@ -118,8 +118,9 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         Ok(known.and_then(|known| known.contract?.session_id))
     }
 
-    /// Brings a question about a subscription to its end that was begun and came to nothing before the session told whose
-    /// it is: it would stand among what is open for ever, and the answer says more, such as how often it is due.
+    /// Brings a question about a subscription to its end that was begun and came to nothing before the session showed
+    /// whose it is: it would stand among the open effects for ever, and the answer says more, such as how often it is
+    /// due.
     ///
     /// Nothing waits for the answer, so it does not matter now whether Stripe gives one.
     pub(crate) async fn finish_asking(
@@ -138,7 +139,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     }
 
     /// How often a subscription of ours is due, as its price is at Stripe; `None` when Stripe does not say, or refuses
-    /// the question: a payment is told all the same.
+    /// the question: a payment is published all the same.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ pub trait Journal {
     /// How far it has come; `None` before the first run.
     fn position(&self) -> impl Future<Output = Result<Option<Position>, StoreError>>;
 
-    /// Writes a position, if nobody wrote since the one it was made from was read. The new position's revision is
+    /// Writes a position, if none was written since the one it was made from was read. The new position's revision is
     /// one more.
     fn save(&self, position: &Position) -> impl Future<Output = Result<Result<(), Overtaken>, StoreError>>;
 
@@ -17,10 +17,10 @@ pub trait Journal {
     fn missing(&self) -> impl Future<Output = Result<Vec<Missing>, StoreError>>;
 
     /// Writes down that something is missing. Whether it is put back now: not when that was done within
-    /// [`Missing::put_back_again_after`] of `now` (Unix seconds), whoever did it. Decided by the write's condition.
+    /// [`Missing::put_back_again_after`] of `now` (Unix seconds), by any run. Decided by the write's condition.
     fn note(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<bool, StoreError>>;
 
-    /// Strikes out what is missing no longer.
+    /// Removes effects that are no longer missing.
     fn explained(&self, event_id: &str) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Every session whose money is waited for.
@@ -65,7 +65,7 @@ pub struct Position {
     pub pending_search: PendingSearch,
 }
 
-/// Somebody else wrote the position meanwhile.
+/// Another run wrote the position meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overtaken;
 
@@ -78,7 +78,7 @@ pub struct Missing {
     pub event_type: String,
     /// The payment it is about.
     pub payment_id: PaymentId,
-    /// What is missing.
+    /// The missing effects.
     pub effects: Vec<Effect>,
     /// When it happened, in Unix seconds.
     pub happened_at: i64,

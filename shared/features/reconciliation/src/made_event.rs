@@ -30,15 +30,15 @@ struct Data<'a> {
 /// The event that an object's present state amounts to, for when Stripe no longer has the ones that led there.
 ///
 /// Its id follows from the object's, and its time is the object's: of an invoice, when it was paid. But where a dispute
-/// stands now is newer than what its events said, so that event has the time `now` (Unix seconds) when Stripe was asked.
-/// `livemode` is the key's: refunds do not say theirs. `None` for what calls for nothing any more: a session that was not
-/// paid within thirty days owes nobody anything, and a mail about it would only confuse.
+/// stands now is newer than what its events said, so that event has the time `now` (Unix seconds) when Stripe was
+/// asked. `livemode` is the key's: refunds do not say theirs. `None` for what calls for nothing any more: a session
+/// that was not paid within thirty days owes nothing, and a mail about it would only confuse.
 pub fn made_from(object: &ApiObject, livemode: bool, now: i64) -> Option<String> {
     let fields: Value = serde_json::from_str(object.json()).ok()?;
     let text = |name: &str| fields[name].as_str().unwrap_or_default();
     let event_type = match text("object") {
         "checkout.session" => match text("payment_status") {
-            // Whether the money came at once or days later can no longer be told, and makes no difference.
+            // Whether the money came at once or days later is no longer known, and makes no difference.
             "paid" | "no_payment_required" => "checkout.session.completed",
             _ => return None,
         },
@@ -73,7 +73,7 @@ pub(crate) fn paid_at(invoice: &ApiObject) -> i64 {
     read.and_then(|invoice| invoice.status_transitions?.paid_at).unwrap_or(invoice.created)
 }
 
-/// A dispute lists what it moved: withdrawals below zero, returns above. How much that is, whoever reads the event
+/// A dispute lists what it moved: withdrawals below zero, returns above. How much that is, the reader of the event
 /// takes from the list, so a return in part is no return of the whole.
 ///
 /// <https://docs.stripe.com/api/disputes/object#dispute_object-balance_transactions>

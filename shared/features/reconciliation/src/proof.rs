@@ -14,7 +14,7 @@ pub struct Tally {
     pub unexplained: u64,
 }
 
-/// What is told once a day: what Stripe was paid, and what became of it.
+/// The daily proof: Stripe's payments of a day, and how each was fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DailyProof {
     /// The day in UTC, `2026-11-18`.

@@ -25,7 +25,7 @@ use crate::{
 pub struct Reconciliation<'a, L, J, B, C> {
     /// What was paid. Its budget bounds the run.
     pub stripe: &'a StripeClient,
-    /// What was done. Only read.
+    /// The ledger. Only read.
     pub ledger: &'a L,
     /// How far earlier runs came.
     pub journal: &'a J,
@@ -129,7 +129,7 @@ pub enum RunError {
 /// How many payments are looked up at once.
 const LOOKUPS: usize = 16;
 
-/// Of what is missing since earlier, so much is looked at again in one run.
+/// How many effects that were missing earlier are looked at again in one run.
 const RECHECKED: usize = 500;
 
 const DAY: i64 = 86_400;
@@ -142,7 +142,7 @@ pub(crate) struct Work {
     pub(crate) answers: Answers,
     /// The paid payments that are in the tally of the present window.
     counted: BTreeSet<PaymentId>,
-    /// What this run put back: of two events that tell of one change, one is enough.
+    /// What this run put back: of two events that report one change, one is enough.
     pub(crate) put_back: BTreeSet<(PaymentId, Effect)>,
 }
 
@@ -203,7 +203,7 @@ impl Candidate {
         *outcome == Some(SessionOutcome::Paid) || outcome.is_none() && effects.contains(&recorded)
     }
 
-    /// What is missing, as the journal keeps it. `now` is in Unix milliseconds.
+    /// The missing effects, as the journal keeps it. `now` is in Unix milliseconds.
     fn missing(&self, payment: Payment, effects: Vec<Effect>, now: i64) -> Missing {
         let is_open = |effect| judge(effect, &payment.rows, self.happened_at, now) == Verdict::Open;
         Missing {
@@ -219,7 +219,7 @@ impl Candidate {
 }
 
 impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, L, J, B, C> {
-    /// What the schedule does: looks again at what is missing, goes on from the checkpoint, and proves the days that
+    /// What the schedule does: looks again at missing effects, goes on from the checkpoint, and proves the days that
     /// are due.
     ///
     /// # Errors
@@ -244,7 +244,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok(work.report)
     }
 
-    /// What the operator does: looks at a time of their choice, and puts back what is missing in it if `put_back`
+    /// What the operator does: looks at a time of their choice, and puts back the missing events in it if `put_back`
     /// says so. Leaves the checkpoint where it is. `progress` hears of each page.
     ///
     /// # Errors
@@ -317,7 +317,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     }
 
     /// Where earlier runs came to. The first one begins at its own window: what was paid before the deployment is
-    /// nobody's to repair unasked.
+    /// not to be repaired without an operator's order.
     async fn position(&self) -> Result<Position, RunError> {
         if let Some(position) = self.journal.position().await? {
             return Ok(position);
@@ -345,7 +345,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         }
     }
 
-    /// Tells how a day went. Told again if the run dies before it is written down; the day is the same.
+    /// Publishes a day's proof. Published again if the run dies before that is recorded; the day is the same.
     async fn prove(&self, from: i64, to: i64, tally: Tally) -> Result<DailyProof, RunError> {
         let oldest = self.journal.missing().await?.iter().map(|missing| missing.happened_at).min();
         let age = oldest.map_or(0, |happened_at| self.now() - happened_at);
@@ -354,7 +354,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok(proof)
     }
 
-    /// Looks at what was missing in earlier runs: strikes out what is explained, puts back the rest once an hour.
+    /// Looks at effects that earlier runs found missing: removes the explained ones, puts back the rest once an hour.
     async fn recheck(&self, work: &mut Work) -> Result<(), RunError> {
         let known = self.journal.missing().await?;
         let payments = self.payments(known.iter().take(RECHECKED).map(|missing| &missing.payment_id)).await?;
@@ -371,7 +371,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 continue;
             }
             if self.now() - known.put_back_at.unwrap_or_default() < known.put_back_again_after() {
-                // Another event, or Stripe's list of refunds, may tell of the same.
+                // Another event, or Stripe's list of refunds, may report the same.
                 work.put_back.extend(keys(&Missing { effects: still, ..known }));
                 continue;
             }
@@ -479,7 +479,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         Ok(())
     }
 
-    /// The payment of a candidate and what is missing of it; `None` when it is another business's.
+    /// The payment of a candidate and its missing effects; `None` when it is another business's.
     async fn compare(
         &self,
         candidate: &Candidate,
@@ -557,7 +557,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         stream::iter(filed).buffered(LOOKUPS).try_collect().await
     }
 
-    /// What is still missing of an event that an earlier version found missing under another key, or under another
+    /// The effects still missing of an event that an earlier version found missing under another key, or under another
     /// policy; `known` where both are the same.
     async fn still_missing(&self, mut known: Missing, json: &str) -> Result<Missing, StoreError> {
         let Ok(Seen::Candidate(candidate)) =
@@ -570,7 +570,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             return Ok(known);
         };
         let ExpectedEffects { payment_id, outcome, effects, .. } = called_for;
-        // Renewals may no longer be thanked for: then nobody sends the mail, and it would be missing for ever.
+        // Renewals may no longer be thanked for: then no mail is sent, and it would be missing for ever.
         let thanks = effects::email_about(SessionOutcome::Paid);
         known.effects.retain(|effect| outcome.is_some() || *effect != thanks || effects.contains(effect));
         if payment_id == known.payment_id || payment_id.is_payment_intent() {

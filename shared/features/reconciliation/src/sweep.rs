@@ -50,7 +50,7 @@ pub struct Sweep {
     source: Source,
     /// The last object that was looked at in it.
     after: Option<String>,
-    /// What was seen so far.
+    /// The tally so far.
     #[serde(default)]
     pub tally: Tally,
 }
@@ -73,7 +73,7 @@ pub enum Source {
 }
 
 impl Sweep {
-    /// A window that nobody has begun. Times are Unix seconds.
+    /// A window that no run has begun. Times are Unix seconds.
     pub fn new(from: i64, to: i64, now: i64) -> Self {
         let events_from = from.max(now - EVENTS_KEPT_SECONDS);
         Self { from, to, events_from, source: Source::Events, after: None, tally: Tally::default() }

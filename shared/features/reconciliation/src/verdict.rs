@@ -6,11 +6,11 @@ use fulfilment::{ExpectedEffects, effects};
 pub enum Verdict {
     /// Done, or deliberately not done.
     Settled,
-    /// Somebody is at it, a message is on its way, or it waits for its payment.
+    /// Claimed, or its message is on its way, or it waits for its payment.
     UnderWay,
-    /// Parked or unknown: a person has been told.
+    /// Parked or unknown: an alarm was raised.
     Open,
-    /// Nobody knows of it.
+    /// The ledger has no trace of it.
     Missing,
 }
 
@@ -22,8 +22,8 @@ pub(crate) const MESSAGE_LIFE_SECONDS: i64 = 11 * 3600;
 /// this time has a message that will be tried again, however old it is: a mail may be throttled for days.
 const LONGEST_PAUSE_MS: i64 = 2 * 3_600_000;
 
-/// What the ledger says of one effect. `sent_at` is when the event was last put on its way, in Unix seconds; `now` is in
-/// Unix milliseconds.
+/// What the ledger says of one effect. `sent_at` is when the event was last put on its way, in Unix seconds; `now` is
+/// in Unix milliseconds.
 pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Verdict {
     let Some(row) = rows.iter().find(|row| row.effect == *effect) else {
         return Verdict::Missing;
@@ -43,13 +43,13 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
     }
 }
 
-/// The effects of which nobody knows.
+/// The missing effects.
 pub fn missing(called_for: &ExpectedEffects, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
     let effects = called_for.effects.iter();
     effects.filter(|effect| judge(effect, rows, sent_at, now) == Verdict::Missing).cloned().collect()
 }
 
-/// Whether analysts were told of the payment.
+/// Whether the payment was published.
 fn is_told(rows: &[EffectRow]) -> bool {
     rows.iter().any(|row| row.effect == effects::acquisition() && row.state == EffectState::Done)
 }

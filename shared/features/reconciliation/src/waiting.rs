@@ -40,8 +40,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         }
     }
 
-    /// Puts the event on the bus that Stripe did not send, or that got lost. From then on it is among what is missing,
-    /// until the ledger has it.
+    /// Puts the event on the bus that Stripe did not send, or that got lost. From then on it is among the missing
+    /// effects, until the ledger has it.
     async fn put_final(
         &self,
         pending: &Pending,

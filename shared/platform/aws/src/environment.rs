@@ -4,7 +4,7 @@ use std::str::FromStr;
 /// Reads a function's configuration from its environment and reports every problem at once.
 ///
 /// Each part of the configuration reads what it needs and hands back `None` when something is missing; the
-/// problems gather here, and [`Environment::finish`] tells all of them.
+/// problems gather here, and [`Environment::finish`] reports all of them.
 ///
 /// ```
 /// # use aws::Environment;
@@ -19,7 +19,7 @@ pub struct Environment<L> {
     problems: Vec<String>,
 }
 
-/// What is wrong with the configuration, all of it. Values are never shown.
+/// The defects of the configuration, all of it. Values are never shown.
 #[derive(Debug, thiserror::Error)]
 #[error("configuration: {}", .0.join("; "))]
 pub struct ConfigError(Vec<String>);
@@ -66,7 +66,7 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
     ///
     /// With every problem that was noted.
     pub fn finish<C>(self, build: impl FnOnce() -> Option<C>) -> Result<C, ConfigError> {
-        // Two parts may need the same variable; it is one thing to mend.
+        // Two parts may need the same variable; it is one thing to fix.
         let mut problems = self.problems;
         problems.sort();
         problems.dedup();

@@ -98,7 +98,7 @@ impl Roots {
             Self::System => rustls_native_certs::load_native_certs().certs,
             Self::These(pem) => CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect(),
         };
-        // One that cannot be read is trusted by nobody; the others still are.
+        // One that cannot be read is not trusted; the others still are.
         store.add_parsable_certificates(certificates);
         store
     }
@@ -158,7 +158,7 @@ fn metadata(connection: CaptureConnection) -> ConnectionMetadata {
     ConnectionMetadata::builder().proxied(false).poison_fn(poison).build()
 }
 
-/// What the SDK's retries make of a failure: as its own HTTP client tells them.
+/// What the SDK's retries make of a failure: as its own HTTP client reports them.
 fn classify(error: legacy::Error) -> ConnectorError {
     if find::<TimedOutError>(&error).is_some() {
         return ConnectorError::timeout(error.into());

@@ -69,7 +69,7 @@ async fn a_silent_bus_is_given_up_after_nine_seconds() {
     let (put, waited) = aws.wait(Duration::from_secs(2), bus.put(&event)).await;
     assert!(matches!(put, Err(NotPut::NoAnswer(_))), "{put:?}");
     assert_eq!(waited.elapsed, Duration::from_secs(9));
-    // What is left after two tries and short pauses may begin a third.
+    // The remaining time after two tries and short pauses may begin a third.
     assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }
 

@@ -13,7 +13,7 @@ async fn a_silent_secrets_manager_is_given_up_after_nine_seconds() {
     let (fetched, waited) = aws.wait(Duration::from_secs(2), secret.fetch()).await;
     assert!(fetched.is_err());
     assert_eq!(waited.elapsed, Duration::from_secs(9));
-    // What is left after two tries and short pauses may begin a third.
+    // The remaining time after two tries and short pauses may begin a third.
     assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }
 

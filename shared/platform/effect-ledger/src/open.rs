@@ -25,8 +25,8 @@ impl DynamoDbEffects {
     /// Every open effect: `retry`, `parked`, `unknown`, and claims that followed a
     /// failure or stood in another delivery's way. Only those whose names begin with `prefix`.
     ///
-    /// A query of each shard of a sparse index, which holds nothing else: what it costs grows with what is open,
-    /// not with the ledger. The index follows the ledger within a second or so.
+    /// A query of each shard of a sparse index, which holds nothing else: what it costs grows with the number of open
+    /// effects, not with the ledger. The index follows the ledger within a second or so.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError, Subject};
 /// The prefix of operators' rows, which stand beside the effects of their subject.
 const OPERATOR: &str = "operator#";
 
-/// How many equal actions of one millisecond are told apart. A person makes one.
+/// How many equal actions of one millisecond get names of their own. An operator takes one.
 const REPEATS: u32 = 1000;
 
 /// Everything the ledger has about a subject.

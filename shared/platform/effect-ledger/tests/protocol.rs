@@ -276,7 +276,7 @@ async fn setting_aside_never_hides_what_was_done() {
     }
 }
 
-/// A dead claim whose own message comes back and finds that nothing has to be done any more.
+/// A dead claim whose own message is received again and finds that nothing has to be done any more.
 #[tokio::test]
 async fn nobody_leaves_a_claim_that_nobody_comes_back_to() {
     #[derive(Debug, PartialEq)]

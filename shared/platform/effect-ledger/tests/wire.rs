@@ -398,7 +398,7 @@ async fn a_silent_ledger_is_given_up_after_nine_seconds_and_two_tries() {
     let (claimed, waited) = dynamodb.wait(Duration::from_secs(2), claim).await;
     assert_eq!(claimed.unwrap_err().operation, "claim");
     assert_eq!(waited.elapsed, Duration::from_secs(9));
-    // What is left after two tries and short pauses may begin a third.
+    // The remaining time after two tries and short pauses may begin a third.
     assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }
 

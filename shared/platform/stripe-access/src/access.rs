@@ -67,7 +67,7 @@ pub struct Began {
     pub recurring: Option<Recurring>,
 }
 
-/// The part of a session with its subscription expanded that tells the interval.
+/// The part of a session with its subscription expanded that has the interval.
 #[derive(Deserialize)]
 struct WithSubscription {
     subscription: Option<Subscription>,
@@ -97,8 +97,8 @@ impl WithSubscription {
     }
 }
 
-/// Requests for one question, attempts included. A page of a list is a request: the line items of a Payment Link are 20 at
-/// most.
+/// Requests for one question, attempts included. A page of a list is a request: the line items of a Payment Link are 20
+/// at most.
 const BUDGET: u32 = 8;
 
 impl<C: Clock> StripeAccess<C> {
@@ -122,7 +122,7 @@ impl<C: Clock> StripeAccess<C> {
         })
     }
 
-    /// For whoever has another time to wait than a task.
+    /// For callers that wait for another time than a task does.
     #[must_use]
     pub fn with_patience(self, patience: Patience) -> Self {
         Self { patience: Some(patience), ..self }

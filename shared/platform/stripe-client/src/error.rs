@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
-/// Why Stripe's API did not give what was asked for. Prints codes and the names of endpoints only: Stripe's sentences
-/// may quote keys and addresses, and a session's id opens what was sold, so neither belongs into a log. A tool whose
+/// Why Stripe's API did not answer a request. Prints codes and the names of endpoints only: Stripe's sentences
+/// may quote keys and addresses, and a session's id opens the purchase, so neither belongs into a log. A tool whose
 /// requests hold no customer's data may show [`StripeError::sentence`] to the person who uses it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StripeError {
@@ -14,7 +14,7 @@ pub enum StripeError {
         )
     )]
     KeyRefused {
-        /// What was asked for.
+        /// The request.
         path: String,
         /// HTTP status.
         status: u16,
@@ -26,13 +26,13 @@ pub enum StripeError {
     /// There is no such object, or it is another account's or the other mode's.
     #[error("Stripe has no {path} in this account and mode")]
     NotFound {
-        /// What was asked for.
+        /// The request.
         path: String,
     },
     /// Too many requests, also after waiting.
     #[error("Stripe's rate limit was still reached after {attempts} attempts at {path}: try again later")]
     RateLimited {
-        /// What was asked for.
+        /// The request.
         path: String,
         /// How often it was tried.
         attempts: u32,
@@ -40,7 +40,7 @@ pub enum StripeError {
     /// No answer, or that of a broken server, also after waiting.
     #[error("Stripe did not answer {path} in {attempts} attempts ({reason}): try again later")]
     Unavailable {
-        /// What was asked for.
+        /// The request.
         path: String,
         /// How often it was tried.
         attempts: u32,
@@ -53,7 +53,7 @@ pub enum StripeError {
     /// <https://docs.stripe.com/api/idempotent_requests>
     #[error("Stripe failed at {path} before and keeps that reply ({status})")]
     Kept {
-        /// What was asked for.
+        /// The request.
         path: String,
         /// HTTP status.
         status: u16,
@@ -66,7 +66,7 @@ pub enum StripeError {
         .param.as_ref().map(|param| format!(", {param}")).unwrap_or_default()
     )]
     Refused {
-        /// What was asked for.
+        /// The request.
         path: String,
         /// HTTP status.
         status: u16,
@@ -80,7 +80,7 @@ pub enum StripeError {
     /// An answer in another shape than Stripe documents.
     #[error("Stripe's answer to {path} cannot be read")]
     Unreadable {
-        /// What was asked for.
+        /// The request.
         path: String,
     },
     /// The client has made as many requests as it may.
@@ -131,7 +131,7 @@ impl StripeError {
     }
 }
 
-/// What Stripe wrote about a refusal, for the person who can act on it. Prints redacted: it may quote what was sent.
+/// What Stripe wrote about a refusal, for the person who can act on it. Prints redacted: it may quote the request.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sentence {
     /// Stripe's own words, on one line.

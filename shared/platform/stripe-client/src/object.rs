@@ -47,7 +47,7 @@ impl ApiObject {
     ///
     /// # Errors
     ///
-    /// When it is not one, or one of a shape nobody knows.
+    /// When it is not one, or one of an unknown shape.
     pub fn event(&self) -> Result<Event, DecodeError> {
         Event::from_json(self.json().as_bytes())
     }
@@ -258,7 +258,7 @@ pub struct LinkPrice {
 }
 
 impl PaymentLink {
-    /// Whether it begins subscriptions. Only told by a link that was asked for with its line items.
+    /// Whether it begins subscriptions. Only a link that was requested with its line items has it.
     pub fn is_subscription(&self) -> bool {
         let prices =
             self.line_items.iter().flat_map(|items| &items.data).filter_map(|item| item.price.as_ref());
@@ -280,7 +280,7 @@ pub struct EventVersion {
     pub api_version: Option<String>,
 }
 
-/// What was bought. <https://docs.stripe.com/api/checkout/sessions/line_items>
+/// The purchase. <https://docs.stripe.com/api/checkout/sessions/line_items>
 #[derive(Debug, Clone, Deserialize)]
 pub struct LineItem {
     /// `li_…`

@@ -34,7 +34,7 @@ impl Request {
         Self::sessions().with("status", "complete")
     }
 
-    /// What was bought in a session.
+    /// The line items of a session.
     ///
     /// <https://docs.stripe.com/api/checkout/sessions/line_items>
     pub fn line_items(session_id: &str) -> Self {

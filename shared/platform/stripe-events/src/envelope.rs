@@ -58,7 +58,7 @@ pub struct Resend {
 
 /// The three doors to the fulfilment bus, the operator's to a task's queue, and the absence of one.
 ///
-/// A door is told by the envelope's `source`. AWS lets nobody but a partner use a source that begins with
+/// The source is the envelope's `source`. AWS lets only a partner use one that begins with
 /// `aws.`, so `aws.partner/stripe.com/…` proves where an event came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -68,7 +68,7 @@ pub enum Door {
     Webhook,
     /// Our `reconcile` function: a replay.
     Reconcile,
-    /// The operator's command line, which puts its wishes into a task's own queue.
+    /// The operator's command line, which puts its requests into a task's own queue.
     Operator,
     /// A bare event, or a source we do not know.
     Other,
@@ -81,7 +81,7 @@ impl Door {
     pub const WEBHOOK_SOURCE: &str = "afterlink.webhook";
     /// The source `reconcile` puts on its events.
     pub const RECONCILE_SOURCE: &str = "afterlink.reconcile";
-    /// The source the operator's command line puts on its wishes.
+    /// The source the operator's command line puts on its requests.
     pub const OPERATOR_SOURCE: &str = "afterlink.operator";
 
     fn from_source(source: &str) -> Self {

@@ -27,7 +27,7 @@ pub enum Event {
 /// A snapshot event.
 #[derive(Debug, Clone)]
 pub struct SnapshotEvent {
-    /// `evt_…`. Stays the same over redeliveries, but two events may tell of one change.
+    /// `evt_…`. Stays the same over redeliveries, but two events may report one change.
     pub id: String,
     /// What happened.
     pub event_type: EventType,
@@ -285,7 +285,7 @@ impl Object {
     }
 }
 
-/// As much of an event as it takes to pass it on: the rest is for whoever acts on it.
+/// As much of an event as it takes to pass it on: the rest is for the tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventHead {
     /// A snapshot event; passed on whatever it is about.

@@ -20,11 +20,11 @@ pub struct Invoice {
     /// Where it stands.
     #[serde(default)]
     pub status: Option<InvoiceStatus>,
-    /// What was paid, in minor units of `currency`. Credit of the customer's is no part of it; what was paid outside
+    /// The paid amount, in minor units of `currency`. The customer's credit is no part of it; an amount paid outside
     /// of Stripe is.
     #[serde(default)]
     pub amount_paid: Option<i64>,
-    /// What was to be paid after the customer's credit, in minor units of `currency`.
+    /// The amount due after the customer's credit, in minor units of `currency`.
     #[serde(default)]
     pub amount_due: Option<i64>,
     /// The sum of its lines with discounts and taxes, in minor units of `currency`; below zero when the customer is

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Personal data: usable where it is needed, redacted wherever it is printed.
 ///
-/// `Debug` prints `[redacted]`, and there is deliberately no `Display`: to show the value somebody has to write
+/// `Debug` prints `[redacted]`, and there is deliberately no `Display`: to show the value, code has to write
 /// [`Personal::expose`], which is easy to find in a review.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -21,7 +21,7 @@ pub struct CheckoutSession {
     /// When the session was opened, in Unix seconds.
     #[serde(default)]
     pub created: Option<i64>,
-    /// What was charged, in minor units of `currency`.
+    /// The charged amount, in minor units of `currency`.
     #[serde(default)]
     pub amount_total: Option<i64>,
     /// Three lower-case letters.
@@ -132,7 +132,7 @@ pub struct PresentmentDetails {
 /// In these the session's own amounts are what the customer saw, and the booked amounts are here.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CurrencyConversion {
-    /// What is booked, in minor units of `source_currency`.
+    /// The booked amount, in minor units of `source_currency`.
     #[serde(default)]
     pub amount_total: Option<i64>,
     /// Three lower-case letters.

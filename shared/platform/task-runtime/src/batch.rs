@@ -55,7 +55,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Counts, under a metric of its own, something that did not keep the task from its effect but that somebody
+    /// Counts, under a metric of its own, something that did not keep the task from its effect but that an operator
     /// should hear of.
     pub fn note(&self, metric: &'static str) {
         *self.noted.borrow_mut().entry(metric).or_default() += 1;
@@ -90,7 +90,7 @@ const LEASE_MARGIN_MS: i64 = 30_000;
 /// A message gives up this long before the function's deadline, so that the rest of the batch is still answered.
 const ANSWER_MARGIN_MS: i64 = 1_500;
 
-/// Handles a batch; the answer lists the messages that must come back.
+/// Handles a batch; the answer lists the messages to be received again.
 pub async fn handle_batch<T: Task, Q: Queue>(
     name: &'static str,
     task: &T,
@@ -207,7 +207,7 @@ struct Shell<'a, T, Q, C> {
     invocation: &'a Invocation,
 }
 
-/// What became of a message, how long it took in milliseconds, and what the task counted.
+/// The outcome of a message, how long it took in milliseconds, and what the task counted.
 type Account = (Handled, i64, BTreeMap<&'static str, u32>);
 
 impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
@@ -249,7 +249,7 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
         Ok(())
     }
 
-    /// Handles one message and logs once what became of it.
+    /// Handles one message and logs the outcome once.
     async fn handle(&self, message: Message, is_suspect: bool) -> Account {
         let started_ms = self.clock.now_ms();
         let approached = if is_suspect { self.approach_suspect(&message).await } else { Ok(()) };

@@ -10,7 +10,7 @@ pub enum FailureClass {
     /// Goes back to the queue, and may do so for [`THROTTLED_LIFE`]: the service works, and takes less than there is.
     /// A rush that drains slowly is no failure of its messages.
     Throttled,
-    /// Goes to the DLQ: the same message will fail the same way until somebody mends something.
+    /// Goes to the DLQ: the same message will fail the same way until its cause is fixed.
     Permanent,
 }
 
@@ -75,7 +75,7 @@ impl Backoff {
 
     /// The delay after the `receive_count`-th delivery: doubles from base to cap, a fifth more or less.
     ///
-    /// The jitter comes from the message's id, so that messages that failed together do not come back together.
+    /// The jitter comes from the message's id, so that messages that failed together are not received again together.
     pub fn delay(&self, receive_count: u32, message_id: &str) -> Duration {
         let delay = self.mean_seconds(receive_count);
         let mut hasher = DefaultHasher::new();
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_message_whose_function_dies_is_recognised_by_its_seventh_receive() {
-        // It comes back after the queue's visibility timeout, three minutes.
+        // It is received again after the queue's visibility timeout, three minutes.
         let died =
             |receives: u32| LIVE.is_unanswered(receives, Duration::from_secs(u64::from(receives - 1) * 180));
         assert!(!died(1) && !died(6));

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use aws::{MetricsContext, write_metrics};
 use serde_json::json;
 
-/// What became of the messages of one invocation.
+/// The outcomes of the messages of one invocation.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Done now.

@@ -119,7 +119,7 @@ async fn what_a_task_notes_is_counted_whatever_becomes_of_the_message() {
     assert_eq!((tally.noted, tally.retried), ([("Noted", 2)].into(), 2));
 }
 
-/// Otherwise Lambda would end the function, and the whole batch would come back.
+/// Otherwise Lambda would end the function, and the whole batch would be received again.
 #[tokio::test]
 async fn a_message_that_hangs_comes_back_while_the_others_are_still_answered() {
     let queue = InMemoryQueue::default();
@@ -281,7 +281,7 @@ async fn what_came_back_unanswered_is_tried_last_and_only_after_its_pause_is_set
     let seen = task.1.take();
     assert_eq!(seen[0], ("evt_new_completed".to_owned(), 0));
     assert_eq!([seen[1].1, seen[2].1], [1, 2], "{seen:?}");
-    // Half an hour and more: they do not come back together with what they came with.
+    // Half an hour and more: they are not received again together with their batch mates.
     assert!(queue.delayed.borrow().iter().all(|(_, delay)| *delay >= Duration::from_secs(1800)));
 }
 

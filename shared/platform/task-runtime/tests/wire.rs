@@ -46,7 +46,7 @@ async fn a_silent_queue_is_given_up_after_nine_seconds() {
         aws.wait(Duration::from_secs(2), queue.delay("r1", Duration::from_secs(30))).await;
     assert_eq!(delayed.unwrap_err().operation, "ChangeMessageVisibility");
     assert_eq!(waited.elapsed, Duration::from_secs(9));
-    // What is left after two tries and short pauses may begin a third.
+    // The remaining time after two tries and short pauses may begin a third.
     assert!((2..=3).contains(&waited.requests), "{waited:?}");
 }
 

@@ -56,7 +56,7 @@ fn a_sender_that_ses_does_not_know_parks_the_mail_and_leaves_the_record_alone() 
     assert_eq!(cloud.contribution("pi_Refused").unwrap()["status"], "paid");
     assert!(cloud.mails_to("refused@example.org").is_empty());
 
-    // Mended and sent back, it is sent.
+    // Fixed and redriven, it is sent.
     let mended = json!({ "EmailIdentity": "example.org" });
     cloud.stack.aws.rest("ses", "POST", "/v2/email/identities", Some(&mended)).unwrap();
     let queue = cloud.stack.output("ThankYouEmailQueueUrl").unwrap();

@@ -5,7 +5,7 @@ use testkit::stripe::{CorrectionEvent, SessionEvent};
 
 use crate::stack::{Cloud, of};
 
-/// What was published about a payment, oldest first.
+/// The events published about a payment, oldest first.
 pub(crate) fn published(cloud: &Cloud, payment_id: &str) -> Vec<Value> {
     let mut events = cloud.acquisition_events();
     events.retain(|event| event["payment_id"] == payment_id);

@@ -174,7 +174,7 @@ fn payments_over_a_mistyped_link_are_completed_by_one_command_and_stay_so() {
     assert_eq!(operators_rows(&cloud, "pi_Mistyped"), ["complete"]);
     cloud.wait_until(0, || cloud.dead_letters("AcquisitionEvents", "evt_Mistyped_completed").len());
 
-    // The event as Stripe has it is still the mistyped one, and is no news to anything that is done.
+    // The event as Stripe has it is still the mistyped one, and changes no effect that is done.
     cloud.post(&event);
     cloud.post_json(&CorrectionEvent::refund("Mistyped", "re_Mistyped", "created").to_json());
     cloud.wait_for_effect("pi_Mistyped", "acquisition#refund#re_Mistyped done");
@@ -231,7 +231,7 @@ fn a_record_is_folded_again_also_when_it_is_done() {
 
 #[test]
 fn an_event_that_never_came_is_seen_mended_and_explained() {
-    // Nobody else's events may be under way: they would be put back too.
+    // No other test's events may be under way: they would be put back too.
     let cloud = Cloud::alone();
     let event = of(SessionEvent::paid(), "NeverCame").at(i64::try_from(unix_now()).unwrap() - 600);
     cloud.stack.happen(&event.to_json().to_string()).unwrap();

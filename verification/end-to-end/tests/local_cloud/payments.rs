@@ -38,7 +38,7 @@ fn the_same_event_ten_times_at_once_is_one_mail() {
         }
     });
     cloud.wait_for_ledger("pi_TenTimes", &["contribution#paid done", "email#thank-you done"]);
-    // The duplicates that met a running claim come back once more; then all is quiet.
+    // The duplicates that met a running claim are received once more; then all is quiet.
     cloud.wait_until(true, || cloud.stack.settle(std::time::Duration::from_secs(1)).unwrap());
     assert_eq!(cloud.mails_to("tentimes@example.org").len(), 1);
     assert_eq!(cloud.supporter_rows("pi_TenTimes").len(), 1);

@@ -145,7 +145,7 @@ fn attach(cloud: &Cloud, name: &str, output: &str) {
     cloud.stack.aws.query("iam", &form).unwrap();
 }
 
-/// The two policies of the template are what cli/README.md tells an operator to attach.
+/// The two policies of the template are those that an operator attaches by cli/README.md.
 #[test]
 fn an_operators_documented_rights_are_enough() {
     const NAME: &str = "documented-operator";

@@ -29,7 +29,7 @@ fn reconcile(cloud: &Cloud) -> Value {
 
 #[test]
 fn what_was_lost_is_found_and_done_and_nothing_is_done_twice() {
-    // Nobody else's events may be under way: they would be put back too.
+    // No other test's events may be under way: they would be put back too.
     let cloud = Cloud::alone();
     let happened = two_minutes_ago();
     let paid = |payment: &str| of(SessionEvent::paid(), payment).at(happened).marketing(Some("yes"));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
 use xtask::stack::{Mail, Stack};
 
-/// How long anything may take. A message whose function was killed comes back after a minute.
+/// How long anything may take. A message whose function was killed is received again after a minute.
 const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -70,7 +70,7 @@ impl Cloud {
         self.rows_of("SupportersTableName", payment_id)
     }
 
-    /// What was begun for a payment, as `effect state` or `effect state (reason)`.
+    /// The effects begun for a payment, as `effect state` or `effect state (reason)`.
     pub(crate) fn ledger(&self, payment_id: &str) -> Vec<String> {
         end_to_end::effects(&self.rows_of("EffectsTableName", payment_id))
     }
@@ -81,7 +81,7 @@ impl Cloud {
         rows
     }
 
-    /// The mails somebody got.
+    /// The mails to an address.
     pub(crate) fn mails_to(&self, address: &str) -> Vec<Mail> {
         let mut mails = self.stack.mails().unwrap();
         mails.retain(|mail| mail.to == address);

@@ -83,7 +83,7 @@ fn leave_a_correction_waiting(cloud: &Cloud) {
 }
 
 /// Claims of executors that died before their call: of the mail, which is made at most once, and of the publication,
-/// which is made at least once. The messages come back until the lease has run out.
+/// which is made at least once. The messages are received again until the lease has run out.
 fn leave_dead_claims(cloud: &Cloud) {
     let lease_until = (u128::from(unix_now()) * 1000 + LEASE.as_millis()).to_string();
     for effect in [MAIL, "acquisition"] {
@@ -99,7 +99,7 @@ fn leave_dead_claims(cloud: &Cloud) {
     cloud.wait_for_effect("pi_DeadClaim", "contribution#paid done");
 }
 
-/// A mail whose message comes back, because Stripe's reply about what was bought cannot be read.
+/// A mail whose message is received again, because Stripe's reply about what was bought cannot be read.
 fn leave_a_retry(cloud: &Cloud) {
     cloud.stack.bought("cs_test_Retrying", &json!([{ "id": "li_Retrying", "price": "price_1" }])).unwrap();
     cloud.post(&purchase(payment("Retrying"), "Retrying", json!({ "fulfilment": "download" })));

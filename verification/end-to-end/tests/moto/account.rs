@@ -80,7 +80,7 @@ impl Account {
             aws,
             gate,
             stripe: StripeApi::start(now),
-            template: Template::read(),
+            template: Template::read(&told["templates"]),
             tasks: Vec::new(),
             binaries: told["functions"].as_object().unwrap().clone(),
             operator: told["operator"].as_str().unwrap().into(),
@@ -369,7 +369,7 @@ impl Account {
         numbers.map(|number| number.as_str().unwrap().parse::<u64>().unwrap()).sum()
     }
 
-    /// Every message of a queue that nobody takes from, taken off it.
+    /// Every message of a queue without a consumer, taken off it.
     fn take(&self, output: &str) -> Vec<Value> {
         let input = json!({
             "QueueUrl": self.output(output), "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]
@@ -417,7 +417,7 @@ impl Account {
         rows[0].clone()
     }
 
-    /// What was begun for a payment.
+    /// The effects begun for a payment.
     pub(crate) fn ledger(&self, payment_id: &str) -> Vec<String> {
         end_to_end::effects(&self.rows("EffectsTableName", payment_id))
     }
@@ -444,7 +444,7 @@ pub(crate) fn invoke(process: &Process, event: &Value) -> Value {
     serde_json::from_slice(&answer).unwrap()
 }
 
-/// The kinds of what was published, in order, and the money kept by them.
+/// The kinds of the published events, in order, and the money kept by them.
 pub(crate) fn kinds_and_sum(events: &[Value]) -> (Vec<&str>, i64) {
     let mut kinds: Vec<_> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
     kinds.sort_unstable();

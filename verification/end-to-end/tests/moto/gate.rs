@@ -1,4 +1,4 @@
-//! Between the functions and moto: says whose account it is, remembers what was answered, and can make calls meet.
+//! Between the functions and moto: says whose account it is, remembers replies, and can make calls meet.
 
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -76,7 +76,7 @@ impl Gate {
         place.wait();
     }
 
-    /// What was answered so far, in JSON, to calls of an operation: its target, or its path where it has none.
+    /// The replies so far, in JSON, to calls of an operation: its target, or its path where it has none.
     pub(crate) fn answers(&self, operation: &str) -> Vec<Value> {
         let answers = self.answers.lock().unwrap();
         answers.iter().filter(|(of, _)| of == operation).map(|(_, answer)| answer.clone()).collect()

@@ -1,4 +1,4 @@
-//! A membership: its first payment, which two events tell of, a renewal, and that renewal's money given back.
+//! A membership: its first payment, which two events report, a renewal, and that renewal's money given back.
 
 use serde_json::json;
 use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};

@@ -1,4 +1,4 @@
-//! What an operator looks up and mends: queries of indexes, and transactions on condition that nothing has changed.
+//! What an operator looks up and repairs: queries of indexes, and transactions on condition that nothing has changed.
 
 use end_to_end::operator::{json_of, refusal};
 use serde_json::json;

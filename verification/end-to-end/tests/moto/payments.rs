@@ -45,7 +45,7 @@ fn refunds_after_the_payment_leave_the_money_kept() {
         CorrectionEvent::refund("Refunded", "re_one", "created").amount(500, "gbp"),
         CorrectionEvent::refund("Refunded", "re_two", "created").amount(250, "gbp"),
         CorrectionEvent::refund("Refunded", "re_two", "failed").amount(250, "gbp"),
-        // Told twice.
+        // Delivered twice.
         CorrectionEvent::refund("Refunded", "re_one", "created").amount(500, "gbp"),
     ] {
         account.post_json(&event.to_json());

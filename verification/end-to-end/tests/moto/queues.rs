@@ -73,7 +73,7 @@ fn a_broken_link_contract_is_parked_with_its_reason() {
         assert_eq!(reasons, ["broken_link_contract"], "{task}");
     }
     assert!(account.mails_to("Broken").is_empty());
-    // What is open is found by its index, and nothing else is there.
+    // The open effects are found by their index, and nothing else is there.
     let input = json!({
         "TableName": account.output("EffectsTableName"), "IndexName": "open-effects"
     });

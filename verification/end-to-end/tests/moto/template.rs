@@ -1,9 +1,8 @@
-//! What would be deployed: the reviewed template of the stage `local`, and what its references stand for.
+//! What would be deployed: the template of the stage `local`, and what its references stand for.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use xtask::checkout::Checkout;
 
 /// The template, and the names that its resources got so far.
 pub(crate) struct Template {
@@ -15,12 +14,14 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Reads `cdk/test/snapshots/local.json`, which the CDK's tests hold to be the template.
-    pub(crate) fn read() -> Self {
-        let file = Checkout::find().unwrap().root().join("cdk/test/snapshots/local.json");
-        let stacks: Map<String, Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    /// Reads the templates of the stage's stacks, as the CDK app synthesized them, from their files.
+    pub(crate) fn read(files: &Value) -> Self {
+        let files = files.as_array().unwrap().iter().map(|file| file.as_str().unwrap());
+        let stacks: Vec<Value> =
+            files.map(|file| serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()).collect();
+        assert!(!stacks.is_empty(), "no template was synthesized");
         let all = |of: &str| -> Map<String, Value> {
-            stacks.values().filter_map(|stack| stack[of].as_object().cloned()).flatten().collect()
+            stacks.iter().filter_map(|stack| stack[of].as_object().cloned()).flatten().collect()
         };
         let outputs = all("Outputs");
         let exported = outputs.values().filter_map(|output| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stripe_events::{Delivered, Event};
 use testkit::queue::envelope;
 
-/// An event as EventBridge puts it into a queue, and what it tells.
+/// An event as EventBridge puts it into a queue, and its meaning.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The envelope.
@@ -14,7 +14,7 @@ pub struct Message {
     pub tells: Option<Tells>,
 }
 
-/// What an event tells, as far as it says by itself.
+/// The meaning of an event, as far as the event alone has it.
 #[derive(Debug, Clone)]
 pub enum Tells {
     /// Of a payment. A correction has its payment intent for a key.
@@ -32,7 +32,7 @@ impl Message {
     }
 }
 
-/// What an event tells of a payment, read as the tasks read it.
+/// The meaning of an event, read as the tasks read it.
 fn tells(event: &Event) -> Option<Tells> {
     match Reading::from_event(event, false).ok()? {
         Reading::Invoice(invoice) => Some(Tells::Invoice(invoice)),
@@ -44,7 +44,7 @@ fn tells(event: &Event) -> Option<Tells> {
     }
 }
 
-/// The same change told by another event: Stripe does that.
+/// The same change in another event: Stripe does that.
 pub fn twin(event: &Value) -> Value {
     let mut twin = event.clone();
     twin["id"] = json!(format!("{}_twin", event["id"].as_str().unwrap_or_default()));

@@ -322,6 +322,6 @@ fn a_session_that_began_a_subscription_implies_it_and_its_first_invoice() {
         "month"
     );
     assert_eq!(get(&api, "/v1/subscriptions/sub_2").0, 404);
-    // It is in no list: whoever lists invoices has put them.
+    // It is in no list: tests that list invoices put them.
     assert_eq!(ids(&api, "/v1/invoices").0, Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! What the fake answers, and what the fixtures say that tests tell it of.
+//! What the fake answers, and the fixtures that tests put into it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

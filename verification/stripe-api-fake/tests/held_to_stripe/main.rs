@@ -232,7 +232,7 @@ fn every_parameter_that_is_asked_with_is_one_of_stripes() {
                 .map(|name| format!("no list of Stripe's that is read can be narrowed by `{name}`")),
         };
         problems.extend(unknown.map(|problem| format!("Request::{}: {problem}", function.name)));
-        // `doctor` tries each permission, and docs/DEPLOY.md tells operators to give them.
+        // `doctor` tries each permission, and docs/DEPLOY.md lists them for operators.
         if let Some(endpoint) =
             function.endpoint.filter(|endpoint| Permission::of_endpoint(endpoint).is_none())
         {

@@ -133,7 +133,7 @@ fn action_of(operation: &str) -> Option<Action> {
 }
 
 /// A request's input. A number that is none is the caller's mistake; anything else that cannot be read is something
-/// nobody has needed yet.
+/// no code has needed yet.
 fn read<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         let message = error.to_string();
@@ -166,7 +166,7 @@ pub(super) fn conflicted(operation: &str, body: &[u8]) -> Option<Response> {
     action_of(operation).map(|_| Failure::TransactionConflict.response())
 }
 
-/// A transaction cancelled for its last item: whoever looks at the first reason only does not see it.
+/// A transaction cancelled for its last item: code that looks at the first reason only does not see it.
 fn canceled(body: &[u8], code: &'static str, message: &str) -> Response {
     let count = read::<Transaction>("TransactWriteItems", body)
         .map_or(1, |transaction| transaction.transact_items.len());

@@ -38,16 +38,16 @@ pub struct Redrive {
     pub max_receive_count: u32,
 }
 
-/// A message in a queue, or in somebody's hands.
+/// A message in a queue, or in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Stays the same when the message moves to the DLQ; a redrive gives it another.
     pub message_id: String,
     /// Of the last time it was received; empty before.
     pub receipt_handle: String,
-    /// What was sent.
+    /// The body.
     pub body: String,
-    /// What was sent beside it, by name.
+    /// Its attributes, by name.
     pub attributes: BTreeMap<String, MessageAttribute>,
     /// When it was first sent, in Unix milliseconds. It stays when the message moves to the DLQ.
     pub sent_at_ms: i64,
@@ -58,7 +58,7 @@ pub struct Message {
     first_received_ms: Option<i64>,
 }
 
-/// What is sent beside a body.
+/// A message attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct MessageAttribute {
@@ -205,7 +205,7 @@ impl Sqs {
         Ok(message_id)
     }
 
-    /// Hands out messages that are visible, oldest first. What was received too often goes to the DLQ instead.
+    /// Hands out messages that are visible, oldest first. A message received too often goes to the DLQ instead.
     pub(super) fn receive(
         &mut self,
         now_ms: i64,

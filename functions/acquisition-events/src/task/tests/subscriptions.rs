@@ -35,7 +35,7 @@ fn refund(id: &str, payment_intent: &str, minor: i64) -> Value {
     CorrectionEvent::refund(payment_intent, id, "created").amount(minor, "gbp").to_json()
 }
 
-/// What is kept of each payment, by its key.
+/// The rows of each payment, by its key.
 fn kept_of(task: &TestTask) -> BTreeMap<String, i64> {
     let mut kept = BTreeMap::new();
     let mut seen = std::collections::BTreeSet::new();
@@ -112,7 +112,7 @@ async fn another_businesss_invoices_are_left_alone_for_one_question() {
     let foreign = |which: &str| InvoiceEvent::renewal("Another", which).to_json();
     let (tally, _) = deliver(&task, &[foreign("1"), foreign("2")]).await;
     assert_eq!((tally.skipped, task.lookup.stripe.asked.get()), ([("another_business", 2)].into(), 1));
-    // Of a first payment without a marker, the session would have told: nothing is asked.
+    // Of a first payment without a marker, the session would have been published: Stripe is not asked.
     let (tally, _) = deliver(&task, &[InvoiceEvent::first("Third").to_json()]).await;
     assert_eq!((tally.skipped, task.lookup.stripe.asked.get()), ([("told_by_session", 1)].into(), 1));
     assert!(task.bus.published.borrow().is_empty());
@@ -173,7 +173,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let task = membership();
-        // At once, and what was in another message's way comes back.
+        // At once, and a message that another blocked is received again.
         runtime.block_on(super::deliver(&task, &events));
         runtime.block_on(deliver(&task, &events));
         let expected = [("in_MFirst", 0), ("in_MSecond", 0), ("in_MThird", 500)];

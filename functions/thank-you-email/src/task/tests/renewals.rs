@@ -42,7 +42,7 @@ fn skipped(reason: &str) -> Option<EffectState> {
     Some(EffectState::Skipped { reason: reason.to_owned() })
 }
 
-/// The payment's refund is recorded; its news is left as `contribution-records` leaves it.
+/// The payment's refund is recorded; the version is raised as `contribution-records` does.
 fn refund(task: &TestTask, minor: i64) {
     let key = EffectKey::new(RENEWAL, effects::contribution_refund("re_1"));
     let amount = Money::new(minor, "gbp".try_into().unwrap());

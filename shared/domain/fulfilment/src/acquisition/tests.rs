@@ -150,7 +150,7 @@ fn writes_moments_as_warehouses_read_them() {
     }
 }
 
-/// What happened to a payment, beside what Stripe tells of it.
+/// The history of a payment, beside Stripe's events of it.
 #[derive(Debug, Clone)]
 enum Happened {
     Refund { amount: i64, fails: bool },

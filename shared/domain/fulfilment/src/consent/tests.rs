@@ -442,7 +442,7 @@ fn any_event() -> impl Strategy<Value = SessionEvent> {
     let kind = prop::sample::select(FulfilmentKind::ALL.to_vec());
     let country = prop::option::of(prop::sample::select(vec!["GB", "DE"]));
     // Few payments and times, so that ties are common. What a payment's page said follows from the payment, as
-    // it does at Stripe: only the time may differ, when it is told of twice.
+    // it does at Stripe: only the time may differ, when it is reported twice.
     (0i64..4, kind, country, answer(), promotions, 0i64..2, outcome, any::<bool>()).prop_map(
         |(at, kind, country, answer, promotions, amount, outcome, notice)| {
             let mut event = PAID.clone();

@@ -99,7 +99,7 @@ fn status_follows_what_goes_back() {
     check(&[("re_1", Pending, 1250)], Refunded);
     check(&[("re_1", Succeeded, 500), ("re_2", Pending, 750)], Refunded);
     check(&[("re_1", Succeeded, 500), ("re_2", Failed, 750)], PartRefunded);
-    // A refund can fail long after it succeeded, and is told of again while it is on its way.
+    // A refund can fail long after it succeeded, and is reported again while it is on its way.
     check(&[("re_1", Succeeded, 1250), ("re_1", Failed, 1250)], Paid);
     check(&[("re_1", Failed, 1250), ("re_1", Succeeded, 1250)], Paid);
     check(&[("re_1", Pending, 1250), ("re_1", Canceled, 1250)], Paid);
@@ -296,7 +296,7 @@ proptest! {
         prop_assert_eq!(fold(&shuffled), fold(&events));
     }
 
-    /// Every penny of a payment that went back is in exactly one refund, however often it is told of.
+    /// Every penny of a payment that went back is in exactly one refund, however often it is reported.
     #[test]
     fn what_was_returned_is_what_the_last_word_on_each_refund_says(
         events in proptest::collection::vec(any_refund_event(), 0..10),

@@ -1,4 +1,5 @@
-//! Histories: whatever was lost, whoever died, the state is what it would have been, and nobody is thanked twice.
+//! Histories: whatever was lost and whichever process died, the state is as without faults, and no customer is thanked
+//! twice.
 
 use std::collections::BTreeSet;
 
@@ -81,7 +82,7 @@ fn worlds(history: &History) -> (World, World) {
     let (whole, world) = (World::new(), World::new());
     for (number, (kind, lost)) in history.payments.iter().enumerate() {
         for (event, lost) in story(number, *kind).iter().zip(lost) {
-            // Another business's refund leaves rows only where it was delivered, and these are nobody's.
+            // Another business's refund leaves rows only where it was delivered, and these are no payment's of ours.
             let lost = *lost && *kind != 5;
             whole.happen(event);
             if lost { world.lose(event) } else { world.happen(event) }

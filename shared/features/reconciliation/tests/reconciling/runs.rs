@@ -103,7 +103,7 @@ async fn a_refund_of_a_payment_of_ours_comes_back_also_before_its_payment() {
     };
     world.happen(&paid("Known").to_json());
     world.lose(&refund("Known", "re_known"));
-    // The payment itself was before this window, and nobody knows of it: only Stripe can say whose it is.
+    // The payment itself was before this window, and the ledger has no trace of it: only Stripe can say whose it is.
     world.lose(&paid("Unknown").at(NOW - 5 * DAY).to_json());
     world.lose(&refund("Unknown", "re_unknown"));
     world.run().await;
@@ -328,7 +328,7 @@ async fn a_bank_debit_of_a_month_ago_is_found_and_nothing_from_before_the_window
     assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Debit"]);
 }
 
-/// Every task gets what is put back, and the one that parked the event parks it again.
+/// Every task receives an event that is put back, and the one that parked the event parks it again.
 #[tokio::test]
 async fn what_is_missing_beside_something_parked_is_put_back_daily() {
     let world = World::new();

@@ -143,7 +143,7 @@ impl Journal for InMemoryJournal {
     }
 }
 
-/// A bus that keeps what is put on it; clones share it.
+/// A bus that keeps its entries; clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct InMemoryBus {
     pub(crate) entries: Rc<RefCell<Vec<BusEntry>>>,
@@ -313,7 +313,7 @@ impl World {
         self.handle(&event.to_string());
     }
 
-    /// It happened at Stripe, and nobody told us.
+    /// It happened at Stripe, and no event of it was delivered.
     pub(crate) fn lose(&self, event: &Value) {
         self.stripe.record(&event.to_string());
     }
@@ -378,7 +378,7 @@ impl World {
                 .any(|session| session["metadata"].get("fulfilment").is_some())
     }
 
-    /// What was put back reaches the tasks. Hands back the ids of these events.
+    /// Events that were put back reach the tasks. Hands back the ids of these events.
     pub(crate) fn deliver(&self) -> Vec<String> {
         let entries = self.bus.entries.borrow();
         let fresh: Vec<_> = entries[self.delivered.get()..].to_vec();

@@ -60,7 +60,7 @@ fn lost_parts_and_refunds_add_up() {
     );
     // More than the payment: refunded, and lost as well.
     check(&[of("dp_1", &[-1250]), refunded(1250)], Lost);
-    // Before the payment is known, nobody can say that it is a part.
+    // Before the payment is known, it cannot be known to be a part.
     let alone = fold(&[of("dp_1", &[-100])]);
     assert_eq!(alone.status(), Lost);
 }
