@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +18,7 @@ pub(crate) const API_KEY: &str = stripe_api_fake::KEY;
 /// Starts Stripe's API beside a local cloud, in its process group: whatever ends the cloud ends this too. The address
 /// it listens on.
 pub(crate) fn start_api(group: u32) -> Result<String> {
-    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    let mut command = Command::new(own_program()?);
     command.arg(PLAY_API).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.process_group(group.try_into()?).spawn().context("cannot start Stripe's API")?;
     let mut url = String::new();
@@ -25,6 +26,16 @@ pub(crate) fn start_api(group: u32) -> Result<String> {
     BufReader::new(stdout).read_line(&mut url).context("Stripe's API says nothing")?;
     ensure!(url.starts_with("http://"), "Stripe's API did not start");
     Ok(url.trim().to_owned())
+}
+
+/// This program, as it was started. Building the workspace for its tests replaces the file of the `cargo xtask` that
+/// runs them, and Linux still finds the old one here: <https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html>.
+fn own_program() -> Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.is_symlink() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe().context("cannot find this program")
 }
 
 /// What a program is started with to be Stripe's API.
@@ -85,4 +96,28 @@ pub(crate) fn renamed(event: &str, id: &str) -> Result<String> {
     let mut event: Value = serde_json::from_str(event).context("the event is not JSON")?;
     event["id"] = id.into();
     Ok(event.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLACED: &str = "AFTERLINK_TEST_REPLACED";
+
+    /// The test starts a copy of itself, which removes its own file and has to start once more.
+    #[test]
+    fn a_program_whose_file_was_replaced_starts_itself_again() {
+        if let Some(file) = std::env::var_os(REPLACED) {
+            std::fs::remove_file(file).unwrap();
+            let listed = Command::new(own_program().unwrap()).arg("--list").output().unwrap();
+            assert!(String::from_utf8_lossy(&listed.stdout).contains("starts_itself_again"));
+            return;
+        }
+        let copy = std::env::temp_dir().join(format!("afterlink-xtask-{}", std::process::id()));
+        std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+        let name = "stripe::tests::a_program_whose_file_was_replaced_starts_itself_again";
+        let status = Command::new(&copy).args([name, "--exact"]).env(REPLACED, &copy).status().unwrap();
+        assert!(status.success());
+        assert!(!copy.exists());
+    }
 }
