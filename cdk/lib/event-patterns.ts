@@ -3,7 +3,7 @@ import type { Stage } from './stages.ts';
 
 const PARTNER_SOURCE = Match.prefix('aws.partner/stripe.com/');
 
-/** The three doors through which an event may reach the fulfilment bus. */
+/** The three sources of events on the fulfilment bus. */
 const SOURCES = Match.anyOf(PARTNER_SOURCE, 'afterlink.webhook', 'afterlink.reconcile');
 
 /**
@@ -140,7 +140,7 @@ export function forwardedFromPartner(stage: Stage): EventPattern {
   return { ...paymentHistory(stage), source: PARTNER_SOURCE };
 }
 
-/** Events of any of these kinds, through any door, of the stage's half of Stripe. */
+/** Events of any of these kinds, from any source, of the stage's half of Stripe. */
 function pattern(stage: Stage, kinds: readonly Kind[]): EventPattern {
   const [only, ...others] = kinds;
   return {

@@ -205,7 +205,7 @@ describe('the rules', () => {
     assert.deepEqual([passed('live', refund), passed('test', refund)], [[], TOLD_OF_MOVED_MONEY]);
   });
 
-  it('know the three doors and no other', () => {
+  it('know the three sources and no other', () => {
     const event = fixture('session_completed_paid');
     for (const source of [PARTNER_TEST, WEBHOOK, 'afterlink.reconcile']) {
       assert.deepEqual(passed('test', envelope(event, source)), ALL, source);

@@ -200,7 +200,7 @@ for (const name of STAGE_NAMES) {
     });
   });
 
-  describe(`the doors of stage ${name}`, () => {
+  describe(`the sources of stage ${name}`, () => {
     it('webhook and pages are open to anyone, through their function URLs only', () => {
       const open = ['downloads', 'stripe-webhook'];
       assert.deepEqual(

@@ -32,7 +32,9 @@ mod tests {
     use super::*;
 
     fn action(verb: Verb, at: i64, after: &str) -> OperatorAction {
-        let (by, because, about) = ("arn".to_owned(), None, None);
+        let by = "arn".to_owned();
+        let because = None;
+        let about = None;
         OperatorAction { verb, at, by, because, about, before: String::new(), after: after.to_owned() }
     }
 

@@ -31,8 +31,8 @@ impl Acting {
     /// # Errors
     ///
     /// When AWS does not say who is calling.
-    pub(crate) async fn operator(&self, here: &Deployment, now: i64) -> Result<Option<Operator>> {
-        Ok(if self.yes { Some(Operator::identify(here, self, now).await?) } else { None })
+    pub(crate) async fn operator(&self, deployment: &Deployment, now: i64) -> Result<Option<Operator>> {
+        Ok(if self.yes { Some(Operator::identify(deployment, self, now).await?) } else { None })
     }
 }
 
@@ -52,8 +52,8 @@ impl Operator {
     /// # Errors
     ///
     /// When AWS does not say who is calling.
-    pub(crate) async fn identify(here: &Deployment, acting: &Acting, now: i64) -> Result<Self> {
-        let caller = aws_sdk_sts::Client::new(&here.sdk).get_caller_identity().send().await;
+    pub(crate) async fn identify(deployment: &Deployment, acting: &Acting, now: i64) -> Result<Self> {
+        let caller = aws_sdk_sts::Client::new(&deployment.sdk).get_caller_identity().send().await;
         let caller = caller.context("AWS does not say who you are (sts:GetCallerIdentity)")?;
         let by = caller.arn.context("AWS knows no name for you")?;
         Ok(Self { by, at: now, because: acting.because.clone() })

@@ -121,9 +121,9 @@ pub(crate) fn typed(argument: &str) -> Result<String> {
 /// # Errors
 ///
 /// When it names none or several, or a place does not answer.
-pub(crate) async fn one(here: &Deployment, argument: &str) -> Result<PaymentId> {
+pub(crate) async fn one(deployment: &Deployment, argument: &str) -> Result<PaymentId> {
     let typed = typed(argument)?;
-    let mut payments = all(here, &typed).await?;
+    let mut payments = all(deployment, &typed).await?;
     let Some(payment_id) = payments.pop() else { bail!("no payment of it is known") };
     if payments.is_empty() {
         return Ok(payment_id);
@@ -145,28 +145,28 @@ pub(crate) async fn one(here: &Deployment, argument: &str) -> Result<PaymentId> 
 /// # Errors
 ///
 /// When it names none, or a place does not answer.
-pub(crate) async fn all(here: &Deployment, typed: &str) -> Result<Vec<PaymentId>> {
+pub(crate) async fn all(deployment: &Deployment, typed: &str) -> Result<Vec<PaymentId>> {
     match Named::read(typed).map_err(anyhow::Error::msg)? {
-        Named::Address(address) => of_address(here, &address).await,
-        Named::Reference(reference) => Ok(vec![of_reference(here, &reference).await?]),
-        Named::Object(kind, id) => of_object(here, kind, &id).await,
+        Named::Address(address) => of_address(deployment, &address).await,
+        Named::Reference(reference) => Ok(vec![of_reference(deployment, &reference).await?]),
+        Named::Object(kind, id) => of_object(deployment, kind, &id).await,
     }
 }
 
-async fn of_object(here: &Deployment, kind: Kind, id: &str) -> Result<Vec<PaymentId>> {
-    let client = async || stripe::client(here, stripe::BUDGET).await;
+async fn of_object(deployment: &Deployment, kind: Kind, id: &str) -> Result<Vec<PaymentId>> {
+    let client = async || stripe::client(deployment, stripe::BUDGET).await;
     let payment_id = match kind {
-        Kind::PaymentIntent => of_payment_intent(here, id).await?,
-        Kind::Invoice => of_invoice(here, id).await?,
-        Kind::Session => of_session(here, id).await?,
+        Kind::PaymentIntent => of_payment_intent(deployment, id).await?,
+        Kind::Invoice => of_invoice(deployment, id).await?,
+        Kind::Session => of_session(deployment, id).await?,
         Kind::Subscription | Kind::Customer => return of_many(&client().await?, kind, id).await,
         Kind::Charge | Kind::Refund | Kind::Dispute => {
-            of_payment_intent(here, &intent_of(&client().await?, id).await?).await?
+            of_payment_intent(deployment, &intent_of(&client().await?, id).await?).await?
         }
         Kind::Event => {
             let payment_id = of_event(&client().await?, id).await?;
             if payment_id.is_payment_intent() {
-                of_payment_intent(here, payment_id.as_str()).await?
+                of_payment_intent(deployment, payment_id.as_str()).await?
             } else {
                 payment_id
             }
@@ -205,9 +205,9 @@ async fn of_event(stripe: &StripeClient, id: &str) -> Result<PaymentId> {
 }
 
 /// A payment intent is the key itself, unless it pays a subscription's invoice: the ledger says so, or Stripe.
-async fn of_payment_intent(here: &Deployment, id: &str) -> Result<PaymentId> {
+async fn of_payment_intent(deployment: &Deployment, id: &str) -> Result<PaymentId> {
     let itself = PaymentId::new(id);
-    let rows = here.ledger()?.history(&itself).await?.effects;
+    let rows = deployment.ledger()?.history(&itself).await?.effects;
     if let Some(invoice) = payment_ledger::alias(&rows) {
         return Ok(invoice);
     }
@@ -215,7 +215,7 @@ async fn of_payment_intent(here: &Deployment, id: &str) -> Result<PaymentId> {
         return Ok(itself);
     }
     // Without Stripe's answer the payment intent is the best that is known, and what waits is under it.
-    let Ok(stripe) = stripe::client(here, stripe::BUDGET).await else { return Ok(itself) };
+    let Ok(stripe) = stripe::client(deployment, stripe::BUDGET).await else { return Ok(itself) };
     let request = Request::invoice_payments_of(id).limit(1).expand("data.invoice");
     let paid = stripe.page(&request).await.ok().and_then(|page| page.items.into_iter().next());
     let invoice = paid.and_then(|object| invoice_of(&object));
@@ -234,12 +234,13 @@ fn invoice_of(paid: &ApiObject) -> Option<PaymentId> {
 
 /// A subscription's invoice is the key itself. A one-off purchase for which Stripe made an invoice has its payment
 /// intent as the key.
-async fn of_invoice(here: &Deployment, id: &str) -> Result<PaymentId> {
-    let (ledger, itself) = (here.ledger()?, PaymentId::new(id));
+async fn of_invoice(deployment: &Deployment, id: &str) -> Result<PaymentId> {
+    let ledger = deployment.ledger()?;
+    let itself = PaymentId::new(id);
     if !ledger.history(&itself).await?.effects.is_empty() {
         return Ok(itself);
     }
-    let Ok(stripe) = stripe::client(here, stripe::BUDGET).await else { return Ok(itself) };
+    let Ok(stripe) = stripe::client(deployment, stripe::BUDGET).await else { return Ok(itself) };
     let Ok(paid) = stripe.page(&Request::payments_of_invoice(id)).await else { return Ok(itself) };
     for paid in paid.items {
         let payment: InvoicePayment = paid.read()?;
@@ -252,12 +253,12 @@ async fn of_invoice(here: &Deployment, id: &str) -> Result<PaymentId> {
 }
 
 /// A session's own id is the key where it has no payment intent and no invoice: then Stripe need not be asked.
-async fn of_session(here: &Deployment, id: &str) -> Result<PaymentId> {
+async fn of_session(deployment: &Deployment, id: &str) -> Result<PaymentId> {
     let itself = PaymentId::new(id);
-    if !here.ledger()?.history(&itself).await?.effects.is_empty() {
+    if !deployment.ledger()?.history(&itself).await?.effects.is_empty() {
         return Ok(itself);
     }
-    let session = stripe::client(here, stripe::BUDGET).await?.one(&Request::session(id)).await?;
+    let session = stripe::client(deployment, stripe::BUDGET).await?.one(&Request::session(id)).await?;
     Ok(PaymentId::of_session(&session.session()?))
 }
 
@@ -300,11 +301,11 @@ fn in_order(sessions: Vec<(i64, CheckoutSession)>, invoices: Vec<(i64, Invoice)>
     payments.into_iter().map(|(_, payment_id)| payment_id).collect()
 }
 
-async fn of_address(here: &Deployment, address: &str) -> Result<Vec<PaymentId>> {
-    let supporter_id = SupporterId::of_email(&here.supporter_namespace()?, address);
-    let table = here.output("SupportersTableName")?;
+async fn of_address(deployment: &Deployment, address: &str) -> Result<Vec<PaymentId>> {
+    let supporter_id = SupporterId::of_email(&deployment.supporter_namespace()?, address);
+    let table = deployment.output("SupportersTableName")?;
     let rows: Vec<SupporterRow> =
-        query(&Client::new(&here.sdk), table, "supporter_id", supporter_id.as_str()).await?;
+        query(&Client::new(&deployment.sdk), table, "supporter_id", supporter_id.as_str()).await?;
     if rows.is_empty() {
         bail!("no payment of this address is on record");
     }
@@ -313,9 +314,9 @@ async fn of_address(here: &Deployment, address: &str) -> Result<Vec<PaymentId>> 
 
 /// The purchase that a customer quotes by its reference. Only purchases without a payment have one, and no index leads
 /// from it to them: every record is passed, and no more than the ids is read.
-async fn of_reference(here: &Deployment, reference: &str) -> Result<PaymentId> {
-    let table = here.output("ContributionsTableName")?;
-    let dynamodb = Client::new(&here.sdk);
+async fn of_reference(deployment: &Deployment, reference: &str) -> Result<PaymentId> {
+    let table = deployment.output("ContributionsTableName")?;
+    let dynamodb = Client::new(&deployment.sdk);
     let mut start = None;
     loop {
         let page = dynamodb

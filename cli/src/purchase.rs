@@ -36,18 +36,18 @@ type Change = fn(&DynamoDbDownloads, &PaymentId, &Downloads) -> Result<TransactW
 /// # Errors
 ///
 /// When the deployed stacks have none.
-pub(crate) fn downloads(here: &Deployment) -> Result<DynamoDbDownloads> {
-    let client = aws_sdk_dynamodb::Client::new(&here.sdk);
-    Ok(DynamoDbDownloads::new(client, here.output("DownloadsTableName")?))
+pub(crate) fn downloads(deployment: &Deployment) -> Result<DynamoDbDownloads> {
+    let client = aws_sdk_dynamodb::Client::new(&deployment.sdk);
+    Ok(DynamoDbDownloads::new(client, deployment.output("DownloadsTableName")?))
 }
 
 impl OfPurchase {
     /// # Errors
     ///
     /// When no request has determined the files of the payment yet.
-    pub(crate) async fn find(&self, here: &Deployment) -> Result<Purchase> {
-        let payment_id = payments::one(here, &self.payment).await?;
-        let table = downloads(here)?;
+    pub(crate) async fn find(&self, deployment: &Deployment) -> Result<Purchase> {
+        let payment_id = payments::one(deployment, &self.payment).await?;
+        let table = downloads(deployment)?;
         let seen = table.of_payment(&payment_id).await?;
         let seen = seen.with_context(|| {
             format!("nobody has asked for files of {payment_id} yet; `afterlink explain` tells what it is")
@@ -62,17 +62,17 @@ impl OfPurchase {
     /// When the purchase is not as it was seen any more, or AWS does not answer.
     pub(crate) async fn change(
         &self,
-        here: &Deployment,
+        deployment: &Deployment,
         purchase: &Purchase,
         now: i64,
         (verb, before, after): (Verb, String, String),
         change: Change,
     ) -> Result<()> {
         let Purchase { payment_id, seen, table } = purchase;
-        let operator = Operator::identify(here, &self.acting, now).await?;
+        let operator = Operator::identify(deployment, &self.acting, now).await?;
         let action = operator.action(verb, None, before, after);
         let change = change(table, payment_id, seen)?;
-        Ok(here.ledger()?.record_with(payment_id, &action, change).await?)
+        Ok(deployment.ledger()?.record_with(payment_id, &action, change).await?)
     }
 }
 

@@ -46,8 +46,8 @@ impl DeadLetter {
         let sent_at = message.attributes.as_ref().and_then(|attributes| {
             attributes.get(&MessageSystemAttributeName::SentTimestamp)?.parse().ok().map(Time)
         });
-        let (reason, cause) =
-            (text("reason").or_else(|| text("ERROR_CODE")), text("cause").or_else(|| text("ERROR_MESSAGE")));
+        let reason = text("reason").or_else(|| text("ERROR_CODE"));
+        let cause = text("cause").or_else(|| text("ERROR_MESSAGE"));
         let body = message.body?;
         let delivered = Delivered::from_json(body.as_bytes()).ok();
         let resend_id = delivered.as_ref().and_then(|delivered| Some(delivered.resend.as_ref()?.id.clone()));
@@ -58,7 +58,8 @@ impl DeadLetter {
         };
         let payment_link = event.as_ref().and_then(payment_link_of).map(str::to_owned);
         let event_id = event.map(|event| event.id().to_owned());
-        let (id, receipt) = (message.message_id?, message.receipt_handle?);
+        let id = message.message_id?;
+        let receipt = message.receipt_handle?;
         Some(Self {
             body,
             reason,
@@ -148,7 +149,8 @@ pub(crate) async fn take(
     keep: impl Fn(&DeadLetter) -> bool,
 ) -> Result<Vec<DeadLetter>> {
     let mut seen = BTreeSet::new();
-    let (mut kept, mut others) = (Vec::new(), Vec::new());
+    let mut kept = Vec::new();
+    let mut others = Vec::new();
     while seen.len() < MOST {
         let batch = receive(sqs, dlq_url).await?;
         let fresh: Vec<_> = batch.into_iter().filter(|message| seen.insert(message.id.clone())).collect();

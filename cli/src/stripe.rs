@@ -20,14 +20,14 @@ pub(crate) const BUDGET: u32 = 200;
 /// # Errors
 ///
 /// When the key cannot be read or is none.
-pub(crate) async fn client(here: &Deployment, budget: u32) -> Result<StripeClient> {
-    let name = here.output("StripeKeyName")?;
-    let secrets = aws_sdk_secretsmanager::Client::new(&here.sdk);
+pub(crate) async fn client(deployment: &Deployment, budget: u32) -> Result<StripeClient> {
+    let name = deployment.output("StripeKeyName")?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&deployment.sdk);
     let secret = secrets.get_secret_value().secret_id(name).send().await;
     let secret = secret.with_context(|| format!("the secret {name} cannot be read"))?;
     let key = ApiKey::new(secret.secret_string().unwrap_or_default())
         .with_context(|| format!("the secret {name} holds no key: docs/DEPLOY.md says how to make one"))?;
-    client_with(here, key, budget)
+    client_with(deployment, key, budget)
 }
 
 /// A client with another key than the stage's own, which only reads.
@@ -35,11 +35,11 @@ pub(crate) async fn client(here: &Deployment, budget: u32) -> Result<StripeClien
 /// # Errors
 ///
 /// When the key may not be sent to where this stage's Stripe is.
-pub(crate) fn client_with(here: &Deployment, key: ApiKey, budget: u32) -> Result<StripeClient> {
+pub(crate) fn client_with(deployment: &Deployment, key: ApiKey, budget: u32) -> Result<StripeClient> {
     // The local cloud has a Stripe of its own beside it.
-    let base_url = here.optional("stripe_api").filter(|_| here.local).unwrap_or(STRIPE_API);
-    let http = here.sdk.http_client().context("no HTTP client")?;
-    let sleep = here.sdk.sleep_impl().context("no timer")?;
+    let base_url = deployment.optional("stripe_api").filter(|_| deployment.local).unwrap_or(STRIPE_API);
+    let http = deployment.sdk.http_client().context("no HTTP client")?;
+    let sleep = deployment.sdk.sleep_impl().context("no timer")?;
     Ok(StripeClient::new(base_url, key, http, sleep, budget)?)
 }
 
@@ -252,7 +252,8 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         let is = |id: &str, minor| Ok((id.to_owned(), minor));
-        let (session, renewal) = (Session::paid().subscription("M"), InvoiceEvent::renewal("M", "Second"));
+        let session = Session::paid().subscription("M");
+        let renewal = InvoiceEvent::renewal("M", "Second");
         assert_eq!(of(session.to_json()), is("in_MFirst", 500));
         assert_eq!(of(renewal.to_json()), is("in_MSecond", 500));
         assert_eq!(of(Session::unpaid().to_json()), Err("pi_Example is not paid".to_owned()));

@@ -23,10 +23,10 @@ use crate::stack::{Counts, Stack, save_mail};
 use crate::stripe;
 use crate::terminal::{BAD, BOLD, DIM, GOOD, duration, heading, say, table};
 
-/// How long anything in the story may take. Warm it is well below a second; a loaded laptop gets its time.
+/// How long anything in the demo may take. Warm it is well below a second; a loaded laptop gets its time.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(40);
-/// What is younger than two minutes, reconciliation leaves to the other doors.
+/// What is younger than two minutes, reconciliation leaves to the other sources.
 const FIVE_MINUTES: u64 = 5 * 60;
 const THREE_DAYS: u64 = 3 * 24 * 60 * 60;
 
@@ -61,19 +61,19 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
         fs::create_dir_all(&folder)?;
         Ok(folder)
     };
-    let mut story = Story {
+    let mut demo = Demo {
         checkout,
         stack: &stack,
         operator: site.operator(),
         mails: folder("mails")?,
         pages: folder("pages")?,
         told_mails: 0,
-        told: stack.counts()?,
+        counts: stack.counts()?,
         published: BTreeMap::new(),
     };
-    let result = story.tell();
+    let result = demo.play();
     if result.is_err() {
-        story.explain(&site);
+        demo.explain(&site);
     }
     if once {
         result?;
@@ -82,14 +82,14 @@ pub(crate) fn run(checkout: &Checkout, port: Option<u16>, once: bool) -> Result<
     }
     match &result {
         Ok(()) => say(format_args!("\n{GOOD}All of it was checked.{GOOD:#} {}", duration(started.elapsed()))),
-        Err(error) => say(format_args!("\n{BAD}The story broke off:{BAD:#} {error:#}")),
+        Err(error) => say(format_args!("\n{BAD}The demo broke off:{BAD:#} {error:#}")),
     }
-    story.stay_up()?;
+    demo.stay_up()?;
     drop(cloud);
     result
 }
 
-struct Story<'a> {
+struct Demo<'a> {
     checkout: &'a Checkout,
     stack: &'a Stack,
     /// The operator's command line.
@@ -99,13 +99,13 @@ struct Story<'a> {
     pages: PathBuf,
     told_mails: usize,
     /// What the tasks had done when we last looked.
-    told: BTreeMap<String, Counts>,
+    counts: BTreeMap<String, Counts>,
     /// The events published for analysts so far, by message.
     published: BTreeMap<String, Value>,
 }
 
-impl Story<'_> {
-    fn tell(&mut self) -> Result<()> {
+impl Demo<'_> {
+    fn play(&mut self) -> Result<()> {
         say("");
         let visit = json!({ "c": "spring", "s": "newsletter" }).to_string();
         let visit = format!("al1-{}", BASE64_URL_SAFE_NO_PAD.encode(visit));
@@ -113,13 +113,13 @@ impl Story<'_> {
         let paid = stripe::event(PAID, 0, &changes)?;
         let posted =
             self.post("1  Ada gives £12.50 through a Payment Link and wants the newsletter", &paid)?;
-        self.tell_mail(posted)?;
-        let told = [
+        self.show_mail(posted)?;
+        let facts = [
             self.record(ADA, "paid")?,
             self.consent(ADA, "supporter_newsletter", "yes")?,
             self.publication(ADA, 1250)?,
         ];
-        fact("records", told.join(" · "), posted);
+        fact("records", facts.join(" · "), posted);
 
         let posted = self.post("2  Stripe delivers the same event again, as it may", &paid)?;
         for task in self.stack.tasks() {
@@ -131,7 +131,7 @@ impl Story<'_> {
 
         let pending = stripe::event(DEBIT_PENDING, THREE_DAYS, &[])?;
         let posted = self.post("3  Jonas gives €25.00 by bank debit: the money takes days", &pending)?;
-        self.tell_mail(posted)?;
+        self.show_mail(posted)?;
         let record = self.record(JONAS, "pending")?;
         // He was asked nothing, and a soft opt-in waits for the money.
         let consents = self.settled("soft-opt-ins")?.words();
@@ -146,27 +146,27 @@ impl Story<'_> {
 
         let succeeded = stripe::event(DEBIT_PAID, 0, &[])?;
         let posted = self.post("5  Three days later Jonas's bank debit succeeds", &succeeded)?;
-        self.tell_mail(posted)?;
-        let told = [self.record(JONAS, "paid")?, self.publication(JONAS, 2500)?];
-        fact("records", told.join(" · "), posted);
+        self.show_mail(posted)?;
+        let facts = [self.record(JONAS, "paid")?, self.publication(JONAS, 2500)?];
+        fact("records", facts.join(" · "), posted);
 
         let link = self.sell_a_guide()?;
 
         let posted = self.post("7  Ada asks for £5.00 back", &stripe::event(REFUND, 0, &[])?)?;
-        let told = [self.record(ADA, "part_refunded")?, self.publication(ADA, -500)?];
-        fact("records", told.join(" · "), posted);
+        let facts = [self.record(ADA, "part_refunded")?, self.publication(ADA, -500)?];
+        fact("records", facts.join(" · "), posted);
 
         let dispute = [("payment_intent", json!(JONAS)), ("amount", json!(2500)), ("currency", json!("eur"))];
         let posted = self.post(
             "8  Jonas's bank disputes the debit and takes the money",
             &stripe::event(DISPUTE, 0, &dispute)?,
         )?;
-        let told = [self.record(JONAS, "disputed")?, self.publication(JONAS, -2500)?];
-        fact("records", told.join(" · "), posted);
+        let facts = [self.record(JONAS, "disputed")?, self.publication(JONAS, -2500)?];
+        fact("records", facts.join(" · "), posted);
 
         self.take_the_guide_back(&link)?;
         self.join_and_renew()?;
-        self.mend_what_no_door_told()?;
+        self.put_back_what_no_source_delivered()?;
         self.show_payments()
     }
 
@@ -176,13 +176,13 @@ impl Story<'_> {
         self.stack.aws.put_object(bucket, "files/guide.pdf", GUIDE_FILE)?;
         let bought = stripe::event(GUIDE, 0, &[])?;
         let posted = self.post("6  Claire buys a guide for €9.50, a file, and wants no news", &bought)?;
-        let mail = self.tell_mail(posted)?;
-        let told = [
+        let mail = self.show_mail(posted)?;
+        let facts = [
             self.record(CLAIRE, "paid")?,
             self.consent(CLAIRE, "similar_products", "no")?,
             self.publication(CLAIRE, 950)?,
         ];
-        fact("records", told.join(" · "), posted);
+        fact("records", facts.join(" · "), posted);
 
         let session = serde_json::from_str::<Value>(&bought)?["data"]["object"]["id"].clone();
         let thanks =
@@ -213,8 +213,8 @@ impl Story<'_> {
         ];
         let refund = stripe::renamed(&stripe::event(REFUND, 0, &changes)?, "evt_3FixtureGuideRefund")?;
         let posted = self.post("9  Claire gets her €9.50 back, and opens the link once more", &refund)?;
-        let told = [self.record(CLAIRE, "refunded")?, self.publication(CLAIRE, -950)?];
-        fact("records", told.join(" · "), posted);
+        let facts = [self.record(CLAIRE, "refunded")?, self.publication(CLAIRE, -950)?];
+        fact("records", facts.join(" · "), posted);
         let refused = ask("POST", link, "file=1")?;
         ensure!(
             refused.status == 403 && refused.location.is_empty(),
@@ -235,7 +235,7 @@ impl Story<'_> {
     }
 
     /// A payment at Stripe that no event reports, and the operator who finds it.
-    fn mend_what_no_door_told(&mut self) -> Result<()> {
+    fn put_back_what_no_source_delivered(&mut self) -> Result<()> {
         say(format_args!(
             "{BOLD}13 Frieda gives £20.00 while Stripe's destination is disabled: no event comes{BOLD:#}"
         ));
@@ -248,7 +248,7 @@ impl Story<'_> {
         ];
         let paid = stripe::renamed(&stripe::event(PAID, FIVE_MINUTES, &changes)?, "evt_FixtureUnheard")?;
         let happened = Instant::now();
-        self.stack.happen(&paid)?;
+        self.stack.record_event(&paid)?;
         self.check_quiet()?;
 
         let (code, status) = self.afterlink(&["status", "--json"])?;
@@ -269,18 +269,18 @@ impl Story<'_> {
             self.afterlink(&["reconcile", "--yes", "--because", "the destination was disabled"])?;
         ensure!(code == 0, "`afterlink reconcile` ended with {code}: {said}");
         fact("mended", "`afterlink reconcile --yes` put Stripe's event back on the bus", happened);
-        self.tell_mail(happened)?;
-        let told = [self.record(FRIEDA, "paid")?, self.publication(FRIEDA, 2000)?];
-        fact("records", told.join(" · "), happened);
+        self.show_mail(happened)?;
+        let facts = [self.record(FRIEDA, "paid")?, self.publication(FRIEDA, 2000)?];
+        fact("records", facts.join(" · "), happened);
         self.settled("soft-opt-ins")?;
 
-        let (code, story) = self.afterlink(&["explain", FRIEDA])?;
+        let (code, demo) = self.afterlink(&["explain", FRIEDA])?;
         ensure!(
-            code == 0 && story.contains("the destination was disabled"),
-            "`afterlink explain` says {code}: {story}"
+            code == 0 && demo.contains("the destination was disabled"),
+            "`afterlink explain` says {code}: {demo}"
         );
         fact("explained", format_args!("`afterlink explain {FRIEDA}`"), happened);
-        for line in story.lines() {
+        for line in demo.lines() {
             say(format_args!("      {DIM}{line}{DIM:#}"));
         }
         Ok(())
@@ -307,7 +307,7 @@ impl Story<'_> {
     }
 
     /// One new mail, and not two. Its text.
-    fn tell_mail(&mut self, posted: Instant) -> Result<String> {
+    fn show_mail(&mut self, posted: Instant) -> Result<String> {
         let mails = wait_for("the mail", || {
             let mails = self.stack.mails()?;
             Ok((mails.len() > self.told_mails).then_some(mails))
@@ -382,14 +382,14 @@ impl Story<'_> {
 
     /// Waits until a task has dealt with a message, which must have ended well.
     fn settled(&mut self, task: &str) -> Result<Counts> {
-        let before = self.told.get(task).cloned().unwrap_or_default();
+        let before = self.counts.get(task).cloned().unwrap_or_default();
         let now = wait_for(task, || {
             let now = self.stack.counts()?.remove(task).unwrap_or_default();
             Ok((now.since(&before).settled() > 0).then_some(now))
         })?;
         let change = now.since(&before);
         ensure!(change.parked == 0 && change.unknown == 0, "{task}: {}", change.words());
-        self.told.insert(task.to_owned(), now);
+        self.counts.insert(task.to_owned(), now);
         Ok(change)
     }
 
@@ -399,8 +399,8 @@ impl Story<'_> {
         let published = self.stack.peek("AcquisitionBusQueueUrl")?;
         ensure!(published.keys().all(|id| self.published.contains_key(id)), "an event was published again");
         for (task, now) in self.stack.counts()? {
-            let told = self.told.get(&task).cloned().unwrap_or_default();
-            ensure!(told == now, "{task} did something: {}", now.since(&told).words());
+            let facts = self.counts.get(&task).cloned().unwrap_or_default();
+            ensure!(facts == now, "{task} did something: {}", now.since(&facts).words());
         }
         Ok(())
     }
@@ -438,7 +438,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Where the cause of a broken story may be found.
+    /// Where the cause of a broken demo may be found.
     fn explain(&self, site: &Site) {
         let complaints = self.stack.complaints().unwrap_or_default();
         if !complaints.is_empty() {

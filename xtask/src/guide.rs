@@ -89,7 +89,9 @@ fn commands_of_line(line: &str, program: &str) -> Vec<Vec<String>> {
 /// The words of a command, up to where the shell ends it.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let (mut word, mut begun, mut quote) = (String::new(), false, None);
+    let mut word = String::new();
+    let mut begun = false;
+    let mut quote = None;
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
         if quote != Some('\'')

@@ -21,12 +21,12 @@ pub mod functions;
 pub mod guide;
 pub mod local;
 mod moto;
+mod mutants;
 mod package;
 pub mod pages;
 pub mod process;
 pub mod stack;
 pub mod stripe;
-mod teeth;
 pub mod templates;
 mod terminal;
 mod test;
@@ -65,7 +65,7 @@ enum Command {
     /// Runs what CI runs: formatting, lints, dependency checks, documentation, then all tests
     Ci,
     /// Breaks a copy of the code on purpose, one bug at a time, and reports which the tests notice
-    Teeth(teeth::Selection),
+    Mutants(mutants::Selection),
     /// A local cloud that stays
     #[command(subcommand)]
     Local(Local),
@@ -162,7 +162,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo { once, port } => demo::run(&checkout, port.port, once),
         Command::Test(selection) => test::run(&checkout, &selection),
         Command::Ci => ci::run(&checkout),
-        Command::Teeth(selection) => teeth::run(&checkout, &selection),
+        Command::Mutants(selection) => mutants::run(&checkout, &selection),
         Command::Local(Local::Up { port }) => local::up(&checkout, port.port),
         Command::Local(Local::Down) => local::down(&checkout),
         Command::Local(Local::Status) => local::status(&checkout),

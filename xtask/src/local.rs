@@ -179,7 +179,7 @@ pub(crate) fn send(checkout: &Checkout, file: &Path) -> Result<()> {
     // What Stripe sends it knows, and is asked about. What is no event, or has texts that cannot be kept, is not put
     // there.
     if serde_json::from_str::<Value>(&body).is_ok_and(|event| event["object"] == "event") {
-        stack.happen(&body)?;
+        stack.record_event(&body)?;
     }
     let counts_before = stack.counts()?;
     let mails_before = stack.mails()?.len();

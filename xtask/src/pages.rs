@@ -44,7 +44,8 @@ pub fn ask(method: &str, url: &str, form: &str) -> Result<Answer> {
         let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    let (location, disposition) = (header("location"), header("content-disposition"));
+    let location = header("location");
+    let disposition = header("content-disposition");
     let body = answer.body_mut().read_to_string().context("the answer is not text")?;
     Ok(Answer { status: answer.status().as_u16(), location, disposition, body })
 }

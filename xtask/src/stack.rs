@@ -135,7 +135,7 @@ impl Stack {
     /// Stripe's API knows of it as well, if it is an event.
     pub fn post(&self, body: &str) -> Result<(u16, String)> {
         if serde_json::from_str::<Value>(body).is_ok_and(|event| event["object"] == "event") {
-            self.happen(body)?;
+            self.record_event(body)?;
         }
         let url = self.output("WebhookUrl")?;
         let mut response = http()
@@ -149,7 +149,7 @@ impl Stack {
     }
 
     /// Puts an object into Stripe's API, and delivers no event of it.
-    pub fn happen(&self, event: &str) -> Result<()> {
+    pub fn record_event(&self, event: &str) -> Result<()> {
         stripe::record(self.output("stripe_api")?, event)
     }
 

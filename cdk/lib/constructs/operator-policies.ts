@@ -13,7 +13,7 @@ export interface OperatorPoliciesProps {
   readonly data: DataStack;
   readonly bus: IEventBus;
   readonly queues: readonly IQueue[];
-  /** Of every task, and of the partner door where there is one. */
+  /** Of every task, and of the partner source where there is one. */
   readonly deadLetterQueues: readonly IQueue[];
   /** The ARN of a secret by its name. */
   readonly secretArn: (name: string) => string;

@@ -213,7 +213,7 @@ export class OperationsStack extends StageStack {
     });
   }
 
-  /** The one failure that makes no noise: a door that nothing comes through. */
+  /** The one failure that makes no noise: a source that delivers nothing. */
   private watchSilence(hours: number): void {
     // CloudWatch looks back at most seven days.
     if (!Number.isInteger(hours) || hours < 1 || hours > 168) {
@@ -384,7 +384,7 @@ export class OperationsStack extends StageStack {
       when: { above: 0 },
     });
     this.alarm(name, 'silent', {
-      impact: 'Payments that another door lost are not found, because no comparison with Stripe came to its end.',
+      impact: 'Payments that another source lost are not found, because no comparison with Stripe came to its end.',
       runbook: 'reconcile-silent',
       metric: functionMetric(this.stage, name, 'Completed', Stats.SUM, Duration.hours(1)),
       when: 'silent',

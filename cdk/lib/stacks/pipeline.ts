@@ -17,7 +17,7 @@ import { assertComplete } from '../catalogue.ts';
 import { BusTap } from '../constructs/bus-tap.ts';
 import { ClosedBus } from '../constructs/closed-bus.ts';
 import { OperatorPolicies } from '../constructs/operator-policies.ts';
-import { PartnerDoor } from '../constructs/partner-door.ts';
+import { PartnerSource } from '../constructs/partner-source.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
 import { acquisitions, moneyMoved, paymentHistory, sessionAnswered, toldToCustomers } from '../event-patterns.ts';
@@ -42,19 +42,19 @@ export interface PipelineProps {
   readonly code: (name: string) => Code;
 }
 
-/** Doors, buses and tasks: all that moves, and nothing that must be kept. */
+/** Sources, buses and tasks: all that moves, and nothing that must be kept. */
 export class PipelineStack extends StageStack {
   readonly fulfilmentBus: EventBus;
   readonly acquisitionBus: EventBus;
   readonly tasks: readonly QueueTask[];
-  readonly partner?: PartnerDoor;
+  readonly partner?: PartnerSource;
   /** Names as text, for alarms and documents of another stack. */
   readonly names: { readonly webhook: string; readonly downloads: string; readonly configurationSet: string };
 
   constructor(scope: Construct, props: PipelineProps) {
     const { stage, data } = props;
     super(scope, stage, 'pipeline', {
-      description: `Afterlink ${stage.name}: doors, buses, tasks`,
+      description: `Afterlink ${stage.name}: sources, buses, tasks`,
       // A function's URL that is deleted cannot be had again: customers' links and Stripe's
       // destination hang on it, and what is in the dead-letter queues goes with them.
       terminationProtection: stage.protection,
@@ -64,7 +64,7 @@ export class PipelineStack extends StageStack {
     this.acquisitionBus = this.bus('Acquisition', stage);
     if (stage.partnerEventSource) {
       const eventSource = stage.partnerEventSource;
-      this.partner = new PartnerDoor(this, 'Partner', { stage, eventSource, target: this.fulfilmentBus });
+      this.partner = new PartnerSource(this, 'Partner', { stage, eventSource, target: this.fulfilmentBus });
     }
 
     const configurationSetName = this.configurationSet(stage);

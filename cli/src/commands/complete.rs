@@ -113,26 +113,27 @@ struct Plan {
     deliveries: Vec<(Found, Vec<Effect>)>,
 }
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Completed> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Completed> {
     let act = arguments.acting.decided()?;
-    let operator = if act { Some(Operator::identify(here, &arguments.acting, now).await?) } else { None };
+    let operator =
+        if act { Some(Operator::identify(deployment, &arguments.acting, now).await?) } else { None };
     let scope = match (&arguments.payment, &arguments.link) {
-        (Some(payment), _) => Scope::Payment(payments::one(here, payment).await?),
+        (Some(payment), _) => Scope::Payment(payments::one(deployment, payment).await?),
         (None, Some(link)) => Scope::Link(link.clone()),
         (None, None) => bail!("say which payment, or which --link"),
     };
-    complete(here, &scope, arguments.kind, operator.as_ref(), now).await
+    complete(deployment, &scope, arguments.kind, operator.as_ref(), now).await
 }
 
 /// Completes what is meant if there is an operator to write it down for; else says what would be done.
 async fn complete(
-    here: &Deployment,
+    deployment: &Deployment,
     scope: &Scope,
     kind: Option<FulfilmentKind>,
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Completed> {
-    let mut run = Run { here, now, client: None, kinds: BTreeMap::new() };
+    let mut run = Run { deployment, now, client: None, kinds: BTreeMap::new() };
     let mut waiting = run.dead_letters(scope).await?;
     match scope {
         Scope::Payment(payment_id) => {
@@ -168,7 +169,7 @@ async fn complete(
 
 /// One run of the command.
 struct Run<'a> {
-    here: &'a Deployment,
+    deployment: &'a Deployment,
     now: i64,
     /// Made when Stripe is first asked.
     client: Option<StripeClient>,
@@ -179,17 +180,19 @@ struct Run<'a> {
 impl Run<'_> {
     async fn stripe(&mut self) -> Result<&StripeClient> {
         if self.client.is_none() {
-            self.client = Some(stripe::client(self.here, BUDGET).await?);
+            self.client = Some(stripe::client(self.deployment, BUDGET).await?);
         }
         self.client.as_ref().context("no client of Stripe's API")
     }
 
     /// The messages of the payments in the dead-letter queues, by payment, and the events in them.
     async fn dead_letters(&self, scope: &Scope) -> Result<BTreeMap<PaymentId, Waiting>> {
-        let sqs = aws_sdk_sqs::Client::new(&self.here.sdk);
+        let sqs = aws_sdk_sqs::Client::new(&self.deployment.sdk);
         let mut waiting: BTreeMap<PaymentId, Waiting> = BTreeMap::new();
         for task in Task::ALL {
-            for message in take(&sqs, self.here.dlq_url(task)?, |message| scope.includes(message)).await? {
+            for message in
+                take(&sqs, self.deployment.dlq_url(task)?, |message| scope.includes(message)).await?
+            {
                 let Some(payment_id) = message.payment_id.clone() else { continue };
                 let found = Found::of_message(&message.body)?;
                 let waiting = waiting.entry(payment_id).or_default();
@@ -221,7 +224,7 @@ impl Run<'_> {
         found: &mut Waiting,
         kind: Option<FulfilmentKind>,
     ) -> Result<Result<Option<Plan>, String>> {
-        let history = self.here.ledger()?.history(payment_id).await?;
+        let history = self.deployment.ledger()?.history(payment_id).await?;
         self.find_events(payment_id, &history, found).await?;
         if found.events.is_empty() {
             return Ok(Ok(None));
@@ -229,7 +232,7 @@ impl Run<'_> {
         let Some(kind) = self.kind(found, &history, kind).await? else {
             return Ok(Err("its link does not say a kind: give one with --as".to_owned()));
         };
-        let livemode = self.here.livemode()?;
+        let livemode = self.deployment.livemode()?;
         let mut deliveries = Vec::new();
         for event in found.events.values() {
             let event = event.corrected(Some(contract_of(kind)));
@@ -250,7 +253,7 @@ impl Run<'_> {
         history: &History,
         found: &mut Waiting,
     ) -> Result<()> {
-        let livemode = self.here.livemode()?;
+        let livemode = self.deployment.livemode()?;
         let parked = history.effects.iter().filter(|row| is_broken(&row.state));
         let ids: BTreeSet<String> = parked.filter_map(|row| row.event_id.clone()).collect();
         for id in ids {
@@ -304,29 +307,29 @@ impl Run<'_> {
         plan: &Plan,
         letters: &[(Task, DeadLetter)],
     ) -> Result<()> {
-        let sqs = aws_sdk_sqs::Client::new(&self.here.sdk);
+        let sqs = aws_sdk_sqs::Client::new(&self.deployment.sdk);
         if !plan.deliveries.is_empty() {
             let events: Vec<_> = plan.deliveries.iter().map(|(event, _)| event.event.id()).collect();
             let before = format!("{BROKEN_CONTRACT}, {}", events.join(", "));
             let action = operator.action(Verb::Complete, None, before, completed_as(plan.kind));
-            self.here.ledger()?.record_alone(payment_id, &action).await?;
+            self.deployment.ledger()?.record_alone(payment_id, &action).await?;
         }
         for (event, effects) in &plan.deliveries {
             let body = event.message()?;
             for task in effects.iter().filter_map(Task::of_effect).collect::<BTreeSet<_>>() {
-                queues::send(&sqs, self.here.queue_url(task)?, &body).await?;
+                queues::send(&sqs, self.deployment.queue_url(task)?, &body).await?;
             }
         }
         for (task, message) in letters {
-            delete(&sqs, message, self.here.dlq_url(*task)?).await?;
+            delete(&sqs, message, self.deployment.dlq_url(*task)?).await?;
         }
         Ok(())
     }
 
     async fn let_go(&self, letters: &[(Task, DeadLetter)]) -> Result<()> {
-        let sqs = aws_sdk_sqs::Client::new(&self.here.sdk);
+        let sqs = aws_sdk_sqs::Client::new(&self.deployment.sdk);
         for (task, message) in letters {
-            release(&sqs, self.here.dlq_url(*task)?, std::slice::from_ref(message)).await;
+            release(&sqs, self.deployment.dlq_url(*task)?, std::slice::from_ref(message)).await;
         }
         Ok(())
     }

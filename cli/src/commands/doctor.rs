@@ -63,22 +63,25 @@ impl Check {
     }
 }
 
-pub(crate) async fn find_out(here: &Deployment) -> Result<Health> {
+pub(crate) async fn find_out(deployment: &Deployment) -> Result<Health> {
     let mut checks = Vec::new();
-    match stripe::client(here, stripe::BUDGET).await {
+    match stripe::client(deployment, stripe::BUDGET).await {
         Ok(client) => {
             let access = key::tried(&client).await;
             checks.extend(key::of_access(&access));
             if !access.is_refused() {
                 checks.push(key::of_account_version(access.newest_event.as_ref()));
-                let (found, listens) = destination::of_destinations(here, &client).await;
+                let (found, listens) = destination::of_destinations(deployment, &client).await;
                 checks.extend(found);
-                let around =
-                    Surroundings { pages_url: here.optional("PagesUrl"), access: &access, listens: &listens };
+                let around = Surroundings {
+                    pages_url: deployment.optional("PagesUrl"),
+                    access: &access,
+                    listens: &listens,
+                };
                 checks.extend(of_payment_links(
-                    &selling(here, &client).await,
+                    &selling(deployment, &client).await,
                     &around,
-                    here.optional("FilesBucketName"),
+                    deployment.optional("FilesBucketName"),
                 ));
             }
         }
@@ -88,21 +91,21 @@ pub(crate) async fn find_out(here: &Deployment) -> Result<Health> {
             "put a restricted key into the secret: docs/DEPLOY.md says which permissions",
         )),
     }
-    checks.extend(of_secrets(here).await);
-    checks.extend(of_mail(here).await);
+    checks.extend(of_secrets(deployment).await);
+    checks.extend(of_mail(deployment).await);
     for task in Task::ALL {
-        checks.push(of_queues(here, task).await);
+        checks.push(of_queues(deployment, task).await);
     }
-    checks.push(of_ledger(here).await);
-    if !here.local {
-        checks.push(of_alarms(here).await);
+    checks.push(of_ledger(deployment).await);
+    if !deployment.local {
+        checks.push(of_alarms(deployment).await);
     }
     Ok(Health { checks })
 }
 
 /// The active Payment Links of this stage's mode, with what they sell.
-async fn selling(here: &Deployment, client: &StripeClient) -> Result<Vec<PaymentLink>, StripeError> {
-    let livemode = here.livemode().unwrap_or_default();
+async fn selling(deployment: &Deployment, client: &StripeClient) -> Result<Vec<PaymentLink>, StripeError> {
+    let livemode = deployment.livemode().unwrap_or_default();
     let objects = match client.all(Request::payment_links().expand("data.line_items")).await {
         // The key may not read prices, which is another check's to say.
         Err(StripeError::KeyRefused { .. }) => client.all(Request::payment_links()).await?,
@@ -141,7 +144,8 @@ fn of_payment_links(
 /// `files_bucket` is where the files of this stage are.
 fn of_links(links: &[PaymentLink], policy: &Policy, files_bucket: Option<&str>) -> Vec<Check> {
     let mut checks = Vec::new();
-    let (mut sound, mut foreign) = (0, 0);
+    let mut sound = 0;
+    let mut foreign = 0;
     for link in links {
         let contract = LinkContract::from_metadata(&link.metadata);
         let found = match (&contract, LinkContract::misspelt_marker(&link.metadata)) {
@@ -208,16 +212,16 @@ fn of_contract(link: &PaymentLink, contract: &LinkContract, files_bucket: Option
     wording.into_iter().chain(files).collect()
 }
 
-async fn of_secrets(here: &Deployment) -> Vec<Check> {
+async fn of_secrets(deployment: &Deployment) -> Vec<Check> {
     const MEND: &str = "put Stripe's value in: docs/DEPLOY.md";
-    let secrets = aws_sdk_secretsmanager::Client::new(&here.sdk);
+    let secrets = aws_sdk_secretsmanager::Client::new(&deployment.sdk);
     let read = async |output: &str| {
-        let name = here.output(output)?;
+        let name = deployment.output(output)?;
         let secret = secrets.get_secret_value().secret_id(name).send().await;
         let secret = secret.with_context(|| format!("{name} cannot be read"))?;
         Ok::<_, anyhow::Error>(secret.secret_string().unwrap_or_default().to_owned())
     };
-    let livemode = here.livemode().unwrap_or_default();
+    let livemode = deployment.livemode().unwrap_or_default();
     let signing = match read("SigningSecretName").await {
         Ok(text) if SigningSecret::parse_all(&text).is_empty() => {
             Check::fail("signing secret", "holds no whsec_…", MEND)
@@ -248,9 +252,9 @@ async fn of_secrets(here: &Deployment) -> Vec<Check> {
     vec![signing, key, links]
 }
 
-async fn of_mail(here: &Deployment) -> Vec<Check> {
-    let ses = aws_sdk_sesv2::Client::new(&here.sdk);
-    let identity = match here.output("MailIdentity") {
+async fn of_mail(deployment: &Deployment) -> Vec<Check> {
+    let ses = aws_sdk_sesv2::Client::new(&deployment.sdk);
+    let identity = match deployment.output("MailIdentity") {
         Ok(name) => match ses.get_email_identity().email_identity(name).send().await {
             Ok(found) if found.verified_for_sending_status() => {
                 Check::pass("mail identity", format!("{name} is verified"))
@@ -276,7 +280,7 @@ async fn of_mail(here: &Deployment) -> Vec<Check> {
         ),
         Ok(account) if !account.production_access_enabled() => {
             let seen = "in the sandbox: mails reach verified addresses only";
-            if here.livemode().unwrap_or_default() {
+            if deployment.livemode().unwrap_or_default() {
                 Check::fail("mail account", seen, "ask SES for production access: docs/DEPLOY.md")
             } else {
                 Check::warn("mail account", seen, "well enough for a test stage")
@@ -292,12 +296,12 @@ async fn of_mail(here: &Deployment) -> Vec<Check> {
     vec![identity, account]
 }
 
-async fn of_queues(here: &Deployment, task: Task) -> Check {
+async fn of_queues(deployment: &Deployment, task: Task) -> Check {
     let what = format!("queues of {}", task.name());
-    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
+    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
     let look = async || {
-        depth(&sqs, here.queue_url(task)?).await?;
-        depth(&sqs, here.dlq_url(task)?).await
+        depth(&sqs, deployment.queue_url(task)?).await?;
+        depth(&sqs, deployment.dlq_url(task)?).await
     };
     match look().await {
         Ok(dlq) if dlq.waiting + dlq.in_flight > 0 => Check::warn(
@@ -310,9 +314,9 @@ async fn of_queues(here: &Deployment, task: Task) -> Check {
     }
 }
 
-async fn of_ledger(here: &Deployment) -> Check {
+async fn of_ledger(deployment: &Deployment) -> Check {
     let look =
-        async || here.ledger()?.open_effects("").await.context("the index open-effects cannot be read");
+        async || deployment.ledger()?.open_effects("").await.context("the index open-effects cannot be read");
     match look().await {
         Ok(open) => Check::pass("ledger", format!("its index answers in {} pages", open.pages)),
         Err(error) => Check::fail(
@@ -324,9 +328,9 @@ async fn of_ledger(here: &Deployment) -> Check {
 }
 
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
-async fn of_alarms(here: &Deployment) -> Check {
-    let prefix = format!("afterlink-{}-", here.stage);
-    match alarm_states(&here.sdk, &prefix).await {
+async fn of_alarms(deployment: &Deployment) -> Check {
+    let prefix = format!("afterlink-{}-", deployment.stage);
+    match alarm_states(&deployment.sdk, &prefix).await {
         Ok(states) => of_alarm_states(&states),
         Err(error) => Check::warn("alarms", format!("{error:#}"), "is cloudwatch:DescribeAlarms allowed?"),
     }

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Story {
+pub(crate) struct Explanation {
     payments: Vec<Payment>,
 }
 
@@ -136,49 +136,53 @@ impl Read {
     }
 }
 
-pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments, privacy: Privacy) -> Result<Story> {
-    let dynamodb = Client::new(&here.sdk);
+pub(crate) async fn find_out(
+    deployment: &Deployment,
+    arguments: &Arguments,
+    privacy: Privacy,
+) -> Result<Explanation> {
+    let dynamodb = Client::new(&deployment.sdk);
     let typed = payments::typed(&arguments.id)?;
-    let ids = payments::all(here, &typed).await?;
+    let ids = payments::all(deployment, &typed).await?;
     let mut payments = Vec::new();
     for payment_id in &ids {
-        let read = read(here, &dynamodb, payment_id).await?;
+        let read = read(deployment, &dynamodb, payment_id).await?;
         // A customer may have bought from another business of the account.
         if read.is_known() {
-            payments.push(tell(payment_id, read, privacy));
+            payments.push(explain_payment(payment_id, read, privacy));
         }
     }
     if payments.is_empty() {
         let mut unknown = Vec::new();
         for payment_id in &ids {
-            unknown.push(never_came(here, payment_id).await);
+            unknown.push(never_came(deployment, payment_id).await);
         }
         bail!("{}", unknown.join("\n"));
     }
-    Ok(Story { payments })
+    Ok(Explanation { payments })
 }
 
-async fn read(here: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> Result<Read> {
-    let history = here.ledger()?.history(payment_id).await?;
-    let contributions = here.output("ContributionsTableName")?;
+async fn read(deployment: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> Result<Read> {
+    let history = deployment.ledger()?.history(payment_id).await?;
+    let contributions = deployment.output("ContributionsTableName")?;
     let contribution: Option<Contribution> =
         query(dynamodb, contributions, "payment_id", payment_id.as_str()).await?.pop();
     let supporter = contribution.as_ref().and_then(|contribution| contribution.session.supporter_id.as_ref());
     let evidence = match supporter {
-        Some(supporter_id) => evidence(here, dynamodb, supporter_id, payment_id).await?,
+        Some(supporter_id) => evidence(deployment, dynamodb, supporter_id, payment_id).await?,
         None => Vec::new(),
     };
-    let downloads = downloads(here)?.of_payment(payment_id).await?;
+    let downloads = downloads(deployment)?.of_payment(payment_id).await?;
     Ok(Read { history, contribution, evidence, downloads })
 }
 
 async fn evidence(
-    here: &Deployment,
+    deployment: &Deployment,
     dynamodb: &Client,
     supporter_id: &SupporterId,
     payment_id: &PaymentId,
 ) -> Result<Vec<Evidence>> {
-    let table = here.output("ConsentsTableName")?;
+    let table = deployment.output("ConsentsTableName")?;
     let records: Vec<serde_json::Value> =
         query(dynamodb, table, "supporter_id", supporter_id.as_str()).await?;
     // Beside the evidence stand the states that follow from it.
@@ -186,7 +190,7 @@ async fn evidence(
     Ok(evidence.filter(|evidence| evidence.payment_id == *payment_id).collect())
 }
 
-fn tell(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
+fn explain_payment(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
     let Read { history, contribution, evidence, downloads } = read;
     let mut timeline = Vec::new();
     if let Some(contribution) = &contribution {
@@ -343,7 +347,7 @@ fn written(money: &Money) -> String {
     format!("{} {}", money.decimal_text(), money.currency().code())
 }
 
-impl Report for Story {
+impl Report for Explanation {
     fn print(&self, page: &mut Page) {
         for payment in &self.payments {
             payment.print(page);

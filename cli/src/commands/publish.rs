@@ -22,13 +22,13 @@ use self::object::{Form, Object, inactive};
 use self::plan::{Made, Place, Seen, Step, current_link, next_step, prices_kept};
 use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
 pub(crate) use self::report::Published;
-use self::report::{KeptPrice, Told, told};
+use self::report::{KeptPrice, StepReport, report_step};
 use crate::deployment::Deployment;
 use crate::page::{DIM, printable};
 use crate::stripe::client_with;
 
 const HELP: &str = "\
-Publishing is what this command is for, so it acts unless it is told --dry-run. It is safe to repeat,
+Publishing is what this command is for, so it acts unless it is report_step --dry-run. It is safe to repeat,
 also after it was interrupted: what is as it shall be is left alone.
 
 A price that changed becomes a new price with a new link, and the old link is switched off: Stripe
@@ -57,20 +57,20 @@ const BUDGET: u32 = 500;
 /// Other idempotency keys than the first, for what Stripe keeps a failure of.
 const OTHER_KEYS: u32 = 3;
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments) -> Result<Published> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Published> {
     let product = Product::read(&arguments.product)?;
-    let stripe = client_with(here, key(here.livemode()?, environment())?, BUDGET)?;
-    let files = FilesBucket::new(&here.sdk, here.output("FilesBucketName")?);
-    let pages_url = here.output("PagesUrl")?.trim_end_matches('/').to_owned();
-    let place = Place { stage: here.stage.clone(), pages_url };
+    let stripe = client_with(deployment, key(deployment.livemode()?, environment())?, BUDGET)?;
+    let files = FilesBucket::new(&deployment.sdk, deployment.output("FilesBucketName")?);
+    let pages_url = deployment.output("PagesUrl")?.trim_end_matches('/').to_owned();
+    let place = Place { stage: deployment.stage.clone(), pages_url };
     let run = format!("{}-{}", SystemClock.now_ms(), std::process::id());
     let shop = Shop { product: &product, place: &place, stripe: &stripe, files: &files, run: &run };
     if arguments.dry_run {
         return rehearse(&shop).await;
     }
-    publish(&shop, |told| {
+    publish(&shop, |report| {
         // Progress for the operator who waits. The report comes at the end, and on another stream.
-        anstream::eprintln!("{DIM}{} {}{DIM:#}", told.step, printable(&told.what));
+        anstream::eprintln!("{DIM}{} {}{DIM:#}", report.step, printable(&report.what));
     })
     .await
 }
@@ -86,29 +86,30 @@ struct Shop<'a> {
 }
 
 /// Takes every step that is left.
-async fn publish(shop: &Shop<'_>, mut tell: impl FnMut(&Told)) -> Result<Published> {
+async fn publish(shop: &Shop<'_>, mut on_step: impl FnMut(&StepReport)) -> Result<Published> {
     let Shop { product, place, .. } = shop;
     let mut seen = look(shop).await?;
-    let (mut steps, mut other_key) = (Vec::new(), 0);
+    let mut steps = Vec::new();
+    let mut other_key = 0;
     while let Some(step) = next_step(product, place, &seen) {
-        let told = told(&step, product, &seen);
-        tell(&told);
+        let report = report_step(&step, product, &seen);
+        on_step(&report);
         match take(shop, &step, other_key).await {
             Ok(made) if made.replayed => match read_again(shop, &step, &made.id).await? {
                 // As it is now, and not as it was when it was made: it may have been archived since.
                 Some(object) => {
                     seen.learn(&step, object);
-                    steps.push(told);
+                    steps.push(report);
                 }
                 // It is no longer ours to change, so another one takes its place.
                 None if other_key < OTHER_KEYS => other_key += 1,
                 None => {
-                    bail!("{}: Stripe returns {}, which was made before and taken over", told.what, made.id)
+                    bail!("{}: Stripe returns {}, which was made before and taken over", report.what, made.id)
                 }
             },
             Ok(made) => {
                 seen.apply(&step, product, made);
-                steps.push(told);
+                steps.push(report);
             }
             // It may have been done, by this run or another. Whether it was is seen, and only what was not is done
             // anew.
@@ -120,7 +121,7 @@ async fn publish(shop: &Shop<'_>, mut tell: impl FnMut(&Told)) -> Result<Publish
             Err(error) => {
                 return Err(with_stripes_words(error).context(format!(
                     "{}: {} of the steps before it were taken; run it again to go on",
-                    told.what,
+                    report.what,
                     steps.len()
                 )));
             }
@@ -135,7 +136,7 @@ async fn rehearse(shop: &Shop<'_>) -> Result<Published> {
     let mut seen = look(shop).await?;
     let mut steps = Vec::new();
     while let Some(step) = next_step(product, place, &seen) {
-        steps.push(told(&step, product, &seen));
+        steps.push(report_step(&step, product, &seen));
         let url = (step == Step::UploadImage).then(|| "new".to_owned());
         let on_paper = Made { id: "new".to_owned(), url, replayed: false };
         seen.apply(&step, product, on_paper);
@@ -143,7 +144,7 @@ async fn rehearse(shop: &Shop<'_>) -> Result<Published> {
     Ok(published(product, &seen, steps, false))
 }
 
-fn published(product: &Product, seen: &Seen, steps: Vec<Told>, acted: bool) -> Published {
+fn published(product: &Product, seen: &Seen, steps: Vec<StepReport>, acted: bool) -> Published {
     let url = current_link(product, seen).map(|link| link.url().to_owned());
     let kept = prices_kept(product, seen).into_iter().map(|(price, links)| KeptPrice {
         price: price.id.clone(),

@@ -123,12 +123,13 @@ impl From<Missing> for Gap {
     }
 }
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Reconciled> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Reconciled> {
     let act = arguments.acting.yes;
     let from = arguments.since.at(now);
-    let operator = if act { Some(Operator::identify(here, &arguments.acting, now).await?) } else { None };
-    let journal = RecordedJournal { journal: journal(here)?, ledger: here.ledger()?, operator };
-    let report = look_back(here, &journal, from, now, act, arguments.at_most).await?;
+    let operator =
+        if act { Some(Operator::identify(deployment, &arguments.acting, now).await?) } else { None };
+    let journal = RecordedJournal { journal: journal(deployment)?, ledger: deployment.ledger()?, operator };
+    let report = look_back(deployment, &journal, from, now, act, arguments.at_most).await?;
     let Tally { paid, fulfilled, open, unexplained } = report.tally;
     Ok(Reconciled {
         acted: act,
@@ -150,22 +151,22 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
 
 /// Looks at what happened since `from` (Unix seconds).
 pub(crate) async fn look_back(
-    here: &Deployment,
+    deployment: &Deployment,
     journal: &impl Journal,
     from: i64,
     now: i64,
     put_back: bool,
     at_most: u64,
 ) -> Result<reconciliation::Report> {
-    let stripe = stripe::client(here, BUDGET).await?;
-    let bus = EventBridgeBus::new(&here.sdk, here.output("FulfilmentBusName")?);
+    let stripe = stripe::client(deployment, BUDGET).await?;
+    let bus = EventBridgeBus::new(&deployment.sdk, deployment.output("FulfilmentBusName")?);
     let reconciliation = Reconciliation {
         stripe: &stripe,
-        ledger: &here.ledger()?,
+        ledger: &deployment.ledger()?,
         journal,
         bus: &bus,
         clock: &SystemClock,
-        livemode: here.livemode()?,
+        livemode: deployment.livemode()?,
         policy: &Policy::compiled_in()?,
         settings: Settings {
             lag_seconds: LAG_SECONDS,
@@ -175,7 +176,7 @@ pub(crate) async fn look_back(
         },
     };
     let progress = Progress::default();
-    let report = reconciliation.look_back(from, now / 1000, put_back, |report| progress.tell(report)).await;
+    let report = reconciliation.look_back(from, now / 1000, put_back, |report| progress.report(report)).await;
     progress.clear();
     report.context("reconciliation broke off; what it had put back is recorded, and running it again is safe")
 }
@@ -183,22 +184,22 @@ pub(crate) async fn look_back(
 /// # Errors
 ///
 /// When the deployed stacks are of a version without it.
-pub(crate) fn journal(here: &Deployment) -> Result<DynamoDbJournal> {
-    let dynamodb = aws_sdk_dynamodb::Client::new(&here.sdk);
-    Ok(DynamoDbJournal::new(dynamodb, here.output("ReconciliationTableName")?))
+pub(crate) fn journal(deployment: &Deployment) -> Result<DynamoDbJournal> {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&deployment.sdk);
+    Ok(DynamoDbJournal::new(dynamodb, deployment.output("ReconciliationTableName")?))
 }
 
 /// A line on the terminal that says how far it is; nothing where there is no terminal.
 #[derive(Default)]
 struct Progress {
-    told: Shared<bool>,
+    reported: Shared<bool>,
 }
 
 impl Progress {
-    fn tell(&self, report: &reconciliation::Report) {
+    fn report(&self, report: &reconciliation::Report) {
         let mut terminal = std::io::stderr();
         if terminal.is_terminal() {
-            self.told.set(true);
+            self.reported.set(true);
             // A terminal that is gone is no reason to stop working.
             let _gone = write!(
                 terminal,
@@ -211,7 +212,7 @@ impl Progress {
     }
 
     fn clear(&self) {
-        if self.told.get() {
+        if self.reported.get() {
             let _gone = write!(std::io::stderr(), "\r\x1b[2K");
         }
     }
@@ -237,8 +238,8 @@ impl Journal for RecordedJournal {
         self.journal.missing().await
     }
 
-    async fn note(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
-        let put_back = self.journal.note(missing, now).await?;
+    async fn record(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+        let put_back = self.journal.record(missing, now).await?;
         if put_back && let Some(operator) = &self.operator {
             let effects: Vec<_> = missing.effects.iter().map(ToString::to_string).collect();
             let before = format!("{} never came: missing {}", missing.event_id, effects.join(", "));
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_is_missing_and_what_was_put_back() {
+    fn reports_what_is_missing_and_what_was_put_back() {
         let gap = || Gap {
             event_id: "evt_1".to_owned(),
             event_type: "checkout.session.completed".to_owned(),

@@ -54,17 +54,18 @@ struct Reason {
     example: Option<String>,
 }
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Redriven> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Redriven> {
     let task = arguments.task;
-    let (dlq_url, queue_url) = (here.dlq_url(task)?, here.queue_url(task)?);
-    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
+    let dlq_url = deployment.dlq_url(task)?;
+    let queue_url = deployment.queue_url(task)?;
+    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
     let wanted =
         |message: &DeadLetter| arguments.reason.as_deref().is_none_or(|reason| message.reason() == reason);
     let messages = take(&sqs, dlq_url, wanted).await?;
-    let ledger = here.ledger()?;
+    let ledger = deployment.ledger()?;
     let redriven = Redriven {
         task,
-        settled: settled(here, &ledger, task, &messages).await?,
+        settled: settled(deployment, &ledger, task, &messages).await?,
         acted: arguments.acting.yes,
         messages: messages.len(),
         reasons: by_reason(&messages),
@@ -73,7 +74,7 @@ pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> R
         release(&sqs, dlq_url, &messages).await;
         return Ok(redriven);
     }
-    let operator = Operator::identify(here, &arguments.acting, now).await?;
+    let operator = Operator::identify(deployment, &arguments.acting, now).await?;
     for message in &messages {
         record(&ledger, &operator, task, message).await?;
         move_back(&sqs, message, dlq_url, queue_url).await?;
@@ -99,12 +100,12 @@ pub(crate) async fn record(
 
 /// How many messages the ledger will drop: nothing that they ask of the task is open.
 async fn settled(
-    here: &Deployment,
+    deployment: &Deployment,
     ledger: &DynamoDbEffects,
     task: Task,
     messages: &[DeadLetter],
 ) -> Result<usize> {
-    let livemode = here.livemode()?;
+    let livemode = deployment.livemode()?;
     let mut histories: BTreeMap<&PaymentId, Vec<EffectRow>> = BTreeMap::new();
     let mut settled = 0;
     for message in messages {
@@ -215,13 +216,13 @@ mod tests {
         let first = sent(Delivered::replay_json(&raw, "checkout.session.completed").unwrap());
         let second = sent(Delivered::resend_json(&raw, &resend, None).unwrap());
         let mail = effects::email("thank-you");
-        let (unknown, parked) = (EffectState::Unknown { reason: "x".to_owned() }, |reason: &str| {
-            EffectState::Parked { reason: reason.to_owned() }
-        });
+        let unknown = EffectState::Unknown { reason: "x".to_owned() };
+        let parked = |reason: &str| EffectState::Parked { reason: reason.to_owned() };
         let rows = |states: &[(&Effect, EffectState)]| -> Vec<EffectRow> {
             states.iter().map(|(effect, state)| EffectRow::new((*effect).clone(), state.clone())).collect()
         };
-        let (files, again) = (effects::email("files-ready"), effects::resent(&mail, "r-1"));
+        let files = effects::email("files-ready");
+        let again = effects::resent(&mail, "r-1");
         for (message, rows, expected) in [
             (&first, rows(&[]), false),
             (&first, rows(&[(&mail, EffectState::Done)]), true),
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_would_happen_and_what_did() {
+    fn reports_the_plan_and_the_result() {
         insta::assert_snapshot!(plain(&report(false), 1_000_000), @r#"
           reason         messages  oldest  one cause
           no_recipient   2         16 min  the customer has no usable email address

@@ -30,17 +30,18 @@ pub(crate) struct Renewed {
     acted: bool,
 }
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Renewed> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Renewed> {
     let of = &arguments.of;
     let acted = of.acting.decided()?;
-    let purchase = of.find(here).await?;
-    let (payment_id, generation) = (&purchase.payment_id, purchase.seen.generation);
+    let purchase = of.find(deployment).await?;
+    let payment_id = &purchase.payment_id;
+    let generation = purchase.seen.generation;
     let Some(next) = generation.checked_add(1) else {
         bail!("the link of {payment_id} cannot be renewed any more");
     };
     if acted {
         let said = (Verb::RenewLink, format!("link {generation}"), format!("link {next}"));
-        of.change(here, &purchase, now, said, DynamoDbDownloads::renew_link).await?;
+        of.change(deployment, &purchase, now, said, DynamoDbDownloads::renew_link).await?;
     }
     Ok(Renewed { payment_id: payment_id.to_string(), files: purchase.files(), generation, acted })
 }

@@ -62,14 +62,14 @@ pub(crate) struct Resent {
 }
 
 pub(crate) async fn run(
-    here: &Deployment,
+    deployment: &Deployment,
     arguments: &Arguments,
     privacy: Privacy,
     now: i64,
 ) -> Result<Resent> {
     let act = arguments.acting.decided()?;
-    let payment_id = payments::one(here, &arguments.payment).await?;
-    let ledger = here.ledger()?;
+    let payment_id = payments::one(deployment, &arguments.payment).await?;
+    let ledger = deployment.ledger()?;
     let history = ledger.history(&payment_id).await?;
     let first = effects::email(arguments.template.name());
     let key = EffectKey::new(&payment_id, first.clone());
@@ -79,8 +79,8 @@ pub(crate) async fn run(
         course(asked, &key, seen.map(|row| &row.state), now).map_err(Error::msg)? == Course::AnotherInstead;
     let seen = seen.with_context(|| format!("the ledger has no {first} of {payment_id}"))?;
     let contract = remembered_kind(&history).map(contract_of);
-    let found = original(here, &payment_id, seen).await?.corrected(contract);
-    let paid = stripe::paid(&found.event, here.livemode()?)?;
+    let found = original(deployment, &payment_id, seen).await?.corrected(contract);
+    let paid = stripe::paid(&found.event, deployment.livemode()?)?;
     if paid.payment_id != payment_id {
         bail!("the event {} is about {}, not {payment_id}", found.event.id(), paid.payment_id);
     }
@@ -97,15 +97,15 @@ pub(crate) async fn run(
     let resend = Resend { id: Time(now).to_string(), to: to.clone() };
     let effect = effects::resent(&first, &resend.id);
     if act {
-        let operator = Operator::identify(here, &arguments.acting, now).await?;
+        let operator = Operator::identify(deployment, &arguments.acting, now).await?;
         // The address stays out of the ledger, which holds no personal data; that it is another one does not.
         let after = if to.is_some() { format!("{effect}, to another address") } else { effect.to_string() };
         let action = operator.action(Verb::Resend, Some(first), seen.state.to_string(), after);
         let change = if instead { Change::Closed { reason: RESENT } } else { Change::Nothing };
         ledger.record(&key, Some(seen), &action, change).await?;
         let body = Delivered::resend_json(&found.json, &resend, found.contract.as_ref())?;
-        let sqs = aws_sdk_sqs::Client::new(&here.sdk);
-        queues::send(&sqs, here.queue_url(Task::ThankYouEmail)?, &body).await?;
+        let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
+        queues::send(&sqs, deployment.queue_url(Task::ThankYouEmail)?, &body).await?;
     }
     Ok(Resent {
         payment_id: payment_id.to_string(),
@@ -121,15 +121,15 @@ pub(crate) async fn run(
 const RESENT: &str = "resent";
 
 /// The event that the first mail was about.
-async fn original(here: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -> Result<Found> {
-    let client = stripe::client(here, stripe::BUDGET).await?;
+async fn original(deployment: &Deployment, payment_id: &PaymentId, seen: &EffectRow) -> Result<Found> {
+    let client = stripe::client(deployment, stripe::BUDGET).await?;
     if let Some(event_id) = &seen.event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {
         return Ok(found);
     }
     let key = EffectKey::new(payment_id, seen.effect.clone());
-    stripe::event_again(&client, &key, here.livemode()?).await
+    stripe::event_again(&client, &key, deployment.livemode()?).await
 }
 
 impl Report for Resent {

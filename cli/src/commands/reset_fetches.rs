@@ -28,16 +28,17 @@ pub(crate) struct Reset {
     acted: bool,
 }
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Reset> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Reset> {
     let of = &arguments.of;
-    let purchase = of.find(here).await?;
-    let (payment_id, seen) = (&purchase.payment_id, &purchase.seen);
+    let purchase = of.find(deployment).await?;
+    let payment_id = &purchase.payment_id;
+    let seen = &purchase.seen;
     if seen.fetches == 0 {
         bail!("no file of {payment_id} was fetched yet: there is nothing to reset");
     }
     if of.acting.yes {
         let said = (Verb::Reset, fetched(seen), "counted anew".to_owned());
-        of.change(here, &purchase, now, said, DynamoDbDownloads::count_anew).await?;
+        of.change(deployment, &purchase, now, said, DynamoDbDownloads::count_anew).await?;
     }
     Ok(Reset {
         payment_id: payment_id.to_string(),

@@ -50,23 +50,23 @@ pub(crate) struct Resolved {
 /// Under which reason a mail that an operator asked for is closed when it was not sent.
 const NOT_SENT: &str = "not_sent";
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Resolved> {
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Resolved> {
     arguments.acting.decided()?;
-    let operator = arguments.acting.operator(here, now).await?;
+    let operator = arguments.acting.operator(deployment, now).await?;
     let asked = if arguments.sent { Asked::Sent } else { Asked::NotSent };
-    resolve(here, &arguments.payment, &arguments.effect, asked, operator.as_ref(), now).await
+    resolve(deployment, &arguments.payment, &arguments.effect, asked, operator.as_ref(), now).await
 }
 
 /// Resolves it if there is an operator to write it down for; else says what would be done.
 pub(crate) async fn resolve(
-    here: &Deployment,
+    deployment: &Deployment,
     payment: &str,
     effect: &str,
     asked: Asked,
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Resolved> {
-    let NamedEffect { task, key, rows } = look_up(here, payment, effect).await?;
+    let NamedEffect { task, key, rows } = look_up(deployment, payment, effect).await?;
     let seen = rows.iter().find(|row| row.effect == key.effect);
     let course = course(asked, &key, seen.map(|row| &row.state), now).map_err(Error::msg)?;
     let (change, after) = match course {
@@ -79,21 +79,21 @@ pub(crate) async fn resolve(
         | Course::AnotherInstead => (Change::Free, "retry"),
     };
     // Found before anything is written: what cannot be delivered must not be set free.
-    let event = if change == Change::Free { Some(find(here, task, &key, seen).await?) } else { None };
+    let event = if change == Change::Free { Some(find(deployment, task, &key, seen).await?) } else { None };
     let then = match (&event, change) {
-        (Some(event), _) => then(&key, event, &rows, here.livemode().ok()),
+        (Some(event), _) => then(&key, event, &rows, deployment.livemode().ok()),
         (None, Change::Closed { .. }) => ask_again(key.subject.as_str()),
         (None, _) => "Nothing more happens.".to_owned(),
     };
     if let Some(operator) = operator {
         let before = seen.map_or_else(String::new, |row| row.state.to_string());
         let action = operator.action(Verb::Resolve, Some(key.effect.clone()), before, after);
-        here.ledger()?.record(&key, seen, &action, change).await?;
+        deployment.ledger()?.record(&key, seen, &action, change).await?;
         if let Some(event) = &event {
-            deliver(here, task, event).await?;
+            deliver(deployment, task, event).await?;
         }
     } else if let Some(event) = &event {
-        event.let_go(here, task).await?;
+        event.let_go(deployment, task).await?;
     }
     Ok(Resolved {
         payment_id: key.subject.to_string(),

@@ -93,35 +93,35 @@ impl Event {
     }
 
     /// Lets go of a message that was only looked at.
-    pub(crate) async fn let_go(&self, here: &Deployment, task: Task) -> Result<()> {
+    pub(crate) async fn let_go(&self, deployment: &Deployment, task: Task) -> Result<()> {
         if let Self::DeadLetter(message) = self {
-            let sqs = aws_sdk_sqs::Client::new(&here.sdk);
-            release(&sqs, here.dlq_url(task)?, std::slice::from_ref(&**message)).await;
+            let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
+            release(&sqs, deployment.dlq_url(task)?, std::slice::from_ref(&**message)).await;
         }
         Ok(())
     }
 }
 
-pub(crate) async fn run(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Retried> {
-    let operator = arguments.acting.operator(here, now).await?;
-    retry(here, &arguments.payment, &arguments.effect, operator.as_ref(), now).await
+pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Retried> {
+    let operator = arguments.acting.operator(deployment, now).await?;
+    retry(deployment, &arguments.payment, &arguments.effect, operator.as_ref(), now).await
 }
 
 /// Retries it if there is an operator to write it down for; else says what would be done.
 async fn retry(
-    here: &Deployment,
+    deployment: &Deployment,
     payment: &str,
     effect: &str,
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Retried> {
-    let NamedEffect { task, key, rows } = look_up(here, payment, effect).await?;
+    let NamedEffect { task, key, rows } = look_up(deployment, payment, effect).await?;
     let seen = rows.iter().find(|row| row.effect == key.effect);
     let course = course(Asked::Retry, &key, seen.map(|row| &row.state), now).map_err(Error::msg)?;
     let event = if course == Course::DeliverRequest {
-        dead_letter(here, task, &key, seen).await?.map(|message| Event::DeadLetter(Box::new(message)))
+        dead_letter(deployment, task, &key, seen).await?.map(|message| Event::DeadLetter(Box::new(message)))
     } else {
-        Some(find(here, task, &key, seen).await?)
+        Some(find(deployment, task, &key, seen).await?)
     };
     let before = seen.map_or_else(|| "nothing".to_owned(), |row| row.state.to_string());
     if let Some(operator) = operator {
@@ -130,15 +130,17 @@ async fn retry(
             None => (format!("skipped ({REQUEST_GONE})"), Change::Closed { reason: REQUEST_GONE }),
         };
         let action = operator.action(Verb::Retry, Some(key.effect.clone()), before.clone(), after);
-        here.ledger()?.record(&key, seen, &action, change).await?;
+        deployment.ledger()?.record(&key, seen, &action, change).await?;
         if let Some(event) = &event {
-            deliver(here, task, event).await?;
+            deliver(deployment, task, event).await?;
         }
     } else if let Some(event) = &event {
-        event.let_go(here, task).await?;
+        event.let_go(deployment, task).await?;
     }
     Ok(Retried {
-        then: event.as_ref().map_or_else(String::new, |event| then(&key, event, &rows, here.livemode().ok())),
+        then: event
+            .as_ref()
+            .map_or_else(String::new, |event| then(&key, event, &rows, deployment.livemode().ok())),
         source: event.as_ref().map(Event::source),
         payment_id: key.subject.to_string(),
         effect: key.effect.to_string(),
@@ -159,11 +161,11 @@ pub(crate) struct NamedEffect {
     pub(crate) rows: Vec<EffectRow>,
 }
 
-pub(crate) async fn look_up(here: &Deployment, payment: &str, effect: &str) -> Result<NamedEffect> {
+pub(crate) async fn look_up(deployment: &Deployment, payment: &str, effect: &str) -> Result<NamedEffect> {
     let effect = Effect::from(effect.trim());
     let task = Task::of_effect(&effect).with_context(|| format!("{effect} is no effect of any task"))?;
-    let payment_id = payments::one(here, payment).await?;
-    let ledger = here.ledger()?;
+    let payment_id = payments::one(deployment, payment).await?;
+    let ledger = deployment.ledger()?;
     let mut named = NamedEffect {
         task,
         rows: ledger.history(&payment_id).await?.effects,
@@ -228,13 +230,14 @@ fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) ->
 ///
 /// One event may have several: that of the first mail, and those of mails that operators asked for.
 async fn dead_letter(
-    here: &Deployment,
+    deployment: &Deployment,
     task: Task,
     key: &EffectKey,
     seen: Option<&EffectRow>,
 ) -> Result<Option<DeadLetter>> {
-    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
-    let (dlq_url, livemode) = (here.dlq_url(task)?, here.livemode()?);
+    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
+    let dlq_url = deployment.dlq_url(task)?;
+    let livemode = deployment.livemode()?;
     let event_id = seen.and_then(|row| row.event_id.as_deref());
     let mut waiting =
         take(&sqs, dlq_url, |message| message.is_of(key, event_id, livemode)).await?.into_iter();
@@ -249,7 +252,7 @@ async fn dead_letter(
 ///
 /// When it is nowhere, or a source does not answer.
 pub(crate) async fn find(
-    here: &Deployment,
+    deployment: &Deployment,
     task: Task,
     key: &EffectKey,
     seen: Option<&EffectRow>,
@@ -258,22 +261,22 @@ pub(crate) async fn find(
     // folded.
     if seen.is_some_and(|row| row.state == EffectState::Done) && stripe::correction_id(&key.effect).is_some()
     {
-        let client = stripe::client(here, stripe::BUDGET).await?;
-        return Ok(Event::Made(stripe::event_again(&client, key, here.livemode()?).await?));
+        let client = stripe::client(deployment, stripe::BUDGET).await?;
+        return Ok(Event::Made(stripe::event_again(&client, key, deployment.livemode()?).await?));
     }
-    if let Some(message) = dead_letter(here, task, key, seen).await? {
+    if let Some(message) = dead_letter(deployment, task, key, seen).await? {
         return Ok(Event::DeadLetter(Box::new(message)));
     }
     let event_id = seen.and_then(|row| row.event_id.as_deref());
-    let client = stripe::client(here, stripe::BUDGET).await?;
+    let client = stripe::client(deployment, stripe::BUDGET).await?;
     // What an operator completed is read as they decided, also when another operator delivers it again.
-    let contract = remembered_kind(&here.ledger()?.history(&key.subject).await?).map(contract_of);
+    let contract = remembered_kind(&deployment.ledger()?.history(&key.subject).await?).map(contract_of);
     if let Some(event_id) = event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {
         return Ok(Event::OfStripe(found.corrected(contract)));
     }
-    let again = stripe::event_again(&client, key, here.livemode()?).await?;
+    let again = stripe::event_again(&client, key, deployment.livemode()?).await?;
     Ok(Event::Made(again.corrected(contract)))
 }
 
@@ -282,11 +285,11 @@ pub(crate) async fn find(
 /// # Errors
 ///
 /// When the queue does not answer.
-pub(crate) async fn deliver(here: &Deployment, task: Task, event: &Event) -> Result<()> {
-    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
-    let queue_url = here.queue_url(task)?;
+pub(crate) async fn deliver(deployment: &Deployment, task: Task, event: &Event) -> Result<()> {
+    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
+    let queue_url = deployment.queue_url(task)?;
     match event {
-        Event::DeadLetter(message) => move_back(&sqs, message, here.dlq_url(task)?, queue_url).await,
+        Event::DeadLetter(message) => move_back(&sqs, message, deployment.dlq_url(task)?, queue_url).await,
         Event::OfStripe(found) | Event::Made(found) => queues::send(&sqs, queue_url, &found.message()?).await,
     }
 }

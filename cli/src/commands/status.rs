@@ -70,35 +70,37 @@ struct ReconciliationStatus {
     not_asked: Option<String>,
 }
 
-pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments, now: i64) -> Result<Status> {
-    let sqs = aws_sdk_sqs::Client::new(&here.sdk);
+pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Status> {
+    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
     let queues = try_join_all(Task::ALL.map(async |task| {
-        let (queue_url, dlq_url) = (here.queue_url(task)?, here.dlq_url(task)?);
+        let queue_url = deployment.queue_url(task)?;
+        let dlq_url = deployment.dlq_url(task)?;
         let dlq = depth(&sqs, dlq_url).await?;
         Ok::<_, anyhow::Error>(TaskQueues {
             task,
             queue: depth(&sqs, queue_url).await?,
-            oldest_seconds: oldest(here, queue_url, now).await,
+            oldest_seconds: oldest(deployment, queue_url, now).await,
             dead_letters: dlq.waiting + dlq.in_flight,
-            oldest_dead_letter_seconds: oldest(here, dlq_url, now).await,
+            oldest_dead_letter_seconds: oldest(deployment, dlq_url, now).await,
         })
     }))
     .await?;
-    let open = here.ledger()?.open_effects("").await?;
+    let open = deployment.ledger()?.open_effects("").await?;
     let open = open.rows.into_iter().map(OpenEffect::of);
-    let reconciliation = reconciliation(here, arguments, now).await?;
-    Ok(Status { stage: here.stage.clone(), queues, open: counted(open), reconciliation })
+    let reconciliation = reconciliation(deployment, arguments, now).await?;
+    Ok(Status { stage: deployment.stage.clone(), queues, open: counted(open), reconciliation })
 }
 
 /// The age of a queue's oldest message, from CloudWatch. A number that cannot be had is left out: the rest is worth
 /// telling.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>
-async fn oldest(here: &Deployment, queue_url: &str, now: i64) -> Option<i64> {
-    if here.local {
+async fn oldest(deployment: &Deployment, queue_url: &str, now: i64) -> Option<i64> {
+    if deployment.local {
         return None;
     }
-    let (from, to) = (Time(now - 600_000).to_string(), Time(now).to_string());
+    let from = Time(now - 600_000).to_string();
+    let to = Time(now).to_string();
     let form = [
         ("Action", "GetMetricStatistics"),
         ("Version", "2010-08-01"),
@@ -111,7 +113,7 @@ async fn oldest(here: &Deployment, queue_url: &str, now: i64) -> Option<i64> {
         ("Period", "60"),
         ("Statistics.member.1", "Maximum"),
     ];
-    let answer = QueryApi::of("monitoring", &here.sdk).ok()?.call(&form).await.ok()?;
+    let answer = QueryApi::of("monitoring", &deployment.sdk).ok()?.call(&form).await.ok()?;
     newest_maximum(&answer)
 }
 
@@ -143,15 +145,19 @@ fn counted(open: impl Iterator<Item = OpenEffect>) -> Vec<OpenCount> {
 }
 
 /// What earlier runs found missing, and what has gone missing since.
-async fn reconciliation(here: &Deployment, arguments: &Arguments, now: i64) -> Result<ReconciliationStatus> {
-    let journal = journal(here)?;
+async fn reconciliation(
+    deployment: &Deployment,
+    arguments: &Arguments,
+    now: i64,
+) -> Result<ReconciliationStatus> {
+    let journal = journal(deployment)?;
     let position = journal.position().await?;
     let mut unexplained: Vec<Gap> = journal.missing().await?.into_iter().map(Gap::from).collect();
     let pending = journal.pending().await?;
     let from = arguments.since.map(|since| since.at(now));
     let checked = position.as_ref().map(|position| position.until);
     let from = from.or(checked).unwrap_or(now / 1000 - DAY_SECONDS);
-    let looked = reconcile::look_back(here, &journal, from, now, false, u64::MAX).await;
+    let looked = reconcile::look_back(deployment, &journal, from, now, false, u64::MAX).await;
     let not_asked = match looked {
         Ok(report) => {
             let known: BTreeSet<_> = unexplained.iter().map(|gap| gap.event_id.clone()).collect();
@@ -276,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_day_needs_nobody() {
+    fn a_quiet_day_needs_no_operator() {
         assert_eq!(quiet().verdict(), Verdict::Fine);
         insta::assert_snapshot!(plain(&quiet(), 0), @r#"
         Queues of stage live
@@ -296,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_needs_somebody() {
+    fn reports_what_needs_an_operator() {
         let mut status = quiet();
         status.queues[0].queue = Depth { waiting: 12, in_flight: 3 };
         status.queues[0].oldest_seconds = Some(400);
@@ -328,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn each_trouble_alone_needs_somebody() {
+    fn each_fault_alone_needs_an_operator() {
         let mut status = quiet();
         status.queues[0].dead_letters = 1;
         assert_eq!(status.verdict(), Verdict::NeedsYou);

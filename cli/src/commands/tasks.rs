@@ -90,14 +90,14 @@ impl OpenEffect {
     }
 
     /// Whether nothing will happen by itself.
-    pub(crate) fn needs_somebody(&self) -> bool {
+    pub(crate) fn needs_operator(&self) -> bool {
         matches!(self.state, "parked" | "unknown")
     }
 }
 
-pub(crate) async fn find_out(here: &Deployment, arguments: &Arguments) -> Result<OpenTasks> {
+pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments) -> Result<OpenTasks> {
     let prefix = arguments.task.map_or("", Task::effects);
-    let open = here.ledger()?.open_effects(prefix).await?;
+    let open = deployment.ledger()?.open_effects(prefix).await?;
     let wanted = |row: &EffectRow| {
         arguments.state.is_none_or(|state| state.is(&row.state))
             && arguments.reason.as_deref().is_none_or(|wanted| row.state.reason() == Some(wanted))
@@ -142,7 +142,7 @@ impl Report for OpenTasks {
     }
 
     fn verdict(&self) -> Verdict {
-        Verdict::needs_you_if(self.tasks.iter().any(OpenEffect::needs_somebody))
+        Verdict::needs_you_if(self.tasks.iter().any(OpenEffect::needs_operator))
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_is_open() {
+    fn reports_open_effects() {
         insta::assert_snapshot!(plain(&report(), 3_600_000), @r#"
           payment     effect           state    for     tries  reason
           pi_3A       email#thank-you  parked   60 min         no_recipient
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_waits_for_somebody_needs_you() {
+    fn only_what_waits_for_an_operator_needs_you() {
         let mut report = report();
         assert_eq!(report.verdict(), Verdict::NeedsYou);
         report.tasks.remove(0);

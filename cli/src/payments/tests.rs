@@ -114,7 +114,8 @@ fn only_a_subscriptions_invoice_is_the_key_of_what_pays_it() {
 
 fn client(stripe: &StripeApi) -> StripeClient {
     let network = testkit::aws::Endpoint::unreachable().sdk_config();
-    let (http, sleep) = (network.http_client().unwrap(), SharedAsyncSleep::new(TokioSleep::new()));
+    let http = network.http_client().unwrap();
+    let sleep = SharedAsyncSleep::new(TokioSleep::new());
     StripeClient::new(stripe.url(), ApiKey::new(KEY).unwrap(), http, sleep, 100).unwrap()
 }
 
@@ -171,7 +172,8 @@ async fn the_event_of_a_renewal_is_made_again_of_its_invoice() {
         made.map(|made| format!("{} {}", made.event.type_name(), made.event.id()))
             .map_err(|error| error.to_string())
     };
-    let (paid, term) = (effects::contribution(SessionOutcome::Paid), effects::contribution_term());
+    let paid = effects::contribution(SessionOutcome::Paid);
+    let term = effects::contribution_term();
     let thanks = effects::email_about(SessionOutcome::Paid);
     let of_renewal = Ok("invoice.paid evt_reconcile_in_Renewal".to_owned());
     for effect in [paid.clone(), effects::acquisition(), thanks] {

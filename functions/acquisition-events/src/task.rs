@@ -9,7 +9,7 @@ use fulfilment::{
 };
 use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
-use stripe_events::{Door, Event};
+use stripe_events::{Event, Source};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 use uuid::Uuid;
@@ -215,12 +215,12 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         let corrections: Vec<_> = corrections.into_iter().map(of_payment).collect();
         if !is_published(&payment.rows) {
             let is_ours = payment_ledger::is_ours(&payment.rows);
-            let expires_at = (!is_ours).then(|| self.nobody_waits_after());
+            let expires_at = (!is_ours).then(|| self.waiting_expires_at());
             for correction in &corrections {
                 self.wait(correction, expires_at, delivery).await?;
             }
             let key = EffectKey::new(&payment.payment_id, effects::acquisition());
-            let acquisition = self.ledger.raise_version(&key, self.nobody_waits_after()).await?;
+            let acquisition = self.ledger.raise_version(&key, self.waiting_expires_at()).await?;
             if !acquisition.as_ref().is_some_and(is_on_its_way) {
                 if acquisition.is_some() && expires_at.is_some() {
                     // It was parked in between.
@@ -327,7 +327,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
     ) -> Result<(), TaskFailed> {
         let payment = self.lookup.payment(&dispute.payment_id, delivery.executor()).await?;
         if payment_ledger::is_ours(&payment.rows) {
-            delivery.note(RETURN_UNKNOWN);
+            delivery.count(RETURN_UNKNOWN);
             warn!(
                 dispute.id = dispute.dispute_id,
                 "money of a dispute came back, and the event does not say how much: it is not published"
@@ -349,21 +349,22 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
             expires_at,
         };
-        let (event_id, now) = (delivery.event.id(), self.clock.now_ms());
+        let event_id = delivery.event.id();
+        let now = self.clock.now_ms();
         // Refused when it is published already, which is as good.
         self.ledger.write_disposition(&key(correction), waiting, event_id, now).await?.ok();
         Ok(())
     }
 
     /// Until when a correction that comes now waits for its payment, in Unix seconds.
-    fn nobody_waits_after(&self) -> i64 {
+    fn waiting_expires_at(&self) -> i64 {
         self.clock.now_ms() / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS
     }
 
     fn circumstances(&self, delivery: &Delivery) -> Circumstances {
         Circumstances {
             livemode: self.livemode,
-            replayed: matches!(delivery.door, Door::Reconcile | Door::Operator),
+            replayed: matches!(delivery.source, Source::Reconcile | Source::Operator),
         }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::records::{
-    Change, ContractNote, Found, Note, RaisedVersion, Records, RecordsError, Revision, Saved, Stored,
+    Change, ContractNote, Found, LedgerEntry, RaisedVersion, Records, RecordsError, Revision, Saved, Stored,
 };
 
 /// The records in DynamoDB.
@@ -66,8 +66,8 @@ impl DynamoDbRecords {
             let raised = self.effects.version_raised(&key, expires_at)?;
             items.push(TransactWriteItem::builder().update(raised).build());
         }
-        let mut unless_settled = change.unless_noted;
-        for Note { effect, event_id, moved, expires_at } in change.notes {
+        let mut unless_settled = change.unless_settled;
+        for LedgerEntry { effect, event_id, moved, expires_at } in change.entries {
             let key = EffectKey::new(&payment_id, effect);
             let done = match moved {
                 None if effects::is_of_our_payment(&key.effect) => {
@@ -147,8 +147,8 @@ fn found(reasons: &[CancellationReason], raises_version: bool) -> Result<Found, 
     let record = record
         .transpose()?
         .map(|row| Box::new(Stored { contribution: row.contribution, revision: Revision(row.revision) }));
-    let noted = unmet(1 + usize::from(raises_version)).is_some();
-    Ok(Found { record, is_absent, noted, is_ours: raises_version && unmet(1).is_some() })
+    let already_settled = unmet(1 + usize::from(raises_version)).is_some();
+    Ok(Found { record, is_absent, already_settled, is_ours: raises_version && unmet(1).is_some() })
 }
 
 fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error> {

@@ -2,7 +2,7 @@
 
 mod config;
 mod dynamodb;
-mod notes;
+mod ledger_entries;
 mod records;
 mod task;
 

@@ -38,11 +38,11 @@ pub(crate) struct Change<'a> {
     pub(crate) supporter: Option<SupporterRow>,
     /// Whose row has to go, because a newer event names another payer.
     pub(crate) left_supporter: Option<SupporterId>,
-    /// What the ledger notes as done: the event's own effect, and with a payment that has become known those
+    /// What the ledger files as done: the event's own effect, and with a payment that has become known those
     /// that were waiting for it.
-    pub(crate) notes: Vec<Note>,
-    /// Whether nothing may be written if the ledger has settled the event's own effect, the first of the notes.
-    pub(crate) unless_noted: bool,
+    pub(crate) entries: Vec<LedgerEntry>,
+    /// Whether nothing may be written if the ledger has settled the event's own effect, the first of the entries.
+    pub(crate) unless_settled: bool,
     /// Word for the thanks that money went back.
     pub(crate) raises: Option<RaisedVersion>,
     /// What the event says of a subscription, for its renewals.
@@ -62,9 +62,9 @@ pub(crate) struct ContractNote {
     pub(crate) contract: String,
 }
 
-/// What the ledger notes of one effect.
+/// One effect as the ledger files it.
 #[derive(Debug)]
-pub(crate) struct Note {
+pub(crate) struct LedgerEntry {
     pub(crate) effect: Effect,
     /// `evt_…`
     pub(crate) event_id: String,
@@ -100,7 +100,7 @@ pub(crate) struct Found {
     /// There is no record, though the change was made from one.
     pub(crate) is_absent: bool,
     /// The ledger has settled the event's own effect.
-    pub(crate) noted: bool,
+    pub(crate) already_settled: bool,
     /// An executor has begun the effect whose version is raised: the payment is ours.
     pub(crate) is_ours: bool,
 }

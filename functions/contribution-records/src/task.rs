@@ -10,7 +10,9 @@ use stripe_events::Event;
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use uuid::Uuid;
 
-use crate::notes::{contract, effect, effect_of_invoice, notes, notes_of_waiting, raised_version};
+use crate::ledger_entries::{
+    contract, effect, effect_of_invoice, ledger_entries, raised_version, waiting_entries,
+};
 use crate::records::{Change, ContractNote, Found, Records, RecordsError, Revision, Saved, Stored};
 
 /// Keeps the contribution and supporter records.
@@ -148,7 +150,9 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         if let Whose::Ours(contract) = &whose
             && self.lookup.is_filed_under_session(&invoice, contract).await?
         {
-            let (ledger, clock, reason) = (&self.ledger, &self.clock, "filed_under_session");
+            let ledger = &self.ledger;
+            let clock = &self.clock;
+            let reason = "filed_under_session";
             return delivery.skip(ledger, clock, &key, reason).await;
         }
         match whose.payment(invoice) {
@@ -193,7 +197,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                 .unwrap_or_else(|| Contribution::new(event.payment_id().clone()))
                 .with_event(event, &self.supporter_namespace);
             if before == Some(&after) {
-                if found.noted {
+                if found.already_settled {
                     return Ok(Outcome::Skipped("already_done"));
                 }
                 // The ledger's row has gone.
@@ -209,7 +213,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
             match self.records.save(change).await? {
                 Saved::Written => {
                     if becomes_paid {
-                        delivery.note(PAID);
+                        delivery.count(PAID);
                     }
                     return Ok(Outcome::Done);
                 }
@@ -223,10 +227,10 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                     found = Found {
                         record: now.record.or(found.record),
                         is_absent: false,
-                        noted: now.noted || found.noted,
+                        already_settled: now.already_settled || found.already_settled,
                         is_ours: now.is_ours || found.is_ours,
                     };
-                    remembered.is_recorded |= found.noted && makes_known(event);
+                    remembered.is_recorded |= found.already_settled && makes_known(event);
                 }
             }
         }
@@ -250,13 +254,13 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         let expires_at = (after.is_known() || !found.is_ours).then_some(expires_at);
         Change {
             revision,
-            unless_noted: before.is_none() && !found.noted,
+            unless_settled: before.is_none() && !found.already_settled,
             left_supporter: supporter_before
                 .filter(|id| supporter.as_ref().is_none_or(|row| row.supporter_id != *id)),
             supporter,
             expires_at,
             raises: raised_version(event, before, &after, expires_at.filter(|_| !found.is_ours)),
-            notes: notes(event, before, &after, expires_at),
+            entries: ledger_entries(event, before, &after, expires_at),
             contract,
             contribution: after,
             now,
@@ -290,8 +294,8 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                 expires_at: None,
                 supporter: None,
                 left_supporter: None,
-                notes: notes_of_waiting(&contribution, None),
-                unless_noted: false,
+                entries: waiting_entries(&contribution, None),
+                unless_settled: false,
                 raises: None,
                 contract: None,
                 contribution,

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_news_does_not_matter() {
+    fn the_order_of_corrections_does_not_matter() {
         for name in [
             "won",
             "lost",

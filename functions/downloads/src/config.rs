@@ -14,7 +14,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// `None` when something is missing, which `env` has noted.
+    /// `None` when something is missing, which `env` has recorded.
     pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let stage = env.text("STAGE");
         let livemode = env.parsed("LIVEMODE");

@@ -44,7 +44,8 @@ pub const NAME: &str = "downloads";
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let (config, sdk) = (Config::from_env(&mut env), aws_sdk_config(&mut env));
+    let config = Config::from_env(&mut env);
+    let sdk = aws_sdk_config(&mut env);
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
     let metrics = &MetricsContext { stage: config.stage.clone(), task: NAME };
     let site = &site(&config, &sdk, &for_others(&sdk), SystemClock)?;

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 
 /// A request, routed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Route {
     /// The page after the payment.
     Thanks {
         /// `cs_…`, from the address that Stripe sent the customer to; `None` when it is no session id.
@@ -48,7 +48,7 @@ const LONGEST_UTM: usize = 150;
 
 const UTM: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term"];
 
-impl Wish {
+impl Route {
     /// Reads a request.
     pub(crate) fn read(request: &LambdaFunctionUrlRequest) -> Self {
         let path = request.raw_path.as_deref().unwrap_or_default();
@@ -148,16 +148,16 @@ mod tests {
         serde_json::from_value(request).unwrap()
     }
 
-    fn check(changes: Value, expected: &Wish) {
-        assert_eq!(&Wish::read(&request(&changes)), expected, "{changes}");
+    fn check(changes: Value, expected: &Route) {
+        assert_eq!(&Route::read(&request(&changes)), expected, "{changes}");
     }
 
     #[test]
     fn knows_its_pages() {
-        let claim = Wish::Claim { token: "v1.a.b.c".to_owned() };
+        let claim = Route::Claim { token: "v1.a.b.c".to_owned() };
         check(json!({ "rawPath": "/d/v1.a.b.c" }), &claim);
         check(json!({ "rawPath": "/d/v1.a.b.c", "method": "HEAD", "rawQueryString": "x=y" }), &claim);
-        let thanks = |id: Option<&str>| Wish::Thanks { session_id: id.map(str::to_owned), depth: 0 };
+        let thanks = |id: Option<&str>| Route::Thanks { session_id: id.map(str::to_owned), depth: 0 };
         let at = |query: &str| json!({ "rawPath": "/thanks", "rawQueryString": query });
         check(at("session_id=cs_test_a1B"), &thanks(Some("cs_test_a1B")));
         check(at("utm_source=a&session_id=cs_live_a1B"), &thanks(Some("cs_live_a1B")));
@@ -174,7 +174,7 @@ mod tests {
             check(at(other), &thanks(None));
         }
         for path in ["/", "", "/d", "/admin", "//d/x", "/thanks/x", "/thank", "/thanksx"] {
-            check(json!({ "rawPath": path }), &Wish::Nothing);
+            check(json!({ "rawPath": path }), &Route::Nothing);
         }
     }
 
@@ -188,16 +188,16 @@ mod tests {
             ("/Thanks", 0),
             ("/THANKS/", 1),
         ] {
-            let expected = Wish::Thanks { session_id: Some("cs_test_a".to_owned()), depth };
+            let expected = Route::Thanks { session_id: Some("cs_test_a".to_owned()), depth };
             check(json!({ "rawPath": path, "rawQueryString": "session_id=cs_test_a" }), &expected);
         }
-        let claim = Wish::Claim { token: "v1.a.b.c".to_owned() };
+        let claim = Route::Claim { token: "v1.a.b.c".to_owned() };
         check(json!({ "rawPath": "/d/v1.a.b.c/" }), &claim);
     }
 
     #[test]
     fn a_form_chooses_a_file() {
-        let fetch = |number| Wish::Fetch { token: "t".to_owned(), number };
+        let fetch = |number| Route::Fetch { token: "t".to_owned(), number };
         let post = |body: Value, base64: bool| json!({ "rawPath": "/d/t", "method": "POST", "body": body, "isBase64Encoded": base64 });
         check(post(json!("file=2"), false), &fetch(2));
         check(post(json!("x=1&file=12"), false), &fetch(12));
@@ -213,20 +213,20 @@ mod tests {
             json!("file=99999999999999999999999"),
             json!("x".repeat(5000)),
         ] {
-            check(post(body, false), &Wish::BadForm);
+            check(post(body, false), &Route::BadForm);
         }
-        check(post(json!("%%%"), true), &Wish::BadForm);
+        check(post(json!("%%%"), true), &Route::BadForm);
     }
 
     #[test]
-    fn other_methods_are_told_which_ones_work() {
+    fn other_methods_are_refused_with_the_allowed_ones() {
         for method in ["PUT", "DELETE", "OPTIONS", "get", ""] {
             check(
                 json!({ "rawPath": "/d/t", "method": method }),
-                &Wish::WrongMethod { allow: "GET, HEAD, POST" },
+                &Route::WrongMethod { allow: "GET, HEAD, POST" },
             );
         }
-        check(json!({ "rawPath": "/thanks", "method": "POST" }), &Wish::WrongMethod { allow: "GET, HEAD" });
+        check(json!({ "rawPath": "/thanks", "method": "POST" }), &Route::WrongMethod { allow: "GET, HEAD" });
     }
 
     #[test]

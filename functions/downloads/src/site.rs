@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::access::{Access, access};
 use crate::page::{Page, PageContext, Renderer};
 use crate::payments::{Closed, Lookup, Payment, Payments, PaymentsError};
-use crate::request::{Wish, preferred_language, utm_parameters};
+use crate::request::{Route, preferred_language, utm_parameters};
 use crate::size::lifetime;
 
 /// The metrics of a request.
@@ -111,14 +111,14 @@ impl<C: Clock + Clone> Site<C> {
         &self,
         request: &LambdaFunctionUrlRequest,
     ) -> (LambdaFunctionUrlResponse, Counts) {
-        let wish = Wish::read(request);
+        let route = Route::read(request);
         self.purchases.stripe().begin_page();
-        let outcome = match &wish {
-            Wish::Thanks { session_id: None, .. } => Ok(Outcome::page(Page::Welcome, None)),
-            Wish::Thanks { session_id: Some(session_id), depth } => self.thanks(session_id, *depth).await,
-            Wish::Claim { token } => self.claim(token).await,
-            Wish::Fetch { token, number } => self.fetch(token, *number).await,
-            Wish::WrongMethod { .. } | Wish::BadForm | Wish::Nothing => {
+        let outcome = match &route {
+            Route::Thanks { session_id: None, .. } => Ok(Outcome::page(Page::Welcome, None)),
+            Route::Thanks { session_id: Some(session_id), depth } => self.thanks(session_id, *depth).await,
+            Route::Claim { token } => self.claim(token).await,
+            Route::Fetch { token, number } => self.fetch(token, *number).await,
+            Route::WrongMethod { .. } | Route::BadForm | Route::Nothing => {
                 Ok(Outcome::page(Page::Unknown, None))
             }
         };
@@ -132,30 +132,30 @@ impl<C: Clock + Clone> Site<C> {
             }
             Outcome { later, ..Outcome::page(Page::Unavailable, None) }
         });
-        let is_link = matches!(wish, Wish::Claim { .. } | Wish::Fetch { .. });
+        let is_link = matches!(route, Route::Claim { .. } | Route::Fetch { .. });
         let mut response = match &outcome.address {
             Some(address) => self.pages.redirect(address),
             None => {
                 let context = self.context(request, &outcome, is_link);
                 match outcome.later {
                     // A form is not sent again by itself.
-                    true => self.pages.answer_later(&context, !matches!(wish, Wish::Fetch { .. })),
+                    true => self.pages.answer_later(&context, !matches!(route, Route::Fetch { .. })),
                     false => self.pages.answer(outcome.page, &context),
                 }
             }
         };
-        match wish {
-            Wish::WrongMethod { allow } => {
+        match route {
+            Route::WrongMethod { allow } => {
                 response.status_code = 405;
                 response.headers.insert("allow", allow.parse().expect("a plain header value"));
             }
-            Wish::BadForm => response.status_code = 400,
-            Wish::Thanks { .. } | Wish::Claim { .. } | Wish::Fetch { .. } | Wish::Nothing => {}
+            Route::BadForm => response.status_code = 400,
+            Route::Thanks { .. } | Route::Claim { .. } | Route::Fetch { .. } | Route::Nothing => {}
         }
         if request.request_context.http.method.as_deref() == Some("HEAD") {
             response.body = None;
         }
-        let counts = self.note(&outcome, response.status_code);
+        let counts = self.count_outcome(&outcome, response.status_code);
         (response, counts)
     }
 
@@ -317,7 +317,7 @@ impl<C: Clock + Clone> Site<C> {
     }
 
     /// Logs the outcome of a request, and returns what to count.
-    fn note(&self, outcome: &Outcome, status: i64) -> Counts {
+    fn count_outcome(&self, outcome: &Outcome, status: i64) -> Counts {
         let payment_id = outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.reference());
         let payment_id = payment_id.as_deref().unwrap_or_default();
         let page = outcome.page.name();

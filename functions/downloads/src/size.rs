@@ -5,7 +5,8 @@ use std::time::Duration;
 /// A size in the units of a language: `950 KB`, `1,2 MB`, `14 Mo`.
 pub(crate) fn size_text(bytes: i64, language: &str) -> String {
     const THOUSAND: i64 = 1000;
-    let (mut tenths, mut unit) = (bytes.clamp(0, i64::MAX / 100) * 10, 0);
+    let mut tenths = bytes.clamp(0, i64::MAX / 100) * 10;
+    let mut unit = 0;
     while tenths >= THOUSAND * 10 && unit < 4 {
         tenths = (tenths + THOUSAND / 2) / THOUSAND;
         unit += 1;

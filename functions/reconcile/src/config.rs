@@ -19,7 +19,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// `None` when something is missing or wrong, which `env` has noted.
+    /// `None` when something is missing or wrong, which `env` has recorded.
     pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let stage = env.text("STAGE");
         let livemode = env.parsed("LIVEMODE");
@@ -31,7 +31,8 @@ impl Config {
         if livemode == Some(true) && stripe_api_base_url.is_some() {
             env.problem("STRIPE_API_BASE_URL is set, but real money is asked for at Stripe only");
         }
-        let (lag_seconds, overlap_seconds) = (env.parsed("LAG_SECONDS"), env.parsed("OVERLAP_SECONDS"));
+        let lag_seconds = env.parsed("LAG_SECONDS");
+        let overlap_seconds = env.parsed("OVERLAP_SECONDS");
         Some(Self {
             stage: stage?,
             livemode: livemode?,

@@ -58,9 +58,11 @@ enum Failed {
 pub async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let (config, sdk) = (Config::from_env(&mut env), sdk_config(&mut env));
+    let config = Config::from_env(&mut env);
+    let sdk = sdk_config(&mut env);
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
-    let (config, sdk) = (&config, &sdk);
+    let config = &config;
+    let sdk = &sdk;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         Ok::<_, Error>(summary(&handle(config, sdk, &SystemClock, deadline_ms).await?))

@@ -12,7 +12,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// `None` when something is missing, which `env` has noted.
+    /// `None` when something is missing, which `env` has recorded.
     pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let livemode = env.parsed("LIVEMODE");
         let consents_table = env.text("CONSENTS_TABLE");

@@ -77,7 +77,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> Task for SoftOptIns<R, L, C> {
                 let Some(effect) = effect_of(intended, &form) else {
                     return Ok(Outcome::Skipped(NOT_PAID));
                 };
-                let (error, key) = (TaskFailed::Broken(broken), EffectKey::new(payment_id, effect));
+                let error = TaskFailed::Broken(broken);
+                let key = EffectKey::new(payment_id, effect);
                 return delivery.park(&self.ledger, &self.clock, &key, error).await;
             }
         };
@@ -133,7 +134,8 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
             return Ok(outcome);
         }
         for _ in 0..TRIES {
-            let (event_id, now) = (&event.event_id, self.clock.now_ms());
+            let event_id = &event.event_id;
+            let now = self.clock.now_ms();
             let change = Change { consents: &consents, key: &key, event_id, now };
             match self.records.save(change).await? {
                 Saved::Written => {
@@ -156,7 +158,7 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
 /// Counted when an event is recorded, and logged with the key, which is the marketer's own.
 fn report_unknown_questions(event: &SessionEvent, consents: &Consents, delivery: &Delivery) {
     for question in &consents.unknown_questions {
-        delivery.note(UNKNOWN_QUESTION);
+        delivery.count(UNKNOWN_QUESTION);
         let link = event.payment_link_id.as_deref().unwrap_or_default();
         warn!(
             payment.id = event.payment_id.as_str(),

@@ -11,7 +11,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// `None` when something is missing, which `env` has noted.
+    /// `None` when something is missing, which `env` has recorded.
     pub(crate) fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
         let stage = env.text("STAGE");
         let fulfilment_bus = env.text("FULFILMENT_BUS");

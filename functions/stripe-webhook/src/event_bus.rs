@@ -1,5 +1,5 @@
 use aws::{BusEntry, EventBridgeBus, NotPut};
-use stripe_events::Door;
+use stripe_events::Source;
 
 /// The bus that takes accepted events.
 pub(crate) trait EventBus {
@@ -10,7 +10,7 @@ pub(crate) trait EventBus {
 impl EventBus for EventBridgeBus {
     async fn put(&self, event_type: &str, event: &str) -> Result<(), NotPut> {
         let entry = BusEntry {
-            source: Door::WEBHOOK_SOURCE,
+            source: Source::WEBHOOK_SOURCE,
             detail_type: event_type.to_owned(),
             detail: event.to_owned(),
         };

@@ -25,7 +25,8 @@ async fn main() -> Result<(), Error> {
     let variable = |name: &str| std::env::var(name).ok();
     init_telemetry(variable);
     let mut env = Environment::new(variable);
-    let (config, sdk) = (Config::from_env(&mut env), aws_sdk_config(&mut env));
+    let config = Config::from_env(&mut env);
+    let sdk = aws_sdk_config(&mut env);
     let (config, sdk) = env.finish(|| Some((config?, sdk?)))?;
     let secret = CachedSecret::stored(&sdk, config.signing_secret_name, SystemClock);
     let webhook = &Webhook {

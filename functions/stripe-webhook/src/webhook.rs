@@ -150,7 +150,8 @@ impl<B: EventBus, S: SecretSource, C: Clock> Webhook<B, S, C> {
                 Answer::Unsupported
             }
             Err(problem) => {
-                let (answer, cause) = (problem.answer(), cause_chain(&problem));
+                let answer = problem.answer();
+                let cause = cause_chain(&problem);
                 if answer == Answer::Failed {
                     error!(cause, "failed: {cause}");
                 } else {

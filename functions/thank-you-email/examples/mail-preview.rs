@@ -62,7 +62,8 @@ fn main() -> Result<ExitCode> {
         let workspace = workspace.canonicalize().unwrap_or(workspace);
         workspace.join(format!("target/mail/{}-{}.html", arguments.template, arguments.locale))
     });
-    let (html, text) = (out.with_extension("html"), out.with_extension("txt"));
+    let html = out.with_extension("html");
+    let text = out.with_extension("txt");
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }

@@ -192,7 +192,8 @@ mod tests {
 
     /// The examples of the handbook that have a file name, and those that have none.
     fn examples() -> (Vec<(String, Vec<u8>)>, Vec<&'static str>) {
-        let (mut files, mut fragments) = (Vec::new(), Vec::new());
+        let mut files = Vec::new();
+        let mut fragments = Vec::new();
         let mut before = "";
         for (index, block) in HANDBOOK.split("```").enumerate() {
             match block.strip_prefix("jinja\n") {

@@ -106,7 +106,8 @@ fn classify(
         }
         SdkError::TimeoutError(_) => Attempted::Ambiguous(SendError::ReplyLost("timeout".to_owned())),
         SdkError::ServiceError(answer) => {
-            let (status, refusal) = (answer.raw().status().as_u16(), answer.err().meta());
+            let status = answer.raw().status().as_u16();
+            let refusal = answer.err().meta();
             let code = refusal.code().unwrap_or("no code").to_owned();
             match (status, code.as_str()) {
                 (429, _) | (_, "TooManyRequestsException" | "LimitExceededException") => {

@@ -199,7 +199,7 @@ where
     async fn mail_about_files(&self, mailing: Mailing<'_>) -> Result<Outcome, TaskFailed> {
         match mailing.missing_files() {
             Some(missing) => {
-                mailing.delivery.note(FILES_MISSING);
+                mailing.delivery.count(FILES_MISSING);
                 self.park(&mailing.key, missing, mailing.delivery).await
             }
             None => self.prepare_and_send(&mailing).await,
@@ -213,7 +213,7 @@ where
         mailing: &Mailing<'_>,
         missing: TaskFailed,
     ) -> Result<Outcome, TaskFailed> {
-        mailing.delivery.note(FILES_MISSING);
+        mailing.delivery.count(FILES_MISSING);
         self.dispose_of_files_ready(mailing, Disposition::Park(missing.reason())).await?;
         self.prepare_and_send(mailing).await?;
         Err(missing)
@@ -292,7 +292,7 @@ where
         match self.limit.admit(to, &mailing.key).await.map_err(TaskFailed::LimitUnknown)? {
             Admission::Admitted => Ok(()),
             Admission::OverLimit => {
-                mailing.delivery.note(MAIL_LIMITED);
+                mailing.delivery.count(MAIL_LIMITED);
                 Err(TaskFailed::OverLimit)
             }
         }
@@ -320,7 +320,7 @@ where
             Performed::Abandoned => Ok(Outcome::Unknown("lease_expired")),
             Performed::NotDone(error) => {
                 if matches!(error, SendError::Throttled(_)) {
-                    delivery.note(MAIL_THROTTLED);
+                    delivery.count(MAIL_THROTTLED);
                 }
                 Err(TaskFailed::NotSent(error))
             }
@@ -342,7 +342,7 @@ where
                 warn!(payment.id = %shown_id(mail.key.subject.as_str()), "wording passed over: {cause}");
             }
             if !passed_over.is_empty() {
-                delivery.note(BROKEN_WORDING);
+                delivery.count(BROKEN_WORDING);
             }
             self.sender.send(mail).await
         };

@@ -80,7 +80,8 @@ impl Aws {
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let server = Arc::clone(&tls.server);
         let answer = {
-            let (cloud, calls) = (cloud.clone(), Arc::clone(&calls));
+            let cloud = cloud.clone();
+            let calls = Arc::clone(&calls);
             move |request| Some(answer(&cloud, &calls, delay, request))
         };
         Ok(Self {

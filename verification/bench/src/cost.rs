@@ -44,7 +44,7 @@ pub(crate) struct Counted<'a> {
 pub(crate) struct Design {
     pub(crate) name: &'static str,
     pub(crate) batch: Batch,
-    pub(crate) door: Door,
+    pub(crate) source: Source,
     /// Whether the tasks share one queue and one function. As deployed: each has its own.
     pub(crate) shared_queue: bool,
     /// Step Functions' standard workflow in place of queues.
@@ -62,7 +62,7 @@ pub(crate) enum Batch {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Source {
     /// Stripe calls the webhook.
     Webhook,
     /// Stripe puts events on the partner bus, whose rule forwards them.
@@ -74,7 +74,7 @@ pub(crate) const DESIGNS: [Design; 7] = {
     let deployed = Design {
         name: "as deployed, webhook, batches of 1",
         batch: Batch::One,
-        door: Door::Webhook,
+        source: Source::Webhook,
         shared_queue: false,
         workflow: false,
         memory_mb: None,
@@ -83,8 +83,8 @@ pub(crate) const DESIGNS: [Design; 7] = {
     [
         deployed,
         busy,
-        Design { name: "partner bus, batches of 1", door: Door::Partner, ..deployed },
-        Design { name: "partner bus, batches of 10", door: Door::Partner, ..busy },
+        Design { name: "partner bus, batches of 1", source: Source::Partner, ..deployed },
+        Design { name: "partner bus, batches of 10", source: Source::Partner, ..busy },
         Design { name: "webhook, batches of 10, 128 MB", memory_mb: Some(128.0), ..busy },
         Design { name: "one queue and function for all tasks, batches of 10", shared_queue: true, ..busy },
         Design { name: "Step Functions (standard) in place of queues", workflow: true, ..deployed },
@@ -100,7 +100,7 @@ impl Counted<'_> {
         let memory_mb = design.memory_mb.unwrap_or(self.deployment.memory_mb);
         let entries = self.event_bytes.div_ceil(KB_64) as f64;
         // The partner's own event, then the one that the rule forwards. The webhook's is among its calls.
-        if design.door == Door::Partner {
+        if design.source == Source::Partner {
             add("EventBridge", 2.0 * entries * prices.event_bridge.million_events);
         }
         let mut tasks = 0.0;
@@ -113,7 +113,7 @@ impl Counted<'_> {
                         _ => self.of_one(protocol),
                     }
                 }
-                Some(Trigger::Url) if design.door == Door::Webhook => self.of_one(protocol),
+                Some(Trigger::Url) if design.source == Source::Webhook => self.of_one(protocol),
                 Some(
                     Trigger::Url
                     | Trigger::Page

@@ -94,18 +94,18 @@ struct Series {
 }
 
 impl Bench<'_> {
-    /// The speed of each function, the floor among them. `told` is called after every round.
+    /// The speed of each function, the floor among them. `progress` is called after every round.
     ///
     /// All functions take part in every round, so that whatever else the machine does is done to all of them.
     pub(crate) fn speed(
         &self,
         functions: &[Function],
         effort: Effort,
-        told: impl Fn(String),
+        progress: impl Fn(String),
     ) -> Result<BTreeMap<String, Speed>> {
         let mut series: Vec<Series> = functions.iter().map(|_| Series::default()).collect();
         for round in 0..effort.starts {
-            told(format!("cold starts, round {} of {}", round + 1, effort.starts));
+            progress(format!("cold starts, round {} of {}", round + 1, effort.starts));
             for (function, series) in functions.iter().zip(&mut series) {
                 for wire in [Wire::Plain, Wire::Tls] {
                     let payment = format!("Cold{round}{wire:?}{}", plain(&function.name));
@@ -132,7 +132,7 @@ impl Bench<'_> {
             processes.push(process);
         }
         for round in 0..effort.rounds {
-            told(format!("warm events, round {} of {}", round + 1, effort.rounds));
+            progress(format!("warm events, round {} of {}", round + 1, effort.rounds));
             for ((function, process), series) in functions.iter().zip(&processes).zip(&mut series) {
                 self.warm(function, process, round, series)?;
             }

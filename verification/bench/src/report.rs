@@ -258,7 +258,8 @@ pub(crate) fn rushes(outcomes: &[Outcome]) -> String {
 
 /// Puts a text between the marks `<!-- name -->` and `<!-- /name -->` of a file.
 pub(crate) fn write_between(file: &Path, name: &str, text: &str) -> Result<()> {
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let begin = format!("<!-- {name} -->\n");
+    let end = format!("<!-- /{name} -->");
     let old = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let marked = || format!("{} has no place marked {name}", file.display());
     let (before, rest) = old.split_once(&begin).with_context(marked)?;
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_the_unit_people_would_use() {
+    fn times_are_shown_in_the_unit_people_would_use() {
         assert_eq!([0.31, 300.0, 27_000.0].map(seconds), ["0.3 s", "5 min", "7.5 h"]);
     }
 }

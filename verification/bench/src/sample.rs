@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_middle_and_the_middle_half() {
+    fn prints_the_median_and_the_quartiles() {
         let spread = Spread::of([5.0, 1.0, 4.0, 2.0, 3.0]);
         assert_eq!(spread, Spread { low: 2.0, median: 3.0, high: 4.0 });
         assert_eq!(Spread::of([]), Spread::default());

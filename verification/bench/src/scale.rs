@@ -85,9 +85,13 @@ pub(crate) fn play(task: &Task, rush: Rush) -> Outcome {
     let mut later: BinaryHeap<Reverse<(Ms, Event)>> = BinaryHeap::new();
     let mut arriving = 0;
     let mut waiting: VecDeque<usize> = VecDeque::new();
-    let (mut running, mut away, mut dead_lettered) = (0, 0_usize, 0);
+    let mut running = 0;
+    let mut away = 0_usize;
+    let mut dead_lettered = 0;
     let mut limit = RateLimit::new(task.rate_limit);
-    let (mut ages, mut backlog, mut now) = (Vec::with_capacity(messages.len()), 0, 0);
+    let mut ages = Vec::with_capacity(messages.len());
+    let mut backlog = 0;
+    let mut now = 0;
     let rush_ends = rush.seconds * 1000;
     later.push(Reverse((1000, Event::Grown)));
     loop {

@@ -7,15 +7,16 @@ use serde_json::Value;
 /// Its output, if it succeeds.
 pub fn says(afterlink: Command, arguments: &[&str]) -> String {
     let output = run(afterlink, arguments);
-    let (said, complained) = (text(&output.stdout), text(&output.stderr));
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {said}{complained}");
-    said
+    let stdout = text(&output.stdout);
+    let stderr = text(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {stdout}{stderr}");
+    stdout
 }
 
 /// The same in JSON.
 pub fn json_of(afterlink: Command, arguments: &[&str]) -> Value {
-    let said = says(afterlink, &[arguments, &["--json"]].concat());
-    serde_json::from_str(&said).expect(&said)
+    let output = says(afterlink, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&output).expect(&output)
 }
 
 /// Why it refuses.

@@ -9,7 +9,7 @@ use catalogue::Task;
 use serde_json::Value;
 
 use crate::fault::{Fault, Injection, Scripted};
-use crate::invariants::{Told, violations};
+use crate::invariants::{Delivered, violations};
 use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::subscriptions;
 use crate::world::World;
@@ -21,19 +21,19 @@ pub struct Scenario {
     pub name: &'static str,
     pub(crate) payments: Vec<Payment>,
     /// What they know already.
-    pub(crate) before: Vec<Telling>,
+    pub(crate) before: Vec<TaskMessage>,
     /// Whether Stripe's API was down until then.
     pub(crate) stripe_was_down: bool,
     /// Whether members are thanked for renewals.
     pub(crate) thanks_renewals: bool,
     /// The messages of the same time, each in an instance of its own.
-    pub(crate) at_once: Vec<Telling>,
+    pub(crate) at_once: Vec<TaskMessage>,
     /// The messages after that.
-    pub(crate) after: Vec<Telling>,
+    pub(crate) after: Vec<TaskMessage>,
 }
 
 /// A message to a task.
-pub(crate) type Telling = (Task, Message);
+pub(crate) type TaskMessage = (Task, Message);
 
 /// How many of a scenario's cases are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,18 +127,23 @@ impl Scenario {
             let events = payment.events();
             let (before, at_once) = events.split_at(first);
             let (at_once, after) = at_once.split_at(2.min(at_once.len()));
-            Self { after: tellings(task, after), ..Self::new(name, task, &[payment], before, at_once) }
+            Self { after: deliveries_of(task, after), ..Self::new(name, task, &[payment], before, at_once) }
         };
         let thanked = |name, [before, at_once, after]: [&[(Task, usize)]; 3]| {
             let events = given_back.events();
-            let tell = |told: &[(Task, usize)]| {
-                told.iter().map(|(task, event)| (*task, Message::of(&events[*event]))).collect()
+            let deliver = |delivered: &[(Task, usize)]| {
+                delivered.iter().map(|(task, event)| (*task, Message::of(&events[*event]))).collect()
             };
             let payments = vec![given_back.clone()];
-            Self { after: tell(after), ..Self::of_tasks(name, payments, tell(before), tell(at_once)) }
+            Self {
+                after: deliver(after),
+                ..Self::of_tasks(name, payments, deliver(before), deliver(at_once))
+            }
         };
         // Places among the events of that payment.
-        let (paid_for, refunded_of, updated) = (0, 1, 2);
+        let paid_for = 0;
+        let refunded_of = 1;
+        let updated = 2;
         let twins = |name, task, payment: &Payment| {
             let event = payment.events().swap_remove(0);
             Self::new(name, task, &[payment], &[], &[event.clone(), twin(&event)])
@@ -206,15 +211,15 @@ impl Scenario {
         at_once: &[Value],
     ) -> Self {
         let payments = payments.iter().map(|payment| (*payment).clone()).collect();
-        Self::of_tasks(name, payments, tellings(task, before), tellings(task, at_once))
+        Self::of_tasks(name, payments, deliveries_of(task, before), deliveries_of(task, at_once))
     }
 
     /// Several tasks receive these.
     pub(crate) const fn of_tasks(
         name: &'static str,
         payments: Vec<Payment>,
-        before: Vec<Telling>,
-        at_once: Vec<Telling>,
+        before: Vec<TaskMessage>,
+        at_once: Vec<TaskMessage>,
     ) -> Self {
         Self {
             name,
@@ -232,14 +237,14 @@ impl Scenario {
         fastrand::seed(0);
         let mut world = World::new(Scripted::new(Vec::new(), 0));
         world.thanks_renewals = self.thanks_renewals;
-        let tell = |world: &mut World<Scripted>, tellings: &[Telling]| {
-            tellings.iter().for_each(|(task, event)| world.send(*task, &event.body));
+        let deliver = |world: &mut World<Scripted>, deliveries_of: &[TaskMessage]| {
+            deliveries_of.iter().for_each(|(task, event)| world.send(*task, &event.body));
         };
         for event in self.payments.iter().flat_map(Payment::at_stripe) {
             world.cloud.record_at_stripe(&event);
         }
         world.set_stripe_down(self.stripe_was_down);
-        tell(&mut world, &self.before);
+        deliver(&mut world, &self.before);
         world.run(self.stripe_was_down.then(|| world.now_ms() + OUTAGE_MS));
         world.set_stripe_down(false);
         world.scale_in();
@@ -247,10 +252,10 @@ impl Scenario {
         let injections = case.injections.iter();
         let injections = injections.map(|i| Injection { instance: first + i.instance, ..*i }).collect();
         world.director = Scripted::new(injections, case.order);
-        tell(&mut world, &self.at_once);
+        deliver(&mut world, &self.at_once);
         world.run(None);
         let calls_of = [first, first + 1].map(|instance| world.calls_of(instance));
-        tell(&mut world, &self.after);
+        deliver(&mut world, &self.after);
         world.director = Scripted::new(Vec::new(), 0);
         world.run(None);
         let (tasks, events): (BTreeSet<_>, _) =
@@ -259,7 +264,7 @@ impl Scenario {
             world.redrive(*task);
         }
         world.run(None);
-        let told = Told {
+        let delivered = Delivered {
             payments: self.payments.clone(),
             events,
             poison: Vec::new(),
@@ -267,7 +272,7 @@ impl Scenario {
             may_be_unknown: !case.injections.is_empty(),
         };
         Report {
-            violations: violations(&world, &told),
+            violations: violations(&world, &delivered),
             script: world.script().to_vec(),
             logs: world.logs(),
             calls: world.calls(),
@@ -322,7 +327,7 @@ impl Scenario {
 }
 
 /// A task receives these.
-pub(crate) fn tellings(task: Task, events: &[Value]) -> Vec<Telling> {
+pub(crate) fn deliveries_of(task: Task, events: &[Value]) -> Vec<TaskMessage> {
     events.iter().map(|event| (task, Message::of(event))).collect()
 }
 

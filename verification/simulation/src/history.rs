@@ -7,7 +7,7 @@ use testkit::cloud::Quota;
 
 use crate::fault::{Director, Fault, Step};
 use crate::function::dlq_url;
-use crate::invariants::{Told, violations};
+use crate::invariants::{Delivered, violations};
 use crate::story::{Charge, Dispute, Fate, Link, Message, Payment, Refund, Subscription, twin};
 use crate::wire::InstanceId;
 use crate::world::{BEGINNING_MS, World};
@@ -50,7 +50,7 @@ const LATEST_MS: i64 = 3 * DAY_MS;
 
 /// Something that happens to the world from outside.
 enum Happening {
-    Told(Task, String),
+    Delivery(Task, String),
     /// The operator redrives the DLQs.
     Redrive,
     /// The operator replays every event so far from the archive.
@@ -72,30 +72,30 @@ pub fn live(seed: u64, events: usize) -> History {
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed);
     let luck = if seed.is_multiple_of(4) { Luck::Throttles } else { Luck::Any };
-    let mut told = Told { tasks: Task::ALL.to_vec(), may_be_unknown: true, ..Told::default() };
+    let mut delivered = Delivered { tasks: Task::ALL.to_vec(), may_be_unknown: true, ..Delivered::default() };
     let mut agenda: Vec<(i64, Happening)> = Vec::new();
     let mut number = 0;
-    while told.events.len() < events {
+    while delivered.events.len() < events {
         number += 1;
         for payment in customer(&mut rng, number) {
             for event in payment.at_stripe() {
-                agenda.push((happened_ms(&event), Happening::AtStripe(event)));
+                agenda.push((occurred_ms(&event), Happening::AtStripe(event)));
             }
             for event in payment.events() {
                 let copies = if rng.f64() < 0.1 { vec![twin(&event), event] } else { vec![event] };
                 for event in copies {
                     let message = Message::of(&event);
                     schedule(&mut rng, &event, &message.body, &mut agenda);
-                    told.events.push(message);
+                    delivered.events.push(message);
                 }
             }
-            told.payments.push(payment);
+            delivered.payments.push(payment);
         }
     }
     for i in 0..events.div_ceil(100) {
         let body = format!("{{\"poison\": {i}, \"of\": \"Zaphod\"");
-        agenda.extend(Task::ALL.map(|task| (anytime(&mut rng), Happening::Told(task, body.clone()))));
-        told.poison.push(body);
+        agenda.extend(Task::ALL.map(|task| (anytime(&mut rng), Happening::Delivery(task, body.clone()))));
+        delivered.poison.push(body);
     }
     agenda.extend((0..4).map(|_| (anytime(&mut rng), Happening::Redrive)));
     agenda.extend((0..8).map(|_| (anytime(&mut rng), Happening::Expire)));
@@ -118,7 +118,7 @@ pub fn live(seed: u64, events: usize) -> History {
     for (at_ms, happening) in agenda {
         world.run(Some(at_ms));
         match happening {
-            Happening::Told(task, body) => {
+            Happening::Delivery(task, body) => {
                 early.extend(paid_too_early(&world, &past, &body));
                 world.send(task, &body);
                 messages += 1;
@@ -126,18 +126,18 @@ pub fn live(seed: u64, events: usize) -> History {
             }
             Happening::Redrive => redrive(&mut world),
             Happening::Replay => {
-                world.tell("operator: replays everything so far");
+                world.log("operator: replays everything so far");
                 for (task, body) in &past {
                     world.send(*task, body);
                     messages += 1;
                 }
             }
             Happening::QuotaUsedUp => {
-                world.tell("SES: the daily quota is used up");
+                world.log("SES: the daily quota is used up");
                 world.cloud.set_mail_quota(Quota { per_day: Some(0), per_second: None });
             }
             Happening::QuotaRenewed => {
-                world.tell("SES: a new day");
+                world.log("SES: a new day");
                 world.cloud.set_mail_quota(Quota::default());
             }
             Happening::AtStripe(event) => world.cloud.record_at_stripe(&event),
@@ -161,11 +161,11 @@ pub fn live(seed: u64, events: usize) -> History {
     }
     redrive(&mut world);
     world.run(None);
-    violations_found.extend(violations(&world, &told));
+    violations_found.extend(violations(&world, &delivered));
     History {
         violations: violations_found,
         script: world.script().to_vec(),
-        events: told.events.len(),
+        events: delivered.events.len(),
         messages,
         calls: world.calls(),
         faults: world.director.faults,
@@ -179,7 +179,7 @@ fn redrive(world: &mut World<Chance>) {
     }
 }
 
-fn happened_ms(event: &Value) -> i64 {
+fn occurred_ms(event: &Value) -> i64 {
     event["created"].as_i64().unwrap_or_default() * 1000
 }
 
@@ -189,9 +189,9 @@ fn anytime(rng: &mut Rng) -> i64 {
 
 /// Stripe reports it at least once, EventBridge hands it to each task at least once, and neither in order.
 fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Happening)>) {
-    let happened_ms = happened_ms(event);
-    let tellings = if rng.f64() < 0.1 { 2 } else { 1 };
-    for _ in 0..tellings {
+    let occurred_ms = occurred_ms(event);
+    let deliveries_of = if rng.f64() < 0.1 { 2 } else { 1 };
+    for _ in 0..deliveries_of {
         let late_ms = match rng.u32(0..10) {
             0 => rng.i64(0..LATEST_MS),
             1..=3 => rng.i64(0..HOUR_MS),
@@ -200,8 +200,8 @@ fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Hap
         for task in Task::ALL {
             let copies = if rng.f64() < 0.05 { 2 } else { 1 };
             for _ in 0..copies {
-                let at_ms = happened_ms + late_ms + rng.i64(0..2000);
-                agenda.push((at_ms, Happening::Told(task, body.to_owned())));
+                let at_ms = occurred_ms + late_ms + rng.i64(0..2000);
+                agenda.push((at_ms, Happening::Delivery(task, body.to_owned())));
             }
         }
     }

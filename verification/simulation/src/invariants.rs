@@ -18,12 +18,12 @@ use crate::function::{
     SUPPORTERS_TABLE,
 };
 use crate::function::{dlq_url, queue_url};
-use crate::story::{Charge, Dispute, Fate, Link, Message, PERSONAL, Payment, Tells};
+use crate::story::{Charge, Dispute, Fate, Link, Meaning, Message, PERSONAL, Payment};
 use crate::world::World;
 
 /// Everything that was delivered to the tasks.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
+pub struct Delivered {
     /// Whose payments.
     pub payments: Vec<Payment>,
     /// Every event that was delivered at least once, twins included.
@@ -36,28 +36,29 @@ pub struct Told {
     pub may_be_unknown: bool,
 }
 
-impl Told {
+impl Delivered {
     /// The events of payments, each under its key: as the story has it, without looking anything up.
     fn payment_events(&self) -> Vec<PaymentEvent> {
         let contracts: BTreeMap<String, SubscriptionContract> =
             self.payments.iter().filter_map(Payment::contract).collect();
         let keys: BTreeMap<String, String> =
             self.payments.iter().map(|payment| (payment.payment_intent(), payment.payment_id())).collect();
-        let told = self.events.iter().filter_map(|event| event.tells.clone());
-        told.filter_map(|tells| match tells {
-            Tells::Payment(event) => {
-                let key = keys.get(event.payment_id().as_str()).map(PaymentId::new);
-                Some(match key {
-                    Some(key) => event.of_payment(key),
-                    None => event,
-                })
-            }
-            Tells::Invoice(invoice) => {
-                let contract = contracts.get(&invoice.subscription_id)?.clone();
-                invoice.payment(contract).ok().map(PaymentEvent::from)
-            }
-        })
-        .collect()
+        let delivered = self.events.iter().filter_map(|event| event.meaning.clone());
+        delivered
+            .filter_map(|meaning| match meaning {
+                Meaning::Payment(event) => {
+                    let key = keys.get(event.payment_id().as_str()).map(PaymentId::new);
+                    Some(match key {
+                        Some(key) => event.of_payment(key),
+                        None => event,
+                    })
+                }
+                Meaning::Invoice(invoice) => {
+                    let contract = contracts.get(&invoice.subscription_id)?.clone();
+                    invoice.payment(contract).ok().map(PaymentEvent::from)
+                }
+            })
+            .collect()
     }
 }
 
@@ -65,32 +66,32 @@ impl Told {
 ///
 /// At rest means that faults have stopped, that the DLQs have been redriven once, and that nothing moves any
 /// more.
-pub fn violations<D: Director>(world: &World<D>, told: &Told) -> Vec<String> {
-    let mut found = Found(world.broken_rules().to_vec());
+pub fn violations<D: Director>(world: &World<D>, delivered: &Delivered) -> Vec<String> {
+    let mut found = Violations(world.broken_rules().to_vec());
     found.0.extend_from_slice(world.asked_again());
     let ledger = Ledger::read(world);
-    queues(world, told, &mut found);
+    queues(world, delivered, &mut found);
     no_claim_is_left(&ledger, &mut found);
-    nothing_of_strangers_stays(told, &ledger, &mut found);
+    nothing_of_strangers_stays(delivered, &ledger, &mut found);
     personal_data(world, &mut found);
-    if told.tasks.contains(&Task::ThankYouEmail) {
-        mails(world, told, &ledger, &mut found);
+    if delivered.tasks.contains(&Task::ThankYouEmail) {
+        mails(world, delivered, &ledger, &mut found);
     }
-    if told.tasks.contains(&Task::AcquisitionEvents) {
-        acquisitions(world, told, &ledger, &mut found);
+    if delivered.tasks.contains(&Task::AcquisitionEvents) {
+        acquisitions(world, delivered, &ledger, &mut found);
     }
-    if told.tasks.contains(&Task::ContributionRecords) {
-        records(world, told, &ledger, &mut found);
+    if delivered.tasks.contains(&Task::ContributionRecords) {
+        records(world, delivered, &ledger, &mut found);
     }
-    if told.tasks.contains(&Task::SoftOptIns) {
-        consents(world, told, &ledger, &mut found);
+    if delivered.tasks.contains(&Task::SoftOptIns) {
+        consents(world, delivered, &ledger, &mut found);
     }
     found.0
 }
 
-struct Found(Vec<String>);
+struct Violations(Vec<String>);
 
-impl Found {
+impl Violations {
     fn unless(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.0.push(what());
@@ -124,11 +125,11 @@ impl Ledger {
 }
 
 /// Nothing accepted is lost: it left the queue by being handled, or it lies in the DLQ with all it carried.
-fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
+fn queues<D: Director>(world: &World<D>, delivered: &Delivered, found: &mut Violations) {
     for task in Task::ALL {
         let waiting = world.cloud.messages(&queue_url(task)).len();
         found.unless(waiting == 0, || format!("{waiting} messages of {} never came to an end", task.name()));
-        let mut poison: BTreeSet<_> = told.poison.iter().map(String::as_str).collect();
+        let mut poison: BTreeSet<_> = delivered.poison.iter().map(String::as_str).collect();
         for letter in world.cloud.messages(&dlq_url(task)) {
             let attribute = |name: &str| {
                 letter
@@ -139,8 +140,8 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
             };
             let reason = attribute("reason");
             poison.remove(letter.body.as_str());
-            let known = told.poison.contains(&letter.body)
-                || told.events.iter().any(|event| letter.body == event.body);
+            let known = delivered.poison.contains(&letter.body)
+                || delivered.events.iter().any(|event| letter.body == event.body);
             found.unless(known, || format!("the DLQ of {} holds what nobody sent", task.name()));
             let right = ["undecodable_event", "broken_link_contract", TOO_MANY_MAILS];
             found.unless(right.contains(&reason), || {
@@ -150,7 +151,7 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
                 )
             });
         }
-        if told.tasks.contains(&task) {
+        if delivered.tasks.contains(&task) {
             found.unless(poison.is_empty(), || format!("{} lost a message it cannot read", task.name()));
         }
     }
@@ -158,7 +159,7 @@ fn queues<D: Director>(world: &World<D>, told: &Told, found: &mut Found) {
 
 /// Once faults stop everything settles, and no claim outlives its lease. No question to Stripe is still to be tried: it
 /// was answered, or became needless.
-fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
+fn no_claim_is_left(ledger: &Ledger, found: &mut Violations) {
     for ((payment, effect), row) in &ledger.0 {
         // A question's claim that was taken late goes away by itself.
         let goes_away = effect == "lookup" && row["state"] == "claimed" && row["expires_at"].is_i64();
@@ -171,8 +172,8 @@ fn no_claim_is_left(ledger: &Ledger, found: &mut Found) {
 }
 
 /// What is another business's goes away by itself.
-fn nothing_of_strangers_stays(told: &Told, ledger: &Ledger, found: &mut Found) {
-    for payment in told.payments.iter().filter(|payment| payment.link == Link::Strangers) {
+fn nothing_of_strangers_stays(delivered: &Delivered, ledger: &Ledger, found: &mut Violations) {
+    for payment in delivered.payments.iter().filter(|payment| payment.link == Link::Strangers) {
         for id in payment.ids() {
             for (effect, row) in ledger.effects_of(&id) {
                 found.unless(row["expires_at"].is_i64(), || format!("{effect} of {id} stays: {row}"));
@@ -182,7 +183,7 @@ fn nothing_of_strangers_stays(told: &Told, ledger: &Ledger, found: &mut Found) {
 }
 
 /// Personal data is where it belongs and nowhere else.
-fn personal_data<D: Director>(world: &World<D>, found: &mut Found) {
+fn personal_data<D: Director>(world: &World<D>, found: &mut Violations) {
     let marker = PERSONAL.to_lowercase();
     let mut places = vec![("a log line", world.logs()), ("a metric", world.metrics())];
     places.extend(world.cloud.rows(EFFECTS_TABLE).iter().map(|row| ("the ledger", row.to_string())));
@@ -204,13 +205,13 @@ fn personal_data<D: Director>(world: &World<D>, found: &mut Found) {
 }
 
 /// At most one accepted mail for each payment and occasion, none without reason, and the ledger is true.
-fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+fn mails<D: Director>(world: &World<D>, delivered: &Delivered, ledger: &Ledger, found: &mut Violations) {
     let mut accepted: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for mail in world.cloud.mails() {
         let tag = |name: &str| mail.tags.get(name).cloned().unwrap_or_default();
         accepted.entry((tag("payment"), tag("effect"))).or_default().extend(mail.to);
     }
-    for payment in &told.payments {
+    for payment in &delivered.payments {
         let id = payment.payment_id();
         let due = due_mails(payment, world.thanks_renewals);
         for occasion in ["thank-you", "payment-pending", "payment-failed"] {
@@ -224,7 +225,7 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
             });
             let plausible = match state {
                 "done" => sent.len() == 1,
-                "unknown" => sent.len() <= 1 && told.may_be_unknown,
+                "unknown" => sent.len() <= 1 && delivered.may_be_unknown,
                 _ => sent.is_empty(),
             };
             found.unless(plausible, told_so);
@@ -236,7 +237,7 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
                 }
                 (true, "done" | "unknown", _) => true,
                 (true, "parked", TOO_MANY_MAILS) => {
-                    free_mails_to(payment, told, world.thanks_renewals) > FREE_MAILS_A_DAY
+                    free_mails_to(payment, delivered, world.thanks_renewals) > FREE_MAILS_A_DAY
                 }
                 (true, "skipped", "overtaken") => occasion == "payment-pending",
                 (true, "skipped", "refunded") => {
@@ -248,7 +249,7 @@ fn mails<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mu
         }
     }
     for (id, refunded) in world.thanked() {
-        let payment = told.payments.iter().find(|payment| payment.payment_id() == *id);
+        let payment = delivered.payments.iter().find(|payment| payment.payment_id() == *id);
         let given_back = payment.is_some_and(|payment| *refunded > 0 && *refunded >= payment.amount);
         found.unless(!given_back, || format!("{id} is thanked for although the ledger has it as refunded"));
     }
@@ -262,8 +263,8 @@ const TOO_MANY_MAILS: &str = "too_many_to_one_address";
 const FREE_MAILS_A_DAY: usize = 5;
 
 /// How many mails a payment's customer is due that cost nothing.
-fn free_mails_to(payment: &Payment, told: &Told, thanks_renewals: bool) -> usize {
-    let of_customer = told.payments.iter().filter(|other| other.email() == payment.email());
+fn free_mails_to(payment: &Payment, delivered: &Delivered, thanks_renewals: bool) -> usize {
+    let of_customer = delivered.payments.iter().filter(|other| other.email() == payment.email());
     let is_free = |other: &Payment, occasion: &str| occasion != "thank-you" || other.amount == 0;
     of_customer
         .map(|other| {
@@ -290,7 +291,12 @@ fn due_mails(payment: &Payment, thanks_renewals: bool) -> Vec<&'static str> {
 }
 
 /// What analysts add up is the money kept, and `done` means that an entry was taken.
-fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+fn acquisitions<D: Director>(
+    world: &World<D>,
+    delivered: &Delivered,
+    ledger: &Ledger,
+    found: &mut Violations,
+) {
     let mut published: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for BusEvent { detail, .. } in world.cloud.events(ACQUISITION_BUS) {
         let text = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
@@ -300,7 +306,7 @@ fn acquisitions<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, fou
             found.unless(other == content, || format!("one event id, two contents: {other} and {content}"));
         }
     }
-    for payment in &told.payments {
+    for payment in &delivered.payments {
         let id = payment.payment_id();
         let events = published.remove(&id).unwrap_or_default();
         if !payment.gets_paid() {
@@ -348,7 +354,7 @@ fn content(detail: &Value) -> Value {
 }
 
 /// Records are the fold of the set of events.
-fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+fn records<D: Director>(world: &World<D>, delivered: &Delivered, ledger: &Ledger, found: &mut Violations) {
     let mut rows: BTreeMap<String, Value> = BTreeMap::new();
     for row in world.cloud.rows(CONTRIBUTIONS_TABLE) {
         rows.insert(row["payment_id"].as_str().unwrap_or_default().to_owned(), row);
@@ -359,7 +365,7 @@ fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &
     }
     let mut expected: BTreeMap<String, Contribution> = BTreeMap::new();
     let mut effects = BTreeSet::new();
-    for event in told.payment_events() {
+    for event in delivered.payment_events() {
         let id = event.payment_id().to_string();
         effects.insert((id.clone(), contribution_effect(&event)));
         let before = expected.remove(&id).unwrap_or_else(|| Contribution::new(PaymentId::new(&id)));
@@ -390,7 +396,7 @@ fn records<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &
     found.unless(rows.is_empty(), || format!("records of nothing: {:?}", rows.keys()));
     found.unless(supporters.is_empty(), || format!("supporters of nothing: {:?}", supporters.keys()));
     // What follows from the story alone, without our own fold.
-    for payment in told.payments.iter().filter(|payment| payment.is_ours()) {
+    for payment in delivered.payments.iter().filter(|payment| payment.is_ours()) {
         let id = payment.payment_id();
         let row = world.cloud.row(CONTRIBUTIONS_TABLE, &[&id]).unwrap_or_default();
         let status = status(payment);
@@ -430,10 +436,10 @@ fn status(payment: &Payment) -> &'static str {
 
 /// Answers count from the moment they are given and soft opt-ins from payments, and the strongest answer stands
 /// whatever came first.
-fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: &mut Found) {
+fn consents<D: Director>(world: &World<D>, delivered: &Delivered, ledger: &Ledger, found: &mut Violations) {
     let mut expected: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut owed = BTreeMap::new();
-    for event in told.payment_events() {
+    for event in delivered.payment_events() {
         let PaymentEvent::Session(event) = &event else { continue };
         let effect = match event.outcome {
             SessionOutcome::Paid => "consents",
@@ -464,7 +470,7 @@ fn consents<D: Director>(world: &World<D>, told: &Told, ledger: &Ledger, found: 
     found.unless(states == expected, || {
         format!("consents are {states:?}, the strongest answers {expected:?}")
     });
-    for payment in &told.payments {
+    for payment in &delivered.payments {
         let id = payment.payment_id();
         for effect in ["consents", "consents#answers"] {
             let (state, reason) = ledger.state(&id, effect);

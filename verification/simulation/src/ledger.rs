@@ -52,7 +52,8 @@ impl LedgerWatch {
         }
         if let Err(rule) = allowed(transition) {
             let Transition { row, before, after, .. } = transition;
-            let (before, after) = (before.as_ref().map(short), after.as_ref().map(short));
+            let before = before.as_ref().map(short);
+            let after = after.as_ref().map(short);
             self.broken.push(format!("{} of {}: {rule}: {before:?} became {after:?}", row.1, row.0));
         }
     }
@@ -133,8 +134,8 @@ fn is_owners(row: &Value, request_id: Option<&str>) -> bool {
 
 fn short(row: &Value) -> String {
     let fields = ["state", "reason", "owner", "attempt", "lease_until", "event_id"];
-    let told = fields.iter().filter(|field| !row[**field].is_null());
-    told.map(|field| format!("{field}={}", row[*field])).collect::<Vec<_>>().join(" ")
+    let delivered = fields.iter().filter(|field| !row[**field].is_null());
+    delivered.map(|field| format!("{field}={}", row[*field])).collect::<Vec<_>>().join(" ")
 }
 
 /// The payment intent or the subscription that Stripe is asked about, when that is what it is asked.

@@ -49,7 +49,7 @@ fn main() -> Result<ExitCode> {
     }
     #[expect(
         clippy::disallowed_methods,
-        reason = "how long it took is told to a person, and nothing follows from it"
+        reason = "how long it took is shown to a person, and nothing follows from it"
     )]
     let started = Instant::now();
     let mut failed = false;
@@ -107,7 +107,8 @@ const SHOWN_STEPS: usize = 80;
 fn enumerate(only: Option<&str>) -> bool {
     let mut scenarios = Scenario::all();
     scenarios.retain(|scenario| only.is_none_or(|only| scenario.name == only));
-    let (next, seen) = (AtomicUsize::new(0), Seen::default());
+    let next = AtomicUsize::new(0);
+    let seen = Seen::default();
     let by_scenario = Mutex::new(BTreeMap::new());
     in_threads(&seen, "cases", || {
         while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -139,7 +140,8 @@ fn enumerate(only: Option<&str>) -> bool {
 
 /// All histories. Whether any failed.
 fn live(options: &Options) -> bool {
-    let (next, seen) = (AtomicU64::new(options.from), Seen::default());
+    let next = AtomicU64::new(options.from);
+    let seen = Seen::default();
     in_threads(&seen, "histories", || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -179,8 +181,8 @@ fn in_threads(seen: &Seen, what: &str, work: impl Fn() + Sync) {
             while !seen.over.load(Ordering::Relaxed) {
                 thread::park_timeout(Duration::from_secs(1));
                 if io::stdout().is_terminal() {
-                    let (cases, calls) =
-                        (seen.cases.load(Ordering::Relaxed), seen.calls.load(Ordering::Relaxed));
+                    let cases = seen.cases.load(Ordering::Relaxed);
+                    let calls = seen.calls.load(Ordering::Relaxed);
                     let _one_at_a_time = seen.terminal.lock();
                     write!(io::stdout(), "\r{cases} {what}, {calls} calls …   \r").unwrap_or_default();
                     io::stdout().flush().unwrap_or_default();

@@ -7,7 +7,7 @@ use testkit::stripe::InvoiceEvent as StripeInvoice;
 mod events;
 mod message;
 
-pub use message::{Message, Tells, twin};
+pub use message::{Meaning, Message, twin};
 
 const DAY: i64 = 86_400;
 
@@ -307,8 +307,8 @@ impl Payment {
     /// What the session says of its subscription, which its renewals need; `None` for what is not ours or broken.
     pub fn contract(&self) -> Option<(String, SubscriptionContract)> {
         let subscription = self.subscription().filter(|_| self.has_session())?;
-        let told = Message::of(self.session_events().first()?).tells?;
-        let Tells::Payment(PaymentEvent::Session(session)) = told else { return None };
+        let delivered = Message::of(self.session_events().first()?).meaning?;
+        let Meaning::Payment(PaymentEvent::Session(session)) = delivered else { return None };
         Some((format!("sub_{}", subscription.name), SubscriptionContract::of_event(&session)))
     }
 

@@ -4,7 +4,7 @@
 use catalogue::Task::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
 use serde_json::Value;
 
-use crate::enumeration::{Scenario, tellings};
+use crate::enumeration::{Scenario, deliveries_of};
 use crate::story::{Charge, Dispute, Fate, Link, Payment, Refund, twin};
 
 /// Every scenario of these.
@@ -26,7 +26,7 @@ fn in_order(name: &'static str, task: Task, payment: &Payment, first: usize) -> 
     let events = payment.events();
     let (before, others) = events.split_at(first);
     let (at_once, after) = others.split_at(2.min(others.len()));
-    Scenario { after: tellings(task, after), ..Scenario::new(name, task, &[payment], before, at_once) }
+    Scenario { after: deliveries_of(task, after), ..Scenario::new(name, task, &[payment], before, at_once) }
 }
 
 fn memberships() -> Vec<Scenario> {
@@ -37,7 +37,7 @@ fn memberships() -> Vec<Scenario> {
     let refund_first = |name, task: Task| {
         let at_once = [events[2].clone(), events[0].clone()];
         let after = [&events[1..2], &events[3..]].concat();
-        Scenario { after: tellings(task, &after), ..Scenario::new(name, task, &[&first], &[], &at_once) }
+        Scenario { after: deliveries_of(task, &after), ..Scenario::new(name, task, &[&first], &[], &at_once) }
     };
     vec![
         in_order("mail-membership", ThankYouEmail, &first, 0),
@@ -51,19 +51,20 @@ fn memberships() -> Vec<Scenario> {
 fn renewals() -> Vec<Scenario> {
     let first = Payment::membership("Member");
     let renewal = refunded(first.renewal(1));
-    let (begun, renewed) = (first.events(), renewal.events());
+    let begun = first.events();
+    let renewed = renewal.events();
     let strangers = Payment { link: Link::Strangers, ..first.clone() };
     let strangers_renewal = refunded(strangers.renewal(1));
     let both = [&first, &renewal];
     let around = |name, task, [before, at_once, after]: [&[Value]; 3]| Scenario {
-        after: tellings(task, after),
+        after: deliveries_of(task, after),
         ..Scenario::new(name, task, &both, before, at_once)
     };
     let [invoice, refund, updated] = [&renewed[0], &renewed[1], &renewed[2]];
     let paid_and_refunded = [invoice.clone(), refund.clone()];
     let updated_alone = std::slice::from_ref(updated);
     let refund_alone = std::slice::from_ref(refund);
-    let everything_before = |task| tellings(task, &[&begun[..], &renewed[..1]].concat());
+    let everything_before = |task| deliveries_of(task, &[&begun[..], &renewed[..1]].concat());
     vec![
         around("records-renewal", ContributionRecords, [&begun, &paid_and_refunded, updated_alone]),
         around(
@@ -88,14 +89,20 @@ fn renewals() -> Vec<Scenario> {
             )
         },
         Scenario {
-            after: [tellings(ContributionRecords, updated_alone), tellings(AcquisitionEvents, updated_alone)]
-                .concat(),
+            after: [
+                deliveries_of(ContributionRecords, updated_alone),
+                deliveries_of(AcquisitionEvents, updated_alone),
+            ]
+            .concat(),
             ..Scenario::of_tasks(
                 "renewal-asked-by-both",
                 both.map(Clone::clone).to_vec(),
                 [everything_before(ContributionRecords), everything_before(AcquisitionEvents)].concat(),
-                [tellings(ContributionRecords, refund_alone), tellings(AcquisitionEvents, refund_alone)]
-                    .concat(),
+                [
+                    deliveries_of(ContributionRecords, refund_alone),
+                    deliveries_of(AcquisitionEvents, refund_alone),
+                ]
+                .concat(),
             )
         },
     ]
@@ -108,11 +115,12 @@ fn thanked_renewals() -> Vec<Scenario> {
     let renewal = first.renewal(1);
     let refunds = vec![Refund { number: 1, amount: renewal.amount, fails: false }];
     let given_back = Payment { refunds, ..renewal.clone() };
-    let (renewed, gone) = (renewal.events(), given_back.events());
+    let renewed = renewal.events();
+    let gone = given_back.events();
     let [invoice, refund, updated] = [&gone[0], &gone[1], &gone[2]].map(std::slice::from_ref);
     let thanking = |scenario: Scenario| Scenario { thanks_renewals: true, ..scenario };
-    let (to_mail, to_records) =
-        (|events| tellings(ThankYouEmail, events), |events| tellings(ContributionRecords, events));
+    let to_mail = |events| deliveries_of(ThankYouEmail, events);
+    let to_records = |events| deliveries_of(ContributionRecords, events);
     vec![
         // The session's contract is not in the ledger: Stripe is asked.
         thanking(Scenario::of_tasks(

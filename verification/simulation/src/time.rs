@@ -101,7 +101,8 @@ impl Future for Sleeper {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let (until_ms, known) = (self.until_ms, self.id);
+        let until_ms = self.until_ms;
+        let known = self.id;
         let id = {
             let mut timers = self.time.timers();
             if timers.now_ms >= until_ms {

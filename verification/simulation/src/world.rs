@@ -113,7 +113,9 @@ impl<D: Director> World<D> {
         cloud.put_secret(TOKEN_KEYS_SECRET, "0123456789abcdef0123456789abcdef0123456789");
         cloud.put_secret(STRIPE_KEY_SECRET, "rk_test_simulated");
         for task in Task::ALL {
-            let (url, dlq_url, visibility_ms) = (queue_url(task), dlq_url(task), VISIBILITY_TIMEOUT_MS);
+            let url = queue_url(task);
+            let dlq_url = dlq_url(task);
+            let visibility_ms = VISIBILITY_TIMEOUT_MS;
             cloud.create_queue(QueueDefinition { url: dlq_url.clone(), visibility_ms, redrive: None });
             let redrive = Some(Redrive { dlq_url, max_receive_count: MAX_RECEIVE_COUNT });
             cloud.create_queue(QueueDefinition { url, visibility_ms, redrive });
@@ -179,7 +181,7 @@ impl<D: Director> World<D> {
 
     /// Stripe's API goes down, or comes back.
     pub fn set_stripe_down(&mut self, is_down: bool) {
-        self.tell(if is_down { "Stripe: the API is down" } else { "Stripe: the API is back" });
+        self.log(if is_down { "Stripe: the API is down" } else { "Stripe: the API is back" });
         self.stripe_is_down = is_down;
     }
 
@@ -209,7 +211,7 @@ impl<D: Director> World<D> {
     }
 
     /// Adds a line to the script.
-    pub fn tell(&mut self, what: impl AsRef<str>) {
+    pub fn log(&mut self, what: impl AsRef<str>) {
         let seconds = (self.now_ms() - BEGINNING_MS) as u64;
         self.script.push(format!("{:>10}.{:03} s  {}", seconds / 1000, seconds % 1000, what.as_ref()));
     }
@@ -223,7 +225,7 @@ impl<D: Director> World<D> {
     pub fn redrive(&mut self, task: Task) -> usize {
         let moved = self.cloud.redrive(self.time.now_ms(), &dlq_url(task), &queue_url(task));
         if moved > 0 {
-            self.tell(format!("operator: redrives {moved} of {}", task.name()));
+            self.log(format!("operator: redrives {moved} of {}", task.name()));
         }
         moved
     }
@@ -307,7 +309,7 @@ impl<D: Director> World<D> {
         self.late = later;
         let due: Vec<Late> = due;
         for (_, instance, maker, request) in due {
-            self.tell(format!("instance {instance}: {} takes effect late", describe(&request)));
+            self.log(format!("instance {instance}: {} takes effect late", describe(&request)));
             self.execute(maker.as_deref(), &request);
         }
         let over: Vec<_> = self
@@ -358,7 +360,7 @@ impl<D: Director> World<D> {
             .iter()
             .map(|message| format!("{}×{}", message.message_id, message.receive_count))
             .collect();
-        self.tell(format!("instance {id}: {} is handed {} ({request_id})", task.name(), counts.join(" ")));
+        self.log(format!("instance {id}: {} is handed {} ({request_id})", task.name(), counts.join(" ")));
         let Some(instance) = self.instances.get_mut(&id) else {
             return;
         };
@@ -425,14 +427,14 @@ impl<D: Director> World<D> {
             tally.unknown,
             done.len()
         );
-        self.tell(line);
+        self.log(line);
         self.tallies.push((task, tally));
     }
 
     /// The process is gone, and everything it had in its hands.
     fn kill(&mut self, id: InstanceId, why: &str) {
         self.instances.remove(&id);
-        self.tell(format!("instance {id}: dies, {why}"));
+        self.log(format!("instance {id}: dies, {why}"));
     }
 
     fn answer(&mut self, call: Call) {
@@ -447,7 +449,7 @@ impl<D: Director> World<D> {
             self.asked_again.push(again);
         }
         let end = fault.map(|fault| format!("  ← {fault}")).unwrap_or_default();
-        self.tell(format!("instance {id}: call {nth}: {what}{end}"));
+        self.log(format!("instance {id}: call {nth}: {what}{end}"));
         let reset = || Err(ConnectorError::io("the connection was reset".into()));
         match fault {
             None => {

@@ -35,7 +35,8 @@ fn with_other_bad_luck_too() {
 }
 
 #[test]
-fn a_seed_tells_the_same_story_every_time() {
-    let (one, other) = (live(9, 60), live(9, 60));
+fn a_seed_makes_the_same_run_every_time() {
+    let one = live(9, 60);
+    let other = live(9, 60);
     assert_eq!(one.script, other.script);
 }

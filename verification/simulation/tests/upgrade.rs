@@ -89,7 +89,7 @@ impl Upgraded {
         self.world.run(None);
     }
 
-    fn tell(&mut self, tasks: &[Task], event: &Value) {
+    fn deliver(&mut self, tasks: &[Task], event: &Value) {
         for task in tasks {
             self.world.send(*task, &envelope("afterlink.webhook", event));
             self.world.run(None);
@@ -151,7 +151,8 @@ fn work_in_flight_is_finished_by_the_next_version() {
     let mut upgraded = Upgraded::from("0.1.0");
     upgraded.deliver_queues();
     for row in upgraded.world.cloud.rows("effects") {
-        let (payment, effect) = (row["payment_id"].as_str().unwrap(), row["effect"].as_str().unwrap());
+        let payment = row["payment_id"].as_str().unwrap();
+        let effect = row["effect"].as_str().unwrap();
         let Some(state) = row["state"].as_str() else { continue };
         assert!(
             !["claimed", "retry"].contains(&state) || effect.starts_with("acquisition#"),
@@ -221,7 +222,7 @@ fn a_broken_link_that_was_parked_can_still_be_redriven() {
     }
     // Its session as a later version of the link would have it.
     let made_good = session(SessionEvent::paid(), "Broken", "contribution", 18).to_json();
-    upgraded.tell(&Task::ALL, &made_good);
+    upgraded.deliver(&Task::ALL, &made_good);
     for effect in ["email#thank-you", "contribution#paid", "consents", "acquisition"] {
         assert!(["done", "skipped"].contains(&upgraded.effect("pi_Broken", effect).as_str()), "{effect}");
     }
@@ -233,8 +234,8 @@ fn a_correction_that_waited_finds_its_payment() {
     let mut upgraded = Upgraded::from("0.1.0");
     let early = session(SessionEvent::paid(), "Early", "contribution", 29).to_json();
     let part = session(SessionEvent::paid(), "EarlyPart", "contribution", 29).to_json();
-    upgraded.tell(&Task::ALL, &early);
-    upgraded.tell(&Task::ALL, &part);
+    upgraded.deliver(&Task::ALL, &early);
+    upgraded.deliver(&Task::ALL, &part);
     assert_eq!(
         (upgraded.status("pi_Early"), upgraded.status("pi_EarlyPart")),
         ("refunded".into(), "part_refunded".into())
@@ -263,15 +264,15 @@ fn money_that_moves_later_reaches_the_record_that_was_there() {
             .to_json()
     };
     let money = [ContributionRecords, AcquisitionEvents];
-    upgraded.tell(&money, &refund("PartRefund", "re_Rest", "created", 750, 5_000));
-    upgraded.tell(&money, &refund("Paid", "re_Paid", "created", 1250, 5_001));
-    upgraded.tell(&money, &refund("Refunded", "re_Full", "failed", 1250, 5_002));
+    upgraded.deliver(&money, &refund("PartRefund", "re_Rest", "created", 750, 5_000));
+    upgraded.deliver(&money, &refund("Paid", "re_Paid", "created", 1250, 5_001));
+    upgraded.deliver(&money, &refund("Refunded", "re_Full", "failed", 1250, 5_002));
     assert_eq!(upgraded.status("pi_PartRefund"), "refunded");
     assert_eq!(upgraded.status("pi_Paid"), "refunded");
     assert_eq!(upgraded.status("pi_Refunded"), "paid");
     assert_eq!(upgraded.effect("pi_Refunded", "acquisition#refund#re_Full#failed"), "done");
     let paid = session(SessionEvent::async_succeeded(), "Pending", "contribution", 6_000);
-    upgraded.tell(&Task::ALL, &paid.session("created", json!(AT)).marketing(Some("no")).to_json());
+    upgraded.deliver(&Task::ALL, &paid.session("created", json!(AT)).marketing(Some("no")).to_json());
     assert_eq!((upgraded.status("pi_Pending"), upgraded.mails_to("Pending")), ("paid".into(), 1));
     assert_eq!(upgraded.answers("Pending"), ["supporter_newsletter no explicit".to_owned()].into());
 }
@@ -290,10 +291,10 @@ fn consents_keep_winning() {
     let again = |name: &str, at| {
         session(SessionEvent::paid(), name, "download", at).notice().email("refused@example.org")
     };
-    upgraded.tell(&[SoftOptIns], &again("Older", -100).marketing(Some("yes")).to_json());
-    upgraded.tell(&[SoftOptIns], &again("Sale", 100).to_json());
+    upgraded.deliver(&[SoftOptIns], &again("Older", -100).marketing(Some("yes")).to_json());
+    upgraded.deliver(&[SoftOptIns], &again("Sale", 100).to_json());
     assert_eq!(upgraded.answers("Refused"), before[1]);
-    upgraded.tell(&[SoftOptIns], &again("Newer", 200).marketing(Some("yes")).to_json());
+    upgraded.deliver(&[SoftOptIns], &again("Newer", 200).marketing(Some("yes")).to_json());
     assert_eq!(upgraded.answers("Refused"), ["similar_products yes explicit".to_owned()].into());
 }
 
@@ -302,7 +303,7 @@ fn consents_keep_winning() {
 fn a_subscription_keeps_the_key_of_its_first_payment() {
     let mut upgraded = Upgraded::from("0.1.0");
     let member = |event: SessionEvent| subscription(event, "Member", 14).marketing(Some("yes")).to_json();
-    upgraded.tell(&Task::ALL, &member(SessionEvent::paid()));
+    upgraded.deliver(&Task::ALL, &member(SessionEvent::paid()));
     assert_eq!(upgraded.mails_to("Member"), 0, "the customer was thanked by the version before");
     for effect in ["email#thank-you", "contribution#paid", "consents", "acquisition"] {
         assert_eq!(upgraded.effect("cs_test_Member", effect), "done", "{effect}");
@@ -311,11 +312,11 @@ fn a_subscription_keeps_the_key_of_its_first_payment() {
     assert!(upgraded.world.cloud.row("contributions", &["in_Member"]).is_none());
     let debit =
         subscription(SessionEvent::async_succeeded(), "MemberDebit", 300).session("created", json!(AT));
-    upgraded.tell(&Task::ALL, &debit.to_json());
+    upgraded.deliver(&Task::ALL, &debit.to_json());
     assert_eq!(upgraded.status("cs_test_MemberDebit"), "paid");
     assert_eq!(upgraded.mails_to("MemberDebit"), 1);
     // One that is new has its invoice for a key.
-    upgraded.tell(&Task::ALL, &subscription(SessionEvent::paid(), "NewMember", 400).to_json());
+    upgraded.deliver(&Task::ALL, &subscription(SessionEvent::paid(), "NewMember", 400).to_json());
     assert_eq!(upgraded.status("in_NewMember"), "paid");
     assert_eq!(
         (upgraded.mails_to("NewMember"), upgraded.effect("in_NewMember", "acquisition")),
@@ -400,8 +401,8 @@ fn recorded(file: &str, name: &str) -> Value {
 fn a_refund_of_a_subscription_reaches_the_payment_that_was_filed_under_its_session() {
     let mut upgraded = Upgraded::from("0.1.0");
     let session = subscription(SessionEvent::paid(), "Member", 14).marketing(Some("yes")).to_json();
-    let (invoice, paid) =
-        (recorded("invoice_paid_first", "Member"), recorded("invoice_payment_paid", "Member"));
+    let invoice = recorded("invoice_paid_first", "Member");
+    let paid = recorded("invoice_payment_paid", "Member");
     let began = json!({
         "id": "evt_Member_subscription", "object": "event", "type": "customer.subscription.created", "created": AT,
         "livemode": false,
@@ -414,14 +415,14 @@ fn a_refund_of_a_subscription_reaches_the_payment_that_was_filed_under_its_sessi
     }
     // What reconciliation finds in Stripe's list of events and puts back.
     let money = [ContributionRecords, AcquisitionEvents];
-    upgraded.tell(&money, &invoice);
-    upgraded.tell(&[ContributionRecords], &paid);
+    upgraded.deliver(&money, &invoice);
+    upgraded.deliver(&[ContributionRecords], &paid);
     assert_eq!(upgraded.effect("in_Member", "contribution#term"), "skipped", "{}", upgraded.world.logs());
     let refund = CorrectionEvent::refund("InvoiceOfMember", "re_OfMember", "created")
         .amount(1250, "gbp")
         .object("created", json!(AT + 5_000))
         .at(AT + 5_000);
-    upgraded.tell(&money, &refund.to_json());
+    upgraded.deliver(&money, &refund.to_json());
     assert_eq!(upgraded.status("cs_test_Member"), "refunded");
     assert_eq!(upgraded.effect("cs_test_Member", "acquisition#refund#re_OfMember"), "done");
     for key in ["in_Member", "pi_InvoiceOfMember"] {

@@ -44,7 +44,8 @@ pub(crate) fn start(port: u16, state: Arc<Mutex<State>>, now: impl Fn() -> i64 +
     let now = Arc::new(Mutex::new(now));
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            let (state, now) = (Arc::clone(&state), Arc::clone(&now));
+            let state = Arc::clone(&state);
+            let now = Arc::clone(&now);
             thread::spawn(move || {
                 serve(connection, &state, || {
                     (now.lock().unwrap_or_else(std::sync::PoisonError::into_inner))()
@@ -172,7 +173,8 @@ fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>,
         }
     };
     if !key.is_empty() {
-        let (path, body) = (path.to_owned(), request.body.clone());
+        let path = path.to_owned();
+        let body = request.body.clone();
         state.answered.insert(key, Answered { path, body, status, answer: answer.clone() });
     }
     Reply::Answer(status, answer)

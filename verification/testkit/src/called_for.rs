@@ -3,7 +3,7 @@
 use aws::Clock;
 use fulfilment::{ExpectedEffects, Policy, effects};
 use serde_json::Value;
-use stripe_events::{Door, Event};
+use stripe_events::{Event, Source};
 use task_runtime::Task;
 
 use crate::ledger::InMemoryEffects;
@@ -82,7 +82,7 @@ pub async fn check<T: Task>(
             called_for.iter().map(ToString::to_string).filter(|effect| is_own(effect)).collect();
         called_for.sort();
         let (task, ledger) = make();
-        deliver(name, &task, clock, Door::WEBHOOK_SOURCE, std::slice::from_ref(&payload)).await;
+        deliver(name, &task, clock, Source::WEBHOOK_SOURCE, std::slice::from_ref(&payload)).await;
         // Look-ups at Stripe and contracts of subscriptions are no task's effects.
         let kept = [effects::lookup(), effects::contract()];
         let mut written: Vec<_> = ledger

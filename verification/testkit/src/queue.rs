@@ -65,7 +65,7 @@ pub fn batch(bodies: &[String]) -> SqsEvent {
     serde_json::from_value(json!({ "Records": records })).unwrap()
 }
 
-/// Delivers events to a task as one batch, through a door named by its `source`, in an invocation with half a
+/// Delivers events to a task as one batch, from the source of that name, in an invocation with half a
 /// minute left. The outcome, and the calls of the queue.
 pub async fn deliver<T: Task>(
     name: &'static str,
@@ -91,7 +91,8 @@ pub async fn deliver_in_turn<T: Task>(
     source: &str,
     events: &[Value],
 ) -> (Tally, InMemoryQueue) {
-    let (mut tally, queue) = (Tally::default(), InMemoryQueue::default());
+    let mut tally = Tally::default();
+    let queue = InMemoryQueue::default();
     for event in events {
         let (one, its_queue) = deliver(name, task, clock, source, std::slice::from_ref(event)).await;
         tally.done += one.done;

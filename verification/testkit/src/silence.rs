@@ -133,7 +133,8 @@ impl fmt::Debug for ManualTime {
 impl AsyncSleep for ManualTime {
     fn sleep(&self, duration: Duration) -> Sleep {
         let mut timers = self.0.lock().unwrap();
-        let (id, end) = (timers.next_id, timers.now + duration);
+        let id = timers.next_id;
+        let end = timers.now + duration;
         timers.next_id += 1;
         *timers.started.entry(duration).or_default() += 1;
         timers.waiting.insert(id, (end, None));

@@ -9,7 +9,7 @@ use fulfilment::{
     object_key,
 };
 use stripe_events::{
-    Delivered, Door, Event, EventHead, Object, Personal, SignatureError, SigningSecret, sign,
+    Delivered, Event, EventHead, Object, Personal, SignatureError, SigningSecret, Source, sign,
     verify_signature,
 };
 use uuid::Uuid;
@@ -78,11 +78,11 @@ pub fn webhook_body(input: &[u8]) {
 /// When folding the event in a second time changes the record, the record does not survive being stored, or
 /// another source than the operator's leads to another mail or a corrected contract.
 pub fn envelope(input: &[u8]) {
-    if let Ok(Delivered { door, event, resend, contract }) = Delivered::from_json(input) {
+    if let Ok(Delivered { source, event, resend, contract }) = Delivered::from_json(input) {
         let asks = resend.is_some() || contract.is_some();
         assert_eq!(
             asks,
-            door == Door::Operator,
+            source == Source::Operator,
             "only an operator asks for another mail, or corrects a contract"
         );
         whatever_the_tasks_make_of(&event);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::{BOLD, DEADLINE, Story, fact};
+use super::{BOLD, DEADLINE, Demo, fact};
 use crate::stripe;
 
 const JOINED: &str = include_str!("../../../verification/testkit/fixtures/session_subscription.json");
@@ -20,17 +20,17 @@ pub(super) const RENEWED: &str = "in_1FixtureRenewal";
 /// What pays the renewal. Only Stripe knows that it does.
 const RENEWAL_INTENT: &str = "pi_3FixtureRenewal";
 
-impl Story<'_> {
+impl Demo<'_> {
     /// A member joins, pays the second month, and gets that month's money back.
     pub(super) fn join_and_renew(&mut self) -> Result<()> {
         let customer =
             json!({ "name": "Mia Curie", "email": "mia@example.org", "address": { "country": "GB" } });
         let joined = stripe::event(JOINED, 0, &[("customer_details", customer)])?;
-        self.stack.happen(&subscription())?;
+        self.stack.record_event(&subscription())?;
         let posted = self.post("10 Mia becomes a member for £5.00 a month", &joined)?;
-        self.tell_mail(posted)?;
-        let told = [self.record(FIRST, "paid")?, self.publication(FIRST, 500)?];
-        fact("records", told.join(" · "), posted);
+        self.show_mail(posted)?;
+        let facts = [self.record(FIRST, "paid")?, self.publication(FIRST, 500)?];
+        fact("records", facts.join(" · "), posted);
 
         // Stripe reports the first payment twice: by the session, and by its invoice.
         let invoice = [("customer_email", json!("mia@example.org")), ("customer_name", json!("Mia Curie"))];
@@ -40,8 +40,8 @@ impl Story<'_> {
 
         let renewal = stripe::event(RENEWAL, 0, &invoice)?;
         let posted = self.post("11 A month later Stripe renews the membership", &renewal)?;
-        let told = [self.record(RENEWED, "paid")?, self.publication(RENEWED, 500)?];
-        fact("records", told.join(" · "), posted);
+        let facts = [self.record(RENEWED, "paid")?, self.publication(RENEWED, 500)?];
+        fact("records", facts.join(" · "), posted);
         self.pass(&stripe::event(RENEWAL_PAYMENT, 0, &[])?)?;
         fact("mail", "none: a renewal is thanked only if policy.toml says so", posted);
 
@@ -53,8 +53,8 @@ impl Story<'_> {
         let refund =
             stripe::renamed(&stripe::event(super::REFUND, 0, &refund)?, "evt_3FixtureRenewalRefund")?;
         let posted = self.post("12 Mia gets the second month's £5.00 back", &refund)?;
-        let told = [self.record(RENEWED, "refunded")?, self.publication(RENEWED, -500)?];
-        fact("records", told.join(" · "), posted);
+        let facts = [self.record(RENEWED, "refunded")?, self.publication(RENEWED, -500)?];
+        fact("records", facts.join(" · "), posted);
         let first = self.row("ContributionsTableName", FIRST)?;
         ensure!(first["status"] == "paid", "the first month is {}", first["status"]);
         fact("kept", format_args!("the first month: {BOLD}paid{BOLD:#}"), posted);
@@ -67,7 +67,7 @@ impl Story<'_> {
         let (status, answer) = self.stack.post(event)?;
         ensure!(status == 200, "the webhook answered {status}: {answer}");
         ensure!(self.stack.settle(DEADLINE)?, "the queues do not empty");
-        self.told = self.stack.counts()?;
+        self.counts = self.stack.counts()?;
         self.check_quiet()?;
         Ok(posted)
     }

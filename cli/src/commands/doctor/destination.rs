@@ -35,7 +35,7 @@ impl Listens {
 }
 
 /// The destinations that lead to this stage, what is wrong with them, and which events they bring.
-pub(super) async fn of_destinations(here: &Deployment, client: &StripeClient) -> (Vec<Check>, Listens) {
+pub(super) async fn of_destinations(deployment: &Deployment, client: &StripeClient) -> (Vec<Check>, Listens) {
     const WHAT: &str = "Stripe destination";
     let objects = match client.all(Request::event_destinations()).await {
         Ok(objects) => objects,
@@ -50,7 +50,8 @@ pub(super) async fn of_destinations(here: &Deployment, client: &StripeClient) ->
     };
     let destinations: Vec<EventDestination> =
         objects.iter().filter_map(|object| object.read().ok()).collect();
-    let (webhook_url, partner) = (here.optional("WebhookUrl"), here.optional("PartnerEventSource"));
+    let webhook_url = deployment.optional("WebhookUrl");
+    let partner = deployment.optional("PartnerEventSource");
     let count = destinations.len();
     let ours: Vec<_> = destinations.into_iter().filter(|it| is_ours(it, webhook_url, partner)).collect();
     if ours.is_empty() {

@@ -49,7 +49,8 @@ fn of_subscription(link: &PaymentLink, around: &Surroundings<'_>) -> Option<Chec
     let permissions = [Permission::Invoices, Permission::Subscriptions];
     let permissions = permissions.into_iter().filter(|permission| around.access.lacks(*permission));
     let permissions: Vec<_> = permissions.map(Permission::name).collect();
-    let (mut lacking, mut todo) = (Vec::new(), Vec::new());
+    let mut lacking = Vec::new();
+    let mut todo = Vec::new();
     if !events.is_empty() {
         lacking.push(format!("the destination does not send {}", events.join(", ")));
         todo.push("select them in Workbench, Webhooks");

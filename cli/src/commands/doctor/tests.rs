@@ -74,7 +74,7 @@ fn link(id: &str, metadata: Value) -> PaymentLink {
 }
 
 #[test]
-fn links_are_told_apart_by_their_contract() {
+fn links_are_distinguished_by_their_contract() {
     let links = [
         link("plink_sound", json!({ "fulfilment": "contribution" })),
         link(
@@ -150,9 +150,10 @@ fn alarms_must_be_there_and_quiet() {
 }
 
 #[test]
-fn only_a_failed_check_needs_somebody() {
+fn only_a_failed_check_needs_an_operator() {
     let health = |checks| Health { checks };
-    let (pass, warn) = (Check::pass("ledger", "answers"), Check::warn("alarms", "ringing: x", "look"));
+    let pass = Check::pass("ledger", "answers");
+    let warn = Check::warn("alarms", "ringing: x", "look");
     assert_eq!(health(vec![pass.clone(), warn.clone()]).verdict(), Verdict::Fine);
     let failed =
         health(vec![pass, warn, Check::fail("mail identity", "not verified", "publish the records")]);

@@ -33,7 +33,7 @@ fn row(effect: Effect, state: EffectState, first: i64, last: i64) -> EffectRow {
     }
 }
 
-fn story(privacy: Privacy) -> Story {
+fn explanation(privacy: Privacy) -> Explanation {
     let mail = row(effects::email("thank-you"), EffectState::Done, 1, 300);
     let mail =
         EffectRow { last_claim: Some(("req/m1".to_owned(), 2)), reference: Some("ses-1".to_owned()), ..mail };
@@ -55,14 +55,15 @@ fn story(privacy: Privacy) -> Story {
     let guide = BoughtFile { key: "guide.pdf".to_owned(), quantity: 1, product: None };
     let downloads =
         Downloads { files: vec![guide], fetches: 2, last_fetched_at: Some(PAID_AT + 400), generation: 0 };
-    let (contribution, downloads) = (Some(contribution()), Some(downloads));
+    let contribution = Some(contribution());
+    let downloads = Some(downloads);
     let read = Read { history, contribution, evidence: Vec::new(), downloads };
-    Story { payments: vec![tell(&PaymentId::new("pi_Example"), read, privacy)] }
+    Explanation { payments: vec![explain_payment(&PaymentId::new("pi_Example"), read, privacy)] }
 }
 
 #[test]
-fn tells_the_story_in_order_with_reasons() {
-    insta::assert_snapshot!(plain(&story(Privacy::Masked), 0), @r#"
+fn explains_in_order_with_reasons() {
+    insta::assert_snapshot!(plain(&explanation(Privacy::Masked), 0), @r#"
     pi_Example
       part_refunded  12.50 GBP
       customer  A. L.  a***@e***.org  GB
@@ -88,10 +89,10 @@ fn tells_the_story_in_order_with_reasons() {
 }
 
 #[test]
-fn personal_data_is_shown_to_nobody_who_does_not_ask() {
+fn personal_data_is_shown_only_on_request() {
     for (privacy, expected) in [(Privacy::Masked, false), (Privacy::Shown, true)] {
-        let json = serde_json::to_string(&story(privacy)).unwrap();
-        for text in [json, plain(&story(privacy), 0)] {
+        let json = serde_json::to_string(&explanation(privacy)).unwrap();
+        for text in [json, plain(&explanation(privacy), 0)] {
             for personal in ["ada@example.org", "Lovelace"] {
                 assert_eq!(text.contains(personal), expected, "{personal} in {text}");
             }
@@ -101,14 +102,14 @@ fn personal_data_is_shown_to_nobody_who_does_not_ask() {
 
 #[test]
 fn what_is_parked_needs_somebody() {
-    let mut story = story(Privacy::Masked);
-    assert_eq!(story.verdict(), Verdict::NeedsYou);
-    story.payments[0].effects.pop();
-    assert_eq!(story.verdict(), Verdict::Fine);
+    let mut explanation = explanation(Privacy::Masked);
+    assert_eq!(explanation.verdict(), Verdict::NeedsYou);
+    explanation.payments[0].effects.pop();
+    assert_eq!(explanation.verdict(), Verdict::Fine);
 }
 
 #[test]
-fn a_renewal_and_a_warning_of_fraud_are_told() {
+fn a_renewal_and_a_fraud_warning_are_explained() {
     let as_of = AsOf { occurred_at: PAID_AT + 60, event_id: "evt_1".to_owned() };
     let mut contribution = contribution();
     contribution.session.subscription_id = Some("sub_1".to_owned());
@@ -128,8 +129,8 @@ fn a_renewal_and_a_warning_of_fraud_are_told() {
         evidence: Vec::new(),
         downloads: None,
     };
-    let payment = tell(&PaymentId::new("in_1"), read, Privacy::Masked);
-    let said = plain(&Story { payments: vec![payment] }, 0);
+    let payment = explain_payment(&PaymentId::new("in_1"), read, Privacy::Masked);
+    let said = plain(&Explanation { payments: vec![payment] }, 0);
     for expected in [
         "sub_1  a renewal  paid until 2027-11-18",
         "issfr_1: the card's issuer warns of fraud (made_with_stolen_card), and a refund can still prevent a dispute",

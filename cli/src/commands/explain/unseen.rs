@@ -8,10 +8,11 @@ use crate::page::Time;
 use crate::stripe;
 
 /// What Stripe has of a payment of which no event came.
-pub(super) async fn never_came(here: &Deployment, payment_id: &PaymentId) -> String {
+pub(super) async fn never_came(deployment: &Deployment, payment_id: &PaymentId) -> String {
     let shown = payment_id.reference();
     let nothing = format!("nothing is known of {shown}: no event of it has come");
-    let asked = async || stripe::session(&stripe::client(here, stripe::BUDGET).await?, payment_id).await;
+    let asked =
+        async || stripe::session(&stripe::client(deployment, stripe::BUDGET).await?, payment_id).await;
     match asked().await {
         Ok(Some(session)) => match session.session() {
             Ok(session) => format!("{nothing}. {}", of_unseen(&session, &session_day(&session))),

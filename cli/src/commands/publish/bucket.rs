@@ -61,7 +61,7 @@ impl FilesBucket {
             })),
             Err(error) => match error.raw_response().map(|answer| answer.status().as_u16()) {
                 Some(403 | 404) => Ok(None),
-                _ => Err(error).with_context(|| format!("the bucket does not tell of {key}")),
+                _ => Err(error).with_context(|| format!("the bucket does not on_step of {key}")),
             },
         }
     }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn puts_what_it_can_tell_from_something_else_of_the_same_size() {
+    async fn replaces_an_object_of_the_same_size_by_its_hash() {
         let cloud = Cloud::new();
         cloud.put_object("goods", "by/hand.pdf", b"1234");
         let bucket = FilesBucket::new(&sdk_config(&cloud, ManualClock::default()), "goods");

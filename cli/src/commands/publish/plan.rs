@@ -152,7 +152,8 @@ pub(crate) fn current_link<'a>(product: &Product, seen: &'a Seen) -> Option<&'a 
 }
 
 fn asked_price<'a>(product: &Product, seen: &'a Seen) -> Option<&'a Object> {
-    let (currency, amount) = (product.price.currency(), product.price.minor().to_string());
+    let currency = product.price.currency();
+    let amount = product.price.minor().to_string();
     let asked = |price: &&Object| price.is("currency", currency.as_str()) && price.is("unit_amount", &amount);
     choose(seen.prices.iter().filter(asked))
 }

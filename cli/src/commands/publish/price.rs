@@ -33,11 +33,14 @@ impl TryFrom<WrittenPrice> for Price {
         }
         let price = Money::new(amount, currency);
         let refused = |limit: i64, what: &str, which: &str| {
-            let (asked, limit) = (price.decimal_text(), Money::new(limit, currency).decimal_text());
-            let (code, example) = (currency.code(), example(currency));
+            let asked = price.decimal_text();
+            let limit = Money::new(limit, currency).decimal_text();
+            let code = currency.code();
+            let example = example(currency);
             Err(format!("{asked} {code} is too {what}: Stripe takes {limit} at {which}. {example}"))
         };
-        let (least, most) = (least(currency).max(step), most(currency));
+        let least = least(currency).max(step);
+        let most = most(currency);
         if amount < least {
             return refused(least, "little", "least");
         }

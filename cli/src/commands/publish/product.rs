@@ -198,7 +198,7 @@ impl Product {
         let labels = labels.map(|labels| (labels.span(), labels.into_inner()));
         let labels = labels.map_or_else(String::new, |(place, labels)| {
             if labels.iter().any(|label| label.0.contains(',')) {
-                let problem = "a label cannot have a comma in it: labels are told apart by commas";
+                let problem = "a label cannot have a comma in it: labels are report_step apart by commas";
                 or_problem(place.clone(), Err(problem.to_owned()));
             }
             let labels = labels.into_iter().map(|label| label.0).collect::<Vec<_>>().join(",");
@@ -303,7 +303,8 @@ fn digest(path: &Path) -> std::io::Result<(u64, Sha256Sum)> {
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("it is not a file"));
     }
-    let (mut size, mut sha256) = (0, Sha256::new());
+    let mut size = 0;
+    let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 1024 * 1024];
     loop {
         match file.read(&mut buffer)? {

@@ -14,7 +14,7 @@ use crate::page::{BOLD, Cell, Page, Report, Verdict};
 pub(crate) struct Published {
     pub(super) id: String,
     pub(super) acted: bool,
-    pub(super) steps: Vec<Told>,
+    pub(super) steps: Vec<StepReport>,
     /// The Payment Link; none when it would be a new one.
     pub(super) url: Option<String>,
     /// Prices that are no longer asked and stay active.
@@ -31,13 +31,13 @@ pub(super) struct KeptPrice {
 
 /// A step, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Told {
+pub(super) struct StepReport {
     pub(super) step: &'static str,
     pub(super) what: String,
 }
 
 /// A step in words, of what it is about to change.
-pub(super) fn told(step: &Step, product: &Product, seen: &Seen) -> Told {
+pub(super) fn report_step(step: &Step, product: &Product, seen: &Seen) -> StepReport {
     let price = || format!("{} {}", product.price.decimal_text(), product.price.currency().code());
     let said = |form: &Form| {
         let names = form.iter().map(|(name, value)| match value.as_str() {
@@ -49,7 +49,7 @@ pub(super) fn told(step: &Step, product: &Product, seen: &Seen) -> Told {
     let (step, what) = match step {
         Step::Upload { file, replaces } => {
             let Some(LocalFile { path, key, size, .. }) = product.files.get(*file) else {
-                return Told { step: "upload", what: String::new() };
+                return StepReport { step: "upload", what: String::new() };
             };
             let replaced =
                 if *replaces { ", in place of what is there: also for whoever bought it" } else { "" };
@@ -75,7 +75,7 @@ pub(super) fn told(step: &Step, product: &Product, seen: &Seen) -> Told {
         ),
         Step::Archive { id } => ("archive", format!("the price {id}, which is no longer asked")),
     };
-    Told { step, what }
+    StepReport { step, what }
 }
 
 impl Report for Published {
@@ -87,7 +87,7 @@ impl Report for Published {
             (false, false) => format!("A dry run: {id} would be published by"),
         });
         if !steps.is_empty() {
-            let row = |told: &Told| vec![Cell::new(told.step), Cell::new(&told.what)];
+            let row = |report: &StepReport| vec![Cell::new(report.step), Cell::new(&report.what)];
             page.table(&["step", "what"], &steps.iter().map(row).collect::<Vec<_>>());
         }
         for KeptPrice { price, links } in kept {

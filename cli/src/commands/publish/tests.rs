@@ -58,7 +58,8 @@ pub(super) struct Folder(std::path::PathBuf);
 impl Folder {
     pub(super) fn with(files: &[(&str, &[u8])]) -> Self {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
-        let (process, number) = (std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let process = std::process::id();
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("afterlink-publish-{process}-{number}"));
         std::fs::create_dir_all(&folder).unwrap();
         for (name, bytes) in files {
@@ -116,7 +117,8 @@ impl Case {
     ) -> Result<Published> {
         let sdk = sdk_config(&self.cloud, ManualClock::default());
         let network = testkit::aws::Endpoint::unreachable().sdk_config();
-        let (http, sleep) = (network.http_client().unwrap(), SharedAsyncSleep::new(NoPause));
+        let http = network.http_client().unwrap();
+        let sleep = SharedAsyncSleep::new(NoPause);
         let key = ApiKey::new(KEY).unwrap();
         let stripe = StripeClient::new(self.stripe.url(), key, http, sleep, BUDGET).unwrap();
         let files = FilesBucket::new(&sdk, "goods");
@@ -154,8 +156,9 @@ impl Case {
 
     /// One product, one price and one link are sold; their amount and the link's address.
     fn sold(&self) -> (i64, String) {
-        let (products, prices, links) =
-            (self.active("/v1/products"), self.active("/v1/prices"), self.active("/v1/payment_links"));
+        let products = self.active("/v1/products");
+        let prices = self.active("/v1/prices");
+        let links = self.active("/v1/payment_links");
         assert_eq!((products.len(), prices.len(), links.len()), (1, 1, 1), "{prices:?} {links:?}");
         assert_eq!(prices[0]["lookup_key"], products[0]["id"]);
         (prices[0]["unit_amount"].as_i64().unwrap(), links[0]["url"].as_str().unwrap().to_owned())
@@ -240,7 +243,7 @@ async fn another_price_is_a_new_price_and_a_new_link_and_the_way_back_is_the_old
 }
 
 #[tokio::test]
-async fn changes_only_what_differs_and_leaves_alone_what_it_is_not_told_of() {
+async fn changes_only_what_differs_and_leaves_other_fields_alone() {
     let case = Case::new();
     let link = case.publish(GUIDE).await.unwrap().url;
     let posts = case.posts();
@@ -249,10 +252,10 @@ async fn changes_only_what_differs_and_leaves_alone_what_it_is_not_told_of() {
         .replace("campaign = \"guide-launch\"", "source = \"poster\"")
         .replace("Forty walks", "Fifty walks")
         .replace("promotion_codes = true", "");
-    let told = plain(&case.publish(&text).await.unwrap(), 0);
-    let told =
-        told.replace(&case.folder.display().to_string(), "…").replace(link.as_deref().unwrap(), "<link>");
-    insta::assert_snapshot!(told, @r"
+    let printed = plain(&case.publish(&text).await.unwrap(), 0);
+    let printed =
+        printed.replace(&case.folder.display().to_string(), "…").replace(link.as_deref().unwrap(), "<link>");
+    insta::assert_snapshot!(printed, @r"
     guide is published
       step    what
       upload  …/guide.pdf (18 B) as files/guide/guide.pdf, in place of what is there: also for whoever bought it
@@ -289,8 +292,8 @@ async fn a_dry_run_changes_nothing() {
     "#);
     assert_eq!(case.posts(), 0);
     assert_eq!(case.cloud.object("goods", "files/guide/guide.pdf"), None);
-    let told: Vec<_> = case.publish(GUIDE).await.unwrap().steps;
-    assert_eq!(told, rehearsed.steps);
+    let report: Vec<_> = case.publish(GUIDE).await.unwrap().steps;
+    assert_eq!(report, rehearsed.steps);
 }
 
 /// Ends a run at each of its requests in turn, by each way of failing, and runs again: at once, or after Stripe has
@@ -439,7 +442,7 @@ async fn an_old_price_that_other_links_sell_stays_and_they_are_named() {
     let rehearsed = case.rehearse(&dear).await.unwrap();
     let changed = case.publish(&dear).await.unwrap();
     assert_eq!((&changed.steps, &changed.kept), (&rehearsed.steps, &rehearsed.kept), "what was foretold");
-    assert!(changed.steps.iter().all(|told| told.step != "archive"), "{:?}", changed.steps);
+    assert!(changed.steps.iter().all(|report| report.step != "archive"), "{:?}", changed.steps);
     assert_ne!(changed.url, ours);
     for link in ["plink_own", "plink_many"] {
         assert!(case.stripe.can_be_paid(link), "{link}");

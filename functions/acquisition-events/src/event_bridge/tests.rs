@@ -39,7 +39,7 @@ fn entry_failed(code: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn one_event_is_one_entry_as_analysts_were_told() {
+async fn one_event_is_one_entry_as_documented_for_analysts() {
     let taken = json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "eb-1" }] });
     let endpoint = Endpoint::start([Reply::json(200, &taken)]);
     assert!(matches!(publish(&endpoint).await, Attempted::Accepted(id) if id == "eb-1"));

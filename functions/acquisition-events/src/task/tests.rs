@@ -143,7 +143,7 @@ async fn a_free_session_is_an_acquisition_too() {
 }
 
 #[tokio::test]
-async fn tells_where_the_sale_came_from_and_the_visit_wins() {
+async fn attributes_the_sale_and_the_visit_wins() {
     let task = task();
     let link = json!({
         "fulfilment": "download", "campaign": "autumn", "source": "newsletter", "labels": "a, b",
@@ -202,7 +202,8 @@ async fn an_entry_that_was_not_taken_is_sent_again_alone() {
     let task = task();
     let throttled = Attempted::NotDone(NotPublished::NotTaken("ThrottlingException".to_owned()));
     *task.bus.answers.borrow_mut() = vec![throttled];
-    let (one, other) = (StripeEvent::paid().to_json(), StripeEvent::paid().payment("Other").to_json());
+    let one = StripeEvent::paid().to_json();
+    let other = StripeEvent::paid().payment("Other").to_json();
     let (tally, _) = deliver(&task, &[one.clone(), other.clone()]).await;
     assert_eq!((tally.done, tally.retried), (1, 1));
     let (tally, _) = deliver(&task, &[one, other]).await;
@@ -333,7 +334,7 @@ async fn a_waiting_refund_that_is_not_taken_is_sent_with_the_next_try() {
 }
 
 #[tokio::test]
-async fn a_refund_of_a_parked_payment_waits_until_that_is_mended() {
+async fn a_refund_of_a_parked_payment_waits_until_that_is_fixed() {
     let task = task();
     let broken = StripeEvent::paid().metadata(json!({ "fulfilment": "donation" })).to_json();
     deliver(&task, &[broken, CorrectionEvent::refund("Example", "re_1", "created").to_json()]).await;
@@ -574,7 +575,7 @@ async fn a_part_that_comes_back_is_published_as_that_part() {
 async fn a_return_of_an_unknown_amount_is_counted_and_not_published() {
     let returned = dispute("funds_reinstated", "lost").to_json();
     let (tally, _) = deliver(&task(), std::slice::from_ref(&returned)).await;
-    assert_eq!(tally.noted, [].into(), "another business's, for all that is known");
+    assert_eq!(tally.counted, [].into(), "another business's, for all that is known");
     let task = task();
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
     let (tally, _) = deliver(&task, &[returned]).await;

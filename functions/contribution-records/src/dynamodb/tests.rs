@@ -45,7 +45,7 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
     let refunded = contribution.refunds["re_1"].returned();
     let change = Change {
         revision,
-        unless_noted: revision.is_none(),
+        unless_settled: revision.is_none(),
         contract: None,
         raises: revision.map(|_| RaisedVersion {
             key: EffectKey::new(&event.payment_id, effects::email_about(event.outcome)),
@@ -55,15 +55,15 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
         left_supporter: revision.map(|_| SupporterId::of_email(&NAMESPACE, "earlier@example.org")),
         expires_at: Some(contribution.expires_at(&policy, 1_795_000_000)),
         contribution,
-        notes: vec![
-            Note {
+        entries: vec![
+            LedgerEntry {
                 effect: effects::contribution(event.outcome),
                 event_id: "evt_1".to_owned(),
                 moved: None,
                 expires_at: None,
             },
             // A refund that waited for this payment.
-            Note {
+            LedgerEntry {
                 effect: effects::contribution_refund("re_1"),
                 event_id: "evt_re_1_created".to_owned(),
                 moved: Some(MovedMoney { amount: refunded, occurred_at: 1_795_000_600 }),
@@ -118,7 +118,7 @@ async fn a_failed_condition_brings_the_record_that_is_there() {
         { "Code": "ConditionalCheckFailed", "Item": written }, { "Code": "None" }, { "Code": "None" }
     ]);
     let (saved, dynamodb) = save(canceled(&reasons), None).await;
-    let Saved::Refused(Found { record: Some(stored), noted: false, .. }) = saved.unwrap() else {
+    let Saved::Refused(Found { record: Some(stored), already_settled: false, .. }) = saved.unwrap() else {
         panic!("no record")
     };
     assert_eq!(stored.contribution, contribution().1);
@@ -127,17 +127,17 @@ async fn a_failed_condition_brings_the_record_that_is_there() {
 }
 
 #[tokio::test]
-async fn a_record_somebody_else_is_writing_is_looked_at_again() {
+async fn a_record_in_another_transaction_is_read_again() {
     let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }, { "Code": "None" }]);
     let (saved, _) = save(canceled(&reasons), None).await;
     assert!(matches!(
         saved.unwrap(),
-        Saved::Refused(Found { record: None, is_absent: false, noted: false, is_ours: false })
+        Saved::Refused(Found { record: None, is_absent: false, already_settled: false, is_ours: false })
     ));
 }
 
 #[tokio::test]
-async fn a_failed_condition_tells_what_the_ledger_knows() {
+async fn a_failed_condition_returns_the_ledgers_row() {
     let failed = "ConditionalCheckFailed";
     let revision = Revision("rev-1".to_owned());
     for (codes, revision, expected) in [
@@ -147,10 +147,12 @@ async fn a_failed_condition_tells_what_the_ledger_knows() {
     ] {
         let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
         let (saved, _) = save(canceled(&json!(reasons)), revision).await;
-        let Saved::Refused(Found { record: None, is_absent: false, noted, is_ours }) = saved.unwrap() else {
+        let Saved::Refused(Found { record: None, is_absent: false, already_settled, is_ours }) =
+            saved.unwrap()
+        else {
             panic!("{codes:?}")
         };
-        assert_eq!((noted, is_ours), expected, "{codes:?}");
+        assert_eq!((already_settled, is_ours), expected, "{codes:?}");
     }
 }
 
@@ -171,14 +173,14 @@ async fn a_warning_about_what_may_be_anothers_goes_away_with_its_record() {
     let expires_at = Some(1_795_605_400);
     let change = Change {
         revision: None,
-        unless_noted: true,
+        unless_settled: true,
         contract: None,
         raises: None,
         supporter: None,
         left_supporter: None,
         expires_at,
         contribution: Contribution::new(fulfilment::PaymentId::new("in_1")),
-        notes: vec![Note {
+        entries: vec![LedgerEntry {
             effect: effects::contribution_fraud_warning("issfr_1"),
             event_id: "evt_1".to_owned(),
             moved: None,
@@ -187,7 +189,7 @@ async fn a_warning_about_what_may_be_anothers_goes_away_with_its_record() {
         now: 1_795_000_000_000,
     };
     assert!(matches!(records(&dynamodb).save(change).await, Ok(Saved::Written)));
-    let note = &dynamodb.bodies()[0]["TransactItems"][1]["Update"];
-    assert_eq!(note["ExpressionAttributeValues"][":expires_at"]["N"], "1795605400", "{note}");
-    assert!(note["UpdateExpression"].as_str().unwrap().contains("#expires_at = :expires_at"), "{note}");
+    let entry = &dynamodb.bodies()[0]["TransactItems"][1]["Update"];
+    assert_eq!(entry["ExpressionAttributeValues"][":expires_at"]["N"], "1795605400", "{entry}");
+    assert!(entry["UpdateExpression"].as_str().unwrap().contains("#expires_at = :expires_at"), "{entry}");
 }

@@ -12,7 +12,7 @@ use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
-use crate::records::{Note, RaisedVersion, Revision, Stored};
+use crate::records::{LedgerEntry, RaisedVersion, Revision, Stored};
 
 /// Records in memory, with the conditions the table has.
 #[derive(Default)]
@@ -56,13 +56,14 @@ impl Records for InMemoryRecords {
         }
         let current = self.contributions.borrow().get(&payment_id).cloned();
         let outdated = current.as_ref().map(|stored| &stored.revision) != change.revision;
-        let noted = change.unless_noted && self.is_settled(&payment_id, &change.notes[0].effect);
+        let already_settled =
+            change.unless_settled && self.is_settled(&payment_id, &change.entries[0].effect);
         let expiring = change.raises.as_ref().filter(|raised| raised.expires_at.is_some());
         let is_ours = expiring.is_some_and(|raised| self.effects.state(&raised.key).is_some());
-        if outdated || noted || is_ours {
+        if outdated || already_settled || is_ours {
             let record = current.filter(|_| outdated).map(Box::new);
             let is_absent = record.is_none() && change.revision.is_some();
-            return Ok(Saved::Refused(Found { record, is_absent, noted, is_ours }));
+            return Ok(Saved::Refused(Found { record, is_absent, already_settled, is_ours }));
         }
         if let Some(RaisedVersion { key, expires_at }) = &change.raises {
             self.effects.put_version(key, *expires_at);
@@ -83,7 +84,7 @@ impl Records for InMemoryRecords {
             let row = EffectRow::new(key.effect.clone(), EffectState::Done);
             self.effects.put_row(&key.subject, EffectRow { reference: Some(contract.clone()), ..row });
         }
-        for Note { effect, moved, expires_at, .. } in change.notes {
+        for LedgerEntry { effect, moved, expires_at, .. } in change.entries {
             let row = EffectRow { moved, expires_at, ..EffectRow::new(effect, EffectState::Done) };
             self.effects.put_row(&payment_id, row);
         }
@@ -99,7 +100,8 @@ const NAMESPACE: Uuid = Uuid::from_u128(7);
 type TestTask = ContributionRecords<InMemoryRecords, SubscriptionsAtStripe, InMemoryEffects, ManualClock>;
 
 fn task() -> TestTask {
-    let (records, clock) = (InMemoryRecords::default(), ManualClock::default());
+    let records = InMemoryRecords::default();
+    let clock = ManualClock::default();
     let ledger = records.effects.clone();
     ContributionRecords {
         lookup: PaymentLookup {
@@ -128,7 +130,7 @@ fn rows(task: &TestTask) -> Value {
         "contributions": contributions.values().map(|stored| json!(stored.contribution)).collect::<Vec<_>>(),
         "expires_at": task.records.expires_at.borrow().values().collect::<Vec<_>>(),
         "supporters": supporters.values().map(|row| json!(row)).collect::<Vec<_>>(),
-        "effects": task.ledger.rows().iter().filter(not_asked).map(|(_, row)| told(row)).collect::<Vec<_>>(),
+        "effects": task.ledger.rows().iter().filter(not_asked).map(|(_, row)| shown(row)).collect::<Vec<_>>(),
     })
 }
 
@@ -138,7 +140,7 @@ fn not_asked((key, _): &&(EffectKey, EffectRow)) -> bool {
 }
 
 /// A ledger row in one line.
-fn told(row: &EffectRow) -> String {
+fn shown(row: &EffectRow) -> String {
     let mut line = format!("{} {}", row.effect, row.state.name());
     if let Some(moved) = row.moved {
         line += &format!(" {} {}", moved.amount.decimal_text(), moved.amount.currency());
@@ -176,7 +178,7 @@ async fn a_payment_becomes_a_contribution_a_supporter_row_and_a_ledger_row() {
 async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
     let task = task();
     let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(T + 100).to_json()]).await;
-    assert_eq!(tally.noted, [].into(), "the money is not there yet");
+    assert_eq!(tally.counted, [].into(), "the money is not there yet");
     let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;
     let lines = testkit::metrics::of_task(crate::NAME, &tally);
     testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
@@ -187,14 +189,14 @@ async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
         CorrectionEvent::refund("Example", "re_1", "created").to_json(),
     ];
     let (tally, _) = deliver(&task, &again).await;
-    assert_eq!(tally.noted, [].into());
+    assert_eq!(tally.counted, [].into());
     // A refund that came first does not hide its payment.
     let other = [
         CorrectionEvent::refund("Other", "re_2", "created").to_json(),
         StripeEvent::paid().payment("Other").to_json(),
     ];
     let (tally, _) = deliver(&task, &other).await;
-    assert_eq!(tally.noted, [("Paid", 1)].into());
+    assert_eq!(tally.counted, [("Paid", 1)].into());
 }
 
 #[tokio::test]
@@ -333,7 +335,7 @@ async fn others_sessions_leave_nothing() {
 async fn status_and_supporter_row_follow_refunds() {
     let task = task();
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
-    for (refund, expected, note) in [
+    for (refund, expected, entry) in [
         (
             CorrectionEvent::refund("Example", "re_1", "created"),
             ContributionStatus::PartRefunded,
@@ -354,7 +356,7 @@ async fn status_and_supporter_row_follow_refunds() {
         assert_eq!((tally.done, status(&task)), (1, expected));
         let rows = rows(&task);
         assert_eq!(rows["supporters"][0]["status"], json!(expected));
-        assert!(rows["effects"].as_array().unwrap().contains(&json!(note)), "{rows}");
+        assert!(rows["effects"].as_array().unwrap().contains(&json!(entry)), "{rows}");
     }
 }
 
@@ -380,7 +382,7 @@ async fn status_and_supporter_row_follow_disputes() {
 }
 
 #[tokio::test]
-async fn a_refund_of_an_unknown_payment_is_gone_after_a_week_and_alarms_nobody() {
+async fn a_refund_of_an_unknown_payment_is_gone_after_a_week_without_an_alarm() {
     let task = task();
     let (tally, queue) = deliver(
         &task,
@@ -414,7 +416,7 @@ async fn the_payment_keeps_the_refund_that_waited_for_it() {
 }
 
 #[tokio::test]
-async fn a_refund_told_twice_is_skipped() {
+async fn a_refund_delivered_twice_is_skipped() {
     let task = task();
     let refund = CorrectionEvent::refund("Example", "re_1", "created");
     let (tally, _) = deliver(&task, &[refund.to_json(), refund.to_json()]).await;
@@ -457,7 +459,7 @@ async fn writes_the_rows_its_events_call_for() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_forgot_a_record_is_told_again() {
+async fn a_ledger_that_forgot_a_record_is_settled_again() {
     let task = task();
     let event = StripeEvent::paid().to_json();
     deliver(&task, std::slice::from_ref(&event)).await;
@@ -474,7 +476,7 @@ fn thanks() -> EffectKey {
 }
 
 #[tokio::test]
-async fn the_thanks_are_told_of_every_refund_and_of_nothing_else() {
+async fn the_thank_yous_version_is_raised_by_every_refund_and_by_nothing_else() {
     let task = task();
     let refund = |what| CorrectionEvent::refund("Example", "re_1", what).to_json();
     deliver(&task, &[StripeEvent::paid().to_json()]).await;
@@ -564,7 +566,7 @@ async fn what_came_before_or_after_a_parked_payment_waits_until_it_is_sent_again
 }
 
 fn told_rows(task: &TestTask) -> Vec<String> {
-    task.ledger.rows().iter().map(|(_, row)| told(row)).collect()
+    task.ledger.rows().iter().map(|(_, row)| shown(row)).collect()
 }
 
 #[tokio::test]
@@ -593,7 +595,7 @@ async fn a_record_that_was_erased_is_not_written_again() {
     for _ in 0..2 {
         let (tally, _) = deliver(&task, &events).await;
         assert_eq!(tally.skipped, [("erased_or_expired", 5)].into());
-        assert_eq!(tally.noted, [].into());
+        assert_eq!(tally.counted, [].into());
     }
     assert!(task.records.contributions.borrow().is_empty());
     assert!(task.records.supporters.borrow().is_empty());
@@ -602,7 +604,7 @@ async fn a_record_that_was_erased_is_not_written_again() {
     assert!(task.records.is_settled(&PaymentId::new("pi_Example"), &lost));
 }
 
-/// Version a4e61b4 noted every step of a dispute in one row.
+/// Version a4e61b4 filed every step of a dispute in one row.
 #[tokio::test]
 async fn a_verdict_is_recorded_where_an_earlier_version_noted_the_dispute() {
     let task = task();
@@ -653,8 +655,9 @@ async fn what_stripe_has_now_is_newer_than_what_its_events_said_and_older_than_w
 }
 
 #[tokio::test]
-async fn a_made_event_does_not_move_the_days_that_stripe_told() {
-    let (opened, paid) = (1_795_000_000, 1_795_000_000 + 5 * 86_400);
+async fn a_made_event_does_not_move_the_days_that_stripe_reported() {
+    let opened = 1_795_000_000;
+    let paid = 1_795_000_000 + 5 * 86_400;
     let of = |event: StripeEvent, at: i64| event.session("created", json!(opened)).at(at).to_json();
     let made = of(StripeEvent::paid().event_id("evt_reconcile_cs_test_Example"), opened);
     let events =

@@ -104,7 +104,7 @@ fn the_policy_lets_in_the_style_of_the_page_and_nothing_else() {
 }
 
 #[test]
-fn no_answer_is_kept_or_found_or_told_of() {
+fn no_answer_is_cached_indexed_or_framed() {
     let mut answers: Vec<_> =
         PAGES.iter().map(|page| renderer().answer(*page, &context("en", &[]))).collect();
     answers.push(renderer().redirect("https://example.org/x"));
@@ -158,7 +158,7 @@ fn utm_parameters_ride_on_to_the_site() {
 }
 
 #[test]
-fn nobody_is_told_to_fetch_what_is_not_there() {
+fn a_mail_offers_no_file_that_is_not_there() {
     let missing = [file("map.png", None, 1, None)];
     for page in [Page::Thanks, Page::Downloads] {
         for files in [&missing[..], &[]] {

@@ -33,7 +33,8 @@ fn case() -> Case {
 }
 
 fn case_of(livemode: bool) -> Case {
-    let (cloud, clock) = (Cloud::with_tables(), ManualClock::default());
+    let cloud = Cloud::with_tables();
+    let clock = ManualClock::default();
     cloud.create_bucket("goods");
     cloud.put_secret("stripe-key", KEY);
     cloud.put_secret("token-keys", TOKEN_KEY);
@@ -94,7 +95,7 @@ fn history(name: &str) -> Vec<Value> {
 }
 
 impl Case {
-    fn happened(&self, events: &[Value]) {
+    fn record_events(&self, events: &[Value]) {
         let mut record: Option<Contribution> = None;
         for json in events {
             let event = Event::from_value(json.clone()).unwrap();
@@ -181,7 +182,8 @@ const UNKNOWN: (i64, &str) = (404, "We do not know this page");
 /// What each state of a payment gives for each way to ask.
 #[tokio::test]
 async fn every_state_of_a_payment_gives_what_it_should() {
-    let (thanks, claim) = ((200, "Thank you"), (200, "Your downloads"));
+    let thanks = (200, "Thank you");
+    let claim = (200, "Your downloads");
     let failed = (200, "Your payment did not arrive");
     for (name, on_thanks, on_claim, on_fetch) in [
         ("pending", PENDING, PENDING, PENDING),
@@ -195,7 +197,7 @@ async fn every_state_of_a_payment_gives_what_it_should() {
         ("failed", failed, failed, failed),
     ] {
         let case = case();
-        case.happened(&history(name));
+        case.record_events(&history(name));
         assert_eq!(case.thanks().await.page(), page(on_thanks.0, on_thanks.1), "{name}");
         assert_eq!(case.claim().await.page(), page(on_claim.0, on_claim.1), "{name}");
         let fetched = case.fetch().await;
@@ -211,23 +213,23 @@ async fn every_state_of_a_payment_gives_what_it_should() {
 #[tokio::test]
 async fn the_policys_time_ends_the_link_and_not_the_thanks_for_a_gift() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     case.clock.advance_ms(365 * 86_400_000);
     for answer in [case.thanks().await, case.claim().await, case.fetch().await] {
         assert_eq!(answer.page(), page(EXPIRED.0, EXPIRED.1));
     }
     assert_eq!(case.fetches(), 0);
     let gift = Session::paid().at(PAID_AT).to_json();
-    case.happened(&[gift]);
+    case.record_events(&[gift]);
     assert_eq!(case.thanks().await.page(), page(200, "Thank you"));
 }
 
 #[tokio::test]
 async fn a_refund_is_noticed_by_the_very_next_fetch() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     assert_eq!(case.fetch().await.response.status_code, 303);
-    case.happened(&history("refunded"));
+    case.record_events(&history("refunded"));
     assert_eq!(case.fetch().await.page(), page(REFUNDED.0, REFUNDED.1));
     assert_eq!(case.fetches(), 1);
 }
@@ -235,7 +237,7 @@ async fn a_refund_is_noticed_by_the_very_next_fetch() {
 #[tokio::test]
 async fn scanners_that_follow_links_use_nothing_up() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     let path = format!("/d/{}", case.token());
     for _ in 0..50 {
         for method in ["GET", "HEAD"] {
@@ -252,7 +254,7 @@ async fn scanners_that_follow_links_use_nothing_up() {
 #[tokio::test]
 async fn reloading_the_page_after_paying_sends_and_counts_nothing() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     for _ in 0..5 {
         assert_eq!(case.thanks().await.page(), page(200, "Thank you"));
     }
@@ -263,7 +265,7 @@ async fn reloading_the_page_after_paying_sends_and_counts_nothing() {
 #[tokio::test]
 async fn a_file_is_fetched_from_an_address_for_it_alone() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     let answer = case.fetch().await;
     let address = answer.location().unwrap();
     assert!(address.starts_with("http://192.0.2.1/goods/files/guide.pdf?"), "{address}");
@@ -278,7 +280,7 @@ async fn a_file_is_fetched_from_an_address_for_it_alone() {
 #[tokio::test]
 async fn the_limit_holds_for_a_payment_and_can_be_reset() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     for _ in 0..20 {
         assert_eq!(case.fetch().await.response.status_code, 303);
     }
@@ -294,7 +296,7 @@ async fn the_limit_holds_for_a_payment_and_can_be_reset() {
 #[tokio::test]
 async fn a_token_that_is_not_ours_opens_nothing() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     let token = case.token();
     let another =
         TokenKeys::parse(&TOKEN_KEY.replace('a', "b")).unwrap().sign(&PaymentId::new("pi_Example"), 0);
@@ -314,7 +316,7 @@ async fn a_token_that_is_not_ours_opens_nothing() {
 #[tokio::test]
 async fn links_outlive_the_replacement_of_the_key() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     let old = case.claim().await;
     assert_eq!(old.response.status_code, 200);
     let new = TOKEN_KEY.replace('a', "b");
@@ -345,7 +347,7 @@ async fn a_customer_who_is_faster_than_the_event_gets_the_same() {
 #[tokio::test]
 async fn a_refund_that_is_known_before_its_payment_counts() {
     let case = case();
-    case.happened(&[refund(1250)]);
+    case.record_events(&[refund(1250)]);
     case.stripe.record(&session(Session::paid()).to_json().to_string());
     assert_eq!(case.thanks().await.page(), page(REFUNDED.0, REFUNDED.1));
     assert_eq!(case.fetch().await.page(), page(REFUNDED.0, REFUNDED.1));
@@ -398,7 +400,7 @@ async fn files_of_products_are_offered_as_they_were_bought() {
         })
         .collect();
     case.stripe.put_line_items("cs_test_Example", &items);
-    case.happened(&[session(Session::paid()).metadata(json!({ "fulfilment": "download" })).to_json()]);
+    case.record_events(&[session(Session::paid()).metadata(json!({ "fulfilment": "download" })).to_json()]);
     let page = case.claim().await;
     assert_eq!(page.offers(), 20);
     let html = page.response.body.unwrap();
@@ -413,10 +415,10 @@ async fn files_of_products_are_offered_as_they_were_bought() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_said_to_follow_and_somebody_hears_of_it() {
+async fn a_missing_file_is_promised_and_counted_for_an_alarm() {
     let case = case();
     let files = json!({ "fulfilment": "download", "files": "guide.pdf, audio.mp3" });
-    case.happened(&[session(Session::paid()).metadata(files).to_json()]);
+    case.record_events(&[session(Session::paid()).metadata(files).to_json()]);
     let answer = case.claim().await;
     assert_eq!((answer.offers(), &answer.counts[..]), (1, &[("Pages", 1), ("FilesMissing", 1)][..]));
     assert!(answer.response.body.as_deref().unwrap().contains("This file will follow"));
@@ -459,11 +461,11 @@ async fn anything_else_is_refused_in_the_way_of_the_web() {
 #[tokio::test]
 async fn counts_what_the_alarms_watch() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     let fetched = case.fetch().await;
     let without = self::case();
     let event = session(Session::paid()).metadata(json!({ "fulfilment": "download", "files": "none.pdf" }));
-    without.happened(&[event.to_json()]);
+    without.record_events(&[event.to_json()]);
     let missing = without.claim().await;
     let failed = self::case();
     failed.stripe.fail(std::iter::repeat_n(Some(Fault::Status(500)), 10));

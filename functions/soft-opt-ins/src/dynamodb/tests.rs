@@ -36,7 +36,8 @@ async fn save(reply: Reply) -> (Result<Saved, RecordsError>, Endpoint) {
     // An answer for every retry the SDK might make.
     let dynamodb = Endpoint::start(std::iter::repeat_n(reply, 4));
     let (key, consents) = membership();
-    let (event_id, now) = ("evt_1", 1_795_000_000_000);
+    let event_id = "evt_1";
+    let now = 1_795_000_000_000;
     let change = Change { consents: &consents, key: &key, event_id, now };
     let saved = records(&dynamodb).save(change).await;
     (saved, dynamodb)
@@ -73,7 +74,7 @@ async fn evidence_that_is_there_means_that_all_of_it_is() {
 }
 
 #[tokio::test]
-async fn tells_what_the_ledger_knows() {
+async fn explains_the_ledgers_rows() {
     let failed = "ConditionalCheckFailed";
     for (codes, expected) in [
         ([failed, failed, failed, failed, failed], Saved::AlreadyThere { is_done: true }),
@@ -92,7 +93,7 @@ async fn names_the_states_that_are_outranked() {
 }
 
 #[tokio::test]
-async fn a_row_somebody_else_is_writing_is_a_conflict() {
+async fn a_row_in_another_transaction_is_a_conflict() {
     for place in 0..5 {
         let mut codes = ["None"; 5];
         codes[place] = "TransactionConflict";

@@ -313,7 +313,8 @@ async fn the_events_of_a_bank_debit_leave_the_same_rows_in_any_order() {
 #[tokio::test]
 async fn a_delayed_payment_is_answered_when_the_customer_finishes() {
     let task = task();
-    let (three, evening) = (1_795_018_000, 1_795_036_000);
+    let three = 1_795_018_000;
+    let evening = 1_795_036_000;
     let no = |event: StripeEvent| debit(event.marketing(Some("no")));
     deliver(&task, &[download("Card").marketing(Some("yes")).at(three)]).await;
     deliver(&task, &[no(StripeEvent::unpaid()).at(evening)]).await;
@@ -349,9 +350,9 @@ async fn an_answer_under_an_unknown_key_is_kept_and_counted_once() {
     assert_eq!(state_of(&task, MAIL, "similar_products"), None);
     assert_eq!(task.records.evidence.borrow().len(), 1);
     let (tally, _) = deliver(&task, &[sale("maywewrite", "2")]).await;
-    assert_eq!(tally.noted, [].into(), "a duplicate is no news");
+    assert_eq!(tally.counted, [].into(), "a duplicate is no news");
     let (tally, _) = deliver(&self::task(), &[sale("maywewrite", "1")]).await;
-    assert_eq!((tally.done, tally.noted), (1, [(UNKNOWN_QUESTION, 1)].into()), "a yes is reported too");
+    assert_eq!((tally.done, tally.counted), (1, [(UNKNOWN_QUESTION, 1)].into()), "a yes is reported too");
 }
 
 #[tokio::test]
@@ -366,7 +367,7 @@ async fn an_answer_on_a_broken_link_is_parked_before_the_money_comes() {
 }
 
 #[tokio::test]
-async fn an_answer_of_nobody_is_skipped() {
+async fn an_answer_without_an_address_is_skipped() {
     let task = task();
     let event = StripeEvent::paid().marketing(Some("yes")).set("/data/object/customer_details", json!(null));
     let (tally, _) = deliver(&task, &[event]).await;
@@ -375,7 +376,7 @@ async fn an_answer_of_nobody_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_broken_link_contract_is_parked_and_done_once_it_is_mended() {
+async fn a_broken_link_contract_is_parked_and_done_once_it_is_fixed() {
     let task = task();
     let broken = StripeEvent::paid().metadata(json!({ "fulfilment": "donation" })).marketing(Some("yes"));
     let (tally, queue) = deliver(&task, &[broken]).await;
@@ -410,7 +411,7 @@ async fn writes_the_rows_its_events_call_for() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_forgot_a_consent_is_told_again() {
+async fn a_ledger_that_forgot_a_consent_is_settled_again() {
     let task = task();
     let event = StripeEvent::paid().marketing(Some("yes"));
     deliver(&task, std::slice::from_ref(&event)).await;

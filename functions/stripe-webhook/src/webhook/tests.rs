@@ -45,12 +45,12 @@ impl SecretSource for &InMemorySecret {
     }
 }
 
-struct Door<'a> {
+struct Served<'a> {
     webhook: Webhook<InMemoryBus, &'a InMemorySecret, ManualClock>,
     clock: ManualClock,
 }
 
-impl<'a> Door<'a> {
+impl<'a> Served<'a> {
     fn with(secret: &'a InMemorySecret, bus: InMemoryBus) -> Self {
         let clock = ManualClock::default();
         let secrets = SigningSecrets(CachedSecret::new(secret, clock.clone()));
@@ -106,28 +106,28 @@ fn counts_every_answer() {
 #[tokio::test]
 async fn passes_a_signed_event_on_verbatim() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     // Spacing and key order are Stripe's: what is passed on is what was signed.
     let body = event().replace("{\"", "{ \"");
-    assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Accepted);
+    assert_eq!(served.answer(served.signed(CURRENT, &body)).await, Answer::Accepted);
     let expected = ("checkout.session.completed".to_owned(), body);
-    assert_eq!(*door.webhook.bus.taken.borrow(), [expected]);
+    assert_eq!(*served.webhook.bus.taken.borrow(), [expected]);
 }
 
 #[tokio::test]
 async fn passes_half_of_a_surrogate_pair_on_as_the_replacement_character() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     let body = event().replace("Ada Example", r"Ada \ud83d\ude00 \ud83d");
-    assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Accepted);
-    let passed_on = door.webhook.bus.taken.borrow()[0].1.clone();
+    assert_eq!(served.answer(served.signed(CURRENT, &body)).await, Answer::Accepted);
+    let passed_on = served.webhook.bus.taken.borrow()[0].1.clone();
     assert_eq!(passed_on, event().replace("Ada Example", r"Ada \ud83d\ude00 \ufffd"));
 }
 
 #[tokio::test]
 async fn an_event_of_a_connected_account_is_acknowledged_and_goes_no_further() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     for (account, expected, taken) in [
         (json!("acct_1"), Answer::ConnectedAccount, 0),
         (json!(null), Answer::Accepted, 1),
@@ -135,8 +135,8 @@ async fn an_event_of_a_connected_account_is_acknowledged_and_goes_no_further() {
     ] {
         let mut event = SessionEvent::paid().to_json();
         event["account"] = account;
-        assert_eq!(door.answer(door.signed(CURRENT, &event.to_string())).await, expected);
-        assert_eq!(door.taken(), taken);
+        assert_eq!(served.answer(served.signed(CURRENT, &event.to_string())).await, expected);
+        assert_eq!(served.taken(), taken);
     }
     assert_eq!(Answer::ConnectedAccount.into_response().status_code, 200);
 }
@@ -144,45 +144,48 @@ async fn an_event_of_a_connected_account_is_acknowledged_and_goes_no_further() {
 #[tokio::test]
 async fn reads_base64_bodies() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
-    let signature = signature_header(CURRENT, door.clock.now_ms() / 1000, &event());
+    let served = Served::with(&secret, InMemoryBus::default());
+    let signature = signature_header(CURRENT, served.clock.now_ms() / 1000, &event());
     let encoded = BASE64.encode(event());
-    assert_eq!(door.answer(request("POST", Some(&signature), Some(&encoded), true)).await, Answer::Accepted);
-    assert_eq!(door.answer(request("POST", Some(&signature), Some("%%%"), true)).await, Answer::Refused);
-    assert_eq!(door.taken(), 1);
+    assert_eq!(
+        served.answer(request("POST", Some(&signature), Some(&encoded), true)).await,
+        Answer::Accepted
+    );
+    assert_eq!(served.answer(request("POST", Some(&signature), Some("%%%"), true)).await, Answer::Refused);
+    assert_eq!(served.taken(), 1);
 }
 
 #[tokio::test]
 async fn refuses_what_stripe_did_not_sign() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
-    let now = door.clock.now_ms() / 1000;
+    let served = Served::with(&secret, InMemoryBus::default());
+    let now = served.clock.now_ms() / 1000;
     let stale = signature_header(CURRENT, now - 301, &event());
     let too_large = format!("{{\"object\":\"event\",\"x\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES));
     let not_json = "supporter@example.org";
     for (name, request) in [
         ("no signature", request("POST", None, Some(&event()), false)),
-        ("another's secret", door.signed("whsec_of-somebody-else", &event())),
+        ("another's secret", served.signed("whsec_of-somebody-else", &event())),
         ("stale", request("POST", Some(&stale), Some(&event()), false)),
         ("no body", request("POST", Some(&stale), None, false)),
         ("empty body", request("POST", Some(&stale), Some(""), false)),
-        ("too large", door.signed(CURRENT, &too_large)),
-        ("not JSON", door.signed(CURRENT, not_json)),
-        ("not an event", door.signed(CURRENT, r#"{"object":"charge","id":"ch_1"}"#)),
-        ("not an object", door.signed(CURRENT, "[1]")),
-        ("no type", door.signed(CURRENT, r#"{"object":"event","id":"evt_1"}"#)),
+        ("too large", served.signed(CURRENT, &too_large)),
+        ("not JSON", served.signed(CURRENT, not_json)),
+        ("not an event", served.signed(CURRENT, r#"{"object":"charge","id":"ch_1"}"#)),
+        ("not an object", served.signed(CURRENT, "[1]")),
+        ("no type", served.signed(CURRENT, r#"{"object":"event","id":"evt_1"}"#)),
     ] {
-        assert_eq!(door.answer(request).await, Answer::Refused, "{name}");
+        assert_eq!(served.answer(request).await, Answer::Refused, "{name}");
     }
-    assert_eq!(door.taken(), 0);
+    assert_eq!(served.taken(), 0);
 }
 
 #[tokio::test]
-async fn other_methods_are_told_so() {
+async fn other_methods_are_refused_with_405() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     for method in ["GET", "HEAD", "PUT", "DELETE"] {
-        let answer = door.answer(request(method, None, None, false)).await;
+        let answer = served.answer(request(method, None, None, false)).await;
         assert_eq!(answer, Answer::WrongMethod);
         let response = answer.into_response();
         assert_eq!(response.status_code, 405);
@@ -193,28 +196,28 @@ async fn other_methods_are_told_so() {
 #[tokio::test]
 async fn acknowledges_thin_events_without_passing_them_on() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.checkout.session.completed" });
-    let answer = door.answer(door.signed(CURRENT, &thin.to_string())).await;
+    let answer = served.answer(served.signed(CURRENT, &thin.to_string())).await;
     assert_eq!(answer, Answer::Unsupported);
     assert_eq!(answer.into_response().status_code, 200);
-    assert_eq!(door.taken(), 0);
+    assert_eq!(served.taken(), 0);
 }
 
 /// The tasks park it with its payload; refusing it here would make Stripe give up on it.
 #[tokio::test]
 async fn passes_on_events_whose_object_it_cannot_read() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     let odd = SessionEvent::paid().session("amount_total", json!("twelve")).to_json().to_string();
-    assert_eq!(door.answer(door.signed(CURRENT, &odd)).await, Answer::Accepted);
+    assert_eq!(served.answer(served.signed(CURRENT, &odd)).await, Answer::Accepted);
 }
 
 #[tokio::test]
 async fn asks_stripe_to_send_again_what_the_bus_did_not_take() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus { refuses: true, ..InMemoryBus::default() });
-    let answer = door.answer(door.signed(CURRENT, &event())).await;
+    let served = Served::with(&secret, InMemoryBus { refuses: true, ..InMemoryBus::default() });
+    let answer = served.answer(served.signed(CURRENT, &event())).await;
     assert_eq!(answer, Answer::Failed);
     assert_eq!(answer.into_response().status_code, 500);
 }
@@ -222,60 +225,60 @@ async fn asks_stripe_to_send_again_what_the_bus_did_not_take() {
 #[tokio::test]
 async fn accepts_both_secrets_while_one_is_rolled() {
     let secret = secret(&format!("{PREVIOUS}\n{CURRENT}\n"));
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     for signed_with in [CURRENT, PREVIOUS] {
-        assert_eq!(door.answer(door.signed(signed_with, &event())).await, Answer::Accepted);
+        assert_eq!(served.answer(served.signed(signed_with, &event())).await, Answer::Accepted);
     }
 }
 
 #[tokio::test]
 async fn notices_a_rolled_secret_without_a_deployment() {
     let secret = secret(PREVIOUS);
-    let door = Door::with(&secret, InMemoryBus::default());
-    assert_eq!(door.answer(door.signed(PREVIOUS, &event())).await, Answer::Accepted);
+    let served = Served::with(&secret, InMemoryBus::default());
+    assert_eq!(served.answer(served.signed(PREVIOUS, &event())).await, Answer::Accepted);
     *secret.text.borrow_mut() = Some(CURRENT.to_owned());
     // A moment after the last fetch a mismatch is only a mismatch: no flood of calls.
-    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Refused);
+    assert_eq!(served.answer(served.signed(CURRENT, &event())).await, Answer::Refused);
     assert_eq!(secret.fetched.get(), 1);
-    door.clock.advance_ms(10_000);
-    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Accepted);
+    served.clock.advance_ms(10_000);
+    assert_eq!(served.answer(served.signed(CURRENT, &event())).await, Answer::Accepted);
     assert_eq!(secret.fetched.get(), 2);
 }
 
 #[tokio::test]
 async fn fails_rather_than_refuses_while_it_has_no_secret_to_check_with() {
     let secret = InMemorySecret::default();
-    let door = Door::with(&secret, InMemoryBus::default());
-    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Failed);
+    let served = Served::with(&secret, InMemoryBus::default());
+    assert_eq!(served.answer(served.signed(CURRENT, &event())).await, Answer::Failed);
     *secret.text.borrow_mut() = Some(CURRENT.to_owned());
-    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Accepted);
+    assert_eq!(served.answer(served.signed(CURRENT, &event())).await, Answer::Accepted);
     // Old secrets are better than none.
     *secret.text.borrow_mut() = None;
-    door.clock.advance_ms(3_600_000);
-    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Accepted);
+    served.clock.advance_ms(3_600_000);
+    assert_eq!(served.answer(served.signed(CURRENT, &event())).await, Answer::Accepted);
 }
 
 #[tokio::test]
 async fn a_placeholder_lets_nothing_in() {
     let secret = secret("put the signing secret here");
-    let door = Door::with(&secret, InMemoryBus::default());
-    assert_eq!(door.answer(door.signed(CURRENT, &event())).await, Answer::Refused);
+    let served = Served::with(&secret, InMemoryBus::default());
+    assert_eq!(served.answer(served.signed(CURRENT, &event())).await, Answer::Refused);
 }
 
 /// Other businesses of the Stripe account have customers too, who never dealt with this one.
 #[tokio::test]
 async fn keeps_nothing_of_what_no_task_reacts_to() {
     let secret = secret(CURRENT);
-    let door = Door::with(&secret, InMemoryBus::default());
+    let served = Served::with(&secret, InMemoryBus::default());
     let another = SessionEvent::paid().metadata(json!({ "order": "1" })).to_json().to_string();
     let customer = json!({ "object": "event", "id": "evt_1", "type": "customer.created",
         "data": { "object": { "object": "customer", "email": "ada@example.org" } } });
     for body in [another, customer.to_string()] {
-        assert_eq!(door.answer(door.signed(CURRENT, &body)).await, Answer::Ignored);
+        assert_eq!(served.answer(served.signed(CURRENT, &body)).await, Answer::Ignored);
     }
-    assert_eq!(door.taken(), 0);
+    assert_eq!(served.taken(), 0);
     assert_eq!(Answer::Ignored.into_response().status_code, 200, "Stripe is not to send it again");
     // Without Stripe's signature it is refused before it is looked at.
-    let forged = door.signed("whsec_forged-by-a-stranger", &event());
-    assert_eq!(door.answer(forged).await, Answer::Refused);
+    let forged = served.signed("whsec_forged-by-a-stranger", &event());
+    assert_eq!(served.answer(forged).await, Answer::Refused);
 }

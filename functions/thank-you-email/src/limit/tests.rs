@@ -12,7 +12,8 @@ struct Case {
 }
 
 fn case() -> Case {
-    let (cloud, clock) = (Cloud::with_tables(), ManualClock::default());
+    let cloud = Cloud::with_tables();
+    let clock = ManualClock::default();
     cloud.put_secret("keys", "key-0123456789abcdef0123456789abcdef012345");
     let variables = |name: &str| {
         let value = match name {

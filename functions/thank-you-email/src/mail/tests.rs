@@ -175,7 +175,8 @@ fn strange_names_are_greeted_as_it_was_approved() {
             // The greeting opens the text, and is in the HTML where the same mail without a name has its own.
             let text = mail.text.lines().next().unwrap();
             let nameless = built_in(&MailContext { customer_name: None, ..context });
-            let (html, plain) = (mail.html.lines(), nameless.html.lines());
+            let html = mail.html.lines();
+            let plain = nameless.html.lines();
             assert_eq!(html.clone().count(), plain.clone().count(), "{what}");
             let changed: Vec<_> = html.zip(plain).filter(|(with, without)| with != without).collect();
             assert!(changed.len() <= 1, "{what}: {changed:?}");
@@ -574,7 +575,8 @@ fn the_built_in_templates_are_allowed_as_templates_of_ones_own() {
     for template in TEMPLATES {
         for locale in LOCALES {
             let context = MailContext { locale: spoken(locale), ..of_template(template, ada(&policy)) };
-            let (own, shipped) = (with_files(crate::wording::BUILT_IN, &context), built_in(&context));
+            let own = with_files(crate::wording::BUILT_IN, &context);
+            let shipped = built_in(&context);
             assert_eq!((own.html, own.text, own.passed_over), (shipped.html, shipped.text, Vec::new()));
         }
     }

@@ -59,7 +59,8 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let (files, clock) = (InMemoryTemplates::default(), ManualClock::default());
+        let files = InMemoryTemplates::default();
+        let clock = ManualClock::default();
         Self { overrides: Overrides::new(files.clone(), clock.clone()), files, clock }
     }
 

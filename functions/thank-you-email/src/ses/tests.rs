@@ -139,7 +139,8 @@ async fn a_connection_that_was_never_made_sent_nothing() {
 #[tokio::test]
 async fn silence_ends_after_eight_seconds_and_one_call_and_proves_nothing() {
     let ses = SilentAws::start();
-    let (sender, mail) = (sender(&ses.sdk_config()), mail());
+    let sender = sender(&ses.sdk_config());
+    let mail = mail();
     let (attempted, waited) = ses.wait(Duration::from_secs(2), sender.send(&mail)).await;
     assert_eq!(name(&attempted), "ambiguous", "{attempted:?}");
     assert_eq!(waited, Waited { elapsed: Duration::from_secs(8), requests: 1 });

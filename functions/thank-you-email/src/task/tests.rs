@@ -95,7 +95,8 @@ fn task() -> TestTask {
 
 /// The task with a bucket of templates.
 fn with_templates(templates: &InMemoryTemplates) -> TestTask {
-    let (clock, ledger) = (ManualClock::default(), InMemoryEffects::default());
+    let clock = ManualClock::default();
+    let ledger = InMemoryEffects::default();
     let stripe = SubscriptionsAtStripe::default();
     ThankYouEmail {
         lookup: PaymentLookup { stripe, ledger: ledger.clone(), clock: clock.clone() },
@@ -140,7 +141,7 @@ async fn thanks_once_however_often_it_hears_of_the_payment() {
 }
 
 #[tokio::test]
-async fn a_bank_debit_is_told_twice_and_thanked_once() {
+async fn a_bank_debit_is_announced_and_thanked_once_each() {
     let task = task();
     deliver(&task, &[StripeEvent::unpaid().to_json()]).await;
     assert_eq!(state(&task, "thank-you"), None, "no thanks before the money");
@@ -151,7 +152,7 @@ async fn a_bank_debit_is_told_twice_and_thanked_once() {
 }
 
 #[tokio::test]
-async fn old_news_is_not_sent_after_the_new() {
+async fn an_older_state_is_not_mailed_after_a_newer_one() {
     let task = task();
     deliver(&task, &[StripeEvent::async_succeeded().to_json()]).await;
     let (tally, _) =
@@ -276,7 +277,7 @@ async fn a_crash_after_the_claim_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn a_rejected_mail_is_parked_and_sent_once_mended() {
+async fn a_rejected_mail_is_parked_and_sent_once_fixed() {
     let task = task();
     let rejected = Attempted::Rejected(SendError::Rejected(Refused::Content, "MessageRejected".to_owned()));
     *task.sender.answers.borrow_mut() = vec![rejected];
@@ -341,7 +342,7 @@ async fn a_campaigns_own_wording_is_sent() {
     let task = with_templates(&templates);
     let (tally, _) = deliver(&task, &[gala(&templates)]).await;
     assert_eq!(mails(&task), ["See you at the gala."]);
-    assert_eq!((tally.done, tally.noted), (1, [].into()));
+    assert_eq!((tally.done, tally.counted), (1, [].into()));
 }
 
 #[tokio::test]
@@ -349,7 +350,7 @@ async fn a_name_that_cannot_be_one_falls_back_and_is_counted() {
     let task = with_templates(&InMemoryTemplates::default());
     let metadata = json!({ "fulfilment": "contribution", "thank_you": "Hello!" });
     let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
-    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+    assert_eq!((tally.done, tally.counted), (1, [("BrokenWording", 1)].into()));
 }
 
 #[tokio::test]
@@ -360,19 +361,19 @@ async fn a_broken_wording_falls_back_and_is_counted_once_a_mail() {
     templates.put("gala/en.html", "{{ ammount }}");
     templates.put("contribution/en.html", "{% if %}");
     let (tally, _) = deliver(&task, std::slice::from_ref(&event)).await;
-    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+    assert_eq!((tally.done, tally.counted), (1, [("BrokenWording", 1)].into()));
     assert!(mails(&task)[0].contains("Hello Ada Example,"), "{:?}", mails(&task));
     // A duplicate sends nothing, so there is nothing to pass over.
     let (tally, _) = deliver(&task, &[event]).await;
-    assert_eq!((tally.skipped, tally.noted), ([("already_done", 1)].into(), [].into()));
+    assert_eq!((tally.skipped, tally.counted), ([("already_done", 1)].into(), [].into()));
 }
 
 #[tokio::test]
-async fn a_template_nobody_uploaded_falls_back_and_is_counted() {
+async fn a_template_that_was_never_uploaded_falls_back_and_is_counted() {
     let task = task();
     let metadata = json!({ "fulfilment": "contribution", "thank_you": "gala" });
     let (tally, _) = deliver(&task, &[StripeEvent::paid().metadata(metadata).to_json()]).await;
-    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+    assert_eq!((tally.done, tally.counted), (1, [("BrokenWording", 1)].into()));
 }
 
 #[tokio::test]
@@ -394,7 +395,7 @@ async fn no_mail_waits_for_a_bucket_that_refuses() {
     let task = with_templates(&templates);
     templates.fail(Some(FilesError::Refused("AccessDenied".to_owned())));
     let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
-    assert_eq!((tally.done, tally.noted), (1, [("BrokenWording", 1)].into()));
+    assert_eq!((tally.done, tally.counted), (1, [("BrokenWording", 1)].into()));
     assert_eq!(mails(&task).len(), 1);
 }
 
@@ -418,7 +419,7 @@ async fn after_refunds(refunds: &[(i64, &str)]) -> (TestTask, Tally) {
 }
 
 #[tokio::test]
-async fn nobody_is_thanked_for_what_they_got_back() {
+async fn a_refunded_payment_is_not_thanked() {
     for refunds in [&[(1250, "gbp")][..], &[(250, "gbp"), (1000, "gbp")]] {
         let (task, tally) = after_refunds(refunds).await;
         assert_eq!(tally.skipped, [("refunded", 1)].into());
@@ -490,11 +491,11 @@ async fn a_download_is_listed_with_its_link_and_nothing_else_asks_for_files() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_promised_parked_and_told_of_once_when_it_is_there() {
+async fn a_missing_file_is_promised_parked_and_announced_once_when_it_is_there() {
     let task = task();
     let event = download("guide.pdf, audio.mp3").to_json();
     let (tally, queue) = deliver(&task, std::slice::from_ref(&event)).await;
-    assert_eq!((tally.parked, &tally.noted), (1, &[("FilesMissing", 1)].into()));
+    assert_eq!((tally.parked, &tally.counted), (1, &[("FilesMissing", 1)].into()));
     assert_eq!(reasons(&queue), ["file_missing"]);
     assert_eq!((state(&task, "thank-you"), state(&task, "files-ready")), (Some("done"), Some("parked")));
     assert!(mails(&task)[0].contains("- audio.mp3 (will follow)"), "{}", mails(&task)[0]);
@@ -522,7 +523,7 @@ async fn a_link_that_names_no_file_is_thanked_for_and_parked() {
 }
 
 #[tokio::test]
-async fn files_that_come_before_the_mail_that_would_promise_them_are_not_told_of_twice() {
+async fn files_that_come_before_the_mail_that_would_promise_them_are_announced_once() {
     let task = task();
     task.sender.answers.borrow_mut().push(Attempted::NotDone(SendError::Throttled("429".to_owned())));
     let event = download("audio.mp3").to_json();
@@ -536,7 +537,7 @@ async fn files_that_come_before_the_mail_that_would_promise_them_are_not_told_of
 }
 
 #[tokio::test]
-async fn nobody_hears_of_files_whose_money_went_back() {
+async fn no_mail_announces_files_whose_money_went_back() {
     let task = task();
     let event = download("audio.mp3").to_json();
     deliver(&task, std::slice::from_ref(&event)).await;
@@ -566,16 +567,16 @@ async fn a_message_that_comes_back_without_a_trace_is_mailed_with_the_built_in_w
     let event = gala(&templates);
     let task = with_templates(&templates);
     let tally = deliver_again(&task, &event, 2).await;
-    assert_eq!((tally.done, tally.noted.get(BROKEN_WORDING)), (1, Some(&1)));
+    assert_eq!((tally.done, tally.counted.get(BROKEN_WORDING)), (1, Some(&1)));
     assert!(!mails(&task)[0].contains("gala"), "{:?}", mails(&task));
     // Without a wording of its own nothing is passed over.
     let task = self::task();
     let tally = deliver_again(&task, &StripeEvent::paid().to_json(), 2).await;
-    assert_eq!((tally.done, tally.noted.get(BROKEN_WORDING)), (1, None));
+    assert_eq!((tally.done, tally.counted.get(BROKEN_WORDING)), (1, None));
 }
 
 #[tokio::test]
-async fn a_throttled_mail_keeps_its_own_wording_however_often_it_comes_back() {
+async fn a_throttled_mail_keeps_its_own_wording_however_often_it_is_retried() {
     let templates = InMemoryTemplates::default();
     let event = gala(&templates);
     let task = with_templates(&templates);
@@ -598,7 +599,7 @@ async fn mails_that_cost_nothing_are_limited_for_an_address_and_paid_ones_are_no
     };
     let events: Vec<_> = (1..=6).map(|n| free(&format!("cs_test_free{n}"))).collect();
     let (tally, queue) = deliver(&task, &events).await;
-    assert_eq!((tally.done, tally.parked, tally.noted.get(MAIL_LIMITED)), (5, 1, Some(&1)));
+    assert_eq!((tally.done, tally.parked, tally.counted.get(MAIL_LIMITED)), (5, 1, Some(&1)));
     assert_eq!(queue.dead_letters.borrow()[0].1, "too_many_to_one_address");
     let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json()]).await;
     assert_eq!(tally.done, 1, "a payment is thanked for all the same");

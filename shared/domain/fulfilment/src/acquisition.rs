@@ -325,7 +325,8 @@ fn event_id(payment_id: &PaymentId, movement: Option<&Movement>) -> Uuid {
 pub fn utc(unix_seconds: i64) -> String {
     // Stripe did not exist before 1970, and a year of five digits would be no date to a warehouse.
     let unix_seconds = unix_seconds.clamp(0, 253_402_300_799);
-    let (mut day, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    let mut day = unix_seconds / 86_400;
+    let second = unix_seconds % 86_400;
     let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let mut year = 1970;
     while day >= 365 + i64::from(is_leap(year)) {
@@ -340,7 +341,10 @@ pub fn utc(unix_seconds: i64) -> String {
         day -= days;
         month += 1;
     }
-    let (day, hour, minute, second) = (day + 1, second / 3600, second / 60 % 60, second % 60);
+    let day = day + 1;
+    let hour = second / 3600;
+    let minute = second / 60 % 60;
+    let second = second % 60;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 

@@ -194,7 +194,8 @@ impl Consents {
     /// An answer counts whatever becomes of the money. A soft opt-in is assumed of a sale, and there is none until
     /// the money is there.
     pub fn of(event: &SessionEvent, policy: &Policy, supporter_id: &SupporterId) -> Self {
-        let (marketing, questions) = (&policy.marketing, &event.consent_form.questions);
+        let marketing = &policy.marketing;
+        let questions = &event.consent_form.questions;
         let asked: Vec<_> = questions.iter().filter(|question| marketing.asks(question)).collect();
         let mut answered: Vec<_> =
             asked.iter().filter_map(|question| Some((*question, marketing.understand(question)?))).collect();
@@ -249,7 +250,7 @@ impl Consents {
 }
 
 /// What there is to say of one consent, before it is known whose it is.
-struct Found<'a> {
+struct Decision<'a> {
     consent: &'a ConsentPolicy,
     answer: Answer,
     basis: Basis,
@@ -264,8 +265,8 @@ fn explicit<'a>(
     consent: &'a ConsentPolicy,
     question: &'a Question,
     answer: Answer,
-) -> Found<'a> {
-    Found {
+) -> Decision<'a> {
+    Decision {
         consent,
         answer,
         basis: Basis::Explicit,
@@ -289,7 +290,7 @@ fn assumed<'a>(
     policy: &Policy,
     consent: &'a ConsentPolicy,
     left_open: &[&'a Question],
-) -> Option<Found<'a>> {
+) -> Option<Decision<'a>> {
     let soft_opt_in = consent.soft_opt_in.as_ref()?;
     let form = &event.consent_form;
     let is_sale = !event.amount.is_zero() || event.subscription_id.is_some();
@@ -306,7 +307,7 @@ fn assumed<'a>(
         None if form.notice_asserted => (None, format!("metadata.{}", ConsentForm::NOTICE_MARKER)),
         None => return None,
     };
-    Some(Found {
+    Some(Decision {
         consent,
         answer: Answer::Yes,
         basis: Basis::SoftOptIn,
@@ -317,9 +318,10 @@ fn assumed<'a>(
     })
 }
 
-impl Found<'_> {
+impl Decision<'_> {
     fn filed(self, event: &SessionEvent, supporter_id: &SupporterId) -> Evidence {
-        let (consent, answered_at) = (&self.consent.name, event.consent_form.answered_at);
+        let consent = &self.consent.name;
+        let answered_at = event.consent_form.answered_at;
         let asked_in = self.question.map(|question| question.asked_in.as_text());
         let (source, answer_given, option_value) = match self.basis {
             Basis::Explicit => {

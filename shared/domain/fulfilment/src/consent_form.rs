@@ -104,13 +104,13 @@ impl ConsentForm {
 
 fn question(field: &CustomField) -> Question {
     // Blanks and invisible characters are no answer.
-    let said = |text: &str| !words::Words::of(text).is_empty();
+    let has_words = |text: &str| !words::Words::of(text).is_empty();
     let personal = |text: &str| Personal::new(text.to_owned());
     let dropdown = field.dropdown.as_ref();
     let value = dropdown.and_then(|dropdown| dropdown.value.clone());
-    let label = dropdown.and_then(|dropdown| dropdown.chosen_label()).filter(|label| said(label));
+    let label = dropdown.and_then(|dropdown| dropdown.chosen_label()).filter(|label| has_words(label));
     let typed = [&field.text, &field.numeric].into_iter().flatten();
-    let mut typed = typed.filter_map(|answer| answer.value.clone()).filter(|typed| said(typed.expose()));
+    let mut typed = typed.filter_map(|answer| answer.value.clone()).filter(|typed| has_words(typed.expose()));
     let (answer, option_value) = match label {
         Some(label) => (Some(personal(label)), value),
         None => (value.or_else(|| typed.next()), None),

@@ -366,7 +366,8 @@ impl Contribution {
         match shown.filter(|(amount, shown_in)| *amount > 0 && *shown_in != currency) {
             None => gone(currency) >= booked,
             Some((shown, shown_in)) => {
-                let (booked, shown) = (i128::from(booked), i128::from(shown));
+                let booked = i128::from(booked);
+                let shown = i128::from(shown);
                 i128::from(gone(currency)) * shown + i128::from(gone(shown_in)) * booked >= booked * shown
             }
         }

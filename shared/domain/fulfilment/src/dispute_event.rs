@@ -211,7 +211,8 @@ impl DisputeEvent {
             DisputeStep::Created | DisputeStep::Updated | DisputeStep::Closed => DisputeMoved::None,
         };
         let returns_whole = status != DisputeStatus::Lost;
-        let (opened_at, is_made) = (1, false);
+        let opened_at = 1;
+        let is_made = false;
         let shown =
             Shown { listed: &[], amount, status, returns_whole, moved, occurred_at, opened_at, is_made };
         let Movements { movements, balance, return_unknown } = shown.movements();
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_who_is_winning_and_where_the_money_is() {
+    fn reports_who_is_winning_and_where_the_money_is() {
         let check = |event_type: &str, status: &str, expected: (DisputeStatus, DisputeMoved)| {
             let mut event = fixture();
             event["type"] = json!(format!("charge.dispute.{event_type}"));

@@ -66,7 +66,8 @@ pub(crate) enum Claim {
 impl DisputeFacts {
     /// What one event says.
     pub(crate) fn of(event: &DisputeEvent) -> Self {
-        let (status, amount) = (event.status, event.amount.minor());
+        let status = event.status;
+        let amount = event.amount.minor();
         Self {
             as_of: event.as_of(),
             step: event.step,

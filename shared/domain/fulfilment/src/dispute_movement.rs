@@ -134,7 +134,8 @@ impl Shown<'_> {
                 })
             })
             .collect();
-        let (outs, backs) = (self.count(Direction::Out), self.count(Direction::Back));
+        let outs = self.count(Direction::Out);
+        let backs = self.count(Direction::Back);
         let decided = matches!(self.status, DisputeStatus::Won | DisputeStatus::Lost);
         let mut taken = sum(self.listed, Direction::Out);
         if outs == 0 && (self.moved != DisputeMoved::None || decided) {
@@ -205,7 +206,8 @@ fn sum(listed: &[Listed], direction: Direction) -> i64 {
 
 /// `whole · |part| / |of|`, rounded to the nearest, half up.
 fn in_proportion(whole: i64, part: i64, of: i64) -> i64 {
-    let (part, of) = (i128::from(part).abs(), i128::from(of).abs());
+    let part = i128::from(part).abs();
+    let of = i128::from(of).abs();
     let scaled = (i128::from(whole) * part + of / 2) / of.max(1);
     i64::try_from(scaled).unwrap_or(i64::MAX)
 }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_told_apart_by_commas_and_lines() {
+    fn files_are_separated_by_commas_and_lines() {
         assert_eq!(files("files", "guide.pdf"), ["guide.pdf"]);
         assert_eq!(files("files", " guide.pdf, audio/Guide one.mp3 ,"), ["guide.pdf", "audio/Guide one.mp3"]);
         assert_eq!(

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proration_beside_the_new_period_tells_neither_term_nor_interval() {
+    fn a_proration_beside_the_new_period_gives_neither_term_nor_interval() {
         let mut event = fixture("invoice_paid_renewal");
         let mut settled = event["data"]["object"]["lines"]["data"][0].clone();
         settled["parent"]["subscription_item_details"]["proration"] = json!(true);

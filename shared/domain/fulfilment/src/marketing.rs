@@ -87,13 +87,13 @@ impl MarketingPolicy {
 
     /// Whether an answer holds a word of yes or no in any place, as an answer to a question about marketing might.
     pub fn might_consent(&self, question: &Question) -> bool {
-        self.might_refuse(question) || said(question).any(|words| holds(&self.yes, &words))
+        self.might_refuse(question) || answers(question).any(|words| holds(&self.yes, &words))
     }
 
     /// Whether an answer holds a word of no in any place. Of a question that the policy does not name, that is enough
     /// to assume nothing.
     pub fn might_refuse(&self, question: &Question) -> bool {
-        said(question).any(|words| holds(&self.no, &words))
+        answers(question).any(|words| holds(&self.no, &words))
     }
 
     /// The first of a page's texts that shows a version of the notice in any language.
@@ -155,9 +155,9 @@ impl MarketingPolicy {
 }
 
 /// The words of an answer: those that the customer read or typed, and those of the option's value.
-fn said(question: &Question) -> impl Iterator<Item = Words> {
-    let said = [&question.answer, &question.option_value].into_iter().flatten();
-    said.map(|answer| Words::of(answer.expose()))
+fn answers(question: &Question) -> impl Iterator<Item = Words> {
+    let answers = [&question.answer, &question.option_value].into_iter().flatten();
+    answers.map(|answer| Words::of(answer.expose()))
 }
 
 fn holds(phrases: &[String], words: &Words) -> bool {

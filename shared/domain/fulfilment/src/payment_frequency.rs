@@ -49,7 +49,8 @@ impl PaymentFrequency {
     /// Stripe counts periods by the calendar in UTC: from the 18th to the 18th, and from the 31st to the last of a
     /// shorter month. <https://docs.stripe.com/billing/subscriptions/billing-cycle>
     fn of_period(period: Period) -> Option<Self> {
-        let (start, end) = (period.start?, period.end?);
+        let start = period.start?;
+        let end = period.end?;
         let seconds = end.checked_sub(start).filter(|seconds| *seconds > 0)?;
         if seconds == SECONDS_A_DAY {
             return Some(Self::Daily);
@@ -57,7 +58,8 @@ impl PaymentFrequency {
         if seconds == 7 * SECONDS_A_DAY {
             return Some(Self::Weekly);
         }
-        let (start, end) = (Date::of(start), Date::of(end));
+        let start = Date::of(start);
+        let end = Date::of(end);
         let same_day = start.day == end.day
             || (end.is_last_of_its_month() && start.day > end.day)
             || (start.is_last_of_its_month() && end.day > start.day);
@@ -92,7 +94,8 @@ impl Date {
     /// Howard Hinnant's `civil_from_days`: years begin in March, so that the leap day is a year's last.
     fn of(unix_seconds: i64) -> Self {
         let days = unix_seconds.div_euclid(SECONDS_A_DAY).saturating_add(719_468);
-        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
         let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_of_the_calendar_tells_the_interval() {
+    fn a_calendar_period_gives_the_interval() {
         use PaymentFrequency::{Annually, Daily, HalfYearly, Monthly, Quarterly, Weekly};
         let day = |year: i64, month: usize, day: i64| {
             let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];

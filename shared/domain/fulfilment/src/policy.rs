@@ -121,7 +121,8 @@ fn unix_seconds(date: Date) -> i64 {
     const DAYS_BEFORE_MONTH: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     /// 1 January 1970, counted in days from 1 January of the year 1, which is day 1.
     const UNIX_EPOCH: i64 = 719_163;
-    let (year, month) = (i64::from(date.year), usize::from(date.month));
+    let year = i64::from(date.year);
+    let month = usize::from(date.month);
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let leap_day = i64::from(is_leap && month > 2);
     let years = year - 1;
@@ -227,7 +228,8 @@ impl Policy {
             .filter_map(|(kind, consent)| Some((kind, consent, consent.soft_opt_in.as_ref()?)))
             .filter(|(_, _, soft_opt_in)| !self.marketing.has_words_of(&soft_opt_in.notice))
             .map(|(kind, consent, soft_opt_in)| {
-                let (name, notice) = (&consent.name, &soft_opt_in.notice);
+                let name = &consent.name;
+                let notice = &soft_opt_in.notice;
                 format!(
                     "policy.toml: [{kind}] consent `{name}`: the words of notice \"{notice}\" are missing, so \
                      nothing is assumed but where a link's metadata says `soft_opt_in` = `shown`; write them under \

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_where_the_money_is() {
+    fn reports_where_the_money_is() {
         let check = |event_type: &str, status: Value, expected: RefundStatus, returns_money: bool| {
             let mut event = fixture();
             event["type"] = json!(event_type);

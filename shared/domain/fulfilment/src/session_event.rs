@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_became_of_the_money() {
+    fn explains_where_the_money_is() {
         use SessionOutcome::{Failed, Paid, Pending};
         for (name, expected) in [
             ("session_completed_paid", Paid),

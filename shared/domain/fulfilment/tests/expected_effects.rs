@@ -51,7 +51,8 @@ fn a_correction_calls_for_what_it_moves() {
 fn how_a_dispute_stands_calls_for_a_row_of_its_own_once_it_has_ended() {
     let dispute =
         |what: &str, status: &str| CorrectionEvent::dispute("P", "dp_1", what).status(status).to_json();
-    let (taken, back) = ("acquisition#dispute#dp_1", "acquisition#dispute#dp_1#reinstated");
+    let taken = "acquisition#dispute#dp_1";
+    let back = "acquisition#dispute#dp_1#reinstated";
     check(dispute("closed", "warning_closed"), Some(&["contribution#dispute#dp_1"]));
     check(dispute("closed", "lost"), Some(&["contribution#dispute#dp_1#lost", taken]));
     check(dispute("created", "lost"), Some(&["contribution#dispute#dp_1#lost", taken]));

@@ -12,11 +12,11 @@ use catalogue::Task;
 use effect_key::Effect;
 use fulfilment::{ExpectedEffects, FulfilmentKind, LinkContract, Policy};
 use serde_json::{Value, json};
-use stripe_events::{Door, Event};
+use stripe_events::{Event, Source};
 use testkit::policy::with_renewals_thanked;
 
 const SOURCES: [&str; 3] =
-    ["aws.partner/stripe.com/ed_test_61Example", Door::WEBHOOK_SOURCE, Door::RECONCILE_SOURCE];
+    ["aws.partner/stripe.com/ed_test_61Example", Source::WEBHOOK_SOURCE, Source::RECONCILE_SOURCE];
 
 /// Calls for all that any policy does: members are thanked for renewals, and the patterns are made for that too.
 static POLICY: LazyLock<Policy> = LazyLock::new(|| with_renewals_thanked(&[FulfilmentKind::Membership]));

@@ -15,7 +15,7 @@ pub struct PurchasesConfig {
 }
 
 impl PurchasesConfig {
-    /// `None` when something is missing, which `env` has noted. `livemode` is none where it is missing itself.
+    /// `None` when something is missing, which `env` has recorded. `livemode` is none where it is missing itself.
     pub fn from_env<L: Fn(&str) -> Option<String>>(
         env: &mut Environment<L>,
         livemode: Option<bool>,

@@ -121,7 +121,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         if let Some(decided) = self.table.of_payment(purchase.payment_id).await? {
             return Ok((decided.files, decided.generation));
         }
-        let files = by_their_keys(self.told(purchase).await?, &self.bucket);
+        let files = by_their_keys(self.promised(purchase).await?, &self.bucket);
         if files.is_empty() {
             return Ok((files, 0));
         }
@@ -132,7 +132,7 @@ impl<C: Clock + Clone> AwsPurchases<C> {
     }
 
     /// What the link says, else what Stripe says of the products.
-    async fn told(&self, purchase: &Purchase<'_>) -> Result<Vec<BoughtFile>, PurchasesError> {
+    async fn promised(&self, purchase: &Purchase<'_>) -> Result<Vec<BoughtFile>, PurchasesError> {
         let of_link = match purchase.of_link {
             Some(keys) => keys.to_vec(),
             None => self.of_session(purchase.session_id).await?,

@@ -11,8 +11,8 @@ pub(crate) fn spellings(key: &str) -> Vec<String> {
     if key.is_ascii() {
         return spellings;
     }
-    let (composed, decomposed) =
-        (ComposingNormalizerBorrowed::new_nfc(), DecomposingNormalizerBorrowed::new_nfd());
+    let composed = ComposingNormalizerBorrowed::new_nfc();
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd();
     let visible: String = key.chars().filter(|c| !is_invisible(*c)).collect();
     for text in [key, &visible] {
         for form in [text.to_owned(), composed.normalize(text).into(), decomposed.normalize(text).into()] {

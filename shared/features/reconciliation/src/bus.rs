@@ -1,5 +1,5 @@
 use aws::{BusEntry, EventBridgeBus, NotPut};
-use stripe_events::Door;
+use stripe_events::Source;
 
 use crate::DailyProof;
 
@@ -17,7 +17,7 @@ impl FulfilmentBus for EventBridgeBus {
 
 /// An event that is put back.
 pub(crate) fn replay(event_type: &str, json: String) -> BusEntry {
-    BusEntry { source: Door::RECONCILE_SOURCE, detail_type: event_type.to_owned(), detail: json }
+    BusEntry { source: Source::RECONCILE_SOURCE, detail_type: event_type.to_owned(), detail: json }
 }
 
 /// The proof of a day.

@@ -75,7 +75,8 @@ impl DynamoDbJournal {
 
 impl DynamoDbJournal {
     fn put_pending(&self, pending: &Pending) -> Result<PutItemFluentBuilder, StoreError> {
-        let (kind, name) = (PENDING.to_owned(), pending.session_id.clone());
+        let kind = PENDING.to_owned();
+        let name = pending.session_id.clone();
         let item = serde_dynamo::to_item(Row { kind, name, content: pending });
         let item: Item = item.map_err(|error| failed("pending", error))?;
         Ok(self.client.put_item().table_name(&self.table).set_item(Some(item)))
@@ -127,11 +128,11 @@ impl Journal for DynamoDbJournal {
         Ok(rows)
     }
 
-    async fn note(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+    async fn record(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
         let content = Missing { put_back_at: Some(now), ..missing.clone() };
         let row = Row { kind: MISSING.to_owned(), name: missing.event_id.clone(), content };
-        let item: Item = serde_dynamo::to_item(row).map_err(|error| failed("note", error))?;
-        let noted = self
+        let item: Item = serde_dynamo::to_item(row).map_err(|error| failed("record", error))?;
+        let recorded = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -140,7 +141,7 @@ impl Journal for DynamoDbJournal {
             .expression_attribute_values(":before", number(now - missing.put_back_again_after()))
             .send()
             .await;
-        match noted {
+        match recorded {
             Ok(_) => Ok(true),
             Err(error)
                 if error
@@ -149,7 +150,7 @@ impl Journal for DynamoDbJournal {
             {
                 Ok(false)
             }
-            Err(error) => Err(failed("note", error)),
+            Err(error) => Err(failed("record", error)),
         }
     }
 

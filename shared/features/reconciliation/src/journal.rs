@@ -18,7 +18,7 @@ pub trait Journal {
 
     /// Writes down that something is missing. Whether it is put back now: not when that was done within
     /// [`Missing::put_back_again_after`] of `now` (Unix seconds), by any run. Decided by the write's condition.
-    fn note(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<bool, StoreError>>;
+    fn record(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<bool, StoreError>>;
 
     /// Removes effects that are no longer missing.
     fn explained(&self, event_id: &str) -> impl Future<Output = Result<(), StoreError>>;

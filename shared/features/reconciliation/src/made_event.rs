@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_told_when_it_is_paid() {
+    fn a_session_gets_a_completed_event_when_it_is_paid() {
         let check = |payment_status: &str, expected: Option<&str>| {
             let session = json!({ "id": "cs_1", "object": "checkout.session", "created": 1_795_000_000,
                 "livemode": false, "payment_status": payment_status });
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invoice_is_told_when_it_was_paid() {
+    fn an_invoice_is_reported_by_the_day_it_was_paid() {
         let check = |status: &str, transitions: Value, expected: Option<i64>| {
             let invoice = json!({ "id": "in_1", "object": "invoice", "created": 7, "status": status,
                 "status_transitions": transitions });

@@ -66,7 +66,8 @@ const REFUSED_FOR_GOOD_SECONDS: i64 = HOUR;
 
 impl Pending {
     pub(crate) fn new(session_id: &str, payment_id: &PaymentId, since: i64) -> Self {
-        let (session_id, payment_id) = (session_id.to_owned(), payment_id.clone());
+        let session_id = session_id.to_owned();
+        let payment_id = payment_id.clone();
         Self { session_id, payment_id, since, next_look_at: since }
     }
 

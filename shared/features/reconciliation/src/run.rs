@@ -174,7 +174,8 @@ impl Candidate {
         policy: &Policy,
     ) -> Result<Seen, stripe_events::DecodeError> {
         let event = Event::from_json(json.as_bytes())?;
-        let (event_id, event_type) = (event.id().to_owned(), event.type_name().to_owned());
+        let event_id = event.id().to_owned();
+        let event_type = event.type_name().to_owned();
         let Some(called_for) = ExpectedEffects::from_event(&event, livemode, policy) else {
             return Ok(Misspelt::of(&event, livemode).map_or(Seen::Nothing, Seen::Misspelt));
         };
@@ -302,7 +303,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         self.search_pending(position, work).await?;
         while let Some(day) = due_day(position, self.now()) {
             let sweep = position.proof.take().unwrap_or(day);
-            let (from, to) = (sweep.from, sweep.to);
+            let from = sweep.from;
+            let to = sweep.to;
             self.stop_in_time(work)?;
             let (next, tally) = self.page(sweep, true, work).await?;
             if next.is_none() {
@@ -384,7 +386,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 self.journal.explained(&known.event_id).await?;
                 continue;
             }
-            if self.journal.note(&known, self.now()).await? {
+            if self.journal.record(&known, self.now()).await? {
                 work.put_back.extend(keys(&known));
                 batch.push(replay(&known.event_type, json));
             }
@@ -429,7 +431,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     ) -> Result<(Option<Sweep>, Tally), RunError> {
         let page = self.stripe.page(&sweep.request()).await?;
         let (candidates, misspelt) = self.candidates(&sweep, &page.items, work);
-        self.note_misspelt(misspelt, work).await?;
+        self.record_misspelt(misspelt, work).await?;
         let candidates = self.as_filed(candidates).await?;
         let payments = self.payments(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
         let mut batch = Vec::new();
@@ -454,7 +456,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             }
             let missing = candidate.missing(payment, missing, self.clock.now_ms());
             let on_its_way = keys(&missing).all(|key| work.put_back.contains(&key));
-            if put_back && !on_its_way && self.journal.note(&missing, self.now()).await? {
+            if put_back && !on_its_way && self.journal.record(&missing, self.now()).await? {
                 batch.push(replay(&missing.event_type, candidate.json));
             }
             work.put_back.extend(keys(&missing));
@@ -469,7 +471,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     }
 
     /// Payments that an operator completed have rows in the ledger. The others are counted, each once in a run.
-    async fn note_misspelt(&self, misspelt: Vec<Misspelt>, work: &mut Work) -> Result<(), StoreError> {
+    async fn record_misspelt(&self, misspelt: Vec<Misspelt>, work: &mut Work) -> Result<(), StoreError> {
         for misspelt in misspelt {
             let known = work.report.misspelt.iter().any(|known| known.payment_id == misspelt.payment_id);
             if !known && self.ledger.of_subject(&misspelt.payment_id).await?.is_empty() {
@@ -507,7 +509,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         items: &[ApiObject],
         work: &mut Work,
     ) -> (Vec<Candidate>, Vec<Misspelt>) {
-        let (mut candidates, mut misspelt) = (Vec::new(), Vec::new());
+        let mut candidates = Vec::new();
+        let mut misspelt = Vec::new();
         for item in items {
             let delayed = sweep.source() == Source::Sessions && sweep.only_if_delayed(item.created);
             let json = match sweep.source() {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_into_the_list_of_sessions_only_for_what_events_no_longer_tell() {
+    fn lists_sessions_only_for_what_events_no_longer_report() {
         let recent = [Source::Events, Source::Refunds, Source::Disputes];
         assert_eq!(sources(Sweep::new(NOW - 29 * DAY, NOW, NOW)), recent);
         let all = [Source::Events, Source::Sessions, Source::Invoices, Source::Refunds, Source::Disputes];
@@ -199,7 +199,8 @@ mod tests {
         let warnings = ["created", "updated"].map(|what| {
             (format!("radar.early_fraud_warning.{what}"), serde_json::from_str(warning).unwrap())
         });
-        let (mut asked, policy) = (0, Policy::compiled_in().unwrap());
+        let mut asked = 0;
+        let policy = Policy::compiled_in().unwrap();
         let corrections = refunds.into_iter().chain(disputes).chain(warnings);
         for (name, mut event) in sessions.into_iter().chain(invoices).chain(corrections) {
             event["type"] = name.as_str().into();

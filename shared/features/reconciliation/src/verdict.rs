@@ -38,7 +38,7 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
             Verdict::UnderWay
         }
         // It waits for its payment to be published, which finds it there: what waits keeps its money.
-        EffectState::Retry { .. } if row.moved.is_some() && !is_told(rows) => Verdict::UnderWay,
+        EffectState::Retry { .. } if row.moved.is_some() && !is_published(rows) => Verdict::UnderWay,
         EffectState::Retry { .. } => Verdict::Missing,
     }
 }
@@ -50,7 +50,7 @@ pub fn missing(called_for: &ExpectedEffects, rows: &[EffectRow], sent_at: i64, n
 }
 
 /// Whether the payment was published.
-fn is_told(rows: &[EffectRow]) -> bool {
+fn is_published(rows: &[EffectRow]) -> bool {
     rows.iter().any(|row| row.effect == effects::acquisition() && row.state == EffectState::Done)
 }
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_may_wait_for_its_payment_to_be_told() {
+    fn a_correction_may_wait_for_its_payment() {
         let correction = effects::acquisition_correction(&fulfilment::Movement::Refund("re_1".into()));
         let amount = fulfilment::Money::new(500, fulfilment::Currency::try_from("gbp").unwrap());
         let check = |acquisition: EffectState, expected: Verdict| {

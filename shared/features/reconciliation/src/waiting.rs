@@ -66,7 +66,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             put_back_at: None,
             beside_parked: false,
         };
-        if !missing.effects.is_empty() && self.journal.note(&missing, self.now()).await? {
+        if !missing.effects.is_empty() && self.journal.record(&missing, self.now()).await? {
             self.put_back(vec![replay(&missing.event_type, json)], work).await?;
         }
         work.put_back.extend(keys(&missing));

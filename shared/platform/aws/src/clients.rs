@@ -25,7 +25,7 @@ use crate::http_client::{Http1Client, Roots};
 ///
 /// It trusts whom the system trusts, so that other services than AWS's can be called as well.
 ///
-/// `None` when something is missing, which `env` has noted.
+/// `None` when something is missing, which `env` has recorded.
 pub fn sdk_config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<SdkConfig> {
     config(env, Roots::System)
 }
@@ -34,13 +34,13 @@ pub fn sdk_config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Op
 /// longer to read than everything else at a function's start. `AWS_CA_BUNDLE` names a file with others, as for every
 /// AWS SDK. <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>
 ///
-/// `None` when something is missing, which `env` has noted.
+/// `None` when something is missing, which `env` has recorded.
 pub fn aws_sdk_config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<SdkConfig> {
     let roots = match env.optional("AWS_CA_BUNDLE") {
         Some(_) => env.parsed::<CaBundle>("AWS_CA_BUNDLE").map(|bundle| bundle.0),
         None => Some(AMAZON_ROOTS.to_vec()),
     };
-    // With whatever else is missing noted as well.
+    // With whatever else is missing recorded as well.
     let config = config(env, Roots::These(roots.clone().unwrap_or_default()));
     roots.and(config)
 }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_of_roots_is_told_with_everything_else_that_is_missing() {
+    fn a_missing_file_of_roots_is_reported_with_everything_else_that_is_missing() {
         let mut env = Environment::new(|name: &str| match name {
             "AWS_CA_BUNDLE" => Some("/nowhere".to_owned()),
             "AWS_REGION" => None,

@@ -35,7 +35,7 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         (self.lookup)(name).filter(|value| !value.trim().is_empty())
     }
 
-    /// A variable that must be there. `None` has been noted as a problem.
+    /// A variable that must be there. `None` has been recorded as a problem.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
@@ -44,7 +44,7 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         value
     }
 
-    /// A variable that must be there and have a form. `None` has been noted as a problem.
+    /// A variable that must be there and have a form. `None` has been recorded as a problem.
     pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         match self.text(name)?.parse() {
             Ok(value) => Some(value),
@@ -60,11 +60,11 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         self.problems.push(problem.into());
     }
 
-    /// The configuration, unless something was noted.
+    /// The configuration, unless a problem was recorded.
     ///
     /// # Errors
     ///
-    /// With every problem that was noted.
+    /// With every problem that was recorded.
     pub fn finish<C>(self, build: impl FnOnce() -> Option<C>) -> Result<C, ConfigError> {
         // Two parts may need the same variable; it is one thing to fix.
         let mut problems = self.problems;
@@ -88,7 +88,9 @@ mod tests {
             "EMPTY" => Some(" ".to_owned()),
             _ => None,
         });
-        let (base, empty, missing) = (env.parsed::<u32>("BASE"), env.text("EMPTY"), env.text("MISSING"));
+        let base = env.parsed::<u32>("BASE");
+        let empty = env.text("EMPTY");
+        let missing = env.text("MISSING");
         let error = env.finish(|| Some((base?, empty?, missing?))).unwrap_err();
         assert_eq!(
             error.to_string(),

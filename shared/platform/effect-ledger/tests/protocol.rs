@@ -116,7 +116,7 @@ async fn what_cannot_be_taken_back_waits_until_all_news_is_known() {
 }
 
 #[tokio::test]
-async fn news_that_comes_meanwhile_is_told_at_the_end() {
+async fn a_version_raised_meanwhile_is_returned_at_the_end() {
     let bench = Bench::new();
     let left = bench.perform("a", Guarantee::AtLeastOnce, Attempted::Accepted("id".to_owned())).await;
     assert!(matches!(left, Performed::Done { version: 0 }));
@@ -278,7 +278,7 @@ async fn setting_aside_never_hides_what_was_done() {
 
 /// A dead claim whose own message is received again and finds that nothing has to be done any more.
 #[tokio::test]
-async fn nobody_leaves_a_claim_that_nobody_comes_back_to() {
+async fn no_claim_is_left_without_a_retry() {
     #[derive(Debug, PartialEq)]
     enum Ended {
         Aside(Disposed),

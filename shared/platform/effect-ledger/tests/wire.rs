@@ -375,7 +375,7 @@ fn money_that_moved_expires_only_while_its_payment_is_unknown() {
 }
 
 #[test]
-fn news_in_a_transaction_expires_only_where_nobody_has_begun() {
+fn a_version_raised_in_a_transaction_expires_only_on_an_unclaimed_row() {
     let endpoint = Endpoint::unreachable();
     let ledger = DynamoDbEffects::new(Client::new(&endpoint.sdk_config()), "effects");
     let count = "SET #news = if_not_exists(#news, :zero) + :one";

@@ -177,7 +177,8 @@ impl StripeClient {
     }
 
     async fn get(&self, request: &Request) -> Result<Answer, StripeError> {
-        let (target, endpoint) = (request.target(), request.endpoint());
+        let target = request.target();
+        let endpoint = request.endpoint();
         let call = Call { method: "GET", endpoint, target, body: None, idempotency_key: None };
         self.call(&self.api, &call).await
     }

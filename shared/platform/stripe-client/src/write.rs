@@ -152,8 +152,13 @@ impl Write {
     }
 
     fn to(path: &str) -> Self {
-        let (path, endpoint) = (path.to_owned(), path.to_owned());
-        Self { path, endpoint, form: Vec::new(), file: None, idempotency_key: None }
+        Self {
+            path: path.to_owned(),
+            endpoint: path.to_owned(),
+            form: Vec::new(),
+            file: None,
+            idempotency_key: None,
+        }
     }
 
     fn of(path: &str, id: &str) -> Self {

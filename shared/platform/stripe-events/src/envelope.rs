@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use crate::event::read;
 use crate::{DecodeError, Event, Object, Personal, without_lone_surrogates};
 
-/// An event as it was delivered: through which door, and what.
+/// An event as it was delivered: from which source, and what.
 #[derive(Debug, Clone)]
 pub struct Delivered {
     /// Where it came in.
-    pub door: Door,
+    pub source: Source,
     /// The event itself.
     pub event: Event,
     /// The mail that an operator asks for once more; none without such a request.
@@ -56,12 +56,12 @@ pub struct Resend {
     pub to: Option<Personal<String>>,
 }
 
-/// The three doors to the fulfilment bus, the operator's to a task's queue, and the absence of one.
+/// Who put an envelope: three sources on the fulfilment bus, the operator on a task's queue, or none.
 ///
 /// The source is the envelope's `source`. AWS lets only a partner use one that begins with
 /// `aws.`, so `aws.partner/stripe.com/…` proves where an event came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum Source {
     /// Stripe's partner event source.
     Partner,
     /// Our `stripe-webhook` function.
@@ -74,7 +74,7 @@ pub enum Door {
     Other,
 }
 
-impl Door {
+impl Source {
     /// What Stripe's partner sources begin with.
     pub const PARTNER_PREFIX: &str = "aws.partner/stripe.com/";
     /// The source `stripe-webhook` puts on its events.
@@ -113,12 +113,12 @@ impl Delivered {
         let mut body: Value = serde_json::from_slice(&body).map_err(|error| DecodeError::not_json(&error))?;
         let Some(mut detail) = body.get_mut("detail").map(Value::take) else {
             let event = Event::from_value(body)?;
-            return Ok(Self { door: Door::Other, event, resend: None, contract: None });
+            return Ok(Self { source: Source::Other, event, resend: None, contract: None });
         };
         let source = body.get("source").and_then(Value::as_str).unwrap_or_default();
-        let door = Door::from_source(source);
-        if door != Door::Operator {
-            return Ok(Self { door, event: Event::from_value(detail)?, resend: None, contract: None });
+        let source = Source::from_source(source);
+        if source != Source::Operator {
+            return Ok(Self { source, event: Event::from_value(detail)?, resend: None, contract: None });
         }
         let text = |name: &str| detail.get(name).and_then(Value::as_str).map(str::to_owned);
         let resend = text("resend_id").filter(|id| !id.is_empty());
@@ -135,7 +135,7 @@ impl Delivered {
             Some(contract) => contract.applied_to(event),
             None => event,
         };
-        Ok(Self { door, event, resend, contract })
+        Ok(Self { source, event, resend, contract })
     }
 
     /// The message body that asks for a mail once more: `event` is Stripe's, byte for byte.
@@ -149,7 +149,7 @@ impl Delivered {
         contract: Option<&CorrectedContract>,
     ) -> Result<String, serde_json::Error> {
         let detail = RequestDetail { event, resend_id: Some(&resend.id), to: resend.to.as_ref(), contract };
-        envelope_json(Door::OPERATOR_SOURCE, "afterlink.resend", detail)
+        envelope_json(Source::OPERATOR_SOURCE, "afterlink.resend", detail)
     }
 
     /// The message body that brings an event to a task's queue with the contract its link should have had: `event` is
@@ -163,7 +163,7 @@ impl Delivered {
         contract: &CorrectedContract,
     ) -> Result<String, serde_json::Error> {
         let detail = RequestDetail { event, resend_id: None, to: None, contract: Some(contract) };
-        envelope_json(Door::OPERATOR_SOURCE, "afterlink.complete", detail)
+        envelope_json(Source::OPERATOR_SOURCE, "afterlink.complete", detail)
     }
 
     /// The message body that brings an event to a task's queue once more, as the bus would: `event` is Stripe's,
@@ -173,7 +173,7 @@ impl Delivered {
     ///
     /// As [`Delivered::resend_json`].
     pub fn replay_json(event: &RawValue, event_type: &str) -> Result<String, serde_json::Error> {
-        envelope_json(Door::RECONCILE_SOURCE, event_type, event)
+        envelope_json(Source::RECONCILE_SOURCE, event_type, event)
     }
 }
 
@@ -213,14 +213,17 @@ mod tests {
     const EVENT: &str = r#"{"object":"event","id":"evt_1","type":"x","created":1795000000,"livemode":false,"data":{"object":{"object":"x"}}}"#;
 
     #[test]
-    fn a_wish_for_another_mail_names_its_event() {
+    fn a_resend_request_names_its_event() {
         let event: Box<RawValue> = serde_json::from_str(EVENT).unwrap();
         for to in [None, Some(Personal::new("ada@example.org".to_owned()))] {
             let resend = Resend { id: "r-1".to_owned(), to };
             let read =
                 Delivered::from_json(Delivered::resend_json(&event, &resend, None).unwrap().as_bytes())
                     .unwrap();
-            assert_eq!((read.door, read.event.id(), read.resend), (Door::Operator, "evt_1", Some(resend)));
+            assert_eq!(
+                (read.source, read.event.id(), read.resend),
+                (Source::Operator, "evt_1", Some(resend))
+            );
         }
     }
 
@@ -230,7 +233,7 @@ mod tests {
         let body = Delivered::replay_json(&event, "x").unwrap();
         assert!(body.contains(event.get()), "{body}");
         let read = Delivered::from_json(body.as_bytes()).unwrap();
-        assert_eq!((read.door, read.event.id(), read.resend), (Door::Reconcile, "evt_1", None));
+        assert_eq!((read.source, read.event.id(), read.resend), (Source::Reconcile, "evt_1", None));
     }
 
     fn metadata(event: &Event) -> &BTreeMap<String, String> {
@@ -250,8 +253,8 @@ mod tests {
         let body = Delivered::complete_json(&event, &contract).unwrap();
         let read = Delivered::from_json(body.as_bytes()).unwrap();
         assert_eq!(
-            (read.door, &read.resend, &read.contract),
-            (Door::Operator, &None, &Some(contract.clone()))
+            (read.source, &read.resend, &read.contract),
+            (Source::Operator, &None, &Some(contract.clone()))
         );
         assert_eq!(metadata(&read.event)["fulfilment"], "contribution");
         assert_eq!(metadata(&read.event)["campaign"], "autumn");
@@ -291,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_operators_door_leads_to_another_mail() {
+    fn only_the_operators_source_leads_to_another_mail() {
         let wish = r#"{"event":EVENT,"resend_id":"r-1"}"#.replace("EVENT", EVENT);
         for source in ["aws.partner/stripe.com/ed_1", "afterlink.webhook", "afterlink.reconcile", "else"] {
             let body = format!(r#"{{"source":"{source}","detail":{wish}}}"#);

@@ -320,7 +320,8 @@ impl EventHead {
             let text = fields.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
             text.unwrap_or_default()
         };
-        let (id, event_type) = (text("id"), text("type"));
+        let id = text("id");
+        let event_type = text("type");
         match text("object").as_str() {
             "event" if !id.is_empty() && !event_type.is_empty() => {
                 let account = Some(text("account")).filter(|account| !account.trim().is_empty());

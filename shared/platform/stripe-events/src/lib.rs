@@ -19,7 +19,7 @@ pub use dispute::{
     BalanceTransaction, CaseType, Dispute, DisputeStatus, DisputedCard, DisputedPaymentMethod,
 };
 pub use early_fraud_warning::EarlyFraudWarning;
-pub use envelope::{CorrectedContract, Delivered, Door, Resend};
+pub use envelope::{CorrectedContract, Delivered, Resend, Source};
 pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};
 pub use invoice::{
     BillingReason, Interval, Invoice, InvoiceLine, InvoiceLines, InvoiceParent, InvoicePayment,

@@ -36,7 +36,8 @@ impl Money {
     /// Usually what the currency is written with. A fraction that should not exist (half an Icelandic króna) is
     /// shown all the same: a mail may look odd, but it never says a wrong amount.
     pub fn shown_exponent(&self) -> u32 {
-        let (wire, shown) = (self.currency.exponent(), self.currency.display_exponent());
+        let wire = self.currency.exponent();
+        let shown = self.currency.display_exponent();
         let hidden_unit = 10_i64.pow(wire - shown);
         if self.minor % hidden_unit == 0 { shown } else { wire }
     }
@@ -50,7 +51,8 @@ impl Money {
         if exponent == 0 {
             return format!("{sign}{magnitude}");
         }
-        let (whole, fraction) = (magnitude / unit, magnitude % unit);
+        let whole = magnitude / unit;
+        let fraction = magnitude % unit;
         format!("{sign}{whole}.{fraction:0width$}", width = exponent as usize)
     }
 
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_exponents_of_stripe() {
+    fn has_the_exponents_of_stripe() {
         let check = |codes: &str, wire: u32, shown: u32| {
             for code in codes.split(' ') {
                 let currency = Currency::try_from(code).unwrap();
@@ -283,7 +285,8 @@ mod tests {
 
         #[test]
         fn what_is_added_can_be_taken_away(a in -1_i64 << 62..1 << 62, b in -1_i64 << 62..1 << 62) {
-            let (a, b) = (money(a, "eur"), money(b, "eur"));
+            let a = money(a, "eur");
+            let b = money(b, "eur");
             prop_assert_eq!(a.checked_add(b).unwrap().checked_sub(b), Ok(a));
         }
 

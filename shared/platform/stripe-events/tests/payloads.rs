@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stripe_events::{
-    BillingReason, CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Door, Event, EventHead,
-    Interval, InvoiceStatus, Object, PaymentStatus, Promotions, RefundStatus, SessionMode,
+    BillingReason, CheckoutSession, CustomFieldAnswer, Delivered, DisputeStatus, Event, EventHead, Interval,
+    InvoiceStatus, Object, PaymentStatus, Promotions, RefundStatus, SessionMode, Source,
 };
 
 fn folder(path: &str) -> PathBuf {
@@ -156,17 +156,17 @@ fn reads_refunds_and_disputes() {
 }
 
 #[test]
-fn tells_the_doors_apart() {
-    let door = |source: &str| {
+fn reads_the_source() {
+    let source = |source: &str| {
         let detail: Value = serde_json::from_slice(&fixture("session_completed_paid.json")).unwrap();
         let envelope = json!({ "source": source, "detail": detail });
-        Delivered::from_json(envelope.to_string().as_bytes()).unwrap().door
+        Delivered::from_json(envelope.to_string().as_bytes()).unwrap().source
     };
-    assert_eq!(door("aws.partner/stripe.com/ed_1"), Door::Partner);
-    assert_eq!(door("afterlink.webhook"), Door::Webhook);
-    assert_eq!(door("afterlink.reconcile"), Door::Reconcile);
-    assert_eq!(door("aws.partner/example.com/x"), Door::Other);
-    assert_eq!(Delivered::from_json(&fixture("session_completed_paid.json")).unwrap().door, Door::Other);
+    assert_eq!(source("aws.partner/stripe.com/ed_1"), Source::Partner);
+    assert_eq!(source("afterlink.webhook"), Source::Webhook);
+    assert_eq!(source("afterlink.reconcile"), Source::Reconcile);
+    assert_eq!(source("aws.partner/example.com/x"), Source::Other);
+    assert_eq!(Delivered::from_json(&fixture("session_completed_paid.json")).unwrap().source, Source::Other);
 }
 
 #[test]

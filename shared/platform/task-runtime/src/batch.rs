@@ -9,7 +9,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use effect_ledger::{Executor, Subject};
 use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
-use stripe_events::{DecodeError, Delivered, Door, Event, Resend, shown_id};
+use stripe_events::{DecodeError, Delivered, Event, Resend, Source, shown_id};
 use tracing::{error, info, warn};
 
 use crate::{Backoff, FailureClass, Queue, Tally, TaskError};
@@ -40,8 +40,8 @@ pub enum Outcome {
 /// One event, as a task sees it.
 #[derive(Debug)]
 pub struct Delivery {
-    /// Which door the event came through.
-    pub door: Door,
+    /// The source the event came from.
+    pub source: Source,
     /// The event.
     pub event: Event,
     /// What an operator asks for beyond it.
@@ -51,14 +51,14 @@ pub struct Delivery {
     pub receive_count: u32,
     owner: String,
     lease_until: i64,
-    noted: RefCell<BTreeMap<&'static str, u32>>,
+    counted: RefCell<BTreeMap<&'static str, u32>>,
 }
 
 impl Delivery {
     /// Counts, under a metric of its own, something that did not keep the task from its effect but that an operator
     /// should hear of.
-    pub fn note(&self, metric: &'static str) {
-        *self.noted.borrow_mut().entry(metric).or_default() += 1;
+    pub fn count(&self, metric: &'static str) {
+        *self.counted.borrow_mut().entry(metric).or_default() += 1;
     }
 
     /// Who acts on this delivery, for claims in the ledger.
@@ -123,10 +123,10 @@ pub async fn handle_batch<T: Task, Q: Queue>(
     }
     let mut tally = Tally::default();
     let mut failures = Vec::new();
-    for (handled, duration_ms, noted) in handled.into_iter().flatten() {
+    for (handled, duration_ms, counted) in handled.into_iter().flatten() {
         tally.durations_ms.push(duration_ms);
-        for (metric, count) in noted {
-            *tally.noted.entry(metric).or_default() += count;
+        for (metric, count) in counted {
+            *tally.counted.entry(metric).or_default() += count;
         }
         match handled {
             Handled::Ended(Outcome::Done) => tally.done += 1,
@@ -166,13 +166,13 @@ impl Message {
         let receive_count =
             number("ApproximateReceiveCount").and_then(|count| count.try_into().ok()).unwrap_or(1);
         let delivery = Delivered::from_json(body.as_bytes()).map(|delivered| Delivery {
-            door: delivered.door,
+            source: delivered.source,
             event: delivered.event,
             resend: delivered.resend,
             receive_count,
             owner: format!("{}/{id}", invocation.request_id),
             lease_until: invocation.deadline_ms.saturating_add(LEASE_MARGIN_MS),
-            noted: RefCell::default(),
+            counted: RefCell::default(),
         });
         Self {
             id,
@@ -258,7 +258,7 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
             Err(failure) => Err(failure),
         };
         let duration_ms = self.clock.now_ms().saturating_sub(started_ms);
-        let noted = message.delivery.as_ref().map(|delivery| delivery.noted.take()).unwrap_or_default();
+        let counted = message.delivery.as_ref().map(|delivery| delivery.counted.take()).unwrap_or_default();
         let (event_id, event_type, payment_id) = message.delivery.as_ref().map_or_else(
             |_| (String::new(), "", String::new()),
             |delivery| {
@@ -303,7 +303,7 @@ impl<T: Task, Q: Queue, C: Clock> Shell<'_, T, Q, C> {
                 }
             }
         };
-        (handled, duration_ms, noted)
+        (handled, duration_ms, counted)
     }
 
     async fn attempt(&self, message: &Message) -> Result<Outcome, Failure> {

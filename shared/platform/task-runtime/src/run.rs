@@ -24,10 +24,13 @@ impl QueueConfig {
     /// Reads `STAGE`, `QUEUE_URL`, `DLQ_URL`, `RETRY_BASE_SECONDS`, `RETRY_CAP_SECONDS` and
     /// `RETRY_GIVE_UP_SECONDS`.
     ///
-    /// `None` when something is missing or wrong, which `env` has noted.
+    /// `None` when something is missing or wrong, which `env` has recorded.
     pub fn from_env<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>) -> Option<Self> {
-        let (stage, queue_url, dlq_url) = (env.text("STAGE"), env.text("QUEUE_URL"), env.text("DLQ_URL"));
-        let (base, cap) = (env.parsed("RETRY_BASE_SECONDS"), env.parsed("RETRY_CAP_SECONDS"));
+        let stage = env.text("STAGE");
+        let queue_url = env.text("QUEUE_URL");
+        let dlq_url = env.text("DLQ_URL");
+        let base = env.parsed("RETRY_BASE_SECONDS");
+        let cap = env.parsed("RETRY_CAP_SECONDS");
         let give_up = env.parsed("RETRY_GIVE_UP_SECONDS");
         Some(Self {
             stage: stage?,
@@ -59,8 +62,9 @@ where
 {
     init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let (task_config, config, sdk) =
-        (config(&mut env), QueueConfig::from_env(&mut env), aws_sdk_config(&mut env));
+    let task_config = config(&mut env);
+    let config = QueueConfig::from_env(&mut env);
+    let sdk = aws_sdk_config(&mut env);
     let (task_config, config, sdk) = env.finish(|| Some((task_config?, config?, sdk?)))?;
     let task = &task(task_config, &sdk, SystemClock)?;
     let metrics = &MetricsContext { stage: config.stage, task: name };

@@ -17,8 +17,8 @@ pub struct Tally {
     pub parked: u32,
     /// May or may not have been done.
     pub unknown: u32,
-    /// What the task noted on the way, by metric.
-    pub noted: BTreeMap<&'static str, u32>,
+    /// What the task counted on the way, by metric.
+    pub counted: BTreeMap<&'static str, u32>,
     /// How long each message took, in milliseconds.
     pub durations_ms: Vec<i64>,
 }
@@ -43,7 +43,7 @@ impl Tally {
             ("Unknown", json!(self.unknown)),
             ("Duration", json!(self.durations_ms)),
         ];
-        values.extend(self.noted.iter().map(|(metric, count)| (*metric, json!(count))));
+        values.extend(self.counted.iter().map(|(metric, count)| (*metric, json!(count))));
         write_metrics(out, now_ms, &[("Stage", &context.stage), ("Task", context.task)], &values)?;
         for (reason, count) in &self.skipped {
             let dimensions = [("Stage", context.stage.as_str()), ("Task", context.task), ("Reason", reason)];
@@ -70,7 +70,7 @@ mod tests {
             retried: 1,
             parked: 1,
             unknown: 1,
-            noted: BTreeMap::new(),
+            counted: BTreeMap::new(),
             durations_ms: vec![12, 30, 4, 9, 8, 7],
         };
         let mut out = Vec::new();

@@ -57,8 +57,8 @@ impl Task for Obedient {
             "park" => Err(ToldTo(FailureClass::Permanent)),
             "panic" => panic!("ada@example.org"),
             "hang" => std::future::pending().await,
-            "note" => {
-                delivery.note("Noted");
+            "count" => {
+                delivery.count("Counted");
                 Err(ToldTo(FailureClass::Retryable))
             }
             _ => {
@@ -115,8 +115,8 @@ async fn every_message_meets_its_own_fate() {
 #[tokio::test]
 async fn what_a_task_notes_is_counted_whatever_becomes_of_the_message() {
     let queue = InMemoryQueue::default();
-    let (_, tally, _) = handle(&[body("note"), body("a"), body("note")], &queue).await;
-    assert_eq!((tally.noted, tally.retried), ([("Noted", 2)].into(), 2));
+    let (_, tally, _) = handle(&[body("count"), body("a"), body("count")], &queue).await;
+    assert_eq!((tally.counted, tally.retried), ([("Counted", 2)].into(), 2));
 }
 
 /// Otherwise Lambda would end the function, and the whole batch would be received again.

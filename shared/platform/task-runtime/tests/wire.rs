@@ -31,7 +31,7 @@ async fn a_dead_letter_says_whose_it_is_and_why() {
 }
 
 #[tokio::test]
-async fn a_delay_is_told_in_seconds() {
+async fn a_delay_is_shown_in_seconds() {
     let sqs = Endpoint::start([Reply::json(200, &json!({}))]);
     queue(&sqs.sdk_config()).delay("r1", Duration::from_millis(90_500)).await.unwrap();
     let expected = json!({ "QueueUrl": "http://queue", "ReceiptHandle": "r1", "VisibilityTimeout": 90 });
@@ -53,9 +53,10 @@ async fn a_silent_queue_is_given_up_after_nine_seconds() {
 #[test]
 fn two_tries_and_their_pause_fit_into_a_call_and_a_call_into_every_function() {
     let sdk = Endpoint::unreachable().sdk_config();
-    let (timeouts, retries) = (sdk.timeout_config().unwrap(), sdk.retry_config().unwrap());
-    let (attempt, call) =
-        (timeouts.operation_attempt_timeout().unwrap(), timeouts.operation_timeout().unwrap());
+    let timeouts = sdk.timeout_config().unwrap();
+    let retries = sdk.retry_config().unwrap();
+    let attempt = timeouts.operation_attempt_timeout().unwrap();
+    let call = timeouts.operation_timeout().unwrap();
     assert!(timeouts.connect_timeout().unwrap() < attempt);
     assert!(attempt * 2 + retries.initial_backoff() <= call);
     assert!(retries.max_attempts() >= 2);

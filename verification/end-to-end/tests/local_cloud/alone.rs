@@ -121,7 +121,7 @@ fn no_log_line_and_no_ledger_row_holds_personal_data() {
     assert_eq!(fetch_by(&link).0, "private");
     // What never came is put back by reconciliation, which so has a customer's event in hand.
     let never_came = private("PrivateLost").at(i64::try_from(unix_now()).unwrap() - 120);
-    cloud.stack.happen(&never_came.to_json().to_string()).unwrap();
+    cloud.stack.record_event(&never_came.to_json().to_string()).unwrap();
     cloud.wait_until(true, || cloud.stack.invoke("reconcile").unwrap()["put_back"].as_u64() > Some(0));
     cloud.wait_for_effect("pi_PrivateLost", "email#thank-you done");
     cloud.post(

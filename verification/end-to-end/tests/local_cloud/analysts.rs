@@ -75,7 +75,7 @@ fn refunds_disputes_and_their_reversals_leave_the_money_kept() {
 }
 
 #[test]
-fn a_refund_that_comes_before_its_payment_is_told_when_the_payment_comes_and_nobody_is_thanked() {
+fn a_refund_that_comes_before_its_payment_is_published_with_it_and_no_thank_you_is_sent() {
     let cloud = Cloud::shared();
     let refund = CorrectionEvent::refund("Early", "re_early", "created").amount(1250, "gbp");
     cloud.post_json(&refund.to_json());

@@ -32,7 +32,7 @@ const BUTTON: &str = "main button";
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 impl Browser {
-    /// `None` where no browser is installed, which is said.
+    /// `None` where no browser is installed, which is printed.
     #[expect(clippy::disallowed_methods, reason = "the environment says whether a browser must be there")]
     #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn start(name: &str) -> Option<Self> {
@@ -166,7 +166,7 @@ fn a_customer_goes_from_the_page_after_paying_to_the_files_own_bytes() {
     upload(&cloud, "files/e2e/browser/The-guide.txt", &guide);
     let metadata = json!({ "fulfilment": "download", "files": "e2e/browser/The-guide.txt" });
     // Stripe has sent the customer back; its event is still on its way.
-    let early = Early::happens(&cloud, SessionEvent::paid(), "Browser", metadata);
+    let early = Early::deliver(&cloud, SessionEvent::paid(), "Browser", metadata);
     browser.open(&format!("{}&utm_source=poster", thanks_url(&cloud, "Browser")));
     assert_eq!(browser.text("h1"), "Thank you");
     assert_eq!(browser.text(".name"), "The-guide.txt");
@@ -212,12 +212,12 @@ fn the_pages_that_offer_nothing_read_well_too() {
     let Some(browser) = Browser::start("notices") else { return };
     let cloud = Cloud::shared();
     let metadata = || json!({ "fulfilment": "download", "files": "e2e/nowhere/missing.pdf" });
-    let happens = |event, payment| Early::happens(&cloud, event, payment, metadata());
-    let debit = happens(SessionEvent::unpaid().locale("de"), "BrowserDebit");
+    let deliver = |event, payment| Early::deliver(&cloud, event, payment, metadata());
+    let debit = deliver(SessionEvent::unpaid().locale("de"), "BrowserDebit");
     browser.open(&thanks_url(&cloud, "BrowserDebit"));
     assert_eq!(browser.text("h1"), "Ihre Zahlung ist unterwegs");
     browser.look("pending");
-    let soon = happens(SessionEvent::paid().locale("fr"), "BrowserSoon");
+    let soon = deliver(SessionEvent::paid().locale("fr"), "BrowserSoon");
     browser.open(&thanks_url(&cloud, "BrowserSoon"));
     assert_eq!((browser.text("h1").as_str(), browser.count(BUTTON)), ("Merci", 0));
     browser.look("follows");

@@ -41,14 +41,14 @@ pub(crate) struct Early<'a> {
 
 impl<'a> Early<'a> {
     /// It happens at Stripe.
-    pub(crate) fn happens(
+    pub(crate) fn deliver(
         cloud: &'a Cloud,
         event: SessionEvent,
         payment: &'static str,
         metadata: Value,
     ) -> Self {
         let event = purchase(event, payment, metadata);
-        cloud.stack.happen(&event.to_json().to_string()).unwrap();
+        cloud.stack.record_event(&event.to_json().to_string()).unwrap();
         Self { cloud, event, payment }
     }
 
@@ -172,7 +172,7 @@ fn products_of_line_items_are_asked_for_their_files() {
 }
 
 #[test]
-fn a_missing_file_is_promised_and_told_of_once_it_is_there() {
+fn a_missing_file_is_promised_and_announced_once_it_is_there() {
     let cloud = Cloud::shared();
     let metadata = json!({ "fulfilment": "download", "files": "e2e/late.txt" });
     cloud.post(&purchase(SessionEvent::paid(), "LateFile", metadata));
@@ -215,8 +215,8 @@ fn who_fetched_too_often_may_go_on_when_an_operator_says_so() {
     assert_eq!(ask("POST", &link, "file=1").status, 429);
     assert_eq!(json_of(&[&reset[..], &["--yes", "--because", "a bad line"]].concat())["acted"], true);
     assert_eq!(ask("POST", &link, "file=1").status, 303);
-    let told = says(&["explain", "pi_Often"]);
-    assert!(told.contains("fetched once") && told.contains("a bad line"), "{told}");
+    let reported = says(&["explain", "pi_Often"]);
+    assert!(reported.contains("fetched once") && reported.contains("a bad line"), "{reported}");
 }
 
 #[test]
@@ -224,8 +224,8 @@ fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_noth
     let cloud = Cloud::shared();
     upload(&cloud, "files/e2e/early.txt", "early");
     let download = || json!({ "fulfilment": "download", "files": "e2e/early.txt" });
-    let happens = |event, payment, metadata| Early::happens(&cloud, event, payment, metadata);
-    let early = happens(SessionEvent::paid(), "BackEarly", download());
+    let deliver = |event, payment, metadata| Early::deliver(&cloud, event, payment, metadata);
+    let early = deliver(SessionEvent::paid(), "BackEarly", download());
     let page = thanks(&cloud, "BackEarly");
     assert_eq!(page.heading(), Some("Thank you"));
     let action =
@@ -234,10 +234,10 @@ fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_noth
     assert_eq!(ask("GET", &ask("POST", &url, "file=1").location, "").body, "early");
     early.arrives("email#thank-you done");
 
-    let debit = happens(SessionEvent::unpaid().locale("de"), "BackEarlyDebit", download());
+    let debit = deliver(SessionEvent::unpaid().locale("de"), "BackEarlyDebit", download());
     assert_eq!(thanks(&cloud, "BackEarlyDebit").heading(), Some("Ihre Zahlung ist unterwegs"));
     debit.arrives("email#payment-pending done");
-    happens(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" }));
+    deliver(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" }));
     for session in ["Stranger", "NeverWas"] {
         let page = thanks(&cloud, session);
         assert_eq!((page.status, page.heading()), (404, Some("We do not know this page")));

@@ -4,7 +4,6 @@
 mod alone;
 mod analysts;
 mod browser;
-mod doors;
 mod downloads;
 mod dynamodb;
 mod marketers;
@@ -18,5 +17,6 @@ mod publishing;
 mod queues;
 mod reconciliation;
 mod rules;
+mod sources;
 mod stack;
 mod upgrade;

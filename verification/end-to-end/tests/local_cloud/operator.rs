@@ -61,7 +61,7 @@ fn operators_rows(cloud: &Cloud, payment_id: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_parked_mail_is_sent_once_mended_and_redriven() {
+fn a_parked_mail_is_sent_once_fixed_and_redriven() {
     let cloud = Cloud::shared();
     let event = of(SessionEvent::paid(), "Redriven").to_json();
     put_mail(&cloud, "pi_Redriven", "parked", "mended_since", "evt_Redriven_completed");
@@ -114,11 +114,11 @@ fn an_unknown_mail_is_resolved_either_way_and_never_sent_twice() {
 }
 
 #[test]
-fn a_retry_delivers_the_event_again_only_when_told() {
+fn a_retry_delivers_the_event_again_only_with_yes() {
     let cloud = Cloud::shared();
     let event = of(SessionEvent::paid(), "Retried");
     put_mail(&cloud, "pi_Retried", "retry", "mail_throttled", "evt_Retried_completed");
-    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    cloud.stack.record_event(&event.to_json().to_string()).unwrap();
     let retry = ["retry", "pi_Retried", MAIL];
     let dry = json_of(&retry);
     assert_eq!((&dry["acted"], &dry["source"]), (&json!(false), &json!("stripe_event")));
@@ -211,10 +211,10 @@ fn explains_a_payment_by_any_of_its_names_and_masks_whose_it_is() {
 fn stripe_is_asked_before_it_is_said_that_nothing_came() {
     let cloud = Cloud::shared();
     let event = of(SessionEvent::paid(), "NotOurs").without_marker();
-    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    cloud.stack.record_event(&event.to_json().to_string()).unwrap();
     for name in ["pi_NotOurs", "cs_test_NotOurs"] {
-        let said = refusal(&["explain", name]);
-        assert!(said.contains("so it is not Afterlink's"), "{said}");
+        let output = refusal(&["explain", name]);
+        assert!(output.contains("so it is not Afterlink's"), "{output}");
     }
 }
 
@@ -224,17 +224,17 @@ fn a_record_is_folded_again_also_when_it_is_done() {
     cloud.post(&of(SessionEvent::paid(), "Folded"));
     cloud.wait_for_effect("pi_Folded", "contribution#paid done");
     let record = cloud.contribution("pi_Folded");
-    let said = says(&["retry", "pi_Folded", "contribution#paid", "--yes"]);
-    assert!(said.contains("folded again"), "{said}");
+    let output = says(&["retry", "pi_Folded", "contribution#paid", "--yes"]);
+    assert!(output.contains("folded again"), "{output}");
     assert_eq!(cloud.contribution("pi_Folded"), record);
 }
 
 #[test]
-fn an_event_that_never_came_is_seen_mended_and_explained() {
+fn an_event_that_never_came_is_found_put_back_and_explained() {
     // No other test's events may be under way: they would be put back too.
     let cloud = Cloud::alone();
     let event = of(SessionEvent::paid(), "NeverCame").at(i64::try_from(unix_now()).unwrap() - 600);
-    cloud.stack.happen(&event.to_json().to_string()).unwrap();
+    cloud.stack.record_event(&event.to_json().to_string()).unwrap();
     let missing = |report: &Value, list: &str| {
         let gaps = report.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
         gaps.iter().any(|gap| gap["payment_id"] == "pi_NeverCame")

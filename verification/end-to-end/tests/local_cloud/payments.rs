@@ -45,7 +45,7 @@ fn the_same_event_ten_times_at_once_is_one_mail() {
 }
 
 #[test]
-fn a_bank_debit_is_told_the_truth_and_thanked_when_the_money_is_there() {
+fn a_bank_debit_is_reported_as_pending_and_thanked_when_the_money_is_there() {
     let cloud = Cloud::shared();
     cloud.post(&of(SessionEvent::unpaid(), "Debit").locale("de"));
     cloud.wait_for_ledger("pi_Debit", &["contribution#pending done", "email#payment-pending done"]);
@@ -66,7 +66,7 @@ fn a_bank_debit_is_told_the_truth_and_thanked_when_the_money_is_there() {
 }
 
 #[test]
-fn a_bank_debit_that_fails_is_told_so_and_never_thanked() {
+fn a_bank_debit_that_fails_is_reported_and_never_thanked() {
     let cloud = Cloud::shared();
     cloud.post(&of(SessionEvent::unpaid(), "Bounced"));
     cloud.wait_for_ledger("pi_Bounced", &["contribution#pending done", "email#payment-pending done"]);
@@ -82,7 +82,7 @@ fn a_bank_debit_that_fails_is_told_so_and_never_thanked() {
 }
 
 #[test]
-fn old_news_that_comes_late_changes_nothing_and_is_not_mailed() {
+fn an_older_event_that_comes_late_changes_nothing_and_is_not_mailed() {
     let cloud = Cloud::shared();
     cloud.post(&of(SessionEvent::async_succeeded().at(1_795_000_300), "Late"));
     cloud.wait_for_ledger("pi_Late", &["contribution#paid done", "email#thank-you done"]);

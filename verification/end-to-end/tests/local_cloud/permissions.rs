@@ -171,7 +171,7 @@ fn an_operators_documented_rights_are_enough() {
     assert!(is_denied(&again), "looking is not acting");
     attach(cloud, NAME, "OperatorActPolicyArn");
     for act in [&again[..], &["reconcile", "--since", "1h", "--yes"]] {
-        let said = operator.says(act);
-        assert!(!said.contains("AccessDenied"), "{act:?}: {said}");
+        let output = operator.says(act);
+        assert!(!output.contains("AccessDenied"), "{act:?}: {output}");
     }
 }

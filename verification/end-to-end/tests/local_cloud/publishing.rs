@@ -86,9 +86,9 @@ fn nothing_is_published_without_a_key_that_may_write() {
         let output =
             afterlink().env("STRIPE_API_KEY", key).args(["publish", card.to_str().unwrap()]).output();
         let output = output.unwrap();
-        let said = text(&output.stderr);
-        assert!(output.status.code() == Some(1) && said.contains(expected), "{said}");
-        assert!(key.is_empty() || !said.contains(key), "no key is ever shown");
+        let stderr = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && stderr.contains(expected), "{stderr}");
+        assert!(key.is_empty() || !stderr.contains(key), "no key is ever shown");
     }
     std::fs::remove_file(&card).unwrap();
 }

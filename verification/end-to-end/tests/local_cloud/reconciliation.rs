@@ -1,4 +1,4 @@
-//! What no door brought is found at Stripe, and done.
+//! What no source delivered is found at Stripe, and done.
 
 use serde_json::{Value, json};
 use testkit::stripe::{CorrectionEvent, SessionEvent};
@@ -31,15 +31,15 @@ fn reconcile(cloud: &Cloud) -> Value {
 fn what_was_lost_is_found_and_done_and_nothing_is_done_twice() {
     // No other test's events may be under way: they would be put back too.
     let cloud = Cloud::alone();
-    let happened = two_minutes_ago();
-    let paid = |payment: &str| of(SessionEvent::paid(), payment).at(happened).marketing(Some("yes"));
+    let paid_at = two_minutes_ago();
+    let paid = |payment: &str| of(SessionEvent::paid(), payment).at(paid_at).marketing(Some("yes"));
 
     let lost = paid("Withheld");
-    cloud.stack.happen(&lost.to_json().to_string()).unwrap();
-    let refund = CorrectionEvent::refund("Withheld", "re_Withheld", "created").at(happened + 1).to_json();
-    cloud.stack.happen(&refund.to_string()).unwrap();
+    cloud.stack.record_event(&lost.to_json().to_string()).unwrap();
+    let refund = CorrectionEvent::refund("Withheld", "re_Withheld", "created").at(paid_at + 1).to_json();
+    cloud.stack.record_event(&refund.to_string()).unwrap();
     let other = paid("WithheldOther").without_marker();
-    cloud.stack.happen(&other.to_json().to_string()).unwrap();
+    cloud.stack.record_event(&other.to_json().to_string()).unwrap();
 
     let known = paid("Known");
     cloud.post(&known);

@@ -56,7 +56,7 @@ fn let_through(
 }
 
 #[test]
-fn each_task_gets_what_concerns_it_through_every_door_and_nothing_else() {
+fn each_task_gets_what_concerns_it_from_every_source_and_nothing_else() {
     let cloud = Cloud::shared();
     let patterns = patterns(&cloud);
     assert_eq!(patterns.keys().map(String::as_str).collect::<Vec<_>>(), *ALL);

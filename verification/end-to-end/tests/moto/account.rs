@@ -61,14 +61,14 @@ pub(crate) struct Account {
 impl Account {
     /// An empty account, named after the test that runs.
     pub(crate) fn new() -> Self {
-        let told: Value = serde_json::from_slice(&std::fs::read(moto_file()).unwrap()).unwrap();
+        let reported: Value = serde_json::from_slice(&std::fs::read(moto_file()).unwrap()).unwrap();
         let test = std::thread::current().name().unwrap().replace("::", "-");
         let mut hasher = DefaultHasher::new();
         test.hash(&mut hasher);
         let id = format!("{:012}", hasher.finish() % 1_000_000_000_000);
         let gate = Gate::default();
         let aws = Aws {
-            endpoint: gate.open(told["endpoint"].as_str().unwrap(), &id),
+            endpoint: gate.open(reported["endpoint"].as_str().unwrap(), &id),
             region: REGION.to_owned(),
             access_key_id: "AKIAEXAMPLE".to_owned(),
             secret_access_key: "example".to_owned(),
@@ -80,10 +80,10 @@ impl Account {
             aws,
             gate,
             stripe: StripeApi::start(now),
-            template: Template::read(&told["templates"]),
+            template: Template::read(&reported["templates"]),
             tasks: Vec::new(),
-            binaries: told["functions"].as_object().unwrap().clone(),
-            operator: told["operator"].as_str().unwrap().into(),
+            binaries: reported["functions"].as_object().unwrap().clone(),
+            operator: reported["operator"].as_str().unwrap().into(),
             running: RefCell::default(),
             logs,
         };
@@ -282,7 +282,7 @@ impl Account {
     }
 
     /// It happens at Stripe, which posts it to the webhook.
-    pub(crate) fn tell(&self, event: &Value) {
+    pub(crate) fn put_event(&self, event: &Value) {
         let body = event.to_string();
         self.stripe.record(&body);
         let answer = self.ask("stripe-webhook", "POST", "/", "", &body);
@@ -296,7 +296,7 @@ impl Account {
 
     /// As [`Account::post`], for any event.
     pub(crate) fn post_json(&self, event: &Value) {
-        self.tell(event);
+        self.put_event(event);
         self.settle();
     }
 
@@ -425,11 +425,11 @@ impl Account {
     /// The mails that the customer of a payment got.
     pub(crate) fn mails_to(&self, payment: &str) -> Vec<Mail> {
         let url = format!("{}/moto-api/data.json", self.aws.endpoint);
-        let told = http().get(url).call().unwrap().body_mut().read_to_string().unwrap();
-        let told: Value = serde_json::from_str(&told).unwrap();
+        let reported = http().get(url).call().unwrap().body_mut().read_to_string().unwrap();
+        let reported: Value = serde_json::from_str(&reported).unwrap();
         // moto keeps the mails of all accounts in one place.
         let ours = self.gate.answers("/v2/email/outbound-emails");
-        let mails = told["ses"]["Message"].as_array().expect("moto says what mails it has");
+        let mails = reported["ses"]["Message"].as_array().expect("moto says what mails it has");
         let mails = mails.iter().filter(|mail| ours.iter().any(|answer| answer["MessageId"] == mail["id"]));
         let to = json!([address(payment)]);
         let mails = mails.filter(|mail| mail["destinations"]["ToAddresses"] == to);

@@ -46,7 +46,7 @@ fn cancelled(account: &Account) -> Vec<Vec<String>> {
 #[test]
 fn the_second_transaction_of_records_is_cancelled_and_nothing_is_written_twice() {
     let account = Account::new();
-    account.tell(&of(SessionEvent::paid(), "Records").to_json());
+    account.put_event(&of(SessionEvent::paid(), "Records").to_json());
     both_at_once(&account, "contribution-records", TRANSACT);
     let cancelled = cancelled(&account);
     assert_eq!(cancelled.len(), 1, "one wins, one is told why not: {cancelled:?}");
@@ -61,7 +61,7 @@ fn the_second_transaction_of_records_is_cancelled_and_nothing_is_written_twice()
 #[test]
 fn the_second_transaction_of_consents_is_cancelled_and_nothing_is_written_twice() {
     let account = Account::new();
-    account.tell(&of(SessionEvent::paid(), "Consents").marketing(Some("yes")).to_json());
+    account.put_event(&of(SessionEvent::paid(), "Consents").marketing(Some("yes")).to_json());
     both_at_once(&account, "soft-opt-ins", TRANSACT);
     let cancelled = cancelled(&account);
     assert_eq!(cancelled.len(), 1, "one wins, one is told why not: {cancelled:?}");
@@ -74,7 +74,7 @@ fn the_second_transaction_of_consents_is_cancelled_and_nothing_is_written_twice(
 #[test]
 fn the_second_claim_of_a_mail_is_refused_and_one_mail_goes() {
     let account = Account::new();
-    account.tell(&of(SessionEvent::paid(), "Thanks").to_json());
+    account.put_event(&of(SessionEvent::paid(), "Thanks").to_json());
     both_at_once(&account, "thank-you-email", UPDATE);
     assert_eq!(refused_updates(&account), 1);
     account.settle();
@@ -86,7 +86,7 @@ fn the_second_claim_of_a_mail_is_refused_and_one_mail_goes() {
 #[test]
 fn the_second_claim_of_an_acquisition_is_refused_and_it_is_published_once() {
     let account = Account::new();
-    account.tell(&of(SessionEvent::paid(), "Published").to_json());
+    account.put_event(&of(SessionEvent::paid(), "Published").to_json());
     both_at_once(&account, "acquisition-events", UPDATE);
     assert_eq!(refused_updates(&account), 1);
     account.settle();

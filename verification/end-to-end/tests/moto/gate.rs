@@ -23,7 +23,9 @@ pub(crate) struct Gate {
 impl Gate {
     /// Opens it, and says where.
     pub(crate) fn open(&self, moto: &str, account: &str) -> String {
-        let (gate, moto, account) = (self.clone(), moto.to_owned(), account.to_owned());
+        let gate = self.clone();
+        let moto = moto.to_owned();
+        let account = account.to_owned();
         let client = aws::http();
         let pass = move |request: Request| {
             let target = request.header("x-amz-target").unwrap_or_default();
@@ -46,9 +48,9 @@ impl Gate {
             });
             let headers = headers.collect();
             let body = answer.body_mut().read_to_vec().ok()?;
-            let told = serde_json::from_slice(&body).unwrap_or_default();
+            let reported = serde_json::from_slice(&body).unwrap_or_default();
             let operation = if target.is_empty() { request.path } else { target };
-            gate.answers.lock().unwrap().push((operation, told));
+            gate.answers.lock().unwrap().push((operation, reported));
             Some(Reply { status: answer.status().as_u16(), headers, body })
         };
         format!("http://{}", http::serve(pass).unwrap())

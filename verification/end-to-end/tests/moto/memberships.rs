@@ -20,9 +20,9 @@ fn a_renewal_is_recorded_and_its_refund_finds_it_by_asking_stripe() {
     let joined = SessionEvent::paid().subscription("Member").email(&address("Member"));
     account.post(&joined);
     account.post_json(&InvoiceEvent::first("Member").to_json());
-    let told = account.ledger("in_MemberFirst");
+    let reported = account.ledger("in_MemberFirst");
     for effect in ["acquisition done", "contribution#paid done", "email#thank-you done"] {
-        assert!(told.contains(&effect.to_owned()), "{told:?}");
+        assert!(reported.contains(&effect.to_owned()), "{reported:?}");
     }
     assert_eq!(account.contribution("in_MemberFirst")["status"], "paid");
     assert_eq!(kinds_and_sum(&account.take_published()), (vec!["acquisition"], 500));

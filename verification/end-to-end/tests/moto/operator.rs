@@ -25,8 +25,8 @@ fn a_payment_is_explained_by_any_of_its_names() {
     let account = Account::new();
     account.post(&of(SessionEvent::paid(), "Explained").marketing(Some("no")));
     for name in ["pi_Explained", "cs_test_Explained", "explained@example.org"] {
-        let story = json_of(account.afterlink(), &["explain", name]);
-        let payment = &story["payments"][0];
+        let explained = json_of(account.afterlink(), &["explain", name]);
+        let payment = &explained["payments"][0];
         assert_eq!(payment["payment_id"], "pi_Explained", "{name}");
         assert_eq!(payment["effects"].as_array().unwrap().len(), 4);
         assert_eq!(payment["consents"][0]["answer"], "no");
@@ -54,7 +54,7 @@ fn an_unknown_mail_is_resolved_either_way_and_never_sent_twice() {
 }
 
 #[test]
-fn a_parked_mail_is_redriven_and_a_mail_is_sent_once_more_only_when_told() {
+fn a_parked_mail_is_redriven_and_a_mail_is_resent_only_on_request() {
     let account = Account::new();
     account.aws.rest("ses", "DELETE", "/v2/email/identities/example.org", None).unwrap();
     account.post(&of(SessionEvent::paid(), "Redriven"));

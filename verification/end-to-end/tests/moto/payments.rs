@@ -6,17 +6,17 @@ use testkit::stripe::{CorrectionEvent, SessionEvent};
 use crate::account::{Account, address, kinds_and_sum, now, of};
 
 #[test]
-fn a_payment_is_recorded_thanked_and_published_once_however_often_it_is_told() {
+fn a_payment_is_recorded_thanked_and_published_once_however_often_it_is_delivered() {
     let account = Account::new();
     let event = of(SessionEvent::paid(), "Once")
         .customer("Ada <b>Example</b>", &address("Once"))
         .marketing(Some("yes"))
         .visit(&json!({ "c": "spring", "a": "button:green", "v": "view-1" }));
-    let told = ["acquisition done", "consents done", "contribution#paid done", "email#thank-you done"];
+    let reported = ["acquisition done", "consents done", "contribution#paid done", "email#thank-you done"];
     // The second time in another event, as Stripe sometimes does.
     for event in [event.clone(), event.clone().event_id("evt_OnceMore"), event] {
         account.post(&event);
-        assert_eq!(account.ledger("pi_Once"), told);
+        assert_eq!(account.ledger("pi_Once"), reported);
     }
 
     let contribution = account.contribution("pi_Once");
@@ -50,7 +50,7 @@ fn refunds_after_the_payment_leave_the_money_kept() {
     ] {
         account.post_json(&event.to_json());
     }
-    let told = [
+    let reported = [
         "acquisition done",
         "acquisition#refund#re_one done",
         "acquisition#refund#re_two done",
@@ -61,7 +61,7 @@ fn refunds_after_the_payment_leave_the_money_kept() {
         "contribution#refund#re_two done",
         "email#thank-you done",
     ];
-    assert_eq!(account.ledger("pi_Refunded"), told);
+    assert_eq!(account.ledger("pi_Refunded"), reported);
     assert_eq!(account.contribution("pi_Refunded")["status"], "part_refunded");
     assert_eq!(account.rows("SupportersTableName", "pi_Refunded")[0]["status"], "part_refunded");
     let published = account.take_published();
@@ -76,7 +76,7 @@ fn refunds_after_the_payment_leave_the_money_kept() {
 }
 
 #[test]
-fn a_refund_before_its_payment_is_told_with_it_and_nobody_is_thanked() {
+fn a_refund_before_its_payment_is_published_with_it_and_no_thank_you_is_sent() {
     let account = Account::new();
     let refund = CorrectionEvent::refund("Early", "re_early", "created").amount(1250, "gbp");
     account.post_json(&refund.to_json());
@@ -122,7 +122,7 @@ fn a_dispute_takes_the_money_and_gives_it_back() {
 }
 
 #[test]
-fn a_bank_debit_is_told_the_truth_and_thanked_when_the_money_is_there() {
+fn a_bank_debit_is_reported_as_pending_and_thanked_when_the_money_is_there() {
     let account = Account::new();
     account.post(&of(SessionEvent::unpaid(), "Debit").locale("de"));
     assert_eq!(account.ledger("pi_Debit"), ["contribution#pending done", "email#payment-pending done"]);
@@ -130,7 +130,7 @@ fn a_bank_debit_is_told_the_truth_and_thanked_when_the_money_is_there() {
     assert!(account.take_published().is_empty());
 
     account.post(&of(SessionEvent::async_succeeded(), "Debit").locale("de"));
-    let told = [
+    let reported = [
         "acquisition done",
         "consents skipped (nothing_to_record)",
         "contribution#paid done",
@@ -138,7 +138,7 @@ fn a_bank_debit_is_told_the_truth_and_thanked_when_the_money_is_there() {
         "email#payment-pending done",
         "email#thank-you done",
     ];
-    assert_eq!(account.ledger("pi_Debit"), told);
+    assert_eq!(account.ledger("pi_Debit"), reported);
     assert_eq!(account.contribution("pi_Debit")["status"], "paid");
     let mails = account.mails_to("Debit");
     assert_eq!(mails.len(), 2);
@@ -147,23 +147,23 @@ fn a_bank_debit_is_told_the_truth_and_thanked_when_the_money_is_there() {
 }
 
 #[test]
-fn a_bank_debit_that_fails_is_told_so_and_never_thanked() {
+fn a_bank_debit_that_fails_is_reported_and_never_thanked() {
     let account = Account::new();
     account.post(&of(SessionEvent::unpaid(), "Bounced"));
     account.post(&of(SessionEvent::async_failed(), "Bounced"));
-    let told = [
+    let reported = [
         "contribution#failed done",
         "contribution#pending done",
         "email#payment-failed done",
         "email#payment-pending done",
     ];
-    assert_eq!(account.ledger("pi_Bounced"), told);
+    assert_eq!(account.ledger("pi_Bounced"), reported);
     assert_eq!(account.contribution("pi_Bounced")["status"], "failed");
     assert!(account.take_published().is_empty());
 }
 
 #[test]
-fn old_news_that_comes_late_changes_nothing_and_is_not_mailed() {
+fn an_older_event_that_comes_late_changes_nothing_and_is_not_mailed() {
     let account = Account::new();
     account.post(&of(SessionEvent::async_succeeded().at(1_795_000_300), "Late"));
     account.post(&of(SessionEvent::unpaid().at(1_795_000_000), "Late"));

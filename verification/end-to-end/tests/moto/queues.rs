@@ -53,8 +53,8 @@ fn no_task_is_handed_what_is_none_of_our_business() {
     for task in TASKS {
         assert_eq!(account.receive(task, 10), Vec::<serde_json::Value>::new(), "{task}");
     }
-    // The same door is open to what is ours.
-    account.tell(&of(SessionEvent::paid(), "Ours").to_json());
+    // The same source is open to what is ours.
+    account.put_event(&of(SessionEvent::paid(), "Ours").to_json());
     for task in TASKS {
         assert_eq!(account.receive(task, 10).len(), 1, "{task}");
     }
@@ -65,8 +65,8 @@ fn a_broken_link_contract_is_parked_with_its_reason() {
     let account = Account::new();
     account.post(&of(SessionEvent::paid(), "Broken").metadata(json!({ "fulfilment": "donation" })));
     let ledger = account.ledger("pi_Broken");
-    for told in ["contribution#paid", "email#thank-you"] {
-        assert!(ledger.contains(&format!("{told} parked (broken_link_contract)")), "{ledger:?}");
+    for reported in ["contribution#paid", "email#thank-you"] {
+        assert!(ledger.contains(&format!("{reported} parked (broken_link_contract)")), "{ledger:?}");
     }
     for task in ["ContributionRecords", "ThankYouEmail"] {
         let reasons: Vec<_> = account.take_dead_letters(task).into_iter().map(|(_, reason)| reason).collect();
@@ -82,7 +82,7 @@ fn a_broken_link_contract_is_parked_with_its_reason() {
 }
 
 #[test]
-fn a_sender_that_ses_does_not_know_parks_the_mail_and_mended_it_goes() {
+fn a_sender_that_ses_does_not_know_parks_the_mail_until_it_is_fixed() {
     let account = Account::new();
     account.aws.rest("ses", "DELETE", "/v2/email/identities/example.org", None).unwrap();
     account.post(&of(SessionEvent::paid(), "Refused"));

@@ -1,4 +1,4 @@
-//! What no door brought is found at Stripe, and done.
+//! What no source delivered is found at Stripe, and done.
 
 use serde_json::json;
 use testkit::stripe::SessionEvent;
@@ -9,8 +9,8 @@ use crate::account::{Account, now, of};
 fn a_payment_that_no_event_reports_is_found_and_done_and_nothing_is_done_twice() {
     let account = Account::new();
     // Within the window of a run that begins now, and old enough to be looked at.
-    let happened = now() - 120;
-    let paid = |payment: &str| of(SessionEvent::paid(), payment).at(happened).marketing(Some("yes"));
+    let paid_at = now() - 120;
+    let paid = |payment: &str| of(SessionEvent::paid(), payment).at(paid_at).marketing(Some("yes"));
     account.post(&paid("Known"));
     account.stripe.record(&paid("Withheld").to_json().to_string());
 

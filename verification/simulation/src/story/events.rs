@@ -68,7 +68,8 @@ impl Payment {
     }
 
     pub(super) fn correction_events(&self) -> Vec<Value> {
-        let (other_mode, later) = (self.link == Link::OtherMode, self.at + 3 * DAY);
+        let other_mode = self.link == Link::OtherMode;
+        let later = self.at + 3 * DAY;
         let mut events = Vec::new();
         let mut correction = |event: CorrectionEvent, at: i64| {
             let event = if other_mode { event.livemode() } else { event };
@@ -99,7 +100,8 @@ impl Payment {
 
     /// A dispute that is opened at a time in Unix seconds.
     fn dispute_events(&self, dispute: Dispute, opened_at: i64) -> Vec<(CorrectionEvent, i64)> {
-        let (id, charged) = (format!("dp_{}", self.name), self.charged());
+        let id = format!("dp_{}", self.name);
+        let charged = self.charged();
         let about = |event: CorrectionEvent| {
             event.amount(self.amount, self.currency).object("created", json!(opened_at))
         };

@@ -11,12 +11,12 @@ pub struct Message {
     /// The envelope.
     pub body: String,
     /// `None` when it is none of our business, or says only what a payment intent leads to.
-    pub tells: Option<Tells>,
+    pub meaning: Option<Meaning>,
 }
 
 /// The meaning of an event, as far as the event alone has it.
 #[derive(Debug, Clone)]
-pub enum Tells {
+pub enum Meaning {
     /// Of a payment. A correction has its payment intent for a key.
     Payment(PaymentEvent),
     /// That a subscription was paid for, without saying whose it is.
@@ -28,19 +28,19 @@ impl Message {
     pub fn of(event: &Value) -> Self {
         let body = envelope("afterlink.webhook", event);
         let delivered = Delivered::from_json(body.as_bytes()).ok();
-        Self { tells: delivered.and_then(|delivered| tells(&delivered.event)), body }
+        Self { meaning: delivered.and_then(|delivered| meaning_of(&delivered.event)), body }
     }
 }
 
 /// The meaning of an event, read as the tasks read it.
-fn tells(event: &Event) -> Option<Tells> {
+fn meaning_of(event: &Event) -> Option<Meaning> {
     match Reading::from_event(event, false).ok()? {
-        Reading::Invoice(invoice) => Some(Tells::Invoice(invoice)),
+        Reading::Invoice(invoice) => Some(Meaning::Invoice(invoice)),
         reading @ (Reading::Session(_)
         | Reading::Refund(_)
         | Reading::Dispute(_)
         | Reading::FraudWarning(_)
-        | Reading::InvoicePayment { .. }) => reading.into_payment_event().map(Tells::Payment),
+        | Reading::InvoicePayment { .. }) => reading.into_payment_event().map(Meaning::Payment),
     }
 }
 

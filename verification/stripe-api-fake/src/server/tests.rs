@@ -103,7 +103,7 @@ fn asks_for_a_key_and_its_permissions() {
 }
 
 #[test]
-fn fails_as_it_is_told_and_counts() {
+fn fails_as_configured_and_counts() {
     let api = StripeApi::start(|| 0);
     api.fail([Some(Fault::Status(429)), None, Some(Fault::Status(500))]);
     let seen: Vec<_> = (0..4).map(|_| get(&api, "/v1/refunds").0).collect();
@@ -112,7 +112,7 @@ fn fails_as_it_is_told_and_counts() {
 }
 
 #[test]
-fn other_processes_tell_it_what_happened() {
+fn other_processes_record_events_in_it() {
     let api = StripeApi::start(|| 100);
     let body = event("posted", 10);
     let request = format!("POST /fake/events HTTP/1.1\ncontent-length: {}\n\n{body}", body.len());

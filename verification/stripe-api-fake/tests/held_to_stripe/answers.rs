@@ -91,7 +91,8 @@ fn everything_that_the_fake_makes_has_the_whole_shape_of_stripes() {
 #[test]
 fn the_events_that_tests_are_made_of_are_stripes() {
     let published = Published::get();
-    let (mut checked, mut problems) = (0, Vec::new());
+    let mut checked = 0;
+    let mut problems = Vec::new();
     for file in files(&in_repository("verification/testkit/fixtures"), "json") {
         let event: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         if event["api_version"] != published.api_version() {

@@ -85,7 +85,8 @@ const REACHED_BY_LEGACY: &[(&str, &str)] = &[("Price", "Price")];
 #[test]
 fn every_field_that_is_read_is_one_of_stripes() {
     let events = types_in("shared/platform/stripe-events/src");
-    let (mut problems, mut needed) = (Vec::new(), BTreeSet::new());
+    let mut problems = Vec::new();
+    let mut needed = BTreeSet::new();
     for (path, roots) in READERS {
         let types = types_in(path);
         let mut reader = Reader {
@@ -167,8 +168,8 @@ fn is_event_name(word: &str, firsts: &BTreeSet<&str>) -> bool {
         "funds_reinstated",
     ];
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte == b'.';
-    let (first, last) =
-        (word.split('.').next().unwrap_or_default(), word.rsplit('.').next().unwrap_or_default());
+    let first = word.split('.').next().unwrap_or_default();
+    let last = word.rsplit('.').next().unwrap_or_default();
     word.contains('.')
         && word.bytes().all(plain)
         && firsts.contains(first)

@@ -184,7 +184,8 @@ impl<A: Fn(&Cloud, &HttpRequest) -> Response + Send + Sync + 'static> HttpConnec
             return HttpConnectorFuture::ready(Ok((self.answer)(&self.cloud, &request).into()));
         }
         // An upload comes as a stream.
-        let (cloud, answer) = (self.cloud.clone(), Arc::clone(&self.answer));
+        let cloud = self.cloud.clone();
+        let answer = Arc::clone(&self.answer);
         HttpConnectorFuture::new(async move {
             let mut request = request;
             let body = std::mem::replace(request.body_mut(), SdkBody::taken());

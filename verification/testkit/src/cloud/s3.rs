@@ -97,7 +97,8 @@ fn head(objects: &Objects, key: &str) -> Response {
 }
 
 fn list(objects: &Objects, query: &str) -> Response {
-    let (mut prefix, mut after) = (String::new(), None);
+    let mut prefix = String::new();
+    let mut after = None;
     for part in query.split('&') {
         match part.split_once('=') {
             Some(("list-type", "2")) => {}

@@ -54,7 +54,7 @@ fn bodies(messages: &[Message]) -> Vec<&str> {
 }
 
 #[test]
-fn a_message_is_away_while_somebody_has_it_and_comes_back() {
+fn a_message_is_hidden_while_a_consumer_has_it_and_comes_back() {
     let cloud = queues();
     cloud.send(NOW, QUEUE, "a", BTreeMap::new());
     cloud.send(NOW, QUEUE, "b", BTreeMap::new());

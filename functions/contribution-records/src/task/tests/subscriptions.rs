@@ -271,9 +271,9 @@ async fn check_every_membership(events: &[Value]) {
         began(&task);
         task.lookup.stripe.pays("pi_OfM", "in_MFirst", Some("sub_M"));
         task.lookup.stripe.pays("pi_OfSecond", "in_MSecond", Some("sub_M"));
-        let told: Vec<_> = order.iter().map(|i| events[*i].clone()).collect();
-        deliver(&task, &told).await;
-        deliver(&task, &told[..2]).await;
+        let delivered: Vec<_> = order.iter().map(|i| events[*i].clone()).collect();
+        deliver(&task, &delivered).await;
+        deliver(&task, &delivered[..2]).await;
         let rows = rows(&task);
         assert_eq!(expected.get_or_insert_with(|| rows.clone()), &rows, "{order:?}");
     }

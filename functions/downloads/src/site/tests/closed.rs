@@ -33,7 +33,7 @@ impl Case {
 #[tokio::test]
 async fn a_link_that_has_ended_stays_ended_without_the_record() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     case.clock.advance_ms(366 * DAY_MS);
     case.gives_no_file(410).await;
     case.record_goes();
@@ -46,7 +46,7 @@ async fn a_link_that_has_ended_stays_ended_without_the_record() {
 async fn a_refunded_purchase_stays_closed_without_the_record() {
     for name in ["refunded", "lost"] {
         let case = case();
-        case.happened(&history(name));
+        case.record_events(&history(name));
         case.gives_no_file(403).await;
         case.record_goes();
         case.gives_no_file(403).await;
@@ -59,7 +59,7 @@ async fn a_refunded_purchase_stays_closed_without_the_record() {
 async fn an_erased_purchase_stays_closed_also_on_its_first_day() {
     for outcome in ["paid", "pending", "failed"] {
         let case = case();
-        case.happened(&history("paid"));
+        case.record_events(&history("paid"));
         case.ledger_has(&format!("contribution#{outcome}"), "done");
         case.record_goes();
         case.gives_no_file(410).await;
@@ -77,8 +77,8 @@ async fn a_record_restored_to_before_its_refund_opens_nothing() {
         ("lost", ["contribution#dispute#dp_1", "acquisition#dispute#dp_1"], 403),
     ] {
         let case = case();
-        case.happened(&history(name));
-        case.happened(&history("paid"));
+        case.record_events(&history(name));
+        case.record_events(&history("paid"));
         case.ledger_has("contribution#paid", "done");
         for effect in corrections {
             case.ledger_has(effect, "done");
@@ -97,14 +97,14 @@ async fn a_refund_that_no_record_holds_yet_closes_the_purchase() {
         ("acquisition#refund#re_1", "done"),
     ] {
         let case = case();
-        case.happened(&history("paid"));
+        case.record_events(&history("paid"));
         case.stripe.record(&refund(1250).to_string());
         case.ledger_has(effect, state);
         case.gives_no_file(403).await;
     }
     // A refund of a part leaves the files with the customer, as ever.
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     case.stripe.record(&refund(500).to_string());
     case.ledger_has("acquisition#refund#re_1", "done");
     assert_eq!(case.fetch().await.response.status_code, 303);
@@ -113,7 +113,7 @@ async fn a_refund_that_no_record_holds_yet_closes_the_purchase() {
 #[tokio::test]
 async fn without_an_answer_of_stripe_nothing_opens_that_the_ledger_doubts() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     case.ledger_has("acquisition#refund#re_1", "done");
     case.stripe.fail(std::iter::repeat_n(Some(Fault::Status(500)), 10));
     assert_eq!(case.fetch().await.response.status_code, 503);
@@ -159,7 +159,7 @@ async fn a_mail_that_was_faster_than_the_record_opens_the_files() {
 #[tokio::test]
 async fn the_pages_read_nothing_of_who_paid() {
     let case = case();
-    case.happened(&history("refunded"));
+    case.record_events(&history("refunded"));
     let record =
         case.site.payments.records.contribution(&PaymentId::new("pi_Example")).await.unwrap().unwrap();
     let session = &record.session;

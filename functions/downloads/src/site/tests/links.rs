@@ -20,12 +20,13 @@ impl Case {
 #[tokio::test]
 async fn only_the_newest_link_of_a_purchase_opens_it() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     assert_eq!(case.open(0, "POST").await.response.status_code, 303);
     for newest in [1, 2] {
         case.renew_link(newest);
         for generation in 0..4 {
-            let (page, fetch) = (case.open(generation, "GET").await, case.open(generation, "POST").await);
+            let page = case.open(generation, "GET").await;
+            let fetch = case.open(generation, "POST").await;
             if generation == newest {
                 assert_eq!((page.response.status_code, fetch.response.status_code), (200, 303));
                 continue;
@@ -41,7 +42,7 @@ async fn only_the_newest_link_of_a_purchase_opens_it() {
 #[tokio::test]
 async fn the_page_after_the_payment_leads_to_the_newest_link() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     case.claim().await;
     case.renew_link(1);
     let body = case.thanks().await.response.body.unwrap();

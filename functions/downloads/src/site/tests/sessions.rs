@@ -21,7 +21,7 @@ fn welcome() -> (i64, String) {
 #[tokio::test]
 async fn the_page_after_the_payment_is_there_however_it_is_written() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     for (path, action) in [
         ("/thanks", "action=\"d&#x2f;v1."),
         ("/thanks/", "action=\"..&#x2f;d&#x2f;v1."),
@@ -55,7 +55,7 @@ async fn without_a_session_customers_are_thanked_in_general() {
 #[tokio::test]
 async fn a_session_offers_files_for_a_day_and_then_the_mail_does() {
     let case = case();
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     case.clock.advance_ms(DAY_MS - 1000);
     assert_eq!(case.thanks().await.offers(), 1);
     case.clock.advance_ms(1000);
@@ -73,7 +73,7 @@ async fn a_bank_debit_has_its_day_when_its_money_comes() {
     let case = case();
     let opened = session(Session::unpaid()).session("created", json!(PAID_AT - 10 * 86_400)).to_json();
     let paid = session(Session::async_succeeded()).session("created", json!(PAID_AT - 10 * 86_400)).to_json();
-    case.happened(&[opened, paid]);
+    case.record_events(&[opened, paid]);
     assert_eq!(case.thanks().await.offers(), 1);
 }
 
@@ -84,7 +84,7 @@ async fn the_id_of_a_free_purchase_is_not_shown() {
         .session("payment_status", json!("no_payment_required"))
         .session("payment_intent", Value::Null)
         .amount(0, "gbp");
-    case.happened(&[free.to_json()]);
+    case.record_events(&[free.to_json()]);
     let answer = case.thanks().await;
     assert_eq!(answer.offers(), 1);
     let body = answer.response.body.unwrap();
@@ -102,7 +102,7 @@ async fn one_invented_id_costs_stripe_one_call() {
     assert_eq!(case.stripe_requests(), 1);
     // Its record is looked for all the same: the answer changes as soon as there is one.
     let event = session(Session::paid()).payment("Invented").to_json();
-    case.happened(&[event]);
+    case.record_events(&[event]);
     assert_eq!(case.thanks_at("/thanks", "session_id=cs_test_Invented").await.page(), welcome());
 }
 
@@ -131,7 +131,7 @@ async fn many_invented_ids_do_not_use_up_stripes_rate_limit() {
     }
     assert_eq!((case.stripe_requests(), delayed), (10, 30));
     // Who has a record is not held up by strangers.
-    case.happened(&history("paid"));
+    case.record_events(&history("paid"));
     assert_eq!(case.thanks().await.page(), welcome());
     assert_eq!(case.fetch().await.response.status_code, 303);
     case.clock.advance_ms(2000);

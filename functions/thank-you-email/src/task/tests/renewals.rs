@@ -69,7 +69,7 @@ async fn a_renewal_is_thanked_for_once_in_the_language_of_its_session() {
 }
 
 #[tokio::test]
-async fn nobody_is_thanked_for_a_renewal_unless_the_kind_says_so() {
+async fn a_renewal_is_thanked_only_if_its_kind_says_so() {
     // Where no kind does, nothing is looked up and nothing written.
     let task = thanking(&[]);
     let (tally, _) = deliver(&task, &[renewal().to_json()]).await;
@@ -114,7 +114,7 @@ async fn another_businesss_renewals_are_left_alone_for_one_question() {
 }
 
 #[tokio::test]
-async fn nobody_is_thanked_for_a_renewal_that_was_given_back() {
+async fn a_refunded_renewal_is_not_thanked() {
     for (minor, sent) in [(500, 0), (200, 1)] {
         let task = members();
         refund(&task, minor);

@@ -20,7 +20,7 @@ fn session(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
 }
 
 #[test]
-fn tells_what_the_session_tells() {
+fn publishes_the_session() {
     let event = serde_json::to_value(session(|_| {})).unwrap();
     let expected = json!({
         "schema_version": 1,
@@ -65,7 +65,7 @@ fn tells_what_the_session_tells() {
 }
 
 #[test]
-fn tells_what_was_booked_and_what_the_customer_saw() {
+fn explains_what_was_booked_and_what_the_customer_saw() {
     let event = session(|session| {
         session["amount_total"] = json!(1500);
         session["currency"] = json!("kwd");
@@ -93,7 +93,7 @@ fn names_the_promotion_code() {
 }
 
 #[test]
-fn tells_nothing_of_what_another_tool_put_into_the_address() {
+fn publishes_nothing_of_an_unknown_client_reference() {
     let event = session(|session| session["client_reference_id"] = json!("ada-lovelace"));
     assert!(!serde_json::to_string(&event).unwrap().contains("ada"), "{event:?}");
 }
@@ -152,13 +152,13 @@ fn writes_moments_as_warehouses_read_them() {
 
 /// The history of a payment, beside Stripe's events of it.
 #[derive(Debug, Clone)]
-enum Happened {
+enum Occurrence {
     Refund { amount: i64, fails: bool },
     Dispute { amount: i64, reinstated: bool },
     Inquiry { amount: i64 },
 }
 
-impl Happened {
+impl Occurrence {
     fn money_gone(&self) -> i64 {
         match self {
             Self::Refund { amount, fails: false } | Self::Dispute { amount, reinstated: false } => *amount,
@@ -167,9 +167,10 @@ impl Happened {
     }
 
     /// What each of its events corrects.
-    fn told(&self, number: usize) -> Vec<Vec<AcquisitionCorrection>> {
+    fn corrections(&self, number: usize) -> Vec<Vec<AcquisitionCorrection>> {
         let currency = Currency::try_from("eur").unwrap();
-        let (payment_id, occurred_at) = (PaymentId::new("pi_1"), 1_795_000_000);
+        let payment_id = PaymentId::new("pi_1");
+        let occurred_at = 1_795_000_000;
         let refund = |amount, status| RefundEvent {
             payment_id: payment_id.clone(),
             event_id: "evt_1".to_owned(),
@@ -208,11 +209,12 @@ impl Happened {
     }
 }
 
-fn happened() -> impl Strategy<Value = Happened> {
+fn occurrence() -> impl Strategy<Value = Occurrence> {
     prop_oneof![
-        (1i64..5000, any::<bool>()).prop_map(|(amount, fails)| Happened::Refund { amount, fails }),
-        (1i64..5000, any::<bool>()).prop_map(|(amount, reinstated)| Happened::Dispute { amount, reinstated }),
-        (1i64..5000).prop_map(|amount| Happened::Inquiry { amount }),
+        (1i64..5000, any::<bool>()).prop_map(|(amount, fails)| Occurrence::Refund { amount, fails }),
+        (1i64..5000, any::<bool>())
+            .prop_map(|(amount, reinstated)| Occurrence::Dispute { amount, reinstated }),
+        (1i64..5000).prop_map(|amount| Occurrence::Inquiry { amount }),
     ]
 }
 
@@ -220,29 +222,29 @@ proptest! {
     #[test]
     fn acquisition_and_corrections_add_up_to_the_money_kept(
         paid in 0i64..1_000_000,
-        history in proptest::collection::vec(happened(), 0..6),
+        history in proptest::collection::vec(occurrence(), 0..6),
         again in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
         order in any::<u64>(),
     ) {
-        let mut told: Vec<_> =
-            history.iter().enumerate().flat_map(|(number, happened)| happened.told(number)).collect();
-        if !told.is_empty() {
-            let repeated: Vec<_> = again.iter().map(|index| index.get(&told).clone()).collect();
-            told.extend(repeated);
-            let first = usize::try_from(order % told.len() as u64).unwrap();
-            told.rotate_left(first);
+        let mut delivered: Vec<_> =
+            history.iter().enumerate().flat_map(|(number, occurrence)| occurrence.corrections(number)).collect();
+        if !delivered.is_empty() {
+            let repeated: Vec<_> = again.iter().map(|index| index.get(&delivered).clone()).collect();
+            delivered.extend(repeated);
+            let first = usize::try_from(order % delivered.len() as u64).unwrap();
+            delivered.rotate_left(first);
             if order % 2 == 0 {
-                told.reverse();
+                delivered.reverse();
             }
         }
         // A consumer that drops the ids it has seen.
         let mut seen: BTreeMap<Uuid, AcquisitionEvent> = BTreeMap::new();
-        for correction in told.iter().flatten() {
+        for correction in delivered.iter().flatten() {
             let event = AcquisitionEvent::of_correction(correction, TEST);
             seen.insert(event.event_id, event);
         }
         let kept = paid + seen.values().map(|event| event.amount).sum::<i64>();
-        prop_assert_eq!(kept, paid - history.iter().map(Happened::money_gone).sum::<i64>());
+        prop_assert_eq!(kept, paid - history.iter().map(Occurrence::money_gone).sum::<i64>());
         // Whatever is corrected was published, too.
         let acquisition = event_id(&PaymentId::new("pi_1"), None);
         for event in seen.values() {

@@ -166,7 +166,7 @@ fn nothing_is_assumed_from_what_was_given_away() {
 
 /// The notice went on the page on 1 January 2025.
 #[test]
-fn nothing_is_assumed_of_a_customer_who_was_not_told_yet() {
+fn no_consent_is_assumed_before_the_policy_began() {
     let mut sale = session("download", "GB", None, json!(null));
     sale["created"] = json!(1_735_689_600);
     assert_eq!(states(sale.clone()), ["similar_products yes soft_opt_in"]);
@@ -424,7 +424,8 @@ impl Table {
                 .filter(|evidence| evidence.answer != Answer::NotUnderstood)
                 .collect::<Vec<_>>()
         };
-        let (explicit, assumed) = (about(Basis::Explicit), about(Basis::SoftOptIn));
+        let explicit = about(Basis::Explicit);
+        let assumed = about(Basis::SoftOptIn);
         let (answers, basis) =
             if explicit.is_empty() { (assumed, Basis::SoftOptIn) } else { (explicit, Basis::Explicit) };
         let newest = answers.iter().map(|evidence| evidence.answered_at).max()?;

@@ -312,8 +312,8 @@ proptest! {
                     | PaymentEvent::Dispute(_)
                     | PaymentEvent::FraudWarning(_) => None,
                 });
-                let told: Vec<_> = refunds.filter(of_this).collect();
-                !told.is_empty() && told.iter().all(|refund| refund.status.returns_money())
+                let delivered: Vec<_> = refunds.filter(of_this).collect();
+                !delivered.is_empty() && delivered.iter().all(|refund| refund.status.returns_money())
             })
             .map(|id| 400 * id)
             .sum();

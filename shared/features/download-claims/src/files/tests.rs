@@ -91,7 +91,7 @@ fn names_files_for_every_program() {
 }
 
 #[tokio::test]
-async fn tells_the_size_of_what_is_there_and_of_nothing_else() {
+async fn returns_the_size_of_an_object_that_exists() {
     for (reply, expected) in [
         (Reply::Answer(200, "12345678".to_owned()), Ok(Some(8))),
         (Reply::Answer(404, String::new()), Ok(None)),

@@ -19,7 +19,8 @@ struct Case {
 }
 
 fn case() -> Case {
-    let (cloud, clock) = (Cloud::with_tables(), ManualClock::default());
+    let cloud = Cloud::with_tables();
+    let clock = ManualClock::default();
     cloud.create_bucket("goods");
     cloud.put_secret("stripe-key", KEY);
     let stripe = StripeApi::start(|| 1_795_000_000);
@@ -196,7 +197,7 @@ async fn a_page_without_the_session_asks_stripe_what_the_link_said() {
 }
 
 #[tokio::test]
-async fn a_purchase_without_any_file_waits_for_somebody_to_mend_the_product() {
+async fn a_purchase_without_any_file_waits_until_the_product_is_fixed() {
     let case = case();
     case.sells(&[(1, json!({}))]);
     assert_eq!(case.files(Some(&[])).await, []);
@@ -242,7 +243,7 @@ async fn stripe_that_does_not_answer_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn fetches_are_counted_up_to_the_limit_until_somebody_resets_them() {
+async fn fetches_are_counted_up_to_the_limit_until_an_operator_resets_them() {
     let case = case();
     let payment_id = PaymentId::new("pi_Example");
     let fetch = async || case.purchases.table().count_fetch(&payment_id, 2, 1_795_000_001).await.unwrap();

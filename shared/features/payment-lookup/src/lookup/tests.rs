@@ -136,7 +136,7 @@ async fn a_question_that_became_needless_is_settled() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_being_asked_is_left_to_whoever_asks_unless_that_may_be_an_earlier_try() {
+async fn a_lookup_in_flight_is_left_to_its_caller_unless_that_may_be_an_earlier_try() {
     let lookup = lookup();
     let key = EffectKey::new(id("pi_1"), effects::lookup());
     let now = lookup.clock.now_ms();

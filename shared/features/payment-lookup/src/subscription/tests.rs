@@ -102,7 +102,7 @@ async fn the_marker_on_the_subscription_makes_it_ours_without_a_session() {
 }
 
 #[tokio::test]
-async fn a_broken_contract_is_told_and_remembered() {
+async fn a_broken_contract_is_reported_and_remembered() {
     let lookup = lookup();
     began(&lookup, json!({ "fulfilment": "membersip" }));
     for _ in 0..2 {
@@ -115,7 +115,7 @@ async fn a_broken_contract_is_told_and_remembered() {
 }
 
 #[tokio::test]
-async fn an_interval_that_stripe_refuses_to_tell_stops_no_payment() {
+async fn an_interval_that_stripe_refuses_to_return_stops_no_payment() {
     let lookup = lookup();
     let refused = StripeError::Unreadable { path: String::new() };
     *lookup.stripe.fails.borrow_mut() = Some(refused);

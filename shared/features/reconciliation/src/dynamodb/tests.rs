@@ -69,10 +69,10 @@ async fn what_was_written_is_read_back() {
 }
 
 #[tokio::test]
-async fn an_event_is_put_back_at_most_once_an_hour_whoever_does_it() {
+async fn an_event_is_put_back_at_most_once_an_hour_by_any_caller() {
     let endpoint = Endpoint::start([Reply::json(200, &json!({})), refused()]);
-    assert!(journal(&endpoint).note(&missing(), 10_000).await.unwrap());
-    assert!(!journal(&endpoint).note(&missing(), 10_001).await.unwrap());
+    assert!(journal(&endpoint).record(&missing(), 10_000).await.unwrap());
+    assert!(!journal(&endpoint).record(&missing(), 10_001).await.unwrap());
     let body = endpoint.bodies().remove(0);
     assert_eq!(body["ConditionExpression"], "attribute_not_exists(put_back_at) OR put_back_at <= :before");
     assert_eq!(body["ExpressionAttributeValues"], json!({ ":before": { "N": "6400" } }));
@@ -88,7 +88,7 @@ async fn an_event_is_put_back_at_most_once_an_hour_whoever_does_it() {
 #[tokio::test]
 async fn lists_what_is_missing_over_all_pages_the_oldest_first() {
     let endpoint = Endpoint::start([Reply::json(200, &json!({}))]);
-    journal(&endpoint).note(&missing(), 7).await.unwrap();
+    journal(&endpoint).record(&missing(), 7).await.unwrap();
     let newer = endpoint.bodies().remove(0)["Item"].take();
     let older = |newer: &Value| {
         let mut older = newer.clone();
@@ -110,5 +110,5 @@ async fn lists_what_is_missing_over_all_pages_the_oldest_first() {
 async fn a_journal_that_does_not_answer_is_an_error_that_says_which_call() {
     let journal = journal(&Endpoint::unreachable());
     assert_eq!(journal.position().await.unwrap_err().operation, "position");
-    assert_eq!(journal.note(&missing(), 1).await.unwrap_err().operation, "note");
+    assert_eq!(journal.record(&missing(), 1).await.unwrap_err().operation, "record");
 }

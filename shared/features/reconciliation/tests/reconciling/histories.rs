@@ -11,7 +11,7 @@ use testkit::stripe_api::Fault;
 use crate::world::{HOUR, MINUTE, NOW, World};
 
 /// What happens to one payment, in order.
-fn story(number: usize, kind: usize) -> Vec<Value> {
+fn events_of(number: usize, kind: usize) -> Vec<Value> {
     let payment = &format!("P{number}");
     let at = NOW - 50 * MINUTE + i64::try_from(number % 900).unwrap();
     let refund =
@@ -79,13 +79,14 @@ fn history() -> impl Strategy<Value = History> {
 
 /// The world in which nothing was lost, and the one in which something was.
 fn worlds(history: &History) -> (World, World) {
-    let (whole, world) = (World::new(), World::new());
+    let whole = World::new();
+    let world = World::new();
     for (number, (kind, lost)) in history.payments.iter().enumerate() {
-        for (event, lost) in story(number, *kind).iter().zip(lost) {
+        for (event, lost) in events_of(number, *kind).iter().zip(lost) {
             // Another business's refund leaves rows only where it was delivered, and these are no payment's of ours.
             let lost = *lost && *kind != 5;
-            whole.happen(event);
-            if lost { world.lose(event) } else { world.happen(event) }
+            whole.record_event(event);
+            if lost { world.lose(event) } else { world.record_event(event) }
         }
     }
     // A ledger that forgets a mail would send it again, so it is not asked to forget that.
@@ -140,8 +141,10 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (whole, world) = worlds(&history);
         runtime.block_on(async {
-            let (one, other) = (world.client(), world.client());
-            let (one, other) = (world.reconciliation(&one), world.reconciliation(&other));
+            let one = world.client();
+            let other = world.client();
+            let one = world.reconciliation(&one);
+            let other = world.reconciliation(&other);
             let (one, other) = tokio::join!(one.run(), other.run());
             let put_back = world.deliver();
             assert_eq!(put_back.len(), put_back.iter().collect::<BTreeSet<_>>().len());
@@ -158,12 +161,12 @@ async fn of_ten_thousand_sessions_exactly_the_missing_hundredth_is_repaired() {
     let world = World::new();
     let mut lost = BTreeSet::new();
     for number in 0..10_000 {
-        let event = story(number, 0).remove(0);
+        let event = events_of(number, 0).remove(0);
         if number % 100 == 37 {
             lost.insert(event["id"].as_str().unwrap().to_owned());
             world.lose(&event);
         } else {
-            world.happen(&event);
+            world.record_event(&event);
         }
     }
     let report = world.run().await;

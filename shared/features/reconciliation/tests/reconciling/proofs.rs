@@ -25,14 +25,14 @@ fn proofs(world: &World) -> Vec<Value> {
 async fn a_day_is_proven_once_no_message_of_it_can_be_under_way() {
     let world = World::new();
     world.journal.set_until(MIDNIGHT);
-    world.happen(&paid("Fine", NOW - 3 * HOUR));
-    world.happen(&paid("Parked", NOW - 2 * HOUR));
+    world.record_event(&paid("Fine", NOW - 3 * HOUR));
+    world.record_event(&paid("Parked", NOW - 2 * HOUR));
     let parked = EffectKey::new("pi_Parked", effects::acquisition());
     world.ledger.put(&parked, EffectState::Parked { reason: "r".into() });
-    world.happen(&paid("Stuck", NOW - 2 * HOUR));
+    world.record_event(&paid("Stuck", NOW - 2 * HOUR));
     let stuck = EffectKey::new("pi_Stuck", effects::acquisition());
     world.ledger.put(&stuck, EffectState::Retry { reason: "r".into() });
-    world.happen(&paid("Tomorrow", MIDNIGHT + DAY));
+    world.record_event(&paid("Tomorrow", MIDNIGHT + DAY));
     assert_eq!(world.run().await.proofs, []);
 
     world.pass(MIDNIGHT + DAY + 11 * HOUR - NOW - 1);
@@ -55,7 +55,7 @@ async fn every_day_gets_its_proof_also_after_a_long_silence() {
     let world = World::new();
     world.journal.set_until(MIDNIGHT);
     for day in 0..3 {
-        world.happen(&paid(&format!("P{day}"), MIDNIGHT + day * DAY + HOUR));
+        world.record_event(&paid(&format!("P{day}"), MIDNIGHT + day * DAY + HOUR));
     }
     world.pass(4 * DAY);
     world.run().await;
@@ -71,7 +71,7 @@ async fn a_proof_of_many_pages_is_taken_up_where_it_was_left() {
     world.journal.set_until(MIDNIGHT + DAY);
     world.journal.set_proven_until(MIDNIGHT);
     for i in 0..250 {
-        world.happen(&paid(&format!("P{i}"), MIDNIGHT + HOUR + i));
+        world.record_event(&paid(&format!("P{i}"), MIDNIGHT + HOUR + i));
     }
     world.pass(2 * DAY);
     world.budget.set(2);

@@ -17,7 +17,7 @@ fn paid(payment: &str) -> SessionEvent {
 #[tokio::test]
 async fn puts_back_what_is_missing_byte_for_byte_and_nothing_else() {
     let world = World::new();
-    world.happen(&paid("Known").to_json());
+    world.record_event(&paid("Known").to_json());
     // Written as Stripe writes it, which is not how we would.
     let lost = serde_json::to_string_pretty(&paid("Lost").to_json()).unwrap();
     world.stripe.record(&lost);
@@ -39,7 +39,7 @@ async fn puts_back_what_is_missing_byte_for_byte_and_nothing_else() {
 #[tokio::test]
 async fn one_missing_effect_is_enough_and_the_others_are_left_alone() {
     let world = World::new();
-    world.happen(&paid("P").to_json());
+    world.record_event(&paid("P").to_json());
     world.ledger.forget(|key| key.effect == effects::consents());
     let report = world.run().await;
     assert_eq!(report.missing[0].effects, [effects::consents()]);
@@ -70,7 +70,7 @@ async fn an_event_that_is_listed_late_is_found_by_the_overlap() {
 #[tokio::test]
 async fn what_needs_a_person_or_is_under_way_is_not_put_back() {
     let world = World::new();
-    world.happen(&paid("P").to_json());
+    world.record_event(&paid("P").to_json());
     let reason = || "a_reason".to_owned();
     for state in [
         EffectState::Parked { reason: reason() },
@@ -101,7 +101,7 @@ async fn a_refund_of_a_payment_of_ours_comes_back_also_before_its_payment() {
     let refund = |payment: &str, id: &str| {
         CorrectionEvent::refund(payment, id, "created").at(NOW - 20 * MINUTE).to_json()
     };
-    world.happen(&paid("Known").to_json());
+    world.record_event(&paid("Known").to_json());
     world.lose(&refund("Known", "re_known"));
     // The payment itself was before this window, and the ledger has no trace of it: only Stripe can say whose it is.
     world.lose(&paid("Unknown").at(NOW - 5 * DAY).to_json());
@@ -223,7 +223,7 @@ async fn a_bus_that_does_not_answer_keeps_the_checkpoint_where_it_is() {
 }
 
 #[tokio::test]
-async fn looking_back_changes_nothing_unless_told_to() {
+async fn looking_back_changes_nothing_without_a_flag() {
     let world = World::new();
     world.lose(&paid("Old").at(NOW - 3 * DAY).to_json());
     let client = world.client();
@@ -278,7 +278,7 @@ async fn what_was_made_can_be_made_again() {
 #[tokio::test]
 async fn refunds_and_disputes_that_no_event_reports_are_found_in_their_own_lists() {
     let world = World::new();
-    world.happen(&paid("Known").to_json());
+    world.record_event(&paid("Known").to_json());
     let at = NOW - 20 * MINUTE;
     let refund = CorrectionEvent::refund("Known", "re_1", "created").object("created", json!(at)).to_json();
     let dispute = CorrectionEvent::dispute("Known", "dp_1", "created").object("created", json!(at)).to_json();
@@ -301,7 +301,7 @@ async fn refunds_and_disputes_that_no_event_reports_are_found_in_their_own_lists
 #[tokio::test]
 async fn a_refund_that_an_event_reports_is_not_put_back_twice() {
     let world = World::new();
-    world.happen(&paid("Known").to_json());
+    world.record_event(&paid("Known").to_json());
     let refund = CorrectionEvent::refund("Known", "re_1", "created").at(NOW - 20 * MINUTE);
     world.lose(&refund.object("created", json!(NOW - 20 * MINUTE)).to_json());
     assert_eq!(world.run().await.put_back, 1);
@@ -319,7 +319,7 @@ async fn a_bank_debit_of_a_month_ago_is_found_and_nothing_from_before_the_window
         let opened = event.payment(payment).session("created", json!(NOW - 42 * DAY));
         opened.session("status", json!("complete")).at(at).to_json()
     };
-    world.happen(&session(SessionEvent::unpaid(), "Debit", NOW - 42 * DAY + 300));
+    world.record_event(&session(SessionEvent::unpaid(), "Debit", NOW - 42 * DAY + 300));
     world.lose(&session(SessionEvent::async_succeeded(), "Debit", NOW - 32 * DAY));
     world.lose(&session(SessionEvent::paid(), "Card", NOW - 42 * DAY + 300));
     let client = world.client();
@@ -332,7 +332,7 @@ async fn a_bank_debit_of_a_month_ago_is_found_and_nothing_from_before_the_window
 #[tokio::test]
 async fn what_is_missing_beside_something_parked_is_put_back_daily() {
     let world = World::new();
-    world.happen(&paid("P").to_json());
+    world.record_event(&paid("P").to_json());
     world.ledger.forget(|key| key.effect == effects::consents());
     let key = EffectKey::new("pi_P", effects::acquisition());
     world.ledger.put(&key, EffectState::Parked { reason: "entry_refused".to_owned() });
@@ -357,7 +357,7 @@ fn subscription(payment: &str) -> SessionEvent {
 async fn a_payment_that_another_version_filed_is_found_under_its_former_key() {
     let world = World::new();
     let former = subscription("Member").session("invoice", json!(null)).to_json();
-    world.happen(&former);
+    world.record_event(&former);
     assert_eq!(world.rows_of("cs_test_Member"), 4);
     world.stripe.record(&subscription("Member").to_json().to_string());
     let report = world.run().await;

@@ -81,7 +81,7 @@ async fn found(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn a_lost_renewal_and_a_lost_first_invoice_are_found_without_a_question() {
     let world = World::new();
-    world.happen(&session("Ada"));
+    world.record_event(&session("Ada"));
     world.lose(&first("Ada"));
     world.lose(&renewal("Ada", "Second"));
     let report = world.run().await;
@@ -96,7 +96,7 @@ async fn a_lost_renewal_and_a_lost_first_invoice_are_found_without_a_question() 
 async fn a_renewal_lacks_its_thanks_only_where_they_are_wanted() {
     for (kinds, effects) in [(&[][..], 2), (&[FulfilmentKind::Membership], 3)] {
         let world = World { policy: with_renewals_thanked(kinds), ..World::new() };
-        world.happen(&session("Ada"));
+        world.record_event(&session("Ada"));
         world.lose(&renewal("Ada", "Second"));
         let report = world.run().await;
         assert_eq!(report.missing[0].effects.len(), effects, "{kinds:?}");
@@ -108,7 +108,7 @@ async fn a_renewal_lacks_its_thanks_only_where_they_are_wanted() {
 #[tokio::test]
 async fn thanks_that_are_no_longer_wanted_are_not_missed_for_ever() {
     let mut world = World { policy: with_renewals_thanked(&[FulfilmentKind::Membership]), ..World::new() };
-    world.happen(&session("Ada"));
+    world.record_event(&session("Ada"));
     world.lose(&renewal("Ada", "Second"));
     world.run().await;
     world.deliver();
@@ -139,7 +139,7 @@ async fn a_membership_of_which_every_event_was_lost_is_found() {
 async fn a_lost_refund_and_a_lost_dispute_of_a_subscriptions_payments_are_found_under_their_invoices() {
     let world = World::new();
     for event in [session("Ada"), first("Ada"), renewal("Ada", "Second")] {
-        world.happen(&event);
+        world.record_event(&event);
     }
     pays(&world, "One", "in_AdaFirst");
     pays(&world, "Two", "in_AdaSecond");
@@ -165,7 +165,7 @@ async fn a_lost_refund_and_a_lost_dispute_of_a_subscriptions_payments_are_found_
 async fn a_lost_refund_of_a_payment_that_is_filed_under_its_session_is_found_under_it() {
     let world = World::new();
     let session = SessionEvent::paid().subscription("Ada").session("invoice", Value::Null);
-    world.happen(&session.at(NOW - 30 * MINUTE).to_json());
+    world.record_event(&session.at(NOW - 30 * MINUTE).to_json());
     world.stripe.put(&first("Ada")["data"]["object"]);
     pays(&world, "One", "in_AdaFirst");
     world.lose(&refund("One", "re_1"));
@@ -178,8 +178,8 @@ async fn a_lost_refund_of_a_payment_that_is_filed_under_its_session_is_found_und
 #[tokio::test]
 async fn a_remembered_invoice_costs_no_question() {
     let world = World::new();
-    world.happen(&session("Ada"));
-    world.happen(&first("Ada"));
+    world.record_event(&session("Ada"));
+    world.record_event(&first("Ada"));
     world.ledger.remember("pi_One", "in_AdaFirst");
     world.lose(&refund("One", "re_1"));
     assert_eq!(found(&world).await, ["evt_re_1_created"]);
@@ -230,9 +230,9 @@ async fn a_subscription_that_carries_the_marker_itself_needs_no_session() {
 #[tokio::test]
 async fn a_lost_warning_of_fraud_is_found_where_the_payment_is_ours() {
     let world = World::new();
-    world.happen(&session("Ada"));
-    world.happen(&first("Ada"));
-    world.happen(&SessionEvent::paid().payment("Once").at(NOW - 30 * MINUTE).to_json());
+    world.record_event(&session("Ada"));
+    world.record_event(&first("Ada"));
+    world.record_event(&SessionEvent::paid().payment("Once").at(NOW - 30 * MINUTE).to_json());
     pays(&world, "One", "in_AdaFirst");
     for (payment, id) in [("One", "issfr_1"), ("Once", "issfr_2"), ("Foreign", "issfr_3")] {
         world.lose(&fraud_warning(payment, id));
@@ -244,12 +244,13 @@ async fn a_lost_warning_of_fraud_is_found_where_the_payment_is_ours() {
 #[tokio::test]
 async fn renewals_and_their_refunds_of_long_ago_are_made_from_the_lists() {
     let world = World::new();
-    let (opened, paid) = (NOW - 60 * DAY, NOW - 38 * DAY);
+    let opened = NOW - 60 * DAY;
+    let paid = NOW - 38 * DAY;
     let begin = |name: &str| {
         let session = SessionEvent::paid().subscription(name).session("status", json!("complete"));
         session.session("created", json!(opened - 90)).at(opened)
     };
-    world.happen(&begin("Ada").to_json());
+    world.record_event(&begin("Ada").to_json());
     world.lose(&begin("Other").without_marker().to_json());
     let renewal = |name: &str, which: &str, drafted: i64, paid: i64| {
         InvoiceEvent::renewal(name, which).at(paid).object("created", json!(drafted)).to_json()
@@ -279,8 +280,8 @@ async fn renewals_and_their_refunds_of_long_ago_are_made_from_the_lists() {
 #[tokio::test]
 async fn a_key_that_may_not_read_invoices_says_so_and_the_next_run_goes_on() {
     let world = World::new();
-    world.happen(&session("Ada"));
-    world.happen(&first("Ada"));
+    world.record_event(&session("Ada"));
+    world.record_event(&first("Ada"));
     pays(&world, "One", "in_AdaFirst");
     world.lose(&refund("One", "re_1"));
     world.stripe.fail([None, Some(testkit::stripe_api::Fault::Status(403))]);

@@ -13,9 +13,9 @@ fn dispute(what: &str, status: &str, at: i64) -> Value {
 /// A payment that was disputed, of which the tasks have seen all that happened so far.
 fn disputed() -> World {
     let world = World::new();
-    world.happen(&SessionEvent::paid().payment("Known").at(NOW - 40 * MINUTE).to_json());
-    world.happen(&dispute("created", "needs_response", NOW - 39 * MINUTE));
-    world.happen(&dispute("funds_withdrawn", "needs_response", NOW - 39 * MINUTE));
+    world.record_event(&SessionEvent::paid().payment("Known").at(NOW - 40 * MINUTE).to_json());
+    world.record_event(&dispute("created", "needs_response", NOW - 39 * MINUTE));
+    world.record_event(&dispute("funds_withdrawn", "needs_response", NOW - 39 * MINUTE));
     world
 }
 
@@ -33,7 +33,7 @@ async fn a_lost_verdict_of_a_bank_is_found() {
 #[tokio::test]
 async fn an_appeal_that_no_event_source_delivered_is_found() {
     let world = disputed();
-    world.happen(&dispute("closed", "lost", NOW - 35 * MINUTE));
+    world.record_event(&dispute("closed", "lost", NOW - 35 * MINUTE));
     world.lose(&dispute("updated", "appeal_under_review", NOW - 30 * MINUTE));
     assert_eq!(world.run().await.put_back, 1);
 }
@@ -55,11 +55,11 @@ async fn a_lost_verdict_of_long_ago_is_found_in_the_list_of_disputes() {
         event["data"]["object"]["created"] = json!(opened);
         event
     };
-    world.happen(
+    world.record_event(
         &SessionEvent::paid().payment("Known").session("created", json!(opened)).at(opened).to_json(),
     );
-    world.happen(&of(dispute("created", "needs_response", opened + 60)));
-    world.happen(&of(dispute("funds_withdrawn", "needs_response", opened + 61)));
+    world.record_event(&of(dispute("created", "needs_response", opened + 60)));
+    world.record_event(&of(dispute("funds_withdrawn", "needs_response", opened + 61)));
     world.lose(&of(dispute("closed", "lost", opened + DAY)));
     let client = world.client();
     let look = async || {

@@ -33,7 +33,7 @@ fn session_requests(world: &World) -> usize {
 #[tokio::test]
 async fn a_captured_hold_is_fulfilled_with_the_amount_captured() {
     let world = World::new();
-    world.happen(&finished("Hold").to_json());
+    world.record_event(&finished("Hold").to_json());
     world.stripe.put(&intent("Hold", "requires_capture", 0));
     let report = world.run().await;
     assert_eq!((report.pending, report.oldest_pending_at), (1, Some(NOW - 30 * MINUTE)));
@@ -55,9 +55,9 @@ async fn a_captured_hold_is_fulfilled_with_the_amount_captured() {
 }
 
 #[tokio::test]
-async fn a_hold_that_is_released_is_told_once() {
+async fn a_hold_that_is_released_is_reported_once() {
     let world = World::new();
-    world.happen(&finished("Released").to_json());
+    world.record_event(&finished("Released").to_json());
     world.stripe.put(&intent("Released", "canceled", 0));
     world.run().await;
     world.pass(15 * MINUTE);
@@ -76,7 +76,7 @@ async fn a_hold_that_is_released_is_told_once() {
 #[tokio::test]
 async fn a_bank_debit_whose_event_never_came_is_found() {
     let world = World::new();
-    world.happen(&finished("Debit").to_json());
+    world.record_event(&finished("Debit").to_json());
     world.run().await;
     world.pass(5 * DAY);
     let arrived = finished("Debit").session("payment_status", json!("paid")).to_json();
@@ -89,9 +89,9 @@ async fn a_bank_debit_whose_event_never_came_is_found() {
 #[tokio::test]
 async fn live_traffic_ends_the_waiting_without_a_call_to_stripe() {
     let world = World::new();
-    world.happen(&finished("Live").to_json());
+    world.record_event(&finished("Live").to_json());
     world.run().await;
-    world.happen(&SessionEvent::async_succeeded().payment("Live").at(NOW + MINUTE).to_json());
+    world.record_event(&SessionEvent::async_succeeded().payment("Live").at(NOW + MINUTE).to_json());
     world.pass(15 * MINUTE);
     let asked = session_requests(&world);
     let report = world.run().await;
@@ -102,7 +102,7 @@ async fn live_traffic_ends_the_waiting_without_a_call_to_stripe() {
 #[tokio::test]
 async fn looks_at_stripe_become_rarer_and_do_not_end() {
     let world = World::new();
-    world.happen(&finished("Slow").to_json());
+    world.record_event(&finished("Slow").to_json());
     world.stripe.put(&intent("Slow", "processing", 0));
     let mut looks = Vec::new();
     for hours in [1, 24, 48] {
@@ -122,7 +122,7 @@ async fn looks_at_stripe_become_rarer_and_do_not_end() {
 #[tokio::test]
 async fn what_was_made_stays_in_view_until_the_ledger_has_it() {
     let world = World::new();
-    world.happen(&finished("Lost").to_json());
+    world.record_event(&finished("Lost").to_json());
     world.stripe.put(&intent("Lost", "succeeded", 1250));
     world.run().await;
     world.run().await;
@@ -143,10 +143,10 @@ async fn what_was_made_stays_in_view_until_the_ledger_has_it() {
 async fn sessions_that_were_pending_before_the_upgrade_are_found() {
     let world = World::new();
     let old = |payment: &str| finished(payment).at(NOW - 5 * DAY).session("created", json!(NOW - 5 * DAY));
-    world.happen(&old("Held").to_json());
+    world.record_event(&old("Held").to_json());
     world.stripe.put(&intent("Held", "succeeded", 1250));
-    world.happen(&old("Arrived").to_json());
-    world.happen(&SessionEvent::async_succeeded().payment("Arrived").at(NOW - 3 * DAY).to_json());
+    world.record_event(&old("Arrived").to_json());
+    world.record_event(&SessionEvent::async_succeeded().payment("Arrived").at(NOW - 3 * DAY).to_json());
     world.lose(&old("Foreign").without_marker().to_json());
     world.journal.forget_search();
     let report = world.run().await;

@@ -100,7 +100,7 @@ impl Journal for InMemoryJournal {
         Ok(missing)
     }
 
-    async fn note(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+    async fn record(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
         tokio::task::yield_now().await;
         self.write()?;
         let mut all = self.missing.borrow_mut();
@@ -308,7 +308,7 @@ impl World {
     }
 
     /// It happened at Stripe, and live traffic brought it.
-    pub(crate) fn happen(&self, event: &Value) {
+    pub(crate) fn record_event(&self, event: &Value) {
         self.stripe.record(&event.to_string());
         self.handle(&event.to_string());
     }

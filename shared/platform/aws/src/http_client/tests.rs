@@ -72,7 +72,7 @@ async fn get(address: SocketAddr, roots: Roots) -> Result<String, SdkError<Never
 struct Never;
 
 #[tokio::test]
-async fn speaks_to_whom_it_trusts_and_to_nobody_else() {
+async fn speaks_only_to_a_peer_it_trusts() {
     let (address, certificate) = server();
     assert_eq!(get(address, Roots::These(certificate)).await.unwrap(), "HTTP/1.1");
     for roots in

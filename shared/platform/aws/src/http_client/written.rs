@@ -53,7 +53,7 @@ impl Written {
         !self.0.load(Ordering::SeqCst)
     }
 
-    fn note<E>(&self, accepted: &Poll<Result<usize, E>>) {
+    fn record<E>(&self, accepted: &Poll<Result<usize, E>>) {
         if matches!(accepted, Poll::Ready(Ok(1..))) {
             self.0.store(true, Ordering::SeqCst);
         }
@@ -92,7 +92,7 @@ impl<S: Read + Unpin> Read for Counted<S> {
 impl<S: Write + Unpin> Write for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let accepted = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written.note(&accepted);
+        self.written.record(&accepted);
         accepted
     }
 
@@ -102,7 +102,7 @@ impl<S: Write + Unpin> Write for Counted<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let accepted = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written.note(&accepted);
+        self.written.record(&accepted);
         accepted
     }
 

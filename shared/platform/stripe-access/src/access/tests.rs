@@ -10,7 +10,8 @@ use testkit::stripe_api::{Fault, KEY, StripeApi};
 use super::*;
 
 fn case() -> (StripeApi, StripeAccess<ManualClock>) {
-    let (cloud, clock) = (Cloud::new(), ManualClock::default());
+    let cloud = Cloud::new();
+    let clock = ManualClock::default();
     cloud.put_secret("stripe-key", KEY);
     let stripe = StripeApi::start(|| 1_795_000_000);
     let config = StripeConfig {
@@ -72,7 +73,7 @@ async fn finds_what_began_a_subscription_and_how_often_it_is_due() {
 }
 
 #[tokio::test]
-async fn tells_a_busy_stripe_from_a_refusal() {
+async fn separates_a_busy_stripe_from_a_refusal() {
     let (stripe, access) = case();
     stripe.fail([Some(Fault::Status(400))]);
     let refused = access.began("sub_1").await.unwrap_err();

@@ -36,7 +36,8 @@ impl AsyncSleep for Time {
 fn client(stripe: &Endpoint, time: &Time, budget: u32) -> StripeClient {
     let sdk = stripe.sdk_config();
     let key = ApiKey::new("rk_test_key").unwrap();
-    let (url, http) = (sdk.endpoint_url().unwrap(), sdk.http_client().unwrap());
+    let url = sdk.endpoint_url().unwrap();
+    let http = sdk.http_client().unwrap();
     StripeClient::new(url, key, http, SharedAsyncSleep::new(time.clone()), budget).unwrap()
 }
 
@@ -97,7 +98,8 @@ async fn tries_again_what_passes() {
         (answer(503, "{}"), "503"),
         (Reply::Close, "no answer"),
     ] {
-        let (stripe, time) = (Endpoint::start([reply.clone(), answer(200, PAGE)]), Time::default());
+        let stripe = Endpoint::start([reply.clone(), answer(200, PAGE)]);
+        let time = Time::default();
         assert!(client(&stripe, &time, 9).page(&Request::events(&[])).await.is_ok(), "{expected}");
         assert_eq!((stripe.count(), time.pauses.lock().unwrap().len()), (2, 1), "{expected}");
 

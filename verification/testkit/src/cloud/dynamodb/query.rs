@@ -128,7 +128,8 @@ impl DynamoDb {
         }
 
         let mut page = Vec::new();
-        let (mut scanned, mut bytes) = (0, 0);
+        let mut scanned = 0;
+        let mut bytes = 0;
         let mut last = None;
         for (_, item) in found {
             scanned += 1;

@@ -294,7 +294,8 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_integers(a: i64, b: i64) {
-            let (x, y) = (number(&a.to_string()), number(&b.to_string()));
+            let x = number(&a.to_string());
+            let y = number(&b.to_string());
             prop_assert_eq!(x.cmp(&y), a.cmp(&b));
             prop_assert_eq!(x.plus(y).unwrap().to_string(), (i128::from(a) + i128::from(b)).to_string());
             prop_assert_eq!(x.plus(y.negated()).unwrap().to_string(), (i128::from(a) - i128::from(b)).to_string());

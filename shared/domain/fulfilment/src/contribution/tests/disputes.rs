@@ -80,12 +80,14 @@ fn a_part_in_each_of_two_currencies_can_be_the_whole() {
 }
 
 #[test]
-fn days_that_stripe_told_stand_whatever_is_made() {
+fn days_that_stripe_reported_stand_whatever_is_made() {
     let at = |occurred_at, id: &str| {
         PaymentEvent::from(event(SessionOutcome::Paid, occurred_at, id, "ada@example.org"))
     };
-    let (real, later) = (at(1000, "evt_1"), at(1100, "evt_2"));
-    let (made, earlier) = (at(500, "evt_reconcile_cs_1"), at(400, "evt_reconcile_cs_1"));
+    let real = at(1000, "evt_1");
+    let later = at(1100, "evt_2");
+    let made = at(500, "evt_reconcile_cs_1");
+    let earlier = at(400, "evt_reconcile_cs_1");
     for events in [
         vec![real.clone(), made.clone()],
         vec![made.clone(), real.clone()],

@@ -184,7 +184,8 @@ impl<'p, 'a> Reader<'p, 'a> {
             }
         };
         let mut operands = operands.into_iter();
-        let (first, second) = (operands.next(), operands.next());
+        let first = operands.next();
+        let second = operands.next();
         let first = first.ok_or_else(|| self.syntax_error())?;
         match (name, second) {
             ("attribute_exists", _) => Ok(Condition::Exists(path(first)?)),

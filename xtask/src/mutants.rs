@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use self::list::{Catcher, Tooth};
+use self::list::{Catcher, Mutant};
 use self::tree::Sources;
 use crate::checkout::Checkout;
 use crate::dependencies::install_node;
@@ -20,12 +20,12 @@ use crate::functions::cargo;
 use crate::process::{Group, tail};
 use crate::terminal::{BAD, GOOD, Step, duration, say};
 
-/// How long one tooth's tests may run. What takes longer has found an endless loop, and a better catcher is due.
+/// How long one mutant's tests may run. What takes longer has found an endless loop, and a better catcher is due.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 #[derive(Args)]
 pub(crate) struct Selection {
-    /// Only the teeth whose names contain this
+    /// Only the mutants whose names contain this
     #[arg(long)]
     only: Option<String>,
     /// Lists the bugs, and runs nothing
@@ -37,54 +37,56 @@ pub(crate) struct Selection {
 }
 
 /// The result of a mutant.
-enum Bite {
+enum Verdict {
     /// The first test that failed.
     Caught(String),
     Missed,
 }
 
 pub(crate) fn run(checkout: &Checkout, selection: &Selection) -> Result<()> {
-    let mut teeth = list::read(checkout)?;
-    teeth.retain(|tooth| selection.only.as_ref().is_none_or(|part| tooth.name.contains(part.as_str())));
-    if teeth.is_empty() {
-        bail!("no tooth has this in its name; `cargo xtask teeth --list` names them all");
+    let mut mutants = list::read(checkout)?;
+    mutants.retain(|mutant| selection.only.as_ref().is_none_or(|part| mutant.name.contains(part.as_str())));
+    if mutants.is_empty() {
+        bail!("no mutant has this in its name; `cargo xtask mutants --list` names them all");
     }
     if selection.list {
-        for tooth in &teeth {
-            say(format_args!("{:<36} {}", tooth.name, tooth.why));
+        for mutant in &mutants {
+            say(format_args!("{:<36} {}", mutant.name, mutant.why));
         }
         return Ok(());
     }
     let started = Instant::now();
-    let bench = Bench::set_up(checkout, &teeth, selection.json)?;
-    bench.unharmed(&teeth)?;
-    let (mut results, mut caught) = (Vec::new(), 0);
-    for tooth in &teeth {
-        let step = bench.step("tooth", &tooth.name);
+    let bench = Bench::set_up(checkout, &mutants, selection.json)?;
+    bench.unharmed(&mutants)?;
+    let mut results = Vec::new();
+    let mut caught = 0;
+    for mutant in &mutants {
+        let step = bench.step("mutant", &mutant.name);
         let begun = Instant::now();
-        let bite = bench.bite(tooth, &step).with_context(|| format!("tooth {}", tooth.name))?;
+        let verdict = bench.run(mutant, &step).with_context(|| format!("mutant {}", mutant.name))?;
         let seconds = begun.elapsed().as_secs();
-        let by = match &bite {
-            Bite::Caught(by) => {
+        let by = match &verdict {
+            Verdict::Caught(by) => {
                 caught += 1;
-                bench.end(step, &format!("{:<36} caught by {by}", tooth.name));
+                bench.end(step, &format!("{:<36} caught by {by}", mutant.name));
                 Some(by)
             }
-            Bite::Missed => {
+            Verdict::Missed => {
                 if selection.json {
                     step.forget();
                 } else {
-                    step.ended_badly(format_args!("{:<36} {BAD}MISSED{BAD:#}: {}", tooth.name, tooth.why));
+                    step.ended_badly(format_args!("{:<36} {BAD}MISSED{BAD:#}: {}", mutant.name, mutant.why));
                 }
                 None
             }
         };
-        results.push(json!({ "name": tooth.name, "why": tooth.why, "caught_by": by, "seconds": seconds }));
+        results.push(json!({ "name": mutant.name, "why": mutant.why, "caught_by": by, "seconds": seconds }));
     }
-    let (total, elapsed) = (teeth.len(), started.elapsed());
+    let total = mutants.len();
+    let elapsed = started.elapsed();
     if selection.json {
         let report =
-            json!({ "caught": caught, "total": total, "seconds": elapsed.as_secs(), "teeth": results });
+            json!({ "caught": caught, "total": total, "seconds": elapsed.as_secs(), "mutants": results });
         say(serde_json::to_string_pretty(&report)?);
     } else {
         let style = if caught == total { GOOD } else { BAD };
@@ -107,18 +109,18 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn set_up(checkout: &'a Checkout, teeth: &[Tooth], silent: bool) -> Result<Self> {
-        let folder = checkout.root().join("target/teeth");
+    fn set_up(checkout: &'a Checkout, mutants: &[Mutant], silent: bool) -> Result<Self> {
+        let folder = checkout.root().join("target/mutants");
         let bench = Self {
             checkout,
             sources: Sources::of(checkout)?,
             tree: folder.join("tree"),
             build: folder.join("build"),
-            log: checkout.log("teeth")?,
+            log: checkout.log("mutants")?,
             silent,
         };
         bench.sources.lay_out(&bench.tree, &[])?;
-        let catchers = teeth.iter().flat_map(|tooth| &tooth.caught_by);
+        let catchers = mutants.iter().flat_map(|mutant| &mutant.caught_by);
         if catchers.into_iter().any(|catcher| matches!(catcher, Catcher::Cdk { .. })) {
             let step = bench.step("dependencies", "cdk/node_modules");
             install_node(checkout, &checkout.cdk(), &step)?;
@@ -132,10 +134,10 @@ impl<'a> Bench<'a> {
     }
 
     /// Without a bug all these tests pass. Otherwise a catch would mean nothing.
-    fn unharmed(&self, teeth: &[Tooth]) -> Result<()> {
+    fn unharmed(&self, mutants: &[Mutant]) -> Result<()> {
         let step = self.step("unharmed", "the tests involved, before anything is broken");
         let mut all: Vec<Catcher> = Vec::new();
-        for catcher in teeth.iter().flat_map(|tooth| &tooth.caught_by) {
+        for catcher in mutants.iter().flat_map(|mutant| &mutant.caught_by) {
             match all.iter_mut().find(|known| known.same_program(catcher)) {
                 Some(known) => known.add_tests_of(catcher),
                 None => all.push(catcher.clone()),
@@ -151,17 +153,17 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn bite(&self, tooth: &Tooth, step: &Step) -> Result<Bite> {
-        self.sources.lay_out(&self.tree, &tooth.bitten(&self.sources)?)?;
-        let mut bite = Bite::Missed;
-        for catcher in &tooth.caught_by {
+    fn run(&self, mutant: &Mutant, step: &Step) -> Result<Verdict> {
+        self.sources.lay_out(&self.tree, &mutant.applied_to(&self.sources)?)?;
+        let mut verdict = Verdict::Missed;
+        for catcher in &mutant.caught_by {
             if let Some(by) = self.caught(catcher, step)? {
-                bite = Bite::Caught(by);
+                verdict = Verdict::Caught(by);
                 break;
             }
         }
         self.sources.lay_out(&self.tree, &[])?;
-        Ok(bite)
+        Ok(verdict)
     }
 
     /// The first test of a catcher that fails.
@@ -193,13 +195,15 @@ impl<'a> Bench<'a> {
                     command.args(["test", "--package", package]).args(target.split_whitespace());
                     command
                 };
-                let (mut build, mut test) = (command(), command());
+                let mut build = command();
+                let mut test = command();
                 build.args(["--no-run", "--quiet"]);
                 test.arg("--").args(tests);
                 (build, test)
             }
             Catcher::Cdk { cdk } => {
-                let (mut build, mut test) = (Command::new("npm"), Command::new("node"));
+                let mut build = Command::new("npm");
+                let mut test = Command::new("node");
                 build.args(["run", "--silent", "check"]).current_dir(self.tree.join("cdk"));
                 test.args(["--import", "tsx", "--test", "--test-reporter", "tap"]);
                 test.arg(format!("test/{cdk}")).current_dir(self.tree.join("cdk"));
@@ -273,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_libtest_tells() {
+    fn reads_the_output_of_libtest() {
         check("running 2 tests\ntest a::b ... ok\ntest a::c ... FAILED\n\nfailures:\n", 2, Some("a::c"));
         check("running 1 test\ntest a::b ... ok\n\ntest result: ok. 1 passed; 0 failed", 1, None);
         check("running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 9 filtered out", 0, None);
     }
 
     #[test]
-    fn reads_what_node_tells() {
+    fn reads_the_output_of_node() {
         check("    ok 1 - a\n    not ok 2 - b, too\n      ---\nnot ok 1 - suite\n", 3, Some("b, too"));
     }
 }

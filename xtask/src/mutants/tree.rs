@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_change_is_laid_out_and_taken_back_and_strays_go() {
-        let folder = std::env::temp_dir().join(format!("afterlink-teeth-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("afterlink-mutants-{}", std::process::id()));
         let files = [("a/code.rs", "good"), ("b.toml", "same")];
         let sources =
             Sources(files.map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).into());

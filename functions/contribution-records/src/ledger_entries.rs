@@ -5,7 +5,7 @@ use fulfilment::{
     AsOf, Contribution, InvoiceEvent, PaymentEvent, SessionOutcome, SubscriptionContract, effects,
 };
 
-use crate::records::{ContractNote, Note, RaisedVersion};
+use crate::records::{ContractNote, LedgerEntry, RaisedVersion};
 
 /// What the ledger calls what an event does to the records.
 pub(crate) fn effect(event: &PaymentEvent) -> Effect {
@@ -69,64 +69,72 @@ pub(crate) fn raised_version(
     })
 }
 
-/// What the ledger notes of the event, and of the refunds and disputes that had been waiting for it.
-pub(crate) fn notes(
+/// The ledger entries of the event, and of the refunds and disputes that had been waiting for it.
+pub(crate) fn ledger_entries(
     event: &PaymentEvent,
     before: Option<&Contribution>,
     after: &Contribution,
     expires_at: Option<i64>,
-) -> Vec<Note> {
+) -> Vec<LedgerEntry> {
     let expires_at = expires_at.filter(|_| !after.is_known());
     let own = effect(event);
-    let waiting = || notes_of_waiting(after, expires_at).into_iter();
+    let waiting = || waiting_entries(after, expires_at).into_iter();
     match event {
         PaymentEvent::Refund(_) | PaymentEvent::FraudWarning(_) => {
-            waiting().filter(|note| note.effect == own).collect()
+            waiting().filter(|entry| entry.effect == own).collect()
         }
         PaymentEvent::Dispute(event) => {
             let held = effects::contribution_dispute(&event.dispute_id);
-            let (mut notes, others): (Vec<_>, Vec<_>) = waiting().partition(|note| note.effect == own);
-            notes.extend(others.into_iter().filter(|note| note.effect == held));
-            notes
+            let (mut entries, others): (Vec<_>, Vec<_>) = waiting().partition(|entry| entry.effect == own);
+            entries.extend(others.into_iter().filter(|entry| entry.effect == held));
+            entries
         }
         PaymentEvent::Session(_) | PaymentEvent::Invoice(_) => {
-            let note =
-                |effect| Note { effect, event_id: event_id(event).to_owned(), moved: None, expires_at };
-            let mut notes = vec![note(own.clone())];
+            let entry = |effect| LedgerEntry {
+                effect,
+                event_id: event_id(event).to_owned(),
+                moved: None,
+                expires_at,
+            };
+            let mut entries = vec![entry(own.clone())];
             if own == effects::contribution_term() {
                 // Also without the session's word, the payment is recorded now.
-                notes.push(note(effects::contribution(SessionOutcome::Paid)));
+                entries.push(entry(effects::contribution(SessionOutcome::Paid)));
             }
             if before.is_some_and(|before| !before.is_known()) {
                 // A handful, far below the hundred writes of a transaction.
-                notes.extend(waiting());
+                entries.extend(waiting());
             }
-            notes
+            entries
         }
     }
 }
 
-/// What the ledger notes of a record's refunds, disputes and warnings: all that can come before the payment.
-pub(crate) fn notes_of_waiting(record: &Contribution, expires_at: Option<i64>) -> Vec<Note> {
-    let note =
-        |effect, as_of: &AsOf, moved| Note { effect, event_id: as_of.event_id.clone(), moved, expires_at };
+/// The ledger entries of a record's refunds, disputes and warnings: all that can come before the payment.
+pub(crate) fn waiting_entries(record: &Contribution, expires_at: Option<i64>) -> Vec<LedgerEntry> {
+    let entry = |effect, as_of: &AsOf, moved| LedgerEntry {
+        effect,
+        event_id: as_of.event_id.clone(),
+        moved,
+        expires_at,
+    };
     let money = |as_of: &AsOf, amount, created_at: Option<i64>| {
         Some(MovedMoney { amount, occurred_at: created_at.unwrap_or(as_of.occurred_at) })
     };
     let refunds = record.refunds.iter().map(|(id, facts)| {
         let moved = money(&facts.as_of, facts.returned(), facts.created_at);
-        note(effects::contribution_refund(id), &facts.as_of, moved)
+        entry(effects::contribution_refund(id), &facts.as_of, moved)
     });
     let disputes = record.disputes.iter().flat_map(|(id, facts)| {
         let seen = facts.seen.iter().map(|status| effects::contribution_dispute_status(id, *status));
         let effects: BTreeSet<_> = seen.chain([effects::contribution_dispute(id)]).collect();
         effects.into_iter().map(move |effect| {
-            note(effect, &facts.as_of, money(&facts.as_of, facts.held(), facts.created_at))
+            entry(effect, &facts.as_of, money(&facts.as_of, facts.held(), facts.created_at))
         })
     });
     let warnings = record
         .fraud_warnings
         .iter()
-        .map(|(id, facts)| note(effects::contribution_fraud_warning(id), &facts.as_of, None));
+        .map(|(id, facts)| entry(effects::contribution_fraud_warning(id), &facts.as_of, None));
     refunds.chain(disputes).chain(warnings).collect()
 }

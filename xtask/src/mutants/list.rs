@@ -11,7 +11,7 @@ use crate::checkout::Checkout;
 /// A deliberate bug.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Tooth {
+pub(crate) struct Mutant {
     pub(crate) name: String,
     /// Whom it would hurt, in a sentence.
     pub(crate) why: String,
@@ -68,9 +68,9 @@ impl fmt::Display for Catcher {
     }
 }
 
-impl Tooth {
+impl Mutant {
     /// The files it changes, as they are with it.
-    pub(crate) fn bitten(&self, sources: &Sources) -> Result<Vec<(PathBuf, String)>> {
+    pub(crate) fn applied_to(&self, sources: &Sources) -> Result<Vec<(PathBuf, String)>> {
         let mut files: BTreeMap<&PathBuf, String> = BTreeMap::new();
         for Edit { file, find, replace } in &self.edits {
             let text = match files.remove(file) {
@@ -90,17 +90,17 @@ impl Tooth {
     }
 }
 
-/// The list, `xtask/teeth.toml`.
-pub(crate) fn read(checkout: &Checkout) -> Result<Vec<Tooth>> {
+/// The list, `verification/mutants/mutants.toml`.
+pub(crate) fn read(checkout: &Checkout) -> Result<Vec<Mutant>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct File {
-        tooth: Vec<Tooth>,
+        mutant: Vec<Mutant>,
     }
-    let path = checkout.xtask().join("teeth.toml");
+    let path = checkout.root().join("verification/mutants/mutants.toml");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let file: File = toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(file.tooth)
+    Ok(file.mutant)
 }
 
 #[cfg(test)]
@@ -111,19 +111,19 @@ mod tests {
 
     /// A change of a line that a mutant replaces has to move the mutant.
     #[test]
-    fn every_tooth_still_bites() {
+    fn every_mutant_still_applies() {
         let checkout = Checkout::find().unwrap();
         let sources = Sources::of(&checkout).unwrap();
-        let teeth = read(&checkout).unwrap();
-        for tooth in &teeth {
-            assert!(tooth.why.ends_with('.'), "{}", tooth.name);
-            assert!(!tooth.caught_by.is_empty(), "{}", tooth.name);
-            if let Err(error) = tooth.bitten(&sources) {
-                panic!("{}: {error}", tooth.name);
+        let mutants = read(&checkout).unwrap();
+        for mutant in &mutants {
+            assert!(mutant.why.ends_with('.'), "{}", mutant.name);
+            assert!(!mutant.caught_by.is_empty(), "{}", mutant.name);
+            if let Err(error) = mutant.applied_to(&sources) {
+                panic!("{}: {error}", mutant.name);
             }
         }
-        let names: BTreeSet<_> = teeth.iter().map(|tooth| &tooth.name).collect();
-        assert_eq!(names.len(), teeth.len(), "two teeth have one name");
-        assert!(teeth.len() >= 20, "{}", teeth.len());
+        let names: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.name).collect();
+        assert_eq!(names.len(), mutants.len(), "two mutants have one name");
+        assert!(mutants.len() >= 20, "{}", mutants.len());
     }
 }

@@ -6,7 +6,7 @@ import { forwardedFromPartner } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 
-export interface PartnerDoorProps {
+export interface PartnerSourceProps {
   readonly stage: Stage;
   /** Stripe's event destination as AWS knows it, `aws.partner/stripe.com/ed_…`. */
   readonly eventSource: string;
@@ -19,14 +19,14 @@ export interface PartnerDoorProps {
  * Creating the bus associates the pending partner event source with it. A forwarded event
  * keeps its source, which no client can forge: `aws.` sources are refused by PutEvents.
  */
-export class PartnerDoor extends Construct {
+export class PartnerSource extends Construct {
   readonly dlq: DeadLetterQueue;
   /** The role that the forwarding rule puts events with, as an ARN. */
   readonly roleArn: string;
   /** Names as text, for alarms and documents of another stack. */
   readonly names: { readonly bus: string; readonly rule: string; readonly dlq: string };
 
-  constructor(scope: Construct, id: string, props: PartnerDoorProps) {
+  constructor(scope: Construct, id: string, props: PartnerSourceProps) {
     super(scope, id);
     const { stage } = props;
 
