@@ -19,6 +19,7 @@ mod deploy;
 mod forwarded;
 pub mod functions;
 pub mod guide;
+mod language;
 pub mod local;
 mod moto;
 mod mutants;
@@ -92,6 +93,11 @@ enum Command {
         /// What to measure; `--help` says more
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
+    },
+    /// Lists what is missing of a language of the mails and pages
+    Language {
+        /// Its two or three letters: es
+        tag: String,
     },
     /// Writes the catalogue of functions for the CDK app, after shared/domain/catalogue has changed
     Catalogue,
@@ -171,6 +177,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mail(Mail::Preview { arguments }) => return forwarded::mail_preview(&checkout, &arguments),
         Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
         Command::Bench { arguments } => return forwarded::bench(&checkout, &arguments),
+        Command::Language { tag } => language::run(&checkout, &tag),
         Command::Catalogue => catalogue::write(&checkout),
         Command::Package { arch } => package::run(&checkout, arch),
     }?;

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use customer_locale::LocaleRequest;
+use customer_locale::{BuiltInLanguage, LocaleRequest};
 use download_claims::OfferedFile;
 use fulfilment::Organisation;
+use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -103,6 +104,9 @@ pub(crate) struct PageContext<'a> {
     pub(crate) reference: Option<Cow<'a, str>>,
 }
 
+/// All files of the folder: one a page and language, and what they share.
+static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
 /// Nothing a page without script could use is allowed.
 const PERMISSIONS_POLICY: &str = "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), display-capture=(), \
      fullscreen=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), \
@@ -175,9 +179,7 @@ impl Renderer {
     }
 
     fn render(&self, page: Page, context: &PageContext<'_>) -> String {
-        let wanted = context.locale.wordings();
-        let locale = wanted.iter().map(ToString::to_string).find(|tag| LOCALES.contains(&tag.as_str()));
-        let locale = locale.as_deref().unwrap_or("en");
+        let language = context.locale.built_in();
         let site = &self.organisation.site;
         let onward = match (context.utm.as_str(), site.contains('?')) {
             ("", _) => site.clone(),
@@ -185,9 +187,9 @@ impl Renderer {
             (utm, true) => format!("{site}&{utm}"),
         };
         let files: Vec<Value> =
-            context.files.iter().zip(1..).map(|(file, number)| shown(file, number, locale)).collect();
+            context.files.iter().zip(1..).map(|(file, number)| shown(file, number, language)).collect();
         let values = context! {
-            locale => locale,
+            locale => language.tag,
             style => Value::from_safe_string(style().to_owned()),
             organisation => context! {
                 name => &self.organisation.name, contact => &self.organisation.contact,
@@ -204,19 +206,19 @@ impl Renderer {
             is_link => context.is_link,
             reference => context.reference.as_deref(),
         };
-        let template = self.templates.get_template(&format!("{}/{locale}.html", page.name()));
+        let template = self.templates.get_template(&format!("{}/{}.html", page.name(), language.tag));
         // The templates are compiled in and each is rendered by the tests.
         template.and_then(|template| template.render(values)).expect("a built-in page")
     }
 }
 
-fn shown(offered: &OfferedFile, number: i64, locale: &str) -> Value {
+fn shown(offered: &OfferedFile, number: i64, language: &BuiltInLanguage) -> Value {
     context! {
         number => number,
         name => offered.file.name(),
         product => &offered.file.product,
         quantity => offered.file.quantity,
-        size => offered.size.map(|bytes| size_text(bytes, locale)),
+        size => offered.size.map(|bytes| size_text(bytes, language)),
     }
 }
 
@@ -238,34 +240,11 @@ fn templates() -> Environment<'static> {
     }
     engine.set_auto_escape_callback(|_| AutoEscape::Html);
     engine.set_loader(|path| {
-        let file = TEMPLATES.iter().find(|(name, _)| *name == path);
-        Ok(file.map(|(_, text)| (*text).to_owned()))
+        let file = TEMPLATES.get_file(path).and_then(|file| file.contents_utf8());
+        Ok(file.map(str::to_owned))
     });
     engine
 }
-
-const LOCALES: [&str; 3] = ["de", "en", "fr"];
-
-macro_rules! files {
-    ($($path:literal)+) => { &[$(($path, include_str!(concat!("../templates/", $path)))),+] };
-}
-
-#[rustfmt::skip]
-const TEMPLATES: &[(&str, &str)] = files! {
-    "layout/base.html" "layout/de.html" "layout/en.html" "layout/fr.html"
-    "disputed/de.html" "disputed/en.html" "disputed/fr.html"
-    "downloads/de.html" "downloads/en.html" "downloads/fr.html"
-    "expired/de.html" "expired/en.html" "expired/fr.html"
-    "failed/de.html" "failed/en.html" "failed/fr.html"
-    "limit-reached/de.html" "limit-reached/en.html" "limit-reached/fr.html"
-    "pending/de.html" "pending/en.html" "pending/fr.html"
-    "refunded/de.html" "refunded/en.html" "refunded/fr.html"
-    "replaced/de.html" "replaced/en.html" "replaced/fr.html"
-    "thanks/de.html" "thanks/en.html" "thanks/fr.html"
-    "unavailable/de.html" "unavailable/en.html" "unavailable/fr.html"
-    "unknown/de.html" "unknown/en.html" "unknown/fr.html"
-    "welcome/de.html" "welcome/en.html" "welcome/fr.html"
-};
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use customer_locale::BuiltInLanguage;
+
 /// A size in the units of a language: `950 KB`, `1,2 MB`, `14 Mo`.
-pub(crate) fn size_text(bytes: i64, language: &str) -> String {
+pub(crate) fn size_text(bytes: i64, language: &BuiltInLanguage) -> String {
     const THOUSAND: i64 = 1000;
     let mut tenths = bytes.clamp(0, i64::MAX / 100) * 10;
     let mut unit = 0;
@@ -15,12 +17,10 @@ pub(crate) fn size_text(bytes: i64, language: &str) -> String {
     let number = if unit == 0 || tenths >= 100 || tenths % 10 == 0 {
         ((tenths + if unit == 0 { 0 } else { 5 }) / 10).to_string()
     } else {
-        let point = if language == "en" { '.' } else { ',' };
-        format!("{}{point}{}", tenths / 10, tenths % 10)
+        format!("{}{}{}", tenths / 10, language.decimal_mark, tenths % 10)
     };
-    let byte = if language == "fr" { 'o' } else { 'B' };
     let prefix = ["", "K", "M", "G", "T"][unit];
-    format!("{number}\u{a0}{prefix}{byte}")
+    format!("{number}\u{a0}{prefix}{}", language.byte)
 }
 
 const SHORTEST: Duration = Duration::from_mins(5);
@@ -46,6 +46,10 @@ mod tests {
 
     use super::*;
 
+    fn language(tag: &str) -> &'static BuiltInLanguage {
+        BuiltInLanguage::from_tag(tag).unwrap()
+    }
+
     #[test]
     fn sizes_read_well_in_every_language() {
         for (bytes, en, de, fr) in [
@@ -60,10 +64,10 @@ mod tests {
             (4_700_000_000, "4.7 GB", "4,7 GB", "4,7 Go"),
             (-1, "0 B", "0 B", "0 o"),
         ] {
-            let shown = ["en", "de", "fr"].map(|language| size_text(bytes, language).replace('\u{a0}', " "));
+            let shown = ["en", "de", "fr"].map(|tag| size_text(bytes, language(tag)).replace('\u{a0}', " "));
             assert_eq!(shown, [en, de, fr], "{bytes}");
         }
-        assert_eq!(size_text(i64::MAX, "en"), "92234\u{a0}TB");
+        assert_eq!(size_text(i64::MAX, language("en")), "92234\u{a0}TB");
     }
 
     #[test]

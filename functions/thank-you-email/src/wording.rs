@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use icu_locale_core::LanguageIdentifier;
+use include_dir::{Dir, include_dir};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind};
 
@@ -38,8 +39,8 @@ pub(crate) struct BuiltIn;
 
 impl WordingSource for BuiltIn {
     fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
-        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == path)?;
-        Some(Ok(Cow::Borrowed(*text)))
+        let file = BUILT_IN.get_file(path)?;
+        Some(file.contents_utf8().map(Cow::Borrowed).ok_or(Unusable("not text in UTF-8")))
     }
 
     fn is_trusted(&self) -> bool {
@@ -216,30 +217,5 @@ fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
     }
 }
 
-macro_rules! files {
-    ($($path:literal)+) => { &[$(($path, include_str!(concat!("../templates/", $path)))),+] };
-}
-
-#[rustfmt::skip]
-pub(crate) const BUILT_IN: &[(&str, &str)] = files! {
-    "layout/base.html" "layout/base.txt" "layout/files.html" "layout/files.txt"
-    "layout/de.html" "layout/de.txt" "layout/en.html" "layout/en.txt" "layout/fr.html" "layout/fr.txt"
-    "contribution/de.html" "contribution/de.subject.txt" "contribution/de.txt"
-    "contribution/en.html" "contribution/en.subject.txt" "contribution/en.txt"
-    "contribution/fr.html" "contribution/fr.subject.txt" "contribution/fr.txt"
-    "download/de.html" "download/de.subject.txt" "download/de.txt"
-    "download/en.html" "download/en.subject.txt" "download/en.txt"
-    "download/fr.html" "download/fr.subject.txt" "download/fr.txt"
-    "files-ready/de.html" "files-ready/de.subject.txt" "files-ready/de.txt"
-    "files-ready/en.html" "files-ready/en.subject.txt" "files-ready/en.txt"
-    "files-ready/fr.html" "files-ready/fr.subject.txt" "files-ready/fr.txt"
-    "membership/de.html" "membership/de.subject.txt" "membership/de.txt"
-    "membership/en.html" "membership/en.subject.txt" "membership/en.txt"
-    "membership/fr.html" "membership/fr.subject.txt" "membership/fr.txt"
-    "payment-failed/de.html" "payment-failed/de.subject.txt" "payment-failed/de.txt"
-    "payment-failed/en.html" "payment-failed/en.subject.txt" "payment-failed/en.txt"
-    "payment-failed/fr.html" "payment-failed/fr.subject.txt" "payment-failed/fr.txt"
-    "payment-pending/de.html" "payment-pending/de.subject.txt" "payment-pending/de.txt"
-    "payment-pending/en.html" "payment-pending/en.subject.txt" "payment-pending/en.txt"
-    "payment-pending/fr.html" "payment-pending/fr.subject.txt" "payment-pending/fr.txt"
-};
+/// All files of the folder: three a template and language, and the layouts.
+pub(crate) static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");

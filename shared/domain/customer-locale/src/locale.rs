@@ -1,5 +1,7 @@
-use icu_locale_core::subtags::{Language, Region, language};
+use icu_locale_core::subtags::{Language, Region};
 use icu_locale_core::{LanguageIdentifier, Locale, langid, locale};
+
+use crate::language::{BuiltInLanguage, LANGUAGES};
 
 /// The evidence of the customer's language.
 #[derive(Debug, Clone, Copy)]
@@ -13,25 +15,6 @@ pub struct LocaleRequest<'a> {
 /// The language when nothing is known.
 const DEFAULT: LanguageIdentifier = langid!("en");
 
-/// Where a language is at home.
-struct Home {
-    language: Language,
-    /// Countries where most people read it.
-    first: &'static str,
-    /// Countries where many do, but more read another.
-    also: &'static str,
-}
-
-/// The built-in languages.
-///
-/// Belgium has no first language here: it is Dutch, and to a Fleming a mail in French is worse than one in
-/// English. A Belgian who chose French in Checkout gets it, with Belgium's own numbers.
-const HOMES: [Home; 3] = [
-    Home { language: language!("de"), first: "AT CH DE LI", also: "BE LU" },
-    Home { language: language!("en"), first: "AU CA GB IE NZ US", also: "IN MT SG ZA" },
-    Home { language: language!("fr"), first: "FR LU MC", also: "BE CA CH" },
-];
-
 impl LocaleRequest<'_> {
     /// The locales a wording may be in, best first: exact, then its language, then English.
     pub fn wordings(&self) -> Vec<LanguageIdentifier> {
@@ -44,6 +27,13 @@ impl LocaleRequest<'_> {
             }
         }
         locales
+    }
+
+    /// The best built-in language.
+    pub fn built_in(&self) -> &'static BuiltInLanguage {
+        let tags = self.wordings().into_iter().map(|wording| wording.to_string());
+        // The last of the wordings is English, which is built in.
+        tags.into_iter().find_map(|tag| BuiltInLanguage::from_tag(&tag)).unwrap_or(&LANGUAGES[0])
     }
 
     /// How a wording's language writes numbers and dates where the customer lives.
@@ -71,23 +61,19 @@ impl LocaleRequest<'_> {
 
     fn main_language(&self) -> Option<LanguageIdentifier> {
         let country = self.country()?;
-        let home = HOMES.iter().find(|home| lists(home.first, country))?;
-        Some(home.language.into())
+        let built_in = LANGUAGES.iter().find(|built_in| built_in.is_first_in(country))?;
+        Some(built_in.language.into())
     }
 
     fn country_speaking(&self, language: Language) -> Option<Region> {
         let country = self.country()?;
-        let home = HOMES.iter().find(|home| home.language == language)?;
-        (lists(home.first, country) || lists(home.also, country)).then_some(country)
+        let built_in = LANGUAGES.iter().find(|built_in| built_in.language == language)?;
+        built_in.is_read_in(country).then_some(country)
     }
 
     fn country(&self) -> Option<Region> {
         self.country?.parse().ok()
     }
-}
-
-fn lists(countries: &str, country: Region) -> bool {
-    countries.split(' ').any(|code| code == country.as_str())
 }
 
 #[cfg(test)]
@@ -99,8 +85,8 @@ mod tests {
         let candidates = request.wordings();
         let tags: Vec<String> = candidates.iter().map(ToString::to_string).collect();
         assert_eq!(tags.join(" "), wordings, "{request:?}");
-        let built_in = candidates.iter().find(|id| ["de", "en", "fr"].contains(&id.to_string().as_str()));
-        let format = request.format_of(built_in.unwrap());
+        let built_in = request.built_in().tag.parse().unwrap();
+        let format = request.format_of(&built_in);
         assert_eq!(format.to_string(), built_in_format, "{request:?}");
     }
 

@@ -14,16 +14,56 @@ pub struct MarketingPolicy {
     /// Questions that do not ask about marketing.
     #[serde(default)]
     other_fields: Vec<String>,
-    yes: Vec<String>,
-    no: Vec<String>,
+    yes: AnswerWords,
+    no: AnswerWords,
     /// By version, then by language.
     #[serde(default)]
     notices: BTreeMap<String, BTreeMap<String, Wordings>>,
 }
 
+/// Words that mean yes or no. Policies of before 0.3.0 list them without their languages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected lists of words, by language")]
+enum AnswerWords {
+    ByLanguage(BTreeMap<String, Vec<String>>),
+    OfAnyLanguage(Vec<String>),
+}
+
+impl AnswerWords {
+    fn all(&self) -> Vec<&String> {
+        match self {
+            Self::ByLanguage(languages) => languages.values().flatten().collect(),
+            Self::OfAnyLanguage(words) => words.iter().collect(),
+        }
+    }
+
+    /// Whether an answer is one of them.
+    fn are(&self, answer: &Words) -> bool {
+        self.all().into_iter().any(|phrase| Words::of(phrase) == *answer)
+    }
+
+    /// Whether an answer begins with one of them.
+    fn begin(&self, answer: &Words) -> bool {
+        self.all().into_iter().any(|phrase| answer.begin_with(&Words::of(phrase)))
+    }
+
+    /// Whether an answer has one of them in any place.
+    fn are_in(&self, answer: &Words) -> bool {
+        self.all().into_iter().any(|phrase| answer.contain(&Words::of(phrase)))
+    }
+
+    /// Whether it lists languages, and not this one.
+    fn lacks(&self, language: &str) -> bool {
+        match self {
+            Self::ByLanguage(languages) => languages.get(language).is_none_or(Vec::is_empty),
+            Self::OfAnyLanguage(_) => false,
+        }
+    }
+}
+
 /// The words of a notice in a language: one text, or several that pages use side by side.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
 enum Wordings {
     One(String),
     Several(Vec<String>),
@@ -80,20 +120,20 @@ impl MarketingPolicy {
             return Some(by_words);
         };
         Some(match self.meaning(&Words::of(value.expose())) {
-            Answer::Yes if holds(&self.no, &read) => Answer::NotUnderstood,
+            Answer::Yes if self.no.are_in(&read) => Answer::NotUnderstood,
             by_value @ (Answer::Yes | Answer::No | Answer::NotUnderstood) => by_value,
         })
     }
 
     /// Whether an answer holds a word of yes or no in any place, as an answer to a question about marketing might.
     pub fn might_consent(&self, question: &Question) -> bool {
-        self.might_refuse(question) || answers(question).any(|words| holds(&self.yes, &words))
+        self.might_refuse(question) || answers(question).any(|words| self.yes.are_in(&words))
     }
 
     /// Whether an answer holds a word of no in any place. Of a question that the policy does not name, that is enough
     /// to assume nothing.
     pub fn might_refuse(&self, question: &Question) -> bool {
-        answers(question).any(|words| holds(&self.no, &words))
+        answers(question).any(|words| self.no.are_in(&words))
     }
 
     /// The first of a page's texts that shows a version of the notice in any language.
@@ -112,24 +152,43 @@ impl MarketingPolicy {
 
     /// An answer that begins with a word of no is a no, whatever follows. A yes is a yes alone.
     fn meaning(&self, answer: &Words) -> Answer {
-        let is = |phrases: &[String]| phrases.iter().any(|phrase| Words::of(phrase) == *answer);
-        if is(&self.yes) {
+        if self.yes.are(answer) {
             Answer::Yes
-        } else if self.no.iter().any(|phrase| answer.begin_with(&Words::of(phrase))) {
+        } else if self.no.begin(answer) {
             Answer::No
         } else {
             Answer::NotUnderstood
         }
     }
 
+    /// Checks that answers are understood in these languages.
+    pub(crate) fn check_languages<'a>(
+        &self,
+        languages: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), PolicyError> {
+        for language in languages {
+            for (words, name) in [(&self.yes, "yes"), (&self.no, "no")] {
+                if words.lacks(language) {
+                    return Err(PolicyError::new(format!(
+                        "[marketing] `{name}` has no words in `{language}`, a language products are shown in; a \
+                         customer's answer in it would not be understood"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn check(&self) -> Result<(), PolicyError> {
         let wrong = |problem: String| Err(PolicyError::new(format!("[marketing] {problem}")));
-        for (list, name) in [(&self.fields, "fields"), (&self.yes, "yes"), (&self.no, "no")] {
+        let fields = self.fields.iter().collect();
+        for (list, name) in [(fields, "fields"), (self.yes.all(), "yes"), (self.no.all(), "no")] {
             if list.is_empty() || list.iter().any(|word| word.trim().is_empty()) {
                 return wrong(format!("`{name}` must list at least one word, and no empty ones"));
             }
         }
-        if let Some(word) = self.yes.iter().find(|yes| self.no.iter().any(|no| tidy(no) == tidy(yes))) {
+        let no: Vec<_> = self.no.all().into_iter().map(|word| tidy(word)).collect();
+        if let Some(word) = self.yes.all().into_iter().find(|yes| no.contains(&tidy(yes))) {
             return wrong(format!("\"{word}\" is listed as a yes and as a no; it cannot be both"));
         }
         if let Some(key) = self.other_fields.iter().find(|key| names(&self.fields, key)) {
@@ -158,10 +217,6 @@ impl MarketingPolicy {
 fn answers(question: &Question) -> impl Iterator<Item = Words> {
     let answers = [&question.answer, &question.option_value].into_iter().flatten();
     answers.map(|answer| Words::of(answer.expose()))
-}
-
-fn holds(phrases: &[String], words: &Words) -> bool {
-    phrases.iter().any(|phrase| words.contain(&Words::of(phrase)))
 }
 
 fn names(fields: &[String], key: &str) -> bool {

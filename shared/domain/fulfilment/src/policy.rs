@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer};
@@ -194,6 +194,7 @@ impl Policy {
                 Self::RECORD_OUTLIVES_LINK_DAYS
             ));
         }
+        let languages = self.languages();
         for kind in FulfilmentKind::ALL {
             let decided = self.kind(kind);
             if decided.product.trim().is_empty() {
@@ -202,11 +203,20 @@ impl Policy {
             if !decided.shown_as.contains_key("en") {
                 return wrong(format!("[{kind}] `shown_as` lacks `en`, the name shown when no other fits"));
             }
+            if let Some(language) =
+                languages.iter().find(|language| !decided.shown_as.contains_key(**language))
+            {
+                return wrong(format!(
+                    "[{kind}] `shown_as` lacks `{language}`, a language other products are shown in; customers who \
+                     read it would get the English name in their mail"
+                ));
+            }
             if decided.retention_days < 1 {
                 return wrong(format!("[{kind}] `retention_days` must be at least 1"));
             }
             decided.check_consents(kind)?;
         }
+        self.marketing.check_languages(languages)?;
         if self.download.thank_renewals {
             return wrong(
                 "[download] `thank_renewals` cannot be true: the mail for a download lists its files, and a renewal \
@@ -215,6 +225,15 @@ impl Policy {
             );
         }
         Ok(self)
+    }
+
+    /// The languages that any product is shown in.
+    fn languages(&self) -> BTreeSet<&str> {
+        FulfilmentKind::ALL
+            .iter()
+            .flat_map(|kind| self.kind(*kind).shown_as.keys())
+            .map(String::as_str)
+            .collect()
     }
 
     /// What is valid and yet does less than its author expects, a sentence each.
@@ -428,14 +447,15 @@ mod tests {
         ] {
             check(soft_opt_in, to, expected);
         }
-        check("yes = [\"yes\",", "yes = [\" Non\",", "\" Non\" is listed as a yes and as a no");
+        check("en = [\"yes\"]", "en = [\" Non\"]", "\" Non\" is listed as a yes and as a no");
         check("fields = [\"marketing\"]", "fields = []", "[marketing] `fields` must list at least one word");
         check(
             "\"no\", \"not\"",
             "\"\", \"not\"",
             "[marketing] `no` must list at least one word, and no empty ones",
         );
-        check("\nyes = [", "\nyess = [", "unknown field `yess`");
+        check("[marketing.yes]", "[marketing.yess]", "unknown field `yess`");
+        check("en = [\"yes\"]", "en = \"yes\"", "lists of words, by language");
         check(
             "other_fields = []",
             "other_fields = [\"Marketing\"]",
@@ -446,6 +466,31 @@ mod tests {
             "de = \"Liebe Leute\"\nnl = \"Wir schreiben",
             "[marketing] notice \"2025-01\" in \"de\" must be the words as the payment page shows them",
         );
+    }
+
+    #[test]
+    fn a_language_of_one_product_is_asked_of_all_and_of_the_answers() {
+        let spanish = "shown_as = { en = \"Contribution\", es = \"Donación\",";
+        check("shown_as = { en = \"Contribution\",", spanish, "[download] `shown_as` lacks `es`");
+        let everywhere = FILE.replace("shown_as = {", "shown_as = { es = \"Donación\",");
+        let parse = |text: &str| Policy::parse(text).map(|_| ()).map_err(|mistake| mistake.to_string());
+        let mistake = parse(&everywhere).unwrap_err();
+        assert!(mistake.contains("[marketing] `yes` has no words in `es`"), "{mistake}");
+        let yes = everywhere.replace("[marketing.yes]", "[marketing.yes]\nes = [\"sí\"]");
+        let mistake = parse(&yes).unwrap_err();
+        assert!(mistake.contains("[marketing] `no` has no words in `es`"), "{mistake}");
+        let whole = yes.replace("[marketing.no]", "[marketing.no]\nes = [\"no\", \"nunca\"]");
+        assert_eq!(parse(&whole), Ok(()));
+    }
+
+    /// As version 0.2.0 shipped it.
+    #[test]
+    fn answers_without_their_languages_can_be_read() {
+        let start = FILE.find("[marketing.yes]").unwrap();
+        let end = start + FILE[start..].find("# The words with which").unwrap();
+        let before = FILE[start..end].to_owned();
+        let lists = "yes = [\"yes\", \"ja\", \"oui\"]\nno = [\"no\", \"nein\", \"non\"]\n\n";
+        Policy::parse(&FILE.replace(&before, lists)).unwrap();
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! Builds anew when a template is added: what is in the folder is embedded as it is.
+
+fn main() {
+    println!("cargo::rerun-if-changed=templates");
+}
