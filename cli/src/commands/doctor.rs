@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use aws_types::SdkConfig;
 use catalogue::Task;
 use download_claims::TokenKeys;
-use fulfilment::{LinkContract, Policy, object_key, shown};
+use fulfilment::{LinkContract, MetadataKey, Policy, object_key, shown};
 use serde::Serialize;
 use stripe_client::{ApiKey, PaymentLink, Request, StripeClient, StripeError};
 use stripe_events::SigningSecret;
@@ -32,7 +32,7 @@ struct Check {
     /// The observation.
     seen: String,
     /// What to do about it.
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,19 +47,19 @@ enum Outcome {
 
 impl Check {
     fn pass(what: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { what: what.into(), result: Outcome::Pass, seen: seen.into(), mend: None }
+        Self { what: what.into(), result: Outcome::Pass, seen: seen.into(), fix: None }
     }
 
-    fn unchecked(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { result: Outcome::Unchecked, ..Self::warn(what, seen, mend) }
+    fn unchecked(what: impl Into<String>, seen: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { result: Outcome::Unchecked, ..Self::warn(what, seen, fix) }
     }
 
-    fn warn(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), result: Outcome::Warn, seen: seen.into(), mend: Some(mend.into()) }
+    fn warn(what: impl Into<String>, seen: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), result: Outcome::Warn, seen: seen.into(), fix: Some(fix.into()) }
     }
 
-    fn fail(what: impl Into<String>, seen: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), result: Outcome::Fail, seen: seen.into(), mend: Some(mend.into()) }
+    fn fail(what: impl Into<String>, seen: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), result: Outcome::Fail, seen: seen.into(), fix: Some(fix.into()) }
     }
 }
 
@@ -156,6 +156,7 @@ fn of_links(links: &[PaymentLink], policy: &Policy, files_bucket: Option<&str>) 
             }
             (Ok(Some(contract)), None) => {
                 checks.extend(consent::of_link(link, contract, policy));
+                checks.extend(unread_keys(link));
                 of_contract(link, contract, files_bucket)
             }
             (Err(error), None) => vec![Check::fail(
@@ -192,6 +193,16 @@ fn misspelt(link: &PaymentLink, key: &str, is_read: bool) -> Check {
         )
     };
     Check::fail(format!("link {}", link.id), seen, fix)
+}
+
+/// Keys that are nearly ones of the contract, and read as none.
+fn unread_keys(link: &PaymentLink) -> impl Iterator<Item = Check> {
+    let meant = link.metadata.keys().filter_map(|typed| Some((typed, MetadataKey::meant_by(typed)?)));
+    // The marker has a check of its own.
+    meant.filter(|(_, key)| *key != MetadataKey::Fulfilment).map(|(typed, key)| {
+        let seen = format!("its metadata key `{}` is not read; `{}` would be", shown(typed), key.name());
+        Check::warn(format!("link {}", link.id), seen, "correct the key in Stripe: docs/PAYMENT-LINKS.md")
+    })
 }
 
 /// The defects of a contract whose kind is right.
@@ -410,15 +421,15 @@ impl Report for Health {
                     Outcome::Warn => (WARN, "warn"),
                     Outcome::Fail => (BAD, "FAIL"),
                 };
-                let mend = check.mend.as_ref().map(|mend| format!(" → {mend}")).unwrap_or_default();
+                let fix = check.fix.as_ref().map(|fix| format!(" → {fix}")).unwrap_or_default();
                 vec![
                     Cell::styled(style, name),
                     Cell::new(&check.what),
-                    Cell::new(format!("{}{mend}", check.seen)),
+                    Cell::new(format!("{}{fix}", check.seen)),
                 ]
             })
             .collect();
-        page.table(&["result", "what", "seen → mend"], &rows);
+        page.table(&["result", "what", "seen → fix"], &rows);
     }
 
     fn verdict(&self) -> Verdict {

@@ -136,7 +136,7 @@ impl Report for OpenTasks {
         let more =
             if more > 0 { format!(", of which {more} are not shown (--limit)") } else { String::new() };
         page.line(format_args!(
-            "\n{}{more}. `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.",
+            "\n{}{more}. `afterlink explain <payment>` explains one, docs/OPERATIONS.md says how to fix it.",
             count(self.tasks.len(), "open effect")
         ));
     }
@@ -199,7 +199,7 @@ mod tests {
           pi_3A       email#thank-you  parked   60 min         no_recipient
           cs_test_b1  acquisition      claimed  100 s   3
 
-        3 open effects, of which 1 are not shown (--limit). `afterlink explain <payment>` tells a story, docs/OPERATIONS.md the mend.
+        3 open effects, of which 1 are not shown (--limit). `afterlink explain <payment>` explains one, docs/OPERATIONS.md says how to fix it.
         "#);
         let nothing = OpenTasks { tasks: Vec::new(), pages: 16, scanned: 0, limit: 50 };
         insta::assert_snapshot!(plain(&nothing, 0), @"Nothing is open.");

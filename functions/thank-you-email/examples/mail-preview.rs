@@ -76,7 +76,7 @@ fn main() -> Result<ExitCode> {
     if shown.mistakes.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("\nThere is something to mend. Until then, customers get the next best wording:");
+    println!("\nThere is something to fix. Until then, customers get the next best wording:");
     for mistake in &shown.mistakes {
         println!("  {mistake}");
     }

@@ -105,6 +105,19 @@ fn links_are_distinguished_by_their_contract() {
 }
 
 #[test]
+fn a_key_that_is_read_as_none_is_named_with_the_one_that_was_meant() {
+    let metadata =
+        json!({ "fulfilment": "contribution", "campain": "spring", "thankyou": "gala", "size": "XL" });
+    let checks = of_links(&[link("plink_near", metadata)], &Policy::compiled_in().unwrap(), None);
+    let seen: Vec<_> = checks[1..].iter().map(|check| (check.result, check.seen.as_str())).collect();
+    let expected = [
+        (Outcome::Warn, "its metadata key `campain` is not read; `campaign` would be"),
+        (Outcome::Warn, "its metadata key `thankyou` is not read; `thank_you` would be"),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn a_link_whose_key_is_nearly_right_fails_by_name_with_the_key_it_should_have() {
     for (key, shown, is_read) in [
         ("Fulfilment", "`Fulfilment`", true),
@@ -122,7 +135,7 @@ fn a_link_whose_key_is_nearly_right_fails_by_name_with_the_key_it_should_have() 
         let [_, check] = &checks[..] else { panic!("{checks:?}") };
         assert_eq!((check.what.as_str(), check.result), ("link plink_near", Outcome::Fail), "{key}");
         assert!(check.seen.contains(shown) && check.seen.ends_with("must be `fulfilment`"), "{}", check.seen);
-        let completes = check.mend.as_ref().unwrap().contains("afterlink complete --link plink_near");
+        let completes = check.fix.as_ref().unwrap().contains("afterlink complete --link plink_near");
         assert_eq!(completes, !is_read, "{key}");
     }
 }
@@ -159,7 +172,7 @@ fn only_a_failed_check_needs_an_operator() {
         health(vec![pass, warn, Check::fail("mail identity", "not verified", "publish the records")]);
     assert_eq!(failed.verdict(), Verdict::NeedsYou);
     insta::assert_snapshot!(plain(&failed, 0), @r#"
-    result  what           seen → mend
+    result  what           seen → fix
     pass    ledger         answers
     warn    alarms         ringing: x → look
     FAIL    mail identity  not verified → publish the records

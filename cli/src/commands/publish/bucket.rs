@@ -61,7 +61,7 @@ impl FilesBucket {
             })),
             Err(error) => match error.raw_response().map(|answer| answer.status().as_u16()) {
                 Some(403 | 404) => Ok(None),
-                _ => Err(error).with_context(|| format!("the bucket does not on_step of {key}")),
+                _ => Err(error).with_context(|| format!("the bucket does not say what {key} is")),
             },
         }
     }

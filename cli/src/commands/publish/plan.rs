@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use fulfilment::{MetadataKey, Subject};
+
 use super::bucket::StoredObject;
 use super::object::{Form, Object, active, form, inactive};
 use super::product::{Checkout, Image, LocalFile, PUBLISHED_AS, Product};
@@ -214,16 +216,14 @@ fn change(objects: &mut [Object], id: &str, form: &Form) {
     objects.iter_mut().filter(|object| object.id == id).for_each(|object| object.set(form));
 }
 
-/// The keys of the link contract that are to go. Other keys are other people's.
+/// The keys of the link contract that a product file can set and this one does not, which are to go. Other keys are other
+/// people's.
 fn unwanted(link: &Object, product: &Product) -> Form {
-    let gone = CONTRACT_KEYS.iter().filter(|key| !product.metadata.contains_key(*key));
+    let keys = MetadataKey::ALL.iter().filter(|key| key.subject() != Subject::Page).map(|key| key.name());
+    let gone = keys.filter(|key| !product.metadata.contains_key(key));
     let gone = gone.map(|key| format!("metadata[{key}]")).filter(|name| !link.field(name).is_empty());
     gone.map(|name| (name, String::new())).collect()
 }
-
-/// The keys of the link contract that a product file can set.
-const CONTRACT_KEYS: [&str; 8] =
-    ["thank_you", "files", "campaign", "source", "component", "component_type", "labels", "ab_test"];
 
 fn is_same(stored: &StoredObject, local: &LocalFile) -> bool {
     stored.sha256 == Some(local.sha256) && i64::try_from(local.size) == Ok(stored.size)

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use fulfilment::{FulfilmentKind, LinkContract, Money, TemplateName, file_keys};
+use fulfilment::{Arity, FulfilmentKind, LinkContract, MetadataKey, Money, Subject, TemplateName, file_keys};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
@@ -87,8 +87,9 @@ struct Written {
     price: Price,
     #[serde(default)]
     files: Vec<Entry>,
+    /// What analysts read: the keys of the link contract that are about where a sale came from.
     #[serde(default)]
-    link: Link,
+    link: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
     #[serde(default)]
     checkout: Checkout,
 }
@@ -98,18 +99,6 @@ struct Written {
 struct Entry {
     path: Spanned<Line>,
     key: Option<Line>,
-}
-
-/// What analysts read: the keys of the link contract, by their own names.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Link {
-    campaign: Option<Value>,
-    source: Option<Value>,
-    component: Option<Value>,
-    component_type: Option<Value>,
-    labels: Option<Spanned<Vec<Value>>>,
-    ab_test: Option<Value>,
 }
 
 /// A text that says something, on one line, of at most so many characters.
@@ -194,31 +183,21 @@ impl Product {
             let read = local_image(folder, &image.get_ref().0);
             read.map_err(|problem| or_problem(image.span(), Err(problem))).ok()
         });
-        let Link { campaign, source, component, component_type, labels, ab_test } = written.link;
-        let labels = labels.map(|labels| (labels.span(), labels.into_inner()));
-        let labels = labels.map_or_else(String::new, |(place, labels)| {
-            if labels.iter().any(|label| label.0.contains(',')) {
-                let problem = "a label cannot have a comma in it: labels are report_step apart by commas";
-                or_problem(place.clone(), Err(problem.to_owned()));
-            }
-            let labels = labels.into_iter().map(|label| label.0).collect::<Vec<_>>().join(",");
-            or_problem(place, fits("labels", &labels, "give fewer or shorter labels"));
-            labels
-        });
-        let value = |line: Option<Value>| line.map(|line| line.0).unwrap_or_default();
         let mut metadata: BTreeMap<_, _> = [
             (LinkContract::MARKER, kind.to_string()),
-            ("thank_you", written.thank_you.map(String::from).unwrap_or_default()),
-            ("files", named),
-            ("campaign", value(campaign)),
-            ("source", value(source)),
-            ("component", value(component)),
-            ("component_type", value(component_type)),
-            ("labels", labels),
-            ("ab_test", value(ab_test)),
+            (MetadataKey::ThankYou.name(), written.thank_you.map(String::from).unwrap_or_default()),
+            (MetadataKey::Files.name(), named),
             (PUBLISHED_AS, id.clone()),
         ]
         .into();
+        for (name, value) in written.link {
+            match attribution(name.get_ref(), value.get_ref()) {
+                Ok((key, value)) => {
+                    metadata.insert(key.name(), value);
+                }
+                Err(problem) => or_problem(name.span(), Err(problem)),
+            }
+        }
         metadata.retain(|_, value| !value.is_empty());
         or_problem(last_file, check_files(kind, &files));
         if !problems.is_empty() {
@@ -235,6 +214,33 @@ impl Product {
             checkout: written.checkout,
         })
     }
+}
+
+/// A key and its value from the table `link`.
+fn attribution(name: &str, value: &toml::Value) -> Result<(MetadataKey, String), String> {
+    let of_link = MetadataKey::about(Subject::Attribution);
+    let Some(key) = MetadataKey::from_name(name).filter(|key| key.subject() == Subject::Attribution) else {
+        let names: Vec<_> = of_link.map(|key| format!("`{}`", key.name())).collect();
+        return Err(format!("[link] has no field `{name}`: it takes {}", names.join(", ")));
+    };
+    let text = |value: &toml::Value| {
+        let text = value.as_str().ok_or_else(|| format!("`{name}` must be text in quotes"))?;
+        Value::try_from(text.to_owned()).map(|line| line.0).map_err(|problem| format!("`{name}`: {problem}"))
+    };
+    let value = match (value, key.arity()) {
+        (toml::Value::Array(values), Arity::Several) => {
+            let values = values.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+            if values.iter().any(|value| value.contains(',')) {
+                return Err(format!("one of `{name}` has a comma in it: commas separate one from the next"));
+            }
+            values.join(",")
+        }
+        (toml::Value::Array(_), Arity::One) => {
+            return Err(format!("`{name}` takes one text, and no list"));
+        }
+        (value, Arity::One | Arity::Several) => text(value)?,
+    };
+    fits(name, &value, "give fewer or shorter ones").map(|()| (key, value))
 }
 
 /// The number of the line, from 1.

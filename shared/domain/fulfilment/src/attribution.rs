@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stripe_events::{Personal, without_lone_surrogates};
 
+use crate::MetadataKey;
 use crate::file_key::percent_decoded;
-use crate::typed::{distinct, split, tidy, value};
+use crate::typed::{distinct, split, tidy};
 
 /// Where a sale came from: what the marketer typed on the link, and what the site passed on about this one visit.
 ///
@@ -77,16 +78,15 @@ impl Attribution {
     }
 
     fn of_link(metadata: &BTreeMap<String, String>) -> Self {
-        let text = |key: &str| value(metadata, key).and_then(tidy).and_then(|typed| safe(&typed));
-        let texts = |key: &str| value(metadata, key).map_or_else(Vec::new, |typed| safe_list(split(typed)));
-        let tests = value(metadata, "ab_test").map_or_else(Vec::new, split);
+        let text = |key: MetadataKey| key.value_in(metadata).and_then(tidy).and_then(|typed| safe(&typed));
+        let parts = |key: MetadataKey| key.value_in(metadata).map_or_else(Vec::new, split);
         Self {
-            campaign_codes: texts("campaign"),
-            source: text("source"),
-            component_id: text("component"),
-            component_type: text("component_type"),
-            ab_tests: ab_tests(&tests),
-            labels: texts("labels"),
+            campaign_codes: safe_list(parts(MetadataKey::Campaign)),
+            source: text(MetadataKey::Source),
+            component_id: text(MetadataKey::Component),
+            component_type: text(MetadataKey::ComponentType),
+            ab_tests: ab_tests(&parts(MetadataKey::AbTest)),
+            labels: safe_list(parts(MetadataKey::Labels)),
             page_view_id: None,
             browser_id: None,
             undecoded: None,
@@ -231,6 +231,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Subject;
     use crate::typed::is_invisible;
 
     fn reference_of(json: &Value) -> String {
@@ -369,8 +370,8 @@ mod tests {
     #[test]
     fn an_email_address_is_never_passed_on() {
         for address in ADDRESSES {
-            let keys = ["campaign", "source", "component", "component_type", "labels", "ab_test"];
-            let link = keys.map(|key| (key, address));
+            let keys = MetadataKey::about(Subject::Attribution);
+            let link: Vec<_> = keys.map(|key| (key.name(), address)).collect();
             assert_eq!(read(&link, None), Attribution::default(), "{address}");
             assert_eq!(read(&[("campaign", &format!("spring,{address}"))], None).campaign_codes, ["spring"]);
             assert_eq!(read(&[], Some(address)), Attribution::default(), "{address} as the whole reference");

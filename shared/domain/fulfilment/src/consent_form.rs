@@ -3,7 +3,7 @@ use stripe_events::{
     Promotions, SnapshotEvent,
 };
 
-use crate::words;
+use crate::{MetadataKey, words};
 
 /// What a payment page said and asked about marketing, and what the customer answered: read, not yet understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,7 +64,7 @@ impl AskedIn {
 impl ConsentForm {
     /// The metadata key with which a link asserts that its page shows the notice of a soft opt-in. Its value is
     /// `shown`.
-    pub const NOTICE_MARKER: &str = "soft_opt_in";
+    pub const NOTICE_MARKER: &str = MetadataKey::SoftOptIn.name();
 
     /// Whether a link's metadata asserts that its page shows the notice. Any value but `shown` asserts nothing.
     pub fn asserts_notice(value: &str) -> bool {

@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::MetadataKey;
 use crate::typed::{breaks_lines, distinct, is_invisible, separates, value};
 
 /// The folder of the files bucket that customers' files are in. Keys are relative to it.
 const FOLDER: &str = "files/";
+
+/// The key that names one file, of a product or a link.
+pub(crate) const ONE_FILE: &str = "file";
 
 /// The files that metadata names, of a Payment Link or of a product: `file` names one, `files` several with commas
 /// between them. Either may have one a line.
@@ -15,8 +19,8 @@ const FOLDER: &str = "files/";
 /// forgiven. A place copied as an address stays what it is: [`object_key`] says what it means for a bucket.
 pub fn file_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
     // A name with a comma in it can be said with `file` only.
-    let one = value(metadata, "file").into_iter().flat_map(|typed| typed.split(breaks_lines));
-    let several = value(metadata, "files").into_iter().flat_map(|typed| typed.split(separates));
+    let one = value(metadata, ONE_FILE).into_iter().flat_map(|typed| typed.split(breaks_lines));
+    let several = MetadataKey::Files.value_in(metadata).into_iter().flat_map(|typed| typed.split(separates));
     distinct(one.chain(several).filter_map(tidy_key))
 }
 

@@ -3,8 +3,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::MetadataKey;
 use crate::file_key::file_keys;
-use crate::typed::{bare, is_invisible, latin_lookalike, shown, tidy, value};
+use crate::typed::{bare, edit_distance, is_invisible, latin_lookalike, shown, tidy};
 
 /// What a Payment Link sells: the value of its metadata key `fulfilment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,7 +98,7 @@ pub enum ContractError {
 
 impl LinkContract {
     /// The metadata key that marks a link as ours.
-    pub const MARKER: &str = "fulfilment";
+    pub const MARKER: &str = MetadataKey::Fulfilment.name();
 
     /// Every form of the key that is read, the best first. EventBridge matches keys exactly, so the rules list the
     /// same forms (`cdk/lib/event-patterns.ts`): an event is read as ours only where its rule lets it through.
@@ -138,7 +139,8 @@ impl LinkContract {
         };
         let kind = typed.find_map(|typed| FulfilmentKind::from_typed(typed));
         let kind = kind.ok_or_else(|| ContractError::Kind(shown(first)))?;
-        let thank_you = value(metadata, "thank_you").and_then(tidy).map(|name| name.to_lowercase());
+        let thank_you =
+            MetadataKey::ThankYou.value_in(metadata).and_then(tidy).map(|name| name.to_lowercase());
         let thank_you = thank_you.map(|name| name.replace([' ', '_'], "-"));
         let (thank_you, unusable_thank_you) = match thank_you.map(TemplateName::try_from).transpose() {
             Ok(thank_you) => (thank_you, None),
@@ -180,28 +182,9 @@ fn is_nearly_the_marker(key: &str) -> bool {
     let near = |spelling: &&str| {
         let spelling: Vec<char> = spelling.chars().collect();
         spelling.len().abs_diff(letters.len()) <= TYPING_ERRORS
-            && distance(&letters, &spelling) <= TYPING_ERRORS
+            && edit_distance(&letters, &spelling) <= TYPING_ERRORS
     };
     LinkContract::SPELLINGS.iter().any(near)
-}
-
-/// How many letters have to be changed, added, left out, or swapped with the next one: the optimal string alignment
-/// distance.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, to) in b.iter().enumerate() {
-            let mut least = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
-                least = least.min(before_last[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
@@ -338,9 +321,7 @@ mod tests {
         let kinds: Vec<_> = examples()
             .iter()
             .map(|metadata| {
-                let known = ["fulfilment", "campaign", "source", "component", "component_type"];
-                let known = [&known[..], &["labels", "ab_test", "thank_you", "files"]].concat();
-                assert!(metadata.keys().all(|key| known.contains(&key.as_str())), "{metadata:?}");
+                assert!(metadata.keys().all(|key| MetadataKey::from_name(key).is_some()), "{metadata:?}");
                 LinkContract::from_metadata(metadata).unwrap().unwrap()
             })
             .map(|link| (link.kind, link.files.len()))

@@ -79,6 +79,25 @@ pub(crate) fn value<'a>(metadata: &'a BTreeMap<String, String>, key: &str) -> Op
     metadata.get(key).or_else(alike).map(String::as_str)
 }
 
+/// How many letters have to be changed, added, left out, or swapped with the next one: the optimal string alignment
+/// distance.
+pub(crate) fn edit_distance(a: &[char], b: &[char]) -> usize {
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, to) in b.iter().enumerate() {
+            let mut least = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
+                least = least.min(before_last[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
 /// A wrong text as a message shows it, in one line and at most about forty characters: what shows nothing, or looks
 /// like a Latin letter and is none, is named by its number: `donation[U+200B]`.
 pub fn shown(typed: &str) -> String {

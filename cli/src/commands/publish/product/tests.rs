@@ -124,8 +124,33 @@ fn a_file_goes_into_a_folder_of_its_product() {
 }
 
 #[test]
-fn labels_have_no_commas() {
-    refuses(&format!("{CARD}[link]\nlabels = [\"a, b\"]\n"), "a label cannot have a comma in it");
+fn every_key_of_attribution_can_be_set_and_no_other() {
+    for key in MetadataKey::ALL {
+        let text = format!("{CARD}[link]\n{} = \"autumn\"\n", key.name());
+        match key.subject() {
+            Subject::Attribution => assert_eq!(parse(&text).unwrap().metadata[key.name()], "autumn"),
+            Subject::Product | Subject::Page => refuses(&text, "line 6: [link] has no field"),
+        }
+        let list = text.replace("\"autumn\"", "[\"autumn\", \"winter\"]");
+        match (key.subject(), key.arity()) {
+            (Subject::Attribution, Arity::Several) => {
+                assert_eq!(parse(&list).unwrap().metadata[key.name()], "autumn,winter");
+            }
+            (Subject::Attribution, Arity::One) => refuses(&list, "takes one text, and no list"),
+            (Subject::Product | Subject::Page, Arity::One | Arity::Several) => {}
+        }
+    }
+    refuses(
+        &format!("{CARD}[link]\ncampain = \"a\"\n"),
+        "[link] has no field `campain`: it takes `campaign`,",
+    );
+    refuses(&format!("{CARD}[link]\nsource = 7\n"), "line 6: `source` must be text in quotes");
+    refuses(&format!("{CARD}[link]\nsource = \" \"\n"), "line 6: `source`: it is empty");
+}
+
+#[test]
+fn values_of_a_list_have_no_commas() {
+    refuses(&format!("{CARD}[link]\nlabels = [\"a, b\"]\n"), "one of `labels` has a comma in it");
 }
 
 #[test]

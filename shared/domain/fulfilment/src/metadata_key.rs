@@ -1,0 +1,156 @@
+use std::collections::BTreeMap;
+
+use crate::file_key::ONE_FILE;
+use crate::typed::{bare, edit_distance, value};
+
+/// What a key of a Payment Link's metadata is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// What is sold, and what customers get of it.
+    Product,
+    /// Where the sale came from, for analysts.
+    Attribution,
+    /// What the payment page says.
+    Page,
+}
+
+/// How many values a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// One text.
+    One,
+    /// Several, with commas between them.
+    Several,
+}
+
+/// Declares the keys: the one table that attribution, the link contract, `publish`, `doctor` and the tests of the
+/// marketers' handbook read.
+macro_rules! metadata_keys {
+    ($($(#[$doc:meta])* $key:ident: $name:literal, $subject:ident, $arity:ident;)+) => {
+        /// A key of a Payment Link's metadata that Afterlink reads. Marketers read of them in `docs/PAYMENT-LINKS.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum MetadataKey {
+            $($(#[$doc])* $key,)+
+        }
+
+        impl MetadataKey {
+            /// Every key, in the order they are listed to people.
+            pub const ALL: &[Self] = &[$(Self::$key),+];
+
+            /// The key as a marketer types it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$key => $name),+ }
+            }
+
+            /// What it is about.
+            pub const fn subject(self) -> Subject {
+                match self { $(Self::$key => Subject::$subject),+ }
+            }
+
+            /// How many values it takes.
+            pub const fn arity(self) -> Arity {
+                match self { $(Self::$key => Arity::$arity),+ }
+            }
+        }
+    };
+}
+
+metadata_keys! {
+    /// The kind of product; without it a link is another business's.
+    Fulfilment: "fulfilment", Product, One;
+    /// The campaigns' codes.
+    Campaign: "campaign", Attribution, Several;
+    /// The channel.
+    Source: "source", Attribution, One;
+    /// Which button or banner.
+    Component: "component", Attribution, One;
+    /// What kind of thing that is.
+    ComponentType: "component_type", Attribution, One;
+    /// Free words.
+    Labels: "labels", Attribution, Several;
+    /// Tests and their variants, each `test:variant`.
+    AbTest: "ab_test", Attribution, Several;
+    /// The mail template.
+    ThankYou: "thank_you", Product, One;
+    /// The files of a download.
+    Files: "files", Product, Several;
+    /// That the page shows the notice of a soft opt-in where no event has it.
+    SoftOptIn: "soft_opt_in", Page, One;
+}
+
+impl MetadataKey {
+    /// The keys that are about a subject.
+    pub fn about(subject: Subject) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |key| key.subject() == subject)
+    }
+
+    /// The key of a name that is typed exactly.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|key| key.name() == name)
+    }
+
+    /// The value in a link's metadata. A key that differs in nothing but case, blanks and invisible characters counts
+    /// where the exact one is missing.
+    pub fn value_in(self, metadata: &BTreeMap<String, String>) -> Option<&str> {
+        value(metadata, self.name())
+    }
+
+    /// The key that a typed one was most likely meant to be, where it is read as none: `campain`. Short keys may be
+    /// one letter off, longer ones two.
+    pub fn meant_by(typed: &str) -> Option<Self> {
+        let typed = bare(typed);
+        if typed == ONE_FILE || Self::ALL.iter().any(|key| key.name() == typed) {
+            return None;
+        }
+        let letters: Vec<char> = typed.chars().collect();
+        Self::ALL.iter().copied().find(|key| {
+            let name: Vec<char> = key.name().chars().collect();
+            let errors = if name.len() < 8 { 1 } else { 2 };
+            name.len().abs_diff(letters.len()) <= errors && edit_distance(&letters, &name) <= errors
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of the handbook's table of keys.
+    #[test]
+    fn the_handbook_lists_every_key_and_no_other() {
+        let handbook = include_str!("../../../../docs/PAYMENT-LINKS.md");
+        let (_, table) = handbook.split_once("| key | what you put in |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
+        let listed: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        let ours: Vec<_> = MetadataKey::ALL.iter().map(|key| key.name()).collect();
+        assert_eq!(listed, ours);
+    }
+
+    #[test]
+    fn a_key_that_is_nearly_ours_is_noticed_and_another_business_s_is_not() {
+        for (typed, meant) in [
+            ("campain", Some("campaign")),
+            ("Campagin", Some("campaign")),
+            ("sorce", Some("source")),
+            ("component-type", Some("component_type")),
+            ("component_typ", Some("component_type")),
+            ("thankyou", Some("thank_you")),
+            ("thank-you", Some("thank_you")),
+            ("ab-test", Some("ab_test")),
+            ("soft_optin", Some("soft_opt_in")),
+            ("label", Some("labels")),
+            ("campaign", None),
+            ("CAMPAIGN ", None),
+            ("source", None),
+            ("order_id", None),
+            ("course", None),
+            ("title", None),
+            ("size", None),
+            ("file", None),
+            ("published_as", None),
+            ("", None),
+        ] {
+            assert_eq!(MetadataKey::meant_by(typed).map(MetadataKey::name), meant, "{typed}");
+        }
+    }
+}
