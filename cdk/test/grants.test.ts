@@ -91,9 +91,10 @@ for (const name of STAGE_NAMES) {
     (role.Properties.Policies ?? []).flatMap(
       ({ PolicyDocument }: { PolicyDocument: { Statement: Statement[] } }) => PolicyDocument.Statement,
     );
+  const functionOf = (task: string): Resource =>
+    synthesized.one('AWS::Lambda::Function', 'FunctionName', `afterlink-${name}-${task}`);
   const roleOf = (task: string): Resource => {
-    const lambda = synthesized.one('AWS::Lambda::Function', 'FunctionName', `afterlink-${name}-${task}`);
-    const id = lambda.Properties.Role['Fn::GetAtt'][0];
+    const id = functionOf(task).Properties.Role['Fn::GetAtt'][0];
     return roles.find((role) => role.id === id) ?? assert.fail(`no role for ${task}`);
   };
 
@@ -114,6 +115,43 @@ for (const name of STAGE_NAMES) {
         assert.deepEqual(given, { ...grants, ...(task === 'thank-you-email' && mail) });
       });
     }
+
+    it('functions are given the variables that they read, and no others', () => {
+      const common = ['LIVEMODE', 'STAGE'];
+      const retry = ['RETRY_BASE_SECONDS', 'RETRY_CAP_SECONDS', 'RETRY_GIVE_UP_SECONDS'];
+      const queued = [...common, 'DLQ_URL', 'QUEUE_URL', ...retry];
+      const check = (task: string, expected: string[]) => {
+        assert.deepEqual(Object.keys(functionOf(task).Properties.Environment.Variables).sort(), expected.sort());
+      };
+      check('stripe-webhook', [...common, 'FULFILMENT_BUS', 'SIGNING_SECRET_NAME']);
+      const purchases = ['DOWNLOADS_TABLE', 'FILES_BUCKET', 'TOKEN_KEYS_SECRET_NAME', 'STRIPE_KEY_SECRET_NAME'];
+      check('downloads', [...common, 'CONTRIBUTIONS_TABLE', 'EFFECTS_TABLE', ...purchases]);
+      check('thank-you-email', [
+        ...queued,
+        ...purchases,
+        'EFFECTS_TABLE',
+        'SENDER',
+        'CONFIGURATION_SET',
+        'TEMPLATES_BUCKET',
+        'PAGES_URL',
+      ]);
+      check('contribution-records', [
+        ...queued,
+        'CONTRIBUTIONS_TABLE',
+        'SUPPORTERS_TABLE',
+        'EFFECTS_TABLE',
+        'STRIPE_KEY_SECRET_NAME',
+        'SUPPORTER_NAMESPACE',
+      ]);
+      check('soft-opt-ins', [...queued, 'CONSENTS_TABLE', 'EFFECTS_TABLE', 'SUPPORTER_NAMESPACE']);
+      check('acquisition-events', [
+        ...queued,
+        'EFFECTS_TABLE',
+        'ACQUISITION_BUS',
+        'STRIPE_KEY_SECRET_NAME',
+        'SUPPORTER_NAMESPACE',
+      ]);
+    });
 
     it('mail may be sent from one address only', () => {
       const send = statementsOf(roleOf('thank-you-email')).find(({ Action }) => Action === 'ses:SendEmail');

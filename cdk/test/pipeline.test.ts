@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { cataloguedTask } from '../lib/catalogue.ts';
 import { STAGE_NAMES, stages } from '../lib/stages.ts';
 import { type Resource, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
 
@@ -154,43 +155,6 @@ for (const name of STAGE_NAMES) {
         assert.equal(Variables.STAGE, name);
         assert.equal(Variables.LIVEMODE, String(name === 'live'));
       }
-    });
-
-    it('are given the variables of their own that they read', () => {
-      const common = ['LIVEMODE', 'STAGE'];
-      const retry = ['RETRY_BASE_SECONDS', 'RETRY_CAP_SECONDS', 'RETRY_GIVE_UP_SECONDS'];
-      const queued = [...common, 'DLQ_URL', 'QUEUE_URL', ...retry];
-      const check = (task: string, expected: string[]) => {
-        assert.deepEqual(Object.keys(lambda(task).Properties.Environment.Variables).sort(), expected.sort());
-      };
-      check('stripe-webhook', [...common, 'FULFILMENT_BUS', 'SIGNING_SECRET_NAME']);
-      const purchases = ['DOWNLOADS_TABLE', 'FILES_BUCKET', 'TOKEN_KEYS_SECRET_NAME', 'STRIPE_KEY_SECRET_NAME'];
-      check('downloads', [...common, 'CONTRIBUTIONS_TABLE', 'EFFECTS_TABLE', ...purchases]);
-      check('thank-you-email', [
-        ...queued,
-        ...purchases,
-        'EFFECTS_TABLE',
-        'SENDER',
-        'CONFIGURATION_SET',
-        'TEMPLATES_BUCKET',
-        'PAGES_URL',
-      ]);
-      check('contribution-records', [
-        ...queued,
-        'CONTRIBUTIONS_TABLE',
-        'SUPPORTERS_TABLE',
-        'EFFECTS_TABLE',
-        'STRIPE_KEY_SECRET_NAME',
-        'SUPPORTER_NAMESPACE',
-      ]);
-      check('soft-opt-ins', [...queued, 'CONSENTS_TABLE', 'EFFECTS_TABLE', 'SUPPORTER_NAMESPACE']);
-      check('acquisition-events', [
-        ...queued,
-        'EFFECTS_TABLE',
-        'ACQUISITION_BUS',
-        'STRIPE_KEY_SECRET_NAME',
-        'SUPPORTER_NAMESPACE',
-      ]);
     });
 
     it('keep their logs for as long as the stage says, and no log group forever', () => {
@@ -379,18 +343,9 @@ for (const name of STAGE_NAMES) {
         'WebhookUrl',
         'StripeWebhookFunctionName',
         'ReconcileFunctionName',
-        'ThankYouEmailQueueUrl',
-        'ThankYouEmailDlqUrl',
-        'ThankYouEmailFunctionName',
-        'ContributionRecordsQueueUrl',
-        'ContributionRecordsDlqUrl',
-        'ContributionRecordsFunctionName',
-        'SoftOptInsQueueUrl',
-        'SoftOptInsDlqUrl',
-        'SoftOptInsFunctionName',
-        'AcquisitionEventsQueueUrl',
-        'AcquisitionEventsDlqUrl',
-        'AcquisitionEventsFunctionName',
+        ...TASKS.map((task) => cataloguedTask(task).id).flatMap((id) =>
+          ['QueueUrl', 'DlqUrl', 'FunctionName'].map((what) => `${id}${what}`),
+        ),
         'Livemode',
         'SupporterNamespace',
         'MailIdentity',

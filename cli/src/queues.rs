@@ -77,9 +77,9 @@ impl DeadLetter {
     /// What it calls for: the effects of all tasks, or the mail that an operator asked for.
     pub(crate) fn calls_for(&self, livemode: bool) -> Vec<Effect> {
         let delivered = Delivered::from_json(self.body.as_bytes()).ok().zip(Policy::compiled_in().ok());
-        let called_for = delivered
+        let expected = delivered
             .and_then(|(delivered, policy)| ExpectedEffects::from_event(&delivered.event, livemode, &policy));
-        let effects = called_for.map(|called_for| called_for.effects).unwrap_or_default().into_iter();
+        let effects = expected.map(|expected| expected.effects).unwrap_or_default().into_iter();
         match &self.resend_id {
             Some(id) => effects
                 .filter(|effect| Task::of_effect(effect) == Some(Task::ThankYouEmail))

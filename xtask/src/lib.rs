@@ -23,9 +23,11 @@ mod language;
 pub mod local;
 mod moto;
 mod mutants;
+mod new_task;
 mod package;
 pub mod pages;
 pub mod process;
+mod sources;
 pub mod stack;
 pub mod stripe;
 pub mod templates;
@@ -99,6 +101,8 @@ enum Command {
         /// Its two or three letters: es
         tag: String,
     },
+    /// Makes a task that builds, deploys and is simulated, for its author to fill in
+    NewTask(new_task::Arguments),
     /// Writes the catalogue of functions for the CDK app, after shared/domain/catalogue has changed
     Catalogue,
     /// Builds the release zips that are deployed to AWS
@@ -178,6 +182,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
         Command::Bench { arguments } => return forwarded::bench(&checkout, &arguments),
         Command::Language { tag } => language::run(&checkout, &tag),
+        Command::NewTask(arguments) => new_task::run(&checkout, &arguments),
         Command::Catalogue => catalogue::write(&checkout),
         Command::Package { arch } => package::run(&checkout, arch),
     }?;

@@ -1,7 +1,6 @@
 //! Deliberate bugs, one at a time, and the tests that must notice them.
 
 mod list;
-mod tree;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,11 +12,11 @@ use clap::Args;
 use serde_json::json;
 
 use self::list::{Catcher, Mutant};
-use self::tree::Sources;
 use crate::checkout::Checkout;
 use crate::dependencies::install_node;
 use crate::functions::cargo;
 use crate::process::{Group, tail};
+use crate::sources::Sources;
 use crate::terminal::{BAD, GOOD, Step, duration, say};
 
 /// How long one mutant's tests may run. What takes longer has found an endless loop, and a better catcher is due.

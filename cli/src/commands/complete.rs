@@ -357,9 +357,8 @@ fn open_effects(event: &Event, rows: &[EffectRow], livemode: bool, now: i64) -> 
         Some(EffectState::Retry { .. } | EffectState::Parked { .. }) | None => true,
     };
     let policy = Policy::compiled_in().map_err(|error| error.to_string())?;
-    let called_for =
-        ExpectedEffects::from_event(event, livemode, &policy).map(|called_for| called_for.effects);
-    Ok(called_for.unwrap_or_default().into_iter().filter(is_open).collect())
+    let expected = ExpectedEffects::from_event(event, livemode, &policy).map(|expected| expected.effects);
+    Ok(expected.unwrap_or_default().into_iter().filter(is_open).collect())
 }
 
 impl Payment {

@@ -184,22 +184,19 @@ pub(crate) async fn look_up(deployment: &Deployment, payment: &str, effect: &str
 
 /// What the task does with the event that it is given.
 pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode: Option<bool>) -> String {
-    match Task::of_effect(&key.effect) {
-        Some(Task::ContributionRecords) => {
-            "The record is folded again: what the event says is in it afterwards, and \
-                                            nothing counts twice."
-                .to_owned()
-        }
-        Some(Task::ThankYouEmail) => {
-            let event = event.read().zip(livemode);
-            let left_out = event.and_then(|(event, livemode)| left_out(&event, rows, livemode));
-            left_out.map_or_else(
-                || "The task sends the mail.".to_owned(),
-                |why| format!("The task leaves the mail out: {why}."),
-            )
-        }
-        Some(Task::SoftOptIns | Task::AcquisitionEvents) | None => "The task does it now.".to_owned(),
+    let task = Task::of_effect(&key.effect);
+    if task == Some(Task::ContributionRecords) {
+        return "The record is folded again: what the event says is in it afterwards, and nothing counts twice.".to_owned();
     }
+    if task != Some(Task::ThankYouEmail) {
+        return "The task does it now.".to_owned();
+    }
+    let event = event.read().zip(livemode);
+    let left_out = event.and_then(|(event, livemode)| left_out(&event, rows, livemode));
+    left_out.map_or_else(
+        || "The task sends the mail.".to_owned(),
+        |why| format!("The task leaves the mail out: {why}."),
+    )
 }
 
 /// Why the mail task does not send a mail about an event, if it will not.

@@ -65,10 +65,10 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
     for number in 0..COMPARED {
         let json = paid(&format!("Compared{number}")).to_json();
         stripe.record(&json.to_string());
-        let called_for = ExpectedEffects::from_event(&read(&json)?, false, &policy)
+        let expected = ExpectedEffects::from_event(&read(&json)?, false, &policy)
             .context("the payment calls for nothing")?;
-        for effect in called_for.effects {
-            let payment_id = called_for.payment_id.as_str();
+        for effect in expected.effects {
+            let payment_id = expected.payment_id.as_str();
             let row = json!({ "payment_id": payment_id, "effect": effect.as_str(), "state": "done" });
             cloud.put_row("effects", &row);
         }

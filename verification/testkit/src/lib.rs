@@ -3,9 +3,9 @@
 
 pub mod acquisition;
 pub mod aws;
-pub mod called_for;
 pub mod clock;
 pub mod cloud;
+pub mod expected_effects;
 pub mod ledger;
 pub mod metrics;
 pub mod policy;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use super::tree::Sources;
 use crate::checkout::Checkout;
+use crate::sources::Sources;
 
 /// A deliberate bug.
 #[derive(Debug, Deserialize)]

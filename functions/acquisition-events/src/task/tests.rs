@@ -499,7 +499,7 @@ async fn writes_the_rows_its_events_call_for() {
         (task, ledger)
     };
     let own = |effect: &str| effect.starts_with("acquisition");
-    testkit::called_for::check("acquisition-events", &ManualClock::default(), &policy, own, make).await;
+    testkit::expected_effects::check("acquisition-events", &ManualClock::default(), &policy, own, make).await;
 }
 
 fn dispute(what: &str, status: &str) -> CorrectionEvent {

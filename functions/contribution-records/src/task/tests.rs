@@ -455,7 +455,8 @@ async fn writes_the_rows_its_events_call_for() {
         (task, ledger)
     };
     let own = |effect: &str| effect.starts_with("contribution#");
-    testkit::called_for::check("contribution-records", &ManualClock::default(), &policy, own, make).await;
+    testkit::expected_effects::check("contribution-records", &ManualClock::default(), &policy, own, make)
+        .await;
 }
 
 #[tokio::test]

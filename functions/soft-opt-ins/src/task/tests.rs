@@ -407,7 +407,7 @@ async fn writes_the_rows_its_events_call_for() {
         (task, ledger)
     };
     let own = |effect: &str| effect.starts_with("consents");
-    testkit::called_for::check("soft-opt-ins", &ManualClock::default(), &policy, own, make).await;
+    testkit::expected_effects::check("soft-opt-ins", &ManualClock::default(), &policy, own, make).await;
 }
 
 #[tokio::test]

@@ -719,7 +719,8 @@ async fn writes_the_rows_its_events_call_for() {
             (task, ledger)
         };
         let own = |effect: &str| effect.starts_with("email#");
-        testkit::called_for::check("thank-you-email", &ManualClock::default(), &policy, own, make).await;
+        testkit::expected_effects::check("thank-you-email", &ManualClock::default(), &policy, own, make)
+            .await;
     }
 }
 

@@ -93,10 +93,8 @@ pub fn acquisition_correction(movement: &Movement) -> Effect {
 
 /// The movement of money, where this is a correction of an acquisition.
 pub fn movement(effect: &Effect) -> Option<Movement> {
-    match Task::of_effect(effect)? {
-        Task::AcquisitionEvents => Movement::from_name(effect.as_str().split_once('#')?.1),
-        Task::ThankYouEmail | Task::ContributionRecords | Task::SoftOptIns => None,
-    }
+    let is_acquisition = Task::of_effect(effect) == Some(Task::AcquisitionEvents);
+    Movement::from_name(effect.as_str().split_once('#').filter(|_| is_acquisition)?.1)
 }
 
 /// A customer's consents written to the records once the payment has succeeded.
@@ -123,13 +121,9 @@ pub fn contract() -> Effect {
 /// Whether only a session or an invoice of ours calls for this effect, so that a payment with it is known to be ours.
 pub fn is_of_our_payment(effect: &Effect) -> bool {
     let name = effect.as_str().split_once('#').map_or("", |(_, name)| name);
-    match Task::of_effect(effect) {
-        Some(Task::ContributionRecords | Task::AcquisitionEvents) => {
-            ![REFUND, DISPUTE, FRAUD_WARNING].iter().any(|kind| name.starts_with(kind))
-        }
-        Some(Task::ThankYouEmail | Task::SoftOptIns) => true,
-        None => false,
-    }
+    // These are about any payment of the Stripe account.
+    let is_correction = [REFUND, DISPUTE, FRAUD_WARNING].iter().any(|kind| name.starts_with(kind));
+    Task::of_effect(effect).is_some() && !is_correction
 }
 
 /// Whether this writes the record of a payment of ours: once it is done, the record was there.

@@ -16,8 +16,8 @@ pub struct ExpectedEffects {
     /// business's. Where it is a payment intent, the rows may be under the invoice that it leads to
     /// (`payment_ledger::alias`).
     pub payment_id: PaymentId,
-    /// `sub_…`, when it depends on the subscription whether anything is called for: an invoice carries no marker of
-    /// ours unless its subscription does. The effects are called for if the subscription is ours.
+    /// `sub_…`, when it depends on the subscription whether any effect is expected: an invoice carries no marker of
+    /// ours unless its subscription does. The effects are expected if the subscription is ours.
     pub if_ours: Option<String>,
     /// What a session says of the money; `None` for all other events.
     pub outcome: Option<SessionOutcome>,

@@ -10,8 +10,8 @@ use testkit::stripe::{CorrectionEvent, InvoiceEvent, SessionEvent};
 fn check(event: Value, expected: Option<&[&str]>) {
     let shown = event["type"].clone();
     let event = Event::from_value(event).unwrap();
-    let called_for = ExpectedEffects::from_event(&event, false, &with_renewals_thanked(&[]));
-    let effects = called_for.map(|it| it.effects.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let named = ExpectedEffects::from_event(&event, false, &with_renewals_thanked(&[]));
+    let effects = named.map(|it| it.effects.iter().map(ToString::to_string).collect::<Vec<_>>());
     let expected = expected.map(|effects| effects.iter().map(ToString::to_string).collect::<Vec<_>>());
     assert_eq!(effects, expected, "{shown}");
 }

@@ -154,7 +154,7 @@ fn check(event: &Value, patterns: &BTreeMap<String, Value>, sources: &[&str]) ->
         let envelope = json!({ "source": source, "detail-type": event["type"], "detail": event });
         for effect in &expected.effects {
             let passes = passes(&patterns[task_of(effect)], Some(&envelope));
-            assert!(passes, "{effect} from {source} is called for by {event:#}");
+            assert!(passes, "{effect} from {source} is expected of {event:#}");
         }
     }
     expected.effects.len()

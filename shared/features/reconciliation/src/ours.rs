@@ -74,17 +74,17 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     /// The payment that something is missing of, if it is ours; `None` for another business's.
     pub(crate) async fn if_ours(
         &self,
-        called_for: &ExpectedEffects,
+        expected: &ExpectedEffects,
         payment: Payment,
         work: &mut Work,
     ) -> Result<Option<Payment>, RunError> {
         // Only sessions of ours call for anything.
-        if called_for.outcome.is_some() || payment_ledger::is_ours(&payment.rows) {
+        if expected.outcome.is_some() || payment_ledger::is_ours(&payment.rows) {
             return Ok(Some(payment));
         }
-        let id = &called_for.payment_id;
+        let id = &expected.payment_id;
         if id.as_str().starts_with("in_") {
-            let ours = match &called_for.if_ours {
+            let ours = match &expected.if_ours {
                 Some(subscription_id) => self.is_our_subscription(subscription_id, work).await?,
                 None => true,
             };

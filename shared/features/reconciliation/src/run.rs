@@ -156,7 +156,7 @@ struct Candidate {
     waiting_session: Option<String>,
     /// Whether it is in the window only if its money came days after its session was opened.
     only_if_delayed: bool,
-    called_for: ExpectedEffects,
+    expected: ExpectedEffects,
 }
 
 /// What an event is to reconciliation.
@@ -176,13 +176,13 @@ impl Candidate {
         let event = Event::from_json(json.as_bytes())?;
         let event_id = event.id().to_owned();
         let event_type = event.type_name().to_owned();
-        let Some(called_for) = ExpectedEffects::from_event(&event, livemode, policy) else {
+        let Some(expected) = ExpectedEffects::from_event(&event, livemode, policy) else {
             return Ok(Misspelt::of(&event, livemode).map_or(Seen::Nothing, Seen::Misspelt));
         };
         let mut waiting_session = None;
         if let Event::Snapshot(snapshot) = &event
             && let Object::Session(session) = &snapshot.object
-            && called_for.outcome == Some(SessionOutcome::Pending)
+            && expected.outcome == Some(SessionOutcome::Pending)
         {
             waiting_session = Some(session.id.clone());
         }
@@ -193,13 +193,13 @@ impl Candidate {
             happened_at,
             waiting_session,
             only_if_delayed: false,
-            called_for,
+            expected,
         }))
     }
 
     /// Whether it is about money that came in: a payment of a session, or a renewal.
     fn is_payment(&self) -> bool {
-        let ExpectedEffects { outcome, effects, .. } = &self.called_for;
+        let ExpectedEffects { outcome, effects, .. } = &self.expected;
         let recorded = effects::contribution(SessionOutcome::Paid);
         *outcome == Some(SessionOutcome::Paid) || outcome.is_none() && effects.contains(&recorded)
     }
@@ -210,7 +210,7 @@ impl Candidate {
         Missing {
             event_id: self.event_id.clone(),
             event_type: self.event_type.clone(),
-            beside_parked: self.called_for.effects.iter().any(is_open),
+            beside_parked: self.expected.effects.iter().any(is_open),
             payment_id: payment.payment_id,
             effects,
             happened_at: self.happened_at,
@@ -433,10 +433,10 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let (candidates, misspelt) = self.candidates(&sweep, &page.items, work);
         self.record_misspelt(misspelt, work).await?;
         let candidates = self.as_filed(candidates).await?;
-        let payments = self.payments(candidates.iter().map(|it| &it.called_for.payment_id)).await?;
+        let payments = self.payments(candidates.iter().map(|it| &it.expected.payment_id)).await?;
         let mut batch = Vec::new();
         for candidate in candidates {
-            let Some(payment) = payments.get(&candidate.called_for.payment_id) else {
+            let Some(payment) = payments.get(&candidate.expected.payment_id) else {
                 continue;
             };
             if candidate.only_if_delayed && !has_been_pending(&payment.rows) {
@@ -490,13 +490,13 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     ) -> Result<Option<(Payment, Vec<Effect>)>, RunError> {
         let missing_of = |payment: &Payment| {
             let now = self.clock.now_ms();
-            missing(&candidate.called_for, &payment.rows, candidate.happened_at, now)
+            missing(&candidate.expected, &payment.rows, candidate.happened_at, now)
         };
         // Whose it is matters only where something is missing.
         if missing_of(payment).is_empty() {
             return Ok(Some((payment.clone(), Vec::new())));
         }
-        let ours = self.if_ours(&candidate.called_for, payment.clone(), work).await?;
+        let ours = self.if_ours(&candidate.expected, payment.clone(), work).await?;
         Ok(ours.map(|payment| {
             let missing = missing_of(&payment);
             (payment, missing)
@@ -545,15 +545,15 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     async fn as_filed(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, StoreError> {
         let filed = candidates.into_iter().map(async |mut candidate| {
             // Only the payment of a session may be filed under another key.
-            if candidate.called_for.outcome.is_some()
+            if candidate.expected.outcome.is_some()
                 && let Ok(event) = Event::from_json(candidate.json.as_bytes())
-                && let Some(called_for) = ExpectedEffects::from_event(
+                && let Some(expected) = ExpectedEffects::from_event(
                     as_filed(self.ledger, &event).await?.as_ref(),
                     self.livemode,
                     self.policy,
                 )
             {
-                candidate.called_for = called_for;
+                candidate.expected = expected;
             }
             Ok(candidate)
         });
@@ -569,10 +569,10 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             return Ok(known);
         };
         let candidates = self.as_filed(vec![candidate]).await?;
-        let Some(called_for) = candidates.into_iter().next().map(|it| it.called_for) else {
+        let Some(expected) = candidates.into_iter().next().map(|it| it.expected) else {
             return Ok(known);
         };
-        let ExpectedEffects { payment_id, outcome, effects, .. } = called_for;
+        let ExpectedEffects { payment_id, outcome, effects, .. } = expected;
         // Renewals may no longer be thanked for: then no mail is sent, and it would be missing for ever.
         let thanks = effects::email_about(SessionOutcome::Paid);
         known.effects.retain(|effect| outcome.is_some() || *effect != thanks || effects.contains(effect));
@@ -674,7 +674,7 @@ impl Tally {
     /// Counts a payment in its window. `now` is in Unix milliseconds.
     fn count_once(&mut self, candidate: &Candidate, payment: &Payment, now: i64, work: &mut Work) {
         if candidate.is_payment() && work.counted.insert(payment.payment_id.clone()) {
-            let effects = candidate.called_for.effects.iter();
+            let effects = candidate.expected.effects.iter();
             let verdicts = effects.map(|effect| judge(effect, &payment.rows, candidate.happened_at, now));
             self.count(verdicts.max().unwrap_or(Verdict::Settled));
         }

@@ -1,7 +1,7 @@
 use effect_ledger::{Effect, EffectRow, EffectState};
 use fulfilment::{ExpectedEffects, effects};
 
-/// What the ledger says of something that was called for.
+/// What the ledger says of an expected effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Done, or deliberately not done.
@@ -44,8 +44,8 @@ pub fn judge(effect: &Effect, rows: &[EffectRow], sent_at: i64, now: i64) -> Ver
 }
 
 /// The missing effects.
-pub fn missing(called_for: &ExpectedEffects, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
-    let effects = called_for.effects.iter();
+pub fn missing(expected: &ExpectedEffects, rows: &[EffectRow], sent_at: i64, now: i64) -> Vec<Effect> {
+    let effects = expected.effects.iter();
     effects.filter(|effect| judge(effect, rows, sent_at, now) == Verdict::Missing).cloned().collect()
 }
 

@@ -51,17 +51,17 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         work: &mut Work,
     ) -> Result<(), RunError> {
         let event = Event::from_json(json.as_bytes()).ok();
-        let called_for =
+        let expected =
             event.as_ref().and_then(|event| ExpectedEffects::from_event(event, self.livemode, self.policy));
-        let (Some(event), Some(called_for)) = (event, called_for) else {
+        let (Some(event), Some(expected)) = (event, expected) else {
             warn!(event.id = %shown_id(&event_id), "nothing can be made of it");
             return Ok(self.journal.postpone(&pending.clone().postponed(self.now())).await?);
         };
         let missing = Missing {
             event_id,
             event_type: event.type_name().to_owned(),
-            effects: missing(&called_for, rows, self.now(), self.clock.now_ms()),
-            payment_id: called_for.payment_id,
+            effects: missing(&expected, rows, self.now(), self.clock.now_ms()),
+            payment_id: expected.payment_id,
             happened_at: self.now(),
             put_back_at: None,
             beside_parked: false,

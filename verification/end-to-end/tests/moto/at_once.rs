@@ -1,5 +1,6 @@
 //! Two copies of a function with the same event in hand, both past everything but the ledger's condition.
 
+use catalogue::Task;
 use serde_json::{Value, json};
 use testkit::stripe::SessionEvent;
 
@@ -10,12 +11,8 @@ const UPDATE: &str = "DynamoDB_20120810.UpdateItem";
 
 /// Two copies of a task's message for two processes of its function, whose first writes meet.
 fn both_at_once(account: &Account, task: &str, write: &'static str) {
-    let queue = account.output(match task {
-        "contribution-records" => "ContributionRecordsQueueUrl",
-        "soft-opt-ins" => "SoftOptInsQueueUrl",
-        "thank-you-email" => "ThankYouEmailQueueUrl",
-        _ => "AcquisitionEventsQueueUrl",
-    });
+    let id = Task::ALL.into_iter().find(|known| known.name() == task).unwrap().id();
+    let queue = account.output(&format!("{id}QueueUrl"));
     let first = account.receive(task, 1).pop().unwrap();
     account.sqs("SendMessage", &json!({ "QueueUrl": queue, "MessageBody": first["Body"] }));
     let copies = [first, account.receive(task, 1).pop().unwrap()];

@@ -1,12 +1,11 @@
 //! What rules let through, and what becomes of messages that cannot be handled.
 
+use catalogue::Task;
 use serde_json::json;
 use testkit::queue::envelope;
 use testkit::stripe::SessionEvent;
 
 use crate::account::{Account, of};
-
-const TASKS: [&str; 4] = ["thank-you-email", "contribution-records", "soft-opt-ins", "acquisition-events"];
 
 #[test]
 fn a_poison_body_among_nine_good_ones_is_parked_and_the_nine_are_done() {
@@ -50,12 +49,12 @@ fn no_task_is_handed_what_is_none_of_our_business() {
         let put = account.aws.json("events", "AWSEvents.PutEvents", &json!({ "Entries": [entry] })).unwrap();
         assert_eq!(put["FailedEntryCount"], 0);
     }
-    for task in TASKS {
+    for task in Task::ALL.map(Task::name) {
         assert_eq!(account.receive(task, 10), Vec::<serde_json::Value>::new(), "{task}");
     }
     // The same source is open to what is ours.
     account.put_event(&of(SessionEvent::paid(), "Ours").to_json());
-    for task in TASKS {
+    for task in Task::ALL.map(Task::name) {
         assert_eq!(account.receive(task, 10).len(), 1, "{task}");
     }
 }

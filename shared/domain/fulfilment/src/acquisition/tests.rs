@@ -65,7 +65,7 @@ fn publishes_the_session() {
 }
 
 #[test]
-fn explains_what_was_booked_and_what_the_customer_saw() {
+fn publishes_what_was_booked_and_what_the_customer_saw() {
     let event = session(|session| {
         session["amount_total"] = json!(1500);
         session["currency"] = json!("kwd");

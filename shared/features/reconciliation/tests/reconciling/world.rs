@@ -322,10 +322,10 @@ impl World {
     /// to these rows.
     fn handle(&self, json: &str) {
         let event = Event::from_json(json.as_bytes()).unwrap();
-        let Some(called_for) = ExpectedEffects::from_event(&event, false, &self.policy) else {
+        let Some(expected) = ExpectedEffects::from_event(&event, false, &self.policy) else {
             return;
         };
-        let Some(payment_id) = self.key_of(&called_for) else {
+        let Some(payment_id) = self.key_of(&expected) else {
             return;
         };
         let session: Value = serde_json::from_str(json).unwrap();
@@ -333,7 +333,7 @@ impl World {
             let key = EffectKey::new(subscription, effects::contract());
             self.ledger.put(&key, EffectState::Done);
         }
-        for effect in called_for.effects {
+        for effect in expected.effects {
             let key = EffectKey::new(&payment_id, effect);
             let state = self.ledger.state(&key);
             if EffectState::standing(state.as_ref(), Guarantee::AtMostOnce, self.clock.now_ms())
@@ -349,9 +349,9 @@ impl World {
 
     /// The key under which tasks keep what an event calls for; `None` for an invoice of another business's. Stripe's
     /// answers are kept as tasks keep them, but for the one that a payment intent pays no invoice.
-    fn key_of(&self, called_for: &ExpectedEffects) -> Option<PaymentId> {
-        let id = &called_for.payment_id;
-        if let Some(subscription) = &called_for.if_ours {
+    fn key_of(&self, expected: &ExpectedEffects) -> Option<PaymentId> {
+        let id = &expected.payment_id;
+        if let Some(subscription) = &expected.if_ours {
             return self.is_our_subscription(subscription).then(|| id.clone());
         }
         let remembered = self.ledger.1.borrow().get(id).cloned();

@@ -60,8 +60,8 @@ fn payloads() -> Vec<Value> {
     payloads
 }
 
-/// Delivers every payload to a task of its own, in test mode, and compares the rows in its ledger with what the payload
-/// calls for under a policy, which is the task's. `is_own` says which effects are this task's, by their names.
+/// Delivers every payload to a task of its own, in test mode, and compares the rows in its ledger with those
+/// expected of it under a policy, which is the task's. `is_own` says which effects are this task's, by their names.
 ///
 /// # Panics
 ///
@@ -76,11 +76,11 @@ pub async fn check<T: Task>(
     let mut rows = 0;
     for payload in payloads() {
         let event = Event::from_value(payload.clone()).unwrap();
-        let called_for =
+        let expected =
             ExpectedEffects::from_event(&event, false, policy).map(|it| it.effects).unwrap_or_default();
-        let mut called_for: Vec<_> =
-            called_for.iter().map(ToString::to_string).filter(|effect| is_own(effect)).collect();
-        called_for.sort();
+        let mut expected: Vec<_> =
+            expected.iter().map(ToString::to_string).filter(|effect| is_own(effect)).collect();
+        expected.sort();
         let (task, ledger) = make();
         deliver(name, &task, clock, Source::WEBHOOK_SOURCE, std::slice::from_ref(&payload)).await;
         // Look-ups at Stripe and contracts of subscriptions are no task's effects.
@@ -92,8 +92,8 @@ pub async fn check<T: Task>(
             .map(|(key, _)| key.effect.to_string())
             .collect();
         written.sort();
-        assert_eq!(written, called_for, "{} {}", event.type_name(), event.id());
+        assert_eq!(written, expected, "{} {}", event.type_name(), event.id());
         rows += written.len();
     }
-    assert!(rows > 0, "no payload called for anything of {name}");
+    assert!(rows > 0, "no payload has an expected effect of {name}");
 }

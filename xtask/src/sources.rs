@@ -1,3 +1,5 @@
+//! The files of a checkout in memory, to be laid out as a copy.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
