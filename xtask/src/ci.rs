@@ -11,6 +11,7 @@ use crate::checkout::Checkout;
 use crate::dependencies::{Requirements, install_node, install_python};
 use crate::functions::cargo;
 use crate::guide::{Written, commands};
+use crate::new_task;
 use crate::process::{output_of, run_logged, run_shown};
 use crate::templates::synthesize;
 use crate::terminal::{BAD, Step, heading, say};
@@ -54,6 +55,9 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     check(checkout, &["run", "--quiet", "--package", "bench", "--", "--guard"])?;
 
     test::run(checkout, &test::Selection::all())?;
+
+    heading("A new task, in a copy");
+    new_task::trial(checkout)?;
     if advisories == Advisories::NotChecked {
         // Last, so that it is not overlooked above all that passed.
         say(format_args!(

@@ -1,5 +1,7 @@
 //! Makes a task: its folder from a template, and its entries in the files that cannot be derived from the catalogue.
 
+mod trial;
+
 use std::fs;
 use std::path::Path;
 
@@ -20,14 +22,19 @@ static TEMPLATE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/new-task");
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Its name in kebab case: its folder, package, queue and the word its effects begin with
-    name: String,
+    #[arg(required_unless_present = "trial")]
+    name: Option<String>,
     /// What it does for a payment, in one line without a full stop
     #[arg(long, default_value = "Handles every payment over a link of ours")]
     purpose: String,
+    /// Makes one in a copy of the checkout and runs it there, as CI does
+    #[arg(long = "try", conflicts_with = "name")]
+    trial: bool,
 }
 
 pub(crate) fn run(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
-    let names = Names::new(&arguments.name, &arguments.purpose)?;
+    let Some(name) = &arguments.name else { return trial(checkout) };
+    let names = Names::new(name, &arguments.purpose)?;
     let folder = checkout.root().join("functions").join(&names.kebab);
     ensure!(!folder.exists(), "there is functions/{} already", names.kebab);
     // Everything is found before anything is written.
@@ -65,6 +72,11 @@ pub(crate) fn run(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
         names.kebab
     ));
     Ok(())
+}
+
+/// Makes a task in a copy of the checkout and runs it there.
+pub(crate) fn trial(checkout: &Checkout) -> Result<()> {
+    trial::run(checkout)
 }
 
 /// A task's name in the forms that the languages want.

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use catalogue::Task;
 use fulfilment::{
-    Consents, Contribution, PaymentEvent, PaymentId, Policy, SessionOutcome, SubscriptionContract,
-    SupporterId, SupporterRow, effects,
+    Consents, Contribution, ExpectedEffects, PaymentEvent, PaymentId, Policy, SessionOutcome,
+    SubscriptionContract, SupporterId, SupporterRow, effects,
 };
 use serde_json::{Value, json};
+use stripe_events::Event;
 use testkit::cloud::BusEvent;
 use uuid::Uuid;
 
@@ -37,12 +38,16 @@ pub struct Delivered {
 }
 
 impl Delivered {
+    /// The key of each payment in the ledger, by its payment intent.
+    fn filed_under(&self) -> BTreeMap<String, String> {
+        self.payments.iter().map(|payment| (payment.payment_intent(), payment.payment_id())).collect()
+    }
+
     /// The events of payments, each under its key: as the story has it, without looking anything up.
     fn payment_events(&self) -> Vec<PaymentEvent> {
         let contracts: BTreeMap<String, SubscriptionContract> =
             self.payments.iter().filter_map(Payment::contract).collect();
-        let keys: BTreeMap<String, String> =
-            self.payments.iter().map(|payment| (payment.payment_intent(), payment.payment_id())).collect();
+        let keys = self.filed_under();
         let delivered = self.events.iter().filter_map(|event| event.meaning.clone());
         delivered
             .filter_map(|meaning| match meaning {
@@ -62,7 +67,7 @@ impl Delivered {
     }
 }
 
-/// The rules that a world at rest breaks, a sentence each. `told` is everything that was delivered to it.
+/// The rules that a world at rest breaks, a sentence each. `delivered` is everything that was delivered to it.
 ///
 /// At rest means that faults have stopped, that the DLQs have been redriven once, and that nothing moves any
 /// more.
@@ -73,6 +78,7 @@ pub fn violations<D: Director>(world: &World<D>, delivered: &Delivered) -> Vec<S
     queues(world, delivered, &mut found);
     no_claim_is_left(&ledger, &mut found);
     nothing_of_strangers_stays(delivered, &ledger, &mut found);
+    expected_effects_are_settled(delivered, &ledger, &mut found);
     personal_data(world, &mut found);
     if delivered.tasks.contains(&Task::ThankYouEmail) {
         mails(world, delivered, &ledger, &mut found);
@@ -168,6 +174,25 @@ fn no_claim_is_left(ledger: &Ledger, found: &mut Violations) {
         });
         let is_asked = effect != "lookup" || row["state"] == "done" || goes_away;
         found.unless(is_asked, || format!("{effect} of {payment} is open for ever: {row}"));
+    }
+}
+
+/// Every effect that a session is expected to have is settled, whichever task it belongs to.
+fn expected_effects_are_settled(delivered: &Delivered, ledger: &Ledger, found: &mut Violations) {
+    let filed_under = delivered.filed_under();
+    let events = delivered.events.iter().filter_map(|message| Event::from_json(message.body.as_bytes()).ok());
+    let expected = events.filter_map(|event| ExpectedEffects::from_event(&event, false, &POLICY));
+    for ExpectedEffects { payment_id, effects, .. } in expected.filter(|expected| expected.outcome.is_some())
+    {
+        let payment_id = filed_under.get(payment_id.as_str()).map_or(payment_id.as_str(), String::as_str);
+        for effect in effects {
+            let is_delivered = |task| delivered.tasks.contains(&task);
+            let (state, _) = ledger.state(payment_id, effect.as_str());
+            let is_settled = ["done", "skipped", "parked", "unknown"].contains(&state);
+            found.unless(is_settled || !Task::of_effect(&effect).is_some_and(is_delivered), || {
+                format!("{effect} of {payment_id} is expected and not settled: {state:?}")
+            });
+        }
     }
 }
 
