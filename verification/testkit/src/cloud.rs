@@ -6,7 +6,7 @@
 //! panics as well, so that no test can overlook it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -63,9 +63,11 @@ impl Cloud {
     /// When that file says something that these tables cannot be.
     pub fn with_tables() -> Self {
         let cloud = Self::new();
-        let tables: BTreeMap<String, DeployedTable> =
-            serde_json::from_str(include_str!("../../../cdk/test/golden/tables.json")).expect("tables");
-        for (name, table) in &tables {
+        // Read once: the simulation makes tens of thousands of clouds.
+        static TABLES: LazyLock<BTreeMap<String, DeployedTable>> = LazyLock::new(|| {
+            serde_json::from_str(include_str!("../../../cdk/test/golden/tables.json")).expect("tables")
+        });
+        for (name, table) in TABLES.iter() {
             cloud.create_table(table.definition(name));
         }
         cloud
