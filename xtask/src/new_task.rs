@@ -103,6 +103,10 @@ impl Names {
                  most 40 characters, such as order-notes"
             );
         }
+        ensure!(
+            words.last() != Some(&"task"),
+            "leave `-task` out of the name: everything in the catalogue is one"
+        );
         let purpose = purpose.trim().trim_end_matches('.');
         if purpose.is_empty() || purpose.contains(['\n', '"', '|']) {
             bail!("the purpose must be one line without quotes: it becomes a row of a table");
@@ -283,6 +287,7 @@ mod tests {
             "-notes",
             "order--notes",
             "2-notes",
+            "notes-task",
             &"a-".repeat(30),
         ] {
             assert!(Names::new(wrong, "x").is_err(), "{wrong}");

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use lambda_fake::http::{self, Reply};
+use loopback::Reply;
 use rustls::{ServerConnection, StreamOwned};
 use testkit::cloud::{Cloud, KeyAttribute, QueueDefinition, Redrive, Request, Service, TableDefinition};
 use testkit::stripe_api::{self, StripeApi};
@@ -82,13 +82,15 @@ impl Aws {
         let answer = {
             let cloud = cloud.clone();
             let calls = Arc::clone(&calls);
-            move |request| Some(answer(&cloud, &calls, delay, request))
+            move |request| answer(&cloud, &calls, delay, &request)
         };
         Ok(Self {
-            plain: http::serve(answer.clone())?,
-            tls: http::serve_over(
+            plain: loopback::serve(answer.clone())?,
+            tls: loopback::serve_over(
+                0,
                 move |connection| {
-                    Ok(StreamOwned::new(ServerConnection::new(Arc::clone(&server))?, connection))
+                    let server = ServerConnection::new(Arc::clone(&server)).map_err(std::io::Error::other)?;
+                    Ok(StreamOwned::new(server, connection))
                 },
                 answer,
             )?,
@@ -104,7 +106,7 @@ impl Aws {
     }
 }
 
-fn answer(cloud: &Cloud, calls: &Mutex<Vec<Call>>, delay: ReplyDelay, request: http::Request) -> Reply {
+fn answer(cloud: &Cloud, calls: &Mutex<Vec<Call>>, delay: ReplyDelay, request: &loopback::Request) -> Reply {
     let received = Instant::now();
     let header = |name: &str| request.header(name);
     let request = Request::read(&request.method, &request.path, header, request.body.clone());

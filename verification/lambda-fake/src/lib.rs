@@ -5,7 +5,6 @@
 )]
 
 pub mod events;
-pub mod http;
 mod process;
 mod runtime_api;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::http::{self, Reply, Request};
+use loopback::{Reply, Request};
 
 const PATH: &str = "/2018-06-01/runtime/";
 /// No function takes longer for anything; one that does hangs.
@@ -65,7 +65,7 @@ impl RuntimeApi {
             answer.send(Answer { at, what: what.to_owned(), body: request.body }).ok()?;
             Some(Reply { status: 202, headers: Vec::new(), body: b"{}".to_vec() })
         };
-        Ok(Self { address: http::serve(serve)?, polls, events, answers })
+        Ok(Self { address: loopback::serve(serve)?, polls, events, answers })
     }
 
     /// When the function next asks for an event: it is through with everything before.

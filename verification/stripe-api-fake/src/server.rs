@@ -1,23 +1,11 @@
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use loopback::{Answer, Reply, Request};
 use serde_json::json;
 
 use crate::account::Refusal;
 use crate::query::Query;
 use crate::{Fault, KEY, Misfit, Published, State, lock};
-
-/// A request, as far as it matters.
-struct Request {
-    method: String,
-    target: String,
-    authorization: String,
-    content_type: String,
-    idempotency_key: String,
-    body: Vec<u8>,
-}
 
 /// A POST with an idempotency key, and its answer.
 #[derive(Debug)]
@@ -28,98 +16,62 @@ pub(crate) struct Answered {
     answer: String,
 }
 
-/// The reply to a request.
-enum Reply {
-    Answer(u16, String),
-    /// What the same request was answered before.
-    Again(u16, String),
-    Reset,
-    Silence,
-}
-
-/// Listens and answers, a thread for each connection. The address it listens on.
+/// Listens and answers. The address it listens on.
 pub(crate) fn start(port: u16, state: Arc<Mutex<State>>, now: impl Fn() -> i64 + Send + 'static) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let now = Arc::new(Mutex::new(now));
-    thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            let state = Arc::clone(&state);
-            let now = Arc::clone(&now);
-            thread::spawn(move || {
-                serve(connection, &state, || {
-                    (now.lock().unwrap_or_else(std::sync::PoisonError::into_inner))()
-                });
-            });
-        }
-    });
-    url
+    let now = Mutex::new(now);
+    let answer = move |request: Request| {
+        let now = (now.lock().unwrap_or_else(PoisonError::into_inner))();
+        answer(&state, &request, now)
+    };
+    format!("http://{}", loopback::serve_over(port, Ok, answer).unwrap())
 }
 
-/// Answers the requests of a connection until either side has had enough.
-fn serve(mut connection: TcpStream, state: &Mutex<State>, now: impl Fn() -> i64) {
-    // Or the tail of a long answer waits for an acknowledgement.
-    let _ = connection.set_nodelay(true);
-    let mut received = Vec::new();
-    while let Some(request) = read_request(&mut connection, &mut received) {
-        let reply = reply(state, &request, now());
-        let again = if matches!(reply, Reply::Again(..)) { "idempotent-replayed: true\r\n" } else { "" };
-        match reply {
-            Reply::Answer(status, body) | Reply::Again(status, body) => {
-                let head = format!(
-                    "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nrequest-id: req_fake\r\n{again}\
-                     content-length: {}\r\n\r\n",
-                    body.len()
-                );
-                if connection.write_all((head + &body).as_bytes()).is_err() {
-                    return;
-                }
-            }
-            Reply::Reset => return,
-            // Until the other side gives up.
-            Reply::Silence => {
-                let _ = connection.read(&mut [0; 1]);
-                return;
-            }
-        }
-    }
+fn reply(status: u16, body: String) -> Answer {
+    Reply::json(status, body).with("request-id", "req_fake").into()
 }
 
-fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
+/// What the same request was answered before.
+fn replayed(status: u16, body: String) -> Answer {
+    let reply = Reply::json(status, body).with("request-id", "req_fake");
+    reply.with("idempotent-replayed", "true").into()
+}
+
+fn answer(state: &Mutex<State>, request: &Request, now: i64) -> Answer {
     let mut state = lock(state);
-    match (request.method.as_str(), request.target.as_str()) {
+    match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/fake/events") => {
             state.account.record(&text(&request.body), 0, i64::MIN);
-            return Reply::Answer(200, "{}".to_owned());
+            return reply(200, "{}".to_owned());
         }
         ("POST", "/fake/line_items") => {
             let told: (String, Vec<serde_json::Value>) = serde_json::from_slice(&request.body).unwrap();
             state.account.line_items.insert(told.0, told.1);
-            return Reply::Answer(200, "{}".to_owned());
+            return reply(200, "{}".to_owned());
         }
         ("POST", "/fake/faults") => {
             let statuses: Vec<u16> = serde_json::from_slice(&request.body).unwrap();
             state.faults.extend(statuses.into_iter().map(|status| Some(Fault::Status(status))));
-            return Reply::Answer(200, "{}".to_owned());
+            return reply(200, "{}".to_owned());
         }
         _ => {}
     }
-    state.requests.push(format!("{} {}", request.method, request.target));
+    state.requests.push(format!("{} {}", request.method, request.path));
     let fault = state.faults.pop_front().flatten();
     match fault {
-        Some(Fault::Status(status)) => return Reply::Answer(status, scripted()),
-        Some(Fault::Reset) => return Reply::Reset,
-        Some(Fault::Silence) => return Reply::Silence,
+        Some(Fault::Status(status)) => return reply(status, scripted()),
+        Some(Fault::Reset) => return Answer::Close,
+        Some(Fault::Silence) => return Answer::Silence,
         Some(Fault::LostReply | Fault::Kept(_)) | None => {}
     }
-    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    if let Err(refusal) =
-        authorize(&request.authorization, state.lacks.filter(|lacks| is_needed(lacks, path, query)))
-    {
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    if let Err(refusal) = authorize(
+        &header(request, "authorization"),
+        state.lacks.filter(|lacks| is_needed(lacks, path, query)),
+    ) {
         return refused(&refusal);
     }
     let query = Query::read(query);
-    let form = Query::of_form(&request.content_type, &request.body);
+    let form = Query::of_form(&header(request, "content-type"), &request.body);
     let said = if request.method == "POST" { &form } else { &query };
     let unknown = |(name, value): (&str, &str)| {
         // A file's bytes are no text.
@@ -135,37 +87,37 @@ fn reply(state: &Mutex<State>, request: &Request, now: i64) -> Reply {
     if let Some(refusal) = said.pairs().find_map(unknown) {
         return refused(&refusal);
     }
-    let reply = match request.method.as_str() {
+    let answer = match request.method.as_str() {
         "GET" => {
             let requests = state.requests.len();
             match state.account.get(path, &query, requests, now) {
-                Ok(body) => Reply::Answer(200, body),
+                Ok(body) => reply(200, body),
                 Err(refusal) => refused(&refusal),
             }
         }
         "POST" => write(&mut state, request, path, fault, now),
-        _ => Reply::Answer(405, error(&Refusal::of(405, "method_not_allowed", String::new()))),
+        _ => reply(405, error(&Refusal::of(405, "method_not_allowed", String::new()))),
     };
-    if fault == Some(Fault::LostReply) { Reply::Reset } else { reply }
+    if fault == Some(Fault::LostReply) { Answer::Close } else { answer }
 }
 
 /// A POST: once for each idempotency key. Parameters that Stripe refuses are not kept with the key; every other reply
 /// is, also a refusal.
 ///
 /// <https://docs.stripe.com/api/idempotent_requests>
-fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>, now: i64) -> Reply {
-    let key = request.idempotency_key.clone();
+fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>, now: i64) -> Answer {
+    let key = header(request, "idempotency-key");
     if let Some(before) = state.answered.get(&key) {
         if before.path != path || before.body != request.body {
             let message = "Keys for idempotent requests can only be used with the same parameters".to_owned();
-            return Reply::Answer(400, error_of_type("idempotency_error", &Refusal::of(400, "", message)));
+            return reply(400, error_of_type("idempotency_error", &Refusal::of(400, "", message)));
         }
-        return Reply::Again(before.status, before.answer.clone());
+        return replayed(before.status, before.answer.clone());
     }
     let (status, answer) = if let Some(Fault::Kept(status)) = fault {
         (status, scripted())
     } else {
-        let form = Query::of_form(&request.content_type, &request.body);
+        let form = Query::of_form(&header(request, "content-type"), &request.body);
         match state.account.post(path, &form, now) {
             Ok(answer) => (200, answer),
             Err(refusal) if refusal.is_kept() => (refusal.status, error(&refusal)),
@@ -177,11 +129,11 @@ fn write(state: &mut State, request: &Request, path: &str, fault: Option<Fault>,
         let body = request.body.clone();
         state.answered.insert(key, Answered { path, body, status, answer: answer.clone() });
     }
-    Reply::Answer(status, answer)
+    reply(status, answer)
 }
 
-fn refused(refusal: &Refusal) -> Reply {
-    Reply::Answer(refusal.status, error(refusal))
+fn refused(refusal: &Refusal) -> Answer {
+    reply(refusal.status, error(refusal))
 }
 
 fn scripted() -> String {
@@ -249,36 +201,8 @@ fn authorize(header: &str, lacks: Option<&str>) -> Result<(), Refusal> {
     })
 }
 
-/// The next request; `None` when the connection ends. What was received beyond it stays in `received`.
-fn read_request(connection: &mut TcpStream, received: &mut Vec<u8>) -> Option<Request> {
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut head = httparse::Request::new(&mut headers);
-        if let httparse::Status::Complete(length) = head.parse(received).ok()? {
-            let header = |name: &str| {
-                let found = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-                found.map(|header| String::from_utf8_lossy(header.value).into_owned()).unwrap_or_default()
-            };
-            let body_end = length + header("content-length").parse().unwrap_or(0_usize);
-            if received.len() >= body_end {
-                let request = Request {
-                    method: head.method?.to_owned(),
-                    target: head.path?.to_owned(),
-                    authorization: header("authorization"),
-                    content_type: header("content-type"),
-                    idempotency_key: header("idempotency-key"),
-                    body: received[length..body_end].to_vec(),
-                };
-                received.drain(..body_end);
-                return Some(request);
-            }
-        }
-        match connection.read(&mut buffer).ok()? {
-            0 => return None,
-            n => received.extend_from_slice(&buffer[..n]),
-        }
-    }
+fn header(request: &Request, name: &str) -> String {
+    request.header(name).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! An AWS endpoint on loopback, for tests of what really goes over the wire.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use aws::{Environment, sdk_config};
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
+use loopback::{Answer, Request};
 use serde_json::Value;
 
 /// Answers requests from a script, one connection each, and remembers them.
@@ -19,13 +18,6 @@ use serde_json::Value;
 pub struct Endpoint {
     url: String,
     requests: Arc<Mutex<Vec<Request>>>,
-}
-
-#[derive(Debug)]
-struct Request {
-    /// `GET /path?query`
-    line: String,
-    body: String,
 }
 
 /// What a request is answered with.
@@ -51,41 +43,25 @@ impl Reply {
 impl Endpoint {
     /// Listens on a free port.
     pub fn start(script: impl IntoIterator<Item = Reply>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let seen = Arc::clone(&requests);
         let mut script: Vec<_> = script.into_iter().collect();
         script.reverse();
-        thread::spawn(move || {
-            let mut silent = Vec::new();
-            for connection in listener.incoming() {
-                let mut connection = connection.unwrap();
-                let Some(request) = read_request(&mut connection) else {
-                    continue;
-                };
-                seen.lock().unwrap().push(request);
-                let reply = script.pop();
-                let kept = if matches!(reply, Some(Reply::Replayed(..))) {
-                    "idempotent-replayed: true\r\n"
-                } else {
-                    ""
-                };
-                match reply {
-                    Some(Reply::Answer(status, body) | Reply::Replayed(status, body)) => {
-                        let head = format!(
-                            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{kept}connection: close\r\ncontent-length: {}\r\n\r\n",
-                            body.len()
-                        );
-                        // The client may have given up; that is its business.
-                        let _ = connection.write_all((head + &body).as_bytes());
-                    }
-                    Some(Reply::Silence) => silent.push(connection),
-                    Some(Reply::Close) | None => {}
+        let script = Mutex::new(script);
+        let answer = move |request: Request| {
+            seen.lock().unwrap().push(request);
+            // One request a connection, so that each is a new one.
+            let last = |status, body| loopback::Reply::json(status, body).with("connection", "close");
+            match script.lock().unwrap().pop() {
+                Some(Reply::Answer(status, body)) => Answer::Reply(last(status, body)),
+                Some(Reply::Replayed(status, body)) => {
+                    Answer::Reply(last(status, body).with("idempotent-replayed", "true"))
                 }
+                Some(Reply::Silence) => Answer::Silence,
+                Some(Reply::Close) | None => Answer::Close,
             }
-        });
-        Self { url, requests }
+        };
+        Self { url: format!("http://{}", loopback::serve(answer).unwrap()), requests }
     }
 
     /// An address nothing listens on.
@@ -121,12 +97,13 @@ impl Endpoint {
     /// The bodies of all requests, as JSON.
     pub fn bodies(&self) -> Vec<Value> {
         let requests = self.requests.lock().unwrap();
-        requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect()
+        requests.iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
     }
 
     /// What all requests asked for: `GET /path?query`.
     pub fn lines(&self) -> Vec<String> {
-        self.requests.lock().unwrap().iter().map(|request| request.line.clone()).collect()
+        let requests = self.requests.lock().unwrap();
+        requests.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
     }
 }
 
@@ -141,31 +118,6 @@ impl AsyncSleep for NoPause {
             Sleep::new(std::future::ready(()))
         } else {
             Sleep::new(std::future::pending())
-        }
-    }
-}
-
-/// The one request on a connection; `None` when the connection ends early.
-fn read_request(connection: &mut TcpStream) -> Option<Request> {
-    let mut received = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut request = httparse::Request::new(&mut headers);
-        if let httparse::Status::Complete(head) = request.parse(&received).unwrap() {
-            let length =
-                request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-            let length =
-                length.map_or(0, |header| std::str::from_utf8(header.value).unwrap().parse().unwrap());
-            if received.len() >= head + length {
-                let line = format!("{} {}", request.method.unwrap(), request.path.unwrap());
-                let body = String::from_utf8(received[head..head + length].to_vec()).unwrap();
-                return Some(Request { line, body });
-            }
-        }
-        match connection.read(&mut buffer).ok()? {
-            0 => return None,
-            n => received.extend_from_slice(&buffer[..n]),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::terminal::{Step, say};
 use crate::tools::Tools;
 
 /// The task that is made.
-const NAME: &str = "scratch-task";
+const NAME: &str = "payment-notes";
 
 /// The copy, with builds of its own.
 struct Trial<'a> {

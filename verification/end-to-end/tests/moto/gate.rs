@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier, Mutex};
 
-use lambda_fake::http::{self, Reply, Request};
+use loopback::{Reply, Request};
 use serde_json::Value;
 use xtask::aws;
 
@@ -53,7 +53,7 @@ impl Gate {
             gate.answers.lock().unwrap().push((operation, reported));
             Some(Reply { status: answer.status().as_u16(), headers, body })
         };
-        format!("http://{}", http::serve(pass).unwrap())
+        format!("http://{}", loopback::serve(pass).unwrap())
     }
 
     /// The next `count` calls of an operation wait until all of them are there, and then go on one by one.

@@ -1,6 +1,7 @@
 //! The fake, asked in the raw. That the client that ships understands it is seen in `reconciliation`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
