@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use crate::cloud::{KeyAttribute, Projection, TableDefinition};
+use crate::{KeyAttribute, Projection, TableDefinition};
 
 /// A table as `cdk/test/golden/tables.json` describes it: all keys are strings.
 #[derive(Debug, Deserialize)]

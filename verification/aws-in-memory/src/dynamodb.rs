@@ -70,6 +70,11 @@ impl DynamoDb {
         self.tables.insert(definition.name.clone(), Table::new(definition));
     }
 
+    pub(super) fn clear_table(&mut self, table: &str) {
+        let table = self.tables.get_mut(table).unwrap_or_else(|| panic!("no table {table} was created"));
+        table.items.clear();
+    }
+
     pub(super) fn answer(&mut self, now_ms: i64, operation: &str, body: &[u8]) -> Response {
         match self.answered(now_ms, operation, body) {
             Ok(answer) => Response::json(200, &answer),

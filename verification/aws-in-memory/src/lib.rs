@@ -1,9 +1,5 @@
-//! AWS in memory, at the level of its HTTP API.
-//!
-//! Clients of the real SDK, and the adapters over them, are answered as AWS would answer: by the rules its pages
-//! give for conditions, transactions, visibility, quotas and errors. One request is answered at a time, whole; time
-//! is an argument. What AWS can do but no code here uses is refused by a panic that names it, and every later call
-//! panics as well, so that no test can overlook it.
+#![doc = include_str!("../README.md")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -131,6 +127,15 @@ impl Cloud {
     /// Creates a table, empty.
     pub fn create_table(&self, definition: TableDefinition) {
         self.state().dynamodb.create_table(definition);
+    }
+
+    /// Takes every item out of a table.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such table.
+    pub fn clear_table(&self, table: &str) {
+        self.state().dynamodb.clear_table(table);
     }
 
     /// All items of a table in the order of their keys, as plain JSON.

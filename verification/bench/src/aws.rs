@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use aws_in_memory::{Cloud, KeyAttribute, QueueDefinition, Redrive, Request, Service, TableDefinition};
 use loopback::Reply;
 use rustls::{ServerConnection, StreamOwned};
-use testkit::cloud::{Cloud, KeyAttribute, QueueDefinition, Redrive, Request, Service, TableDefinition};
 use testkit::stripe_api::{self, StripeApi};
 
 use crate::purchase;

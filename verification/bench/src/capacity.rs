@@ -1,8 +1,8 @@
 //! What DynamoDB counts a call as.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>
 
+use aws_in_memory::Cloud;
 use serde_json::Value;
-use testkit::cloud::Cloud;
 use xtask::stack::plain_item;
 
 use crate::aws::Call;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_in_memory::Cloud;
 use serde::Serialize;
 use serde_json::Value;
-use testkit::cloud::Cloud;
 
 use crate::capacity::{Units, of_call};
 use crate::deployment::Deployment;

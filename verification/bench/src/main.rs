@@ -33,9 +33,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use aws_in_memory::Service;
 use clap::Parser;
 use serde_json::json;
-use testkit::cloud::Service;
 use xtask::checkout::Checkout;
 use xtask::functions::{self, Profile};
 

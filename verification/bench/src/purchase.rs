@@ -2,12 +2,12 @@
 //! dealt with.
 
 use anyhow::{Context as _, Result};
+use aws_in_memory::Cloud;
 use download_claims::{FOLDER, TokenKeys};
 use fulfilment::ExpectedEffects;
 use fulfilment::{Contribution, PaymentId, Policy, SessionEvent};
 use serde_json::{Value, json};
 use stripe_events::Event;
-use testkit::cloud::{Cloud, KeyAttribute, TableDefinition};
 use testkit::stripe;
 use testkit::stripe_api::StripeApi;
 use uuid::Uuid;
@@ -66,7 +66,7 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
         let json = paid(&format!("Compared{number}")).to_json();
         stripe.record(&json.to_string());
         let expected = ExpectedEffects::from_event(&read(&json)?, false, &policy)
-            .context("the payment calls for nothing")?;
+            .context("the payment has no expected effects")?;
         for effect in expected.effects {
             let payment_id = expected.payment_id.as_str();
             let row = json!({ "payment_id": payment_id, "effect": effect.as_str(), "state": "done" });
@@ -79,8 +79,7 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
 
 /// As if `reconcile` had never run: what it does next is the same each time.
 pub(crate) fn forget_reconciliation(cloud: &Cloud) {
-    let table = TableDefinition::new(names::RECONCILIATION_TABLE, KeyAttribute::text("kind"));
-    cloud.create_table(table.sorted_by(KeyAttribute::text("name")));
+    cloud.clear_table(names::RECONCILIATION_TABLE);
 }
 
 fn paid(payment: &str) -> stripe::SessionEvent {

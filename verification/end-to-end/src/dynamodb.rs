@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use aws_in_memory::{KeyAttribute, Request, Service, TableDefinition};
 use serde_json::{Value, json};
-use testkit::cloud::{self, KeyAttribute, Request, Service, TableDefinition};
 use xtask::aws::{Aws, unix_now};
 
 const TABLE: &str = "e2e-dynamodb";
@@ -378,7 +378,7 @@ pub fn answers_as_in_memory(aws: &Aws, known_wrong: &[Wrong]) {
     let (definition, on_the_wire) = definition();
     let _table = Table(aws);
     aws.json("dynamodb", "DynamoDB_20120810.CreateTable", &on_the_wire).unwrap();
-    let in_memory = cloud::Cloud::new();
+    let in_memory = aws_in_memory::Cloud::new();
     in_memory.create_table(definition);
     let mut unexplained = Vec::new();
     let mut wrong = BTreeSet::new();

@@ -1,9 +1,9 @@
 //! Long histories from a seed: many customers, every kind of bad luck, days of it.
 
+use aws_in_memory::Quota;
 use catalogue::Task;
 use fastrand::Rng;
 use serde_json::Value;
-use testkit::cloud::Quota;
 
 use crate::fault::{Director, Fault, Step};
 use crate::function::dlq_url;

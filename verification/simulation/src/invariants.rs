@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use aws_in_memory::BusEvent;
 use catalogue::Task;
 use fulfilment::{
     Consents, Contribution, ExpectedEffects, PaymentEvent, PaymentId, Policy, SessionOutcome,
@@ -10,7 +11,6 @@ use fulfilment::{
 };
 use serde_json::{Value, json};
 use stripe_events::Event;
-use testkit::cloud::BusEvent;
 use uuid::Uuid;
 
 use crate::fault::Director;

@@ -1,7 +1,7 @@
 //! Watches the ledger's rows from outside: whatever the code believes, a row may only change in these ways.
 
+use aws_in_memory::{Request, Service};
 use serde_json::Value;
-use testkit::cloud::{Request, Service};
 
 use crate::function::EFFECTS_TABLE;
 

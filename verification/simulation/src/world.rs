@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use aws::MetricsContext;
+use aws_in_memory::{Cloud, Message, QueueDefinition, Redrive, Request, Response, Service};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use catalogue::Task;
@@ -15,7 +16,6 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use task_runtime::{Invocation, Tally};
-use testkit::cloud::{Cloud, Message, QueueDefinition, Redrive, Request, Response, Service};
 use testkit::policy::with_renewals_thanked;
 
 use crate::fault::{Director, Fault, Step};

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use Task::{AcquisitionEvents, ContributionRecords, SoftOptIns};
 use aws::Clock;
+use aws_in_memory::sdk_config;
 use catalogue::Task;
 use download_claims::{DynamoDbDownloads, Fetch, TokenKeys, Verified};
 use effect_ledger::{DynamoDbEffects, Verb};
@@ -17,7 +18,6 @@ use simulation::dlq_url;
 use simulation::fault::Scripted;
 use simulation::world::World;
 use testkit::clock::ManualClock;
-use testkit::cloud::sdk_config;
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 

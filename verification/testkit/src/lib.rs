@@ -4,7 +4,6 @@
 pub mod acquisition;
 pub mod aws;
 pub mod clock;
-pub mod cloud;
 pub mod expected_effects;
 pub mod ledger;
 pub mod metrics;

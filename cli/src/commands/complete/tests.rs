@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
+use aws_in_memory::{Cloud, MessageAttribute, QueueDefinition, sdk_config};
 use effect_ledger::Claim;
 use fulfilment::effects;
 use serde_json::{Value, json};
 use stripe_events::Delivered;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, MessageAttribute, QueueDefinition, sdk_config};
 use testkit::queue::envelope;
 use testkit::stripe::SessionEvent as Session;
 

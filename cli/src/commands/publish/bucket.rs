@@ -86,11 +86,11 @@ impl Sha256Sum {
 
 #[cfg(test)]
 mod tests {
+    use aws_in_memory::{Cloud, sdk_config};
     use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
     use aws_sdk_s3::operation::put_object::PutObjectError;
     use testkit::aws::{Endpoint, Reply};
     use testkit::clock::ManualClock;
-    use testkit::cloud::{Cloud, sdk_config};
 
     use super::*;
 

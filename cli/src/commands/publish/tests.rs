@@ -1,11 +1,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use aws_in_memory::{Cloud, sdk_config};
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use fulfilment::{Attribution, FulfilmentKind, LinkContract};
 use serde_json::json;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;

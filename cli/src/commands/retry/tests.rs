@@ -1,8 +1,8 @@
+use aws_in_memory::{Cloud, QueueDefinition, sdk_config};
 use fulfilment::effects;
 use serde_json::{Value, json};
 use stripe_events::Resend;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, QueueDefinition, sdk_config};
 use testkit::queue::envelope;
 use testkit::stripe::{InvoiceEvent as Invoice, SessionEvent as Session};
 

@@ -1,12 +1,12 @@
 //! The site over the real adapters: tables, bucket and secrets in memory, Stripe's API on loopback.
 
+use aws_in_memory::{Cloud, sdk_config};
 use download_claims::{PurchasesConfig, StripeConfig};
 use fulfilment::{Contribution, Reading};
 use serde_json::{Value, json};
 use stripe_events::Event;
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 use testkit::stripe::{CorrectionEvent, SessionEvent as Session};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 use uuid::Uuid;

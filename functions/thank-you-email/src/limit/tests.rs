@@ -1,7 +1,7 @@
 use aws::Environment;
+use aws_in_memory::{Cloud, sdk_config};
 use fulfilment::effects;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 
 use super::*;
 

@@ -8,13 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use aws::Environment;
+use aws_in_memory::{Cloud, Quota, sdk_config};
 use effect_ledger::EffectKey;
 use fulfilment::effects;
 use serde_json::json;
 use stripe_events::Personal;
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, Quota, sdk_config};
 use testkit::silence::{SilentAws, Waited};
 
 use super::*;

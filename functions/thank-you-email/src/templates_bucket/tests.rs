@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use aws_in_memory::Cloud;
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
-use testkit::cloud::{self, Cloud};
 use testkit::silence::{SilentAws, Waited};
 
 use super::*;
@@ -125,7 +125,7 @@ async fn a_bucket_of_many_pages_is_listed_to_its_end() {
     for n in 0..2001 {
         cloud.put_object("templates", &format!("t{n:04}/en.txt"), b"Hello");
     }
-    let files = files_with(&cloud::sdk_config(&cloud, ManualClock::default()));
+    let files = files_with(&aws_in_memory::sdk_config(&cloud, ManualClock::default()));
     let listed = files.list().await.unwrap();
     assert_eq!((listed.len(), listed[2000].path.as_str(), listed[0].size), (2001, "t2000/en.txt", 5));
     assert_eq!(files.read("t2000/en.txt").await.unwrap(), Some(b"Hello".to_vec()));

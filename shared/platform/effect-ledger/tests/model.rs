@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use aws::Clock;
+use aws_in_memory::{Cloud, sdk_config};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use effect_ledger::{
@@ -15,7 +16,6 @@ use effect_ledger::{
 use proptest::prelude::*;
 use stripe_events::{Currency, Money};
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 use testkit::ledger::InMemoryEffects;
 
 /// One step of an executor. Keys and owners are few, so that they meet.

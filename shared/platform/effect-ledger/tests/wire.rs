@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_in_memory::{Cloud, sdk_config};
 use aws_sdk_dynamodb::Client;
 use effect_ledger::{
     Change, Claim, Disposition, DynamoDbEffects, Effect, EffectKey, EffectRow, EffectState, EffectStore,
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use stripe_events::{Currency, Money};
 use testkit::aws::{Endpoint, Reply};
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 use testkit::silence::SilentAws;
 
 /// One effect, under each guarantee. The store sees the same key.

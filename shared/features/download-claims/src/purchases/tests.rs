@@ -1,10 +1,10 @@
 //! Over the real adapters: tables and bucket in memory, Stripe's API on loopback.
 
 use aws::CachedSecret;
+use aws_in_memory::{Cloud, sdk_config};
 use serde_json::{Value, json};
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 use testkit::stripe::{InvoiceEvent, SessionEvent};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 

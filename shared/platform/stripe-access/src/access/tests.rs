@@ -1,10 +1,10 @@
 //! Over a fake of Stripe's API on loopback; the key is in a cloud in memory.
 
+use aws_in_memory::{Cloud, sdk_config};
 use serde_json::{Value, json};
 use stripe_events::Interval;
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
-use testkit::cloud::{Cloud, sdk_config};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Mistakes that show in a request alone, whatever the item.
 
 use super::{Invalid, Operand, Path, Step, Update};
-use crate::cloud::dynamodb::value::Attribute;
+use crate::dynamodb::value::Attribute;
 
 pub(super) const fn has_order(value: &Attribute) -> bool {
     matches!(value, Attribute::S(_) | Attribute::N(_))

@@ -3,7 +3,7 @@
 use super::check::check_operand_type;
 use super::read::Reader;
 use super::{Invalid, NewValue, Operand, Path, Update};
-use crate::cloud::dynamodb::value::Attribute;
+use crate::dynamodb::value::Attribute;
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn clauses(&mut self) -> Result<Update<'a>, Invalid> {

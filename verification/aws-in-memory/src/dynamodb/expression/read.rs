@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::check::{check_bounds, check_distinct, check_operand_type, check_paths, has_order};
 use super::{Comparator, Condition, Invalid, Operand, Path, Placeholders, Step, Update};
-use crate::cloud::dynamodb::value::Attribute;
+use crate::dynamodb::value::Attribute;
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html>
 static RESERVED_WORDS: LazyLock<Vec<&str>> =
