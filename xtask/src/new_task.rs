@@ -181,8 +181,8 @@ pub fn {{snake}}() -> Effect {
     },
     Entry {
         file: "shared/domain/fulfilment/src/expected_effects.rs",
-        before: "effects::acquisition()]),",
-        text: "effects::{{snake}}(), ",
+        before: "            effects.push(effects::acquisition());",
+        text: "            effects.push(effects::{{snake}}());\n",
     },
     Entry {
         file: "cdk/lib/event-patterns.ts",

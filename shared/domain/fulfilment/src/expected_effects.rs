@@ -68,7 +68,10 @@ fn of_session(event: &Event, session: Result<Box<SessionEvent>, BrokenSession>) 
     };
     let mut effects = vec![effects::email_about(outcome), effects::contribution(outcome)];
     match outcome {
-        SessionOutcome::Paid => effects.extend([effects::consents(), effects::acquisition()]),
+        SessionOutcome::Paid => {
+            effects.push(effects::consents());
+            effects.push(effects::acquisition());
+        }
         // An answer counts whatever the payment's outcome. Where the customer gave none, there is nothing to record.
         SessionOutcome::Pending if ConsentForm::of_event(event).is_some_and(|form| form.is_answered()) => {
             effects.push(effects::consent_answers());

@@ -1,5 +1,6 @@
 //! Single runs.
 
+use catalogue::Task;
 use effect_ledger::{EffectKey, EffectState};
 use fulfilment::{PaymentId, effects};
 use reconciliation::RunError;
@@ -9,6 +10,9 @@ use testkit::stripe::{CorrectionEvent, SessionEvent};
 use testkit::stripe_api::Fault;
 
 use crate::world::{DAY, HOUR, MINUTE, NOW, World};
+
+/// Every task has one effect of a paid session.
+const EFFECTS_OF_A_PAYMENT: usize = Task::ALL.len();
 
 fn paid(payment: &str) -> SessionEvent {
     SessionEvent::paid().payment(payment).at(NOW - 30 * MINUTE)
@@ -30,7 +34,7 @@ async fn puts_back_what_is_missing_byte_for_byte_and_nothing_else() {
     );
     assert_eq!(entry.detail, lost);
     world.deliver();
-    assert_eq!(world.rows_of("pi_Lost"), 4);
+    assert_eq!(world.rows_of("pi_Lost"), EFFECTS_OF_A_PAYMENT);
 
     let again = world.run().await;
     assert_eq!((again.put_back, again.unexplained), (0, 0));
@@ -44,7 +48,7 @@ async fn one_missing_effect_is_enough_and_the_others_are_left_alone() {
     let report = world.run().await;
     assert_eq!(report.missing[0].effects, [effects::consents()]);
     world.deliver();
-    assert_eq!(world.rows_of("pi_P"), 4);
+    assert_eq!(world.rows_of("pi_P"), EFFECTS_OF_A_PAYMENT);
     assert!(world.mails.borrow().values().all(|mails| *mails == 1));
 }
 
@@ -219,7 +223,7 @@ async fn a_bus_that_does_not_answer_keeps_the_checkpoint_where_it_is() {
     world.pass(HOUR);
     assert_eq!(world.run().await.put_back, 1);
     world.deliver();
-    assert_eq!(world.rows_of("pi_P"), 4);
+    assert_eq!(world.rows_of("pi_P"), EFFECTS_OF_A_PAYMENT);
 }
 
 #[tokio::test]
@@ -257,7 +261,7 @@ async fn what_is_older_than_stripes_events_is_made_from_its_objects() {
     let report = world.reconciliation(&client).look_back(NOW - 50 * DAY, NOW, true, |_| {}).await.unwrap();
     assert_eq!(report.tally.paid, 1);
     assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Old", "evt_reconcile_re_Old"]);
-    assert_eq!(world.rows_of("pi_Old"), 6);
+    assert_eq!(world.rows_of("pi_Old"), EFFECTS_OF_A_PAYMENT + 2);
     // Explained now, also when asked for by the ids that were made.
     assert_eq!(world.run().await.unexplained, 0);
 }
@@ -358,7 +362,7 @@ async fn a_payment_that_another_version_filed_is_found_under_its_former_key() {
     let world = World::new();
     let former = subscription("Member").session("invoice", json!(null)).to_json();
     world.record_event(&former);
-    assert_eq!(world.rows_of("cs_test_Member"), 4);
+    assert_eq!(world.rows_of("cs_test_Member"), EFFECTS_OF_A_PAYMENT);
     world.stripe.record(&subscription("Member").to_json().to_string());
     let report = world.run().await;
     assert_eq!((report.examined, report.put_back, report.missing), (1, 0, vec![]));
@@ -386,7 +390,7 @@ async fn what_an_earlier_version_found_missing_is_explained_by_the_key_of_this_o
     world.journal.missing.borrow_mut().insert(missing.event_id.clone(), missing);
     assert_eq!(world.run().await.put_back, 1);
     world.deliver();
-    assert_eq!(world.rows_of("in_Member"), 4);
+    assert_eq!(world.rows_of("in_Member"), EFFECTS_OF_A_PAYMENT);
     world.pass(2 * HOUR);
     let report = world.run().await;
     assert_eq!((report.put_back, report.unexplained), (0, 0));
