@@ -1,4 +1,6 @@
 //! The main job, reported as it happens. Every sentence is checked before it is printed.
+//!
+//! Long because it is a script, scene after scene.
 
 mod membership;
 

@@ -120,3 +120,34 @@ fn the_vocabularies_of_the_domain_are_pure() {
         assert!(impure.is_empty(), "{name} depends on {impure:?}");
     }
 }
+
+/// Lines above which a file says in its header why it is one.
+const LONG: usize = 400;
+
+#[test]
+fn a_long_file_says_in_its_header_why_it_is_long() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<_> =
+        packages().values().map(|(manifest, _)| root.join(manifest).with_file_name("src")).collect();
+    let mut without_reason = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let is_tests = path.file_stem().is_some_and(|name| name == "tests");
+            if path.is_dir() && !is_tests {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_tests {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let header = text.lines().take_while(|line| line.starts_with("//!"));
+                let has_reason = header.into_iter().any(|line| line.contains("Long because"));
+                if text.lines().count() > LONG && !has_reason {
+                    without_reason.push(path);
+                }
+            }
+        }
+    }
+    assert!(
+        without_reason.is_empty(),
+        "split these, or say `Long because` in their header: {without_reason:#?}"
+    );
+}

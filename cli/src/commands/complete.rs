@@ -1,3 +1,7 @@
+//! Makes up for the payments over a link whose metadata was wrong.
+//!
+//! Long because the plan, the report and the deed share what they look at.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};

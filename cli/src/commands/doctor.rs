@@ -1,3 +1,7 @@
+//! Whether a stage is set up right, check by check.
+//!
+//! Long because it is a list of checks, each a few lines.
+
 mod consent;
 mod destination;
 mod key;

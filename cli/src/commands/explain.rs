@@ -1,3 +1,7 @@
+//! What happened to a payment, from Stripe, the ledger and the records, in order.
+//!
+//! Long because it has a sentence for each kind of event, effect and state.
+
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};

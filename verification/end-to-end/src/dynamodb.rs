@@ -2,6 +2,8 @@
 //!
 //! The same requests go to both, and both must answer alike: the error, the reasons, the items. Where they differ, one
 //! of them is wrong; each emulator's test says where it is not ours.
+//!
+//! Long because half of it is the list of requests.
 
 use std::collections::BTreeSet;
 

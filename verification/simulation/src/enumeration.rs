@@ -1,4 +1,6 @@
 //! Every fault at every call, and every pair of them across two instances that work at the same time.
+//!
+//! Long because a third of it is the list of scenarios.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -404,14 +406,4 @@ impl FromStr for Case {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_case_can_be_written_down_and_read_again() {
-        let injection = |fault, times| Injection { instance: 1, call: 3, fault, times };
-        let injections = Fault::ALL.into_iter().map(|fault| injection(fault, 3)).collect();
-        let case = Case { scenario: "mail-twice".to_owned(), order: u64::MAX, injections };
-        assert_eq!(case.to_string().parse::<Case>().unwrap(), case);
-    }
-}
+mod tests;

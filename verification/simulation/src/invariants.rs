@@ -1,4 +1,6 @@
 //! What must be true of a world at rest, whatever happened in it.
+//!
+//! Long because it is the list of rules, one function each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

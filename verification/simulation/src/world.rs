@@ -1,4 +1,6 @@
 //! A world: AWS, the functions in it, and time.
+//!
+//! Long because time, faults and delivery decide together what happens next.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

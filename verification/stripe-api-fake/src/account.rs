@@ -1,3 +1,7 @@
+//! The objects of a Stripe account, as its API shows them.
+//!
+//! Long because it answers every path that is read, in one place.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};

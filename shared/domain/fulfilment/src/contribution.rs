@@ -1,3 +1,7 @@
+//! The record of a contribution: what Stripe's events say of one payment, folded in any order.
+//!
+//! Long because the record, its facts and the fold over them are one idea, and are read together.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,8 @@ use fulfilment::{ExpectedEffects, LinkContract, PaymentId};
 use stripe_client::{ApiObject, NotReadable, Request, StripeError};
 use stripe_events::{BillingReason, Invoice, InvoicePayment, InvoiceReference};
 
-use crate::run::{RunError, Work};
+use crate::RunError;
+use crate::run::Work;
 use crate::{FulfilmentBus, Journal, Reconciliation};
 
 /// What Stripe answered in this run.

@@ -7,9 +7,10 @@ use stripe_client::{Request, StripeError};
 use stripe_events::{Event, shown_id};
 use tracing::warn;
 
+use crate::RunError;
 use crate::bus::replay;
 use crate::pending::{FINAL, LOOKS, Look, SEARCH_PAGES, SEARCHED_SECONDS, read_look, waits_for_money};
-use crate::run::{RunError, Stopped, Work, has_outcome, keys};
+use crate::run::{Stopped, Work, has_outcome, keys};
 use crate::{FulfilmentBus, Journal, Missing, Pending, PendingSearch, Position, Reconciliation, missing};
 
 impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, L, J, B, C> {

@@ -1,3 +1,7 @@
+//! The ledger in DynamoDB: each step of the protocol is one conditional write.
+//!
+//! Long because the conditions exclude each other, and a reader compares them side by side.
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
