@@ -1,3 +1,4 @@
+// Long because each alarm says what people miss and which runbook fixes it.
 import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { Dashboard, GraphWidget, type IMetric, Stats, TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Table } from 'aws-cdk-lib/aws-dynamodb';

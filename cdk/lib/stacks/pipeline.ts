@@ -1,3 +1,4 @@
+// Long because each function names its variables and grants here, in one place.
 import { ArnFormat, CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
 import { EventBus, Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
