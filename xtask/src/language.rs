@@ -122,43 +122,50 @@ mod tests {
         }
     }
 
-    /// Spanish in a scratch copy: everything that is missing is named, and nothing is once it is there.
+    /// A language in a scratch copy: everything that is missing is named, and nothing is once it is there.
     #[test]
     fn a_new_language_lacks_what_is_named_and_nothing_else() {
         let root = Checkout::find().unwrap().root().to_owned();
         let copy = std::env::temp_dir().join(format!("afterlink-language-{}", std::process::id()));
         let english = copy_sources(&root, &copy);
+        // Spanish, until it ships.
+        let new =
+            ["es", "it", "eo"].into_iter().find(|tag| BuiltInLanguage::from_tag(tag).is_none()).unwrap();
+        let translated = |file: &str| file.replace("/en.", &format!("/{new}."));
         assert!(english.len() > 30, "{english:?}");
 
-        let named = missing(&copy, "es").unwrap();
+        let named = missing(&copy, new).unwrap();
         for file in &english {
-            let spanish = file.replace("/en.", "/es.");
-            assert!(named.contains(&spanish), "{spanish} is not named in {named:#?}");
+            let file = translated(file);
+            assert!(named.contains(&file), "{file} is not named in {named:#?}");
         }
         for place in [
-            "an entry `es` in LANGUAGES of shared/domain/customer-locale/src/language.rs",
-            "`es` in [contribution.shown_as] of policy.toml",
-            "`es` in [marketing.yes] of policy.toml",
-            "`es` in [marketing.no] of policy.toml",
-            "(`es`) among the languages that ship, in docs/WORDING.md",
+            "an entry `NEW` in LANGUAGES of shared/domain/customer-locale/src/language.rs",
+            "`NEW` in [contribution.shown_as] of policy.toml",
+            "`NEW` in [marketing.yes] of policy.toml",
+            "`NEW` in [marketing.no] of policy.toml",
+            "(`NEW`) among the languages that ship, in docs/WORDING.md",
         ] {
-            assert!(named.iter().any(|missing| missing == place), "{place} is not named in {named:#?}");
+            let place = place.replace("NEW", new);
+            assert!(named.contains(&place), "{place} is not named in {named:#?}");
         }
 
         for file in &english {
-            fs::copy(copy.join(file), copy.join(file.replace("/en.", "/es."))).unwrap();
+            fs::copy(copy.join(file), copy.join(translated(file))).unwrap();
         }
         let edit = |file: &str, change: &dyn Fn(String) -> String| {
             let path = copy.join(file);
             fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
         };
         edit("policy.toml", &|text| {
-            let text = text.replace("\nen = ", "\nes = [\"sí\"]\nen = ");
-            text.replace("{ en = ", "{ es = \"Donación\", en = ")
+            let text = text.replace("\nen = ", &format!("\n{new} = [\"sí\"]\nen = "));
+            text.replace("{ en = ", &format!("{{ {new} = \"Donación\", en = "))
         });
-        edit("docs/WORDING.md", &|text| text.replace("English (`en`)", "Spanish (`es`), English (`en`)"));
+        edit("docs/WORDING.md", &|text| {
+            text.replace("English (`en`)", &format!("Another (`{new}`), English (`en`)"))
+        });
         // Only the entry is compiled in, and is not in this program.
-        assert_eq!(missing(&copy, "es").unwrap(), [named[0].clone()]);
+        assert_eq!(missing(&copy, new).unwrap(), [named[0].clone()]);
         fs::remove_dir_all(&copy).unwrap();
     }
 

@@ -124,7 +124,7 @@ mod tests {
         // A language without a wording: English words, and no Brazilian English.
         check(Some("pt-BR"), Some("BR"), "pt-BR pt en", "en-001");
         check(Some("ja"), Some("US"), "ja en", "en-US");
-        check(Some("es-419"), None, "es-419 es en", "en-001");
+        check(Some("eo-001"), None, "eo-001 eo en", "en-001");
         check(Some("fil"), None, "fil en", "en-001");
     }
 }

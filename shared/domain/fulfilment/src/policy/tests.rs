@@ -138,16 +138,16 @@ fn a_mistake_about_consents_is_named_where_it_is() {
 
 #[test]
 fn a_language_of_one_product_is_asked_of_all_and_of_the_answers() {
-    let spanish = "shown_as = { en = \"Contribution\", es = \"Donación\",";
-    check("shown_as = { en = \"Contribution\",", spanish, "[download] `shown_as` lacks `es`");
-    let everywhere = FILE.replace("shown_as = {", "shown_as = { es = \"Donación\",");
+    let esperanto = "shown_as = { en = \"Contribution\", eo = \"Donaco\",";
+    check("shown_as = { en = \"Contribution\",", esperanto, "[download] `shown_as` lacks `eo`");
+    let everywhere = FILE.replace("shown_as = {", "shown_as = { eo = \"Donaco\",");
     let parse = |text: &str| Policy::parse(text).map(|_| ()).map_err(|mistake| mistake.to_string());
     let mistake = parse(&everywhere).unwrap_err();
-    assert!(mistake.contains("[marketing] `yes` has no words in `es`"), "{mistake}");
-    let yes = everywhere.replace("[marketing.yes]", "[marketing.yes]\nes = [\"sí\"]");
+    assert!(mistake.contains("[marketing] `yes` has no words in `eo`"), "{mistake}");
+    let yes = everywhere.replace("[marketing.yes]", "[marketing.yes]\neo = [\"jes\"]");
     let mistake = parse(&yes).unwrap_err();
-    assert!(mistake.contains("[marketing] `no` has no words in `es`"), "{mistake}");
-    let whole = yes.replace("[marketing.no]", "[marketing.no]\nes = [\"no\", \"nunca\"]");
+    assert!(mistake.contains("[marketing] `no` has no words in `eo`"), "{mistake}");
+    let whole = yes.replace("[marketing.no]", "[marketing.no]\neo = [\"no\", \"neniam\"]");
     assert_eq!(parse(&whole), Ok(()));
 }
 
