@@ -32,7 +32,7 @@ pub(crate) struct Health {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
     what: String,
-    result: Outcome,
+    result: CheckResult,
     /// The observation.
     seen: String,
     /// What to do about it.
@@ -41,7 +41,7 @@ struct Check {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Outcome {
+enum CheckResult {
     Pass,
     /// It could not be looked at, which says nothing of whether it is sound.
     Unchecked,
@@ -51,19 +51,19 @@ enum Outcome {
 
 impl Check {
     fn pass(what: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { what: what.into(), result: Outcome::Pass, seen: seen.into(), fix: None }
+        Self { what: what.into(), result: CheckResult::Pass, seen: seen.into(), fix: None }
     }
 
     fn unchecked(what: impl Into<String>, seen: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { result: Outcome::Unchecked, ..Self::warn(what, seen, fix) }
+        Self { result: CheckResult::Unchecked, ..Self::warn(what, seen, fix) }
     }
 
     fn warn(what: impl Into<String>, seen: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), result: Outcome::Warn, seen: seen.into(), fix: Some(fix.into()) }
+        Self { what: what.into(), result: CheckResult::Warn, seen: seen.into(), fix: Some(fix.into()) }
     }
 
     fn fail(what: impl Into<String>, seen: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), result: Outcome::Fail, seen: seen.into(), fix: Some(fix.into()) }
+        Self { what: what.into(), result: CheckResult::Fail, seen: seen.into(), fix: Some(fix.into()) }
     }
 }
 
@@ -420,10 +420,10 @@ impl Report for Health {
             .iter()
             .map(|check| {
                 let (style, name) = match check.result {
-                    Outcome::Pass => (GOOD, "pass"),
-                    Outcome::Unchecked => (DIM, "unchecked"),
-                    Outcome::Warn => (WARN, "warn"),
-                    Outcome::Fail => (BAD, "FAIL"),
+                    CheckResult::Pass => (GOOD, "pass"),
+                    CheckResult::Unchecked => (DIM, "unchecked"),
+                    CheckResult::Warn => (WARN, "warn"),
+                    CheckResult::Fail => (BAD, "FAIL"),
                 };
                 let fix = check.fix.as_ref().map(|fix| format!(" → {fix}")).unwrap_or_default();
                 vec![
@@ -437,7 +437,7 @@ impl Report for Health {
     }
 
     fn verdict(&self) -> Verdict {
-        Verdict::needs_you_if(self.checks.iter().any(|check| check.result == Outcome::Fail))
+        Verdict::needs_you_if(self.checks.iter().any(|check| check.result == CheckResult::Fail))
     }
 }
 

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeError, Write, Written};
 
 use self::bucket::FilesBucket;
-use self::object::{Form, Object, inactive};
+use self::object::{Form, FormObject, inactive};
 use self::plan::{Made, Place, Seen, Step, current_link, next_step, prices_kept};
 use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
 pub(crate) use self::report::Published;
@@ -203,7 +203,7 @@ async fn looked(shop: &Shop<'_>) -> Result<Seen> {
     if seen.product.is_none() {
         return Ok(seen);
     }
-    let read_all = |objects: Vec<ApiObject>| -> Result<Vec<Object>> {
+    let read_all = |objects: Vec<ApiObject>| -> Result<Vec<FormObject>> {
         let read: Vec<_> = objects.iter().map(read).collect::<Result<_>>()?;
         Ok(read.into_iter().flatten().collect())
     };
@@ -235,14 +235,14 @@ async fn all_links(stripe: &StripeClient) -> Result<Vec<ApiObject>> {
     Ok(links)
 }
 
-fn is_ours(shop: &Shop<'_>, object: &Object) -> bool {
+fn is_ours(shop: &Shop<'_>, object: &FormObject) -> bool {
     let Shop { product, place, .. } = shop;
     object.is(&format!("metadata[{PUBLISHED_AS}]"), &product.id)
         && object.is("product", &place.product_id(product))
 }
 
 /// An object that an earlier run made, as it is now. `None` when it is not ours any more.
-async fn read_again(shop: &Shop<'_>, step: &Step, id: &str) -> Result<Option<Object>> {
+async fn read_again(shop: &Shop<'_>, step: &Step, id: &str) -> Result<Option<FormObject>> {
     let request = if matches!(step, Step::CreateLink(_)) {
         Request::payment_link(id).expand("line_items")
     } else {
@@ -252,9 +252,9 @@ async fn read_again(shop: &Shop<'_>, step: &Step, id: &str) -> Result<Option<Obj
     Ok(read(&object)?.filter(|object| is_ours(shop, object)))
 }
 
-fn read(object: &ApiObject) -> Result<Option<Object>> {
+fn read(object: &ApiObject) -> Result<Option<FormObject>> {
     let json: Value = object.read()?;
-    Ok(Object::read(&object.id, &json))
+    Ok(FormObject::read(&object.id, &json))
 }
 
 /// Does it. What makes something new is done once for each key, which follows from what is said.

@@ -157,7 +157,7 @@ pub(crate) async fn look_back(
     now: i64,
     put_back: bool,
     at_most: u64,
-) -> Result<reconciliation::Report> {
+) -> Result<reconciliation::RunReport> {
     let stripe = stripe::client(deployment, BUDGET).await?;
     let bus = EventBridgeBus::new(&deployment.sdk, deployment.output("FulfilmentBusName")?);
     let reconciliation = Reconciliation {
@@ -196,7 +196,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn report(&self, report: &reconciliation::Report) {
+    fn report(&self, report: &reconciliation::RunReport) {
         let mut terminal = std::io::stderr();
         if terminal.is_terminal() {
             self.reported.set(true);

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::records::{
-    Change, ContractNote, Found, LedgerEntry, RaisedVersion, Records, RecordsError, Revision, Saved, Stored,
+    ContractNote, CurrentRows, LedgerEntry, RaisedVersion, RecordChange, Records, RecordsError, Revision,
+    Saved, Stored,
 };
 
 /// The records in DynamoDB.
@@ -42,7 +43,7 @@ impl DynamoDbRecords {
         }
     }
 
-    fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
+    fn transaction(&self, change: RecordChange<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
         let payment_id = change.contribution.payment_id.clone();
         let row = StoredContribution {
             status: change.contribution.status(),
@@ -108,7 +109,7 @@ impl DynamoDbRecords {
 }
 
 impl Records for DynamoDbRecords {
-    async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+    async fn save(&self, change: RecordChange<'_>) -> Result<Saved, RecordsError> {
         let raises_version = change.raises.is_some();
         let items = self.transaction(change).map_err(RecordsError)?;
         let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
@@ -124,7 +125,7 @@ impl Records for DynamoDbRecords {
                 return found(reasons, raises_version).map(Saved::Refused).map_err(RecordsError);
             }
             if refused("TransactionConflict") {
-                return Ok(Saved::Refused(Found::default()));
+                return Ok(Saved::Refused(CurrentRows::default()));
             }
         }
         Err(RecordsError(error.into()))
@@ -138,7 +139,7 @@ const UNMET: &str = "ConditionalCheckFailed";
 
 /// What refused conditions show: the contribution's, the raised version's if there is one, and that of the event's own
 /// effect. DynamoDB need not report more than one.
-fn found(reasons: &[CancellationReason], raises_version: bool) -> Result<Found, BoxError> {
+fn found(reasons: &[CancellationReason], raises_version: bool) -> Result<CurrentRows, BoxError> {
     let unmet = |place: usize| reasons.get(place).filter(|reason| reason.code() == Some(UNMET));
     // Without an item there is no record: it was deleted, or expired this very moment.
     let item = unmet(0).and_then(|reason| reason.item()).filter(|item| !item.is_empty());
@@ -148,7 +149,7 @@ fn found(reasons: &[CancellationReason], raises_version: bool) -> Result<Found, 
         .transpose()?
         .map(|row| Box::new(Stored { contribution: row.contribution, revision: Revision(row.revision) }));
     let already_settled = unmet(1 + usize::from(raises_version)).is_some();
-    Ok(Found { record, is_absent, already_settled, is_ours: raises_version && unmet(1).is_some() })
+    Ok(CurrentRows { record, is_absent, already_settled, is_ours: raises_version && unmet(1).is_some() })
 }
 
 fn revision_of(contribution: &Contribution) -> Result<String, serde_json::Error> {

@@ -20,12 +20,12 @@ impl Revision {
 pub(crate) trait Records {
     /// Writes contribution, supporter row and ledger rows together, if the contribution is still the one the
     /// change was made from and the change's other conditions hold.
-    fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
+    fn save(&self, change: RecordChange<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
 }
 
 /// Everything one event changes.
 #[derive(Debug)]
-pub(crate) struct Change<'a> {
+pub(crate) struct RecordChange<'a> {
     /// The version the change was made from; `None` for a record that did not exist. No record has
     /// [`Revision::none`]: such a change is refused, and only asks for the record.
     pub(crate) revision: Option<&'a Revision>,
@@ -89,12 +89,12 @@ pub(crate) enum Saved {
     /// All of it is written.
     Written,
     /// None of it is.
-    Refused(Found),
+    Refused(CurrentRows),
 }
 
 /// What a refused save found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct CurrentRows {
     /// The record as it is now, if it is not the one the change was made from and is known.
     pub(crate) record: Option<Box<Stored>>,
     /// There is no record, though the change was made from one.

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::ledger_entries::{
     contract, effect, effect_of_invoice, ledger_entries, raised_version, waiting_entries,
 };
-use crate::records::{Change, ContractNote, Found, Records, RecordsError, Revision, Saved, Stored};
+use crate::records::{
+    ContractNote, CurrentRows, RecordChange, Records, RecordsError, Revision, Saved, Stored,
+};
 
 /// Keeps the contribution and supporter records.
 pub(crate) struct ContributionRecords<R, S, L, C> {
@@ -189,7 +191,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         delivery: &Delivery,
     ) -> Result<Outcome, TaskFailed> {
         let contract = contract(event)?;
-        let mut found = Found { is_ours: remembered.is_ours, ..Found::default() };
+        let mut found = CurrentRows { is_ours: remembered.is_ours, ..CurrentRows::default() };
         for _ in 0..TRIES {
             let before = found.record.as_ref().map(|stored| &stored.contribution);
             let after = before
@@ -224,7 +226,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                     };
                 }
                 Saved::Refused(now) => {
-                    found = Found {
+                    found = CurrentRows {
                         record: now.record.or(found.record),
                         is_absent: false,
                         already_settled: now.already_settled || found.already_settled,
@@ -241,18 +243,18 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
     fn change<'a>(
         &self,
         event: &PaymentEvent,
-        found: &Found,
+        found: &CurrentRows,
         revision: Option<&'a Revision>,
         contract: Option<&'a ContractNote>,
         after: Contribution,
-    ) -> Change<'a> {
+    ) -> RecordChange<'a> {
         let before = found.record.as_ref().map(|stored| &stored.contribution);
         let supporter_before = before.and_then(|record| record.session.supporter_id.clone());
         let supporter = SupporterRow::of(&after, &self.policy);
         let now = self.clock.now_ms();
         let expires_at = after.expires_at(&self.policy, now / 1000);
         let expires_at = (after.is_known() || !found.is_ours).then_some(expires_at);
-        Change {
+        RecordChange {
             revision,
             unless_settled: before.is_none() && !found.already_settled,
             left_supporter: supporter_before
@@ -289,7 +291,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                 return Ok(());
             }
             let contribution = contribution.unwrap_or_else(|| Contribution::new(payment_id.clone()));
-            let change = Change {
+            let change = RecordChange {
                 revision: Some(revision),
                 expires_at: None,
                 supporter: None,

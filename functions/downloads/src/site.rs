@@ -66,7 +66,7 @@ impl Unavailable {
 const SESSION_OFFERS_SECONDS: i64 = 86_400;
 
 /// What becomes of a request.
-struct Outcome {
+struct Handled {
     page: Page,
     payment: Option<Payment>,
     /// The files offered on the page.
@@ -83,7 +83,7 @@ struct Outcome {
     address: Option<String>,
 }
 
-impl Outcome {
+impl Handled {
     const fn page(page: Page, payment: Option<Payment>) -> Self {
         Self {
             page,
@@ -114,12 +114,12 @@ impl<C: Clock + Clone> Site<C> {
         let route = Route::read(request);
         self.purchases.stripe().begin_page();
         let outcome = match &route {
-            Route::Thanks { session_id: None, .. } => Ok(Outcome::page(Page::Welcome, None)),
+            Route::Thanks { session_id: None, .. } => Ok(Handled::page(Page::Welcome, None)),
             Route::Thanks { session_id: Some(session_id), depth } => self.thanks(session_id, *depth).await,
             Route::Claim { token } => self.claim(token).await,
             Route::Fetch { token, number } => self.fetch(token, *number).await,
             Route::WrongMethod { .. } | Route::BadForm | Route::Nothing => {
-                Ok(Outcome::page(Page::Unknown, None))
+                Ok(Handled::page(Page::Unknown, None))
             }
         };
         let outcome = outcome.unwrap_or_else(|problem| {
@@ -130,7 +130,7 @@ impl<C: Clock + Clone> Site<C> {
             } else {
                 error!(cause, "failed: {cause}");
             }
-            Outcome { later, ..Outcome::page(Page::Unavailable, None) }
+            Handled { later, ..Handled::page(Page::Unavailable, None) }
         });
         let is_link = matches!(route, Route::Claim { .. } | Route::Fetch { .. });
         let mut response = match &outcome.address {
@@ -160,15 +160,15 @@ impl<C: Clock + Clone> Site<C> {
     }
 
     /// The page after the payment.
-    async fn thanks(&self, session_id: &str, depth: usize) -> Result<Outcome, Unavailable> {
+    async fn thanks(&self, session_id: &str, depth: usize) -> Result<Handled, Unavailable> {
         if !self.payments.is_plausible(session_id) {
-            return Ok(Outcome::page(Page::Welcome, None));
+            return Ok(Handled::page(Page::Welcome, None));
         }
         let stripe = self.purchases.stripe();
         let payment = match self.payments.of_session(session_id, stripe, self.now()).await? {
             Lookup::Payment(payment) => *payment,
-            Lookup::Gone => return Ok(Outcome::page(Page::Welcome, None)),
-            Lookup::Unknown => return Ok(Outcome::page(Page::Unknown, None)),
+            Lookup::Gone => return Ok(Handled::page(Page::Welcome, None)),
+            Lookup::Unknown => return Ok(Handled::page(Page::Unknown, None)),
         };
         let mut outcome = self.look(payment, Page::Thanks, None).await?;
         if let (Page::Thanks, Some(payment)) = (outcome.page, &outcome.payment)
@@ -182,19 +182,19 @@ impl<C: Clock + Clone> Site<C> {
     }
 
     /// The page with the files. Looking at it uses nothing up: mail scanners follow links.
-    async fn claim(&self, token: &str) -> Result<Outcome, Unavailable> {
+    async fn claim(&self, token: &str) -> Result<Handled, Unavailable> {
         let Some((payment_id, generation)) = self.verified(token).await? else {
-            return Ok(Outcome::page(Page::Unknown, None));
+            return Ok(Handled::page(Page::Unknown, None));
         };
         match self.payments.of_payment(&payment_id, self.purchases.stripe(), self.now()).await? {
             Lookup::Payment(payment) => self.look(*payment, Page::Downloads, Some(generation)).await,
-            Lookup::Gone => Ok(Outcome::page(Page::Expired, None)),
-            Lookup::Unknown => Ok(Outcome::page(Page::Unknown, None)),
+            Lookup::Gone => Ok(Handled::page(Page::Expired, None)),
+            Lookup::Unknown => Ok(Handled::page(Page::Unknown, None)),
         }
     }
 
     /// One file: counts, and sends the browser to an address made for it.
-    async fn fetch(&self, token: &str, number: usize) -> Result<Outcome, Unavailable> {
+    async fn fetch(&self, token: &str, number: usize) -> Result<Handled, Unavailable> {
         let mut outcome = self.claim(token).await?;
         let (Page::Downloads, Some(payment)) = (outcome.page, &outcome.payment) else {
             return Ok(outcome);
@@ -227,7 +227,7 @@ impl<C: Clock + Clone> Site<C> {
         payment: Payment,
         if_open: Page,
         generation: Option<u32>,
-    ) -> Result<Outcome, Unavailable> {
+    ) -> Result<Handled, Unavailable> {
         let page = match self.access_to(&payment) {
             Access::Open => if_open,
             Access::Pending => Page::Pending,
@@ -240,17 +240,17 @@ impl<C: Clock + Clone> Site<C> {
             Access::Expired => if_open,
         };
         if page != if_open || !is_download(&payment) {
-            return Ok(Outcome::page(page, Some(payment)));
+            return Ok(Handled::page(page, Some(payment)));
         }
         let by_mail_only = generation.is_none() && !self.is_fresh(&payment);
         if by_mail_only {
-            return Ok(Outcome { by_mail_only, ..Outcome::page(page, Some(payment)) });
+            return Ok(Handled { by_mail_only, ..Handled::page(page, Some(payment)) });
         }
         let Offer { files, generation: newest } = self.offer(&payment).await?;
         if generation.is_some_and(|generation| generation != newest) {
-            return Ok(Outcome::page(Page::Replaced, Some(payment)));
+            return Ok(Handled::page(Page::Replaced, Some(payment)));
         }
-        Ok(Outcome { files, generation: newest, ..Outcome::page(page, Some(payment)) })
+        Ok(Handled { files, generation: newest, ..Handled::page(page, Some(payment)) })
     }
 
     fn access_to(&self, payment: &Payment) -> Access {
@@ -293,7 +293,7 @@ impl<C: Clock + Clone> Site<C> {
     fn context<'a>(
         &self,
         request: &'a LambdaFunctionUrlRequest,
-        outcome: &'a Outcome,
+        outcome: &'a Handled,
         is_link: bool,
     ) -> PageContext<'a> {
         let session = outcome.payment.as_ref().map(|payment| &payment.contribution.session);
@@ -317,7 +317,7 @@ impl<C: Clock + Clone> Site<C> {
     }
 
     /// Logs the outcome of a request, and returns what to count.
-    fn count_outcome(&self, outcome: &Outcome, status: i64) -> Counts {
+    fn count_outcome(&self, outcome: &Handled, status: i64) -> Counts {
         let payment_id = outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.reference());
         let payment_id = payment_id.as_deref().unwrap_or_default();
         let page = outcome.page.name();

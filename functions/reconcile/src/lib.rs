@@ -13,7 +13,7 @@ use aws_types::SdkConfig;
 use effect_ledger::DynamoDbEffects;
 use fulfilment::{Policy, PolicyError};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use reconciliation::{DynamoDbJournal, Reconciliation, Report, RunError, Settings, Tally};
+use reconciliation::{DynamoDbJournal, Reconciliation, RunError, RunReport, Settings, Tally};
 use serde_json::{Value, json};
 use stripe_client::{ApiKey, NotAClient, NotAKey, StripeClient};
 use stripe_events::shown_id;
@@ -80,7 +80,7 @@ pub async fn handle(
     sdk: &SdkConfig,
     clock: &impl Clock,
     deadline_ms: i64,
-) -> Result<Report, Error> {
+) -> Result<RunReport, Error> {
     let report = match reconcile(config, sdk, clock, deadline_ms).await {
         Ok(report) => report,
         Err(failed) => {
@@ -126,7 +126,7 @@ async fn reconcile(
     sdk: &SdkConfig,
     clock: &impl Clock,
     deadline_ms: i64,
-) -> Result<Report, Failed> {
+) -> Result<RunReport, Failed> {
     let http = sdk.http_client().ok_or(Failed::Incomplete("HTTP client"))?;
     let sleep = sdk.sleep_impl().ok_or(Failed::Incomplete("timer"))?;
     // Each time, so that a key that was rolled is used at once; four calls an hour.
@@ -157,7 +157,7 @@ async fn stripe_key(sdk: &SdkConfig, secret_name: &str) -> Result<ApiKey, Failed
 }
 
 /// The metrics of a run, and the proof of each day.
-fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()> {
+fn write_metrics(config: &Config, report: &RunReport, now_ms: i64) -> io::Result<()> {
     let context = MetricsContext { stage: config.stage.clone(), task: NAME };
     let mut out = io::stdout().lock();
     write_counts(&context, &run_counts(report, now_ms / 1000), now_ms, &mut out)?;
@@ -168,7 +168,7 @@ fn write_metrics(config: &Config, report: &Report, now_ms: i64) -> io::Result<()
 }
 
 /// `now` is in Unix seconds.
-fn run_counts(report: &Report, now: i64) -> [(&'static str, u32); 8] {
+fn run_counts(report: &RunReport, now: i64) -> [(&'static str, u32); 8] {
     let age = |since: Option<i64>| {
         let seconds = since.map_or(0, |since| now - since);
         u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
@@ -199,7 +199,7 @@ fn count(number: u64) -> u32 {
 }
 
 /// The reply to the caller of an invocation.
-fn summary(report: &Report) -> Value {
+fn summary(report: &RunReport) -> Value {
     json!({
         "complete": report.complete,
         "examined": report.examined,

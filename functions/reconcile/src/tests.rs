@@ -73,7 +73,7 @@ async fn a_secret_without_a_key_says_what_to_do_and_not_what_it_holds() {
 
 #[test]
 fn counts_what_the_alarms_look_at() {
-    let report = Report {
+    let report = RunReport {
         examined: 1,
         put_back: 1,
         complete: true,
@@ -85,7 +85,7 @@ fn counts_what_the_alarms_look_at() {
             payment_id: fulfilment::PaymentId::new("pi_1"),
             payment_link_id: Some("plink_1".to_owned()),
         }],
-        ..Report::default()
+        ..RunReport::default()
     };
     let tally = Tally { paid: 1, fulfilled: 1, open: 1, unexplained: 1 };
     let run = testkit::metrics::of_counts(NAME, &run_counts(&report, NOW));

@@ -5,7 +5,7 @@ use effect_ledger::DynamoDbEffects;
 use fulfilment::Consents;
 
 use crate::config::Config;
-use crate::records::{Change, ConsentRecords, RecordsError, Saved};
+use crate::records::{ConsentChange, ConsentRecords, RecordsError, Saved};
 
 /// The consents in DynamoDB: partition key `supporter_id`, sort key `record`.
 pub(crate) struct DynamoDbConsents {
@@ -26,8 +26,8 @@ impl DynamoDbConsents {
     }
 
     /// Evidence first, then states, then the ledger's row: [`refused`] distinguishes them by their places.
-    fn transaction(&self, change: Change<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
-        let Change { consents, key, event_id, now } = change;
+    fn transaction(&self, change: ConsentChange<'_>) -> Result<Vec<TransactWriteItem>, BoxError> {
+        let ConsentChange { consents, key, event_id, now } = change;
         let mut items = Vec::with_capacity(consents.evidence.len() + consents.states.len() + 1);
         for evidence in &consents.evidence {
             let put = Put::builder()
@@ -53,7 +53,7 @@ impl DynamoDbConsents {
 }
 
 impl ConsentRecords for DynamoDbConsents {
-    async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+    async fn save(&self, change: ConsentChange<'_>) -> Result<Saved, RecordsError> {
         let items = self.transaction(change).map_err(RecordsError)?;
         let written = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let Err(error) = written else {

@@ -9,12 +9,12 @@ pub(crate) trait ConsentRecords {
     ///
     /// The evidence must not be there yet, each state must outrank the one that is there, and the ledger must not say
     /// that the effect is done.
-    fn save(&self, change: Change<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
+    fn save(&self, change: ConsentChange<'_>) -> impl Future<Output = Result<Saved, RecordsError>>;
 }
 
 /// Everything one event changes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Change<'a> {
+pub(crate) struct ConsentChange<'a> {
     pub(crate) consents: &'a Consents,
     /// What the ledger notes as done.
     pub(crate) key: &'a EffectKey,

@@ -10,7 +10,7 @@ use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::records::{Change, ConsentRecords, RecordsError, Saved};
+use crate::records::{ConsentChange, ConsentRecords, RecordsError, Saved};
 
 /// Records what customers agreed to.
 pub(crate) struct SoftOptIns<R, L, C> {
@@ -136,7 +136,7 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
         for _ in 0..TRIES {
             let event_id = &event.event_id;
             let now = self.clock.now_ms();
-            let change = Change { consents: &consents, key: &key, event_id, now };
+            let change = ConsentChange { consents: &consents, key: &key, event_id, now };
             match self.records.save(change).await? {
                 Saved::Written => {
                     report_unknown_questions(event, &consents, delivery);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use thank_you_email::preview::{Request, preview};
+use thank_you_email::preview::{PreviewRequest, preview};
 
 /// Shows a mail with an invented payment in it: the plain text here, the HTML in a file for the browser.
 #[derive(Parser)]
@@ -47,7 +47,7 @@ struct Arguments {
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let shown = preview(&Request {
+    let shown = preview(&PreviewRequest {
         template: arguments.template.clone(),
         locale: arguments.locale.clone(),
         kind: arguments.kind,

@@ -10,7 +10,7 @@ use crate::overrides::{OwnFiles, text_of};
 
 /// What to show.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct PreviewRequest {
     /// `contribution`, `payment-pending`, or a template of one's own.
     pub template: String,
     /// The customer's language, as Stripe writes it: `de`, `fr-CA`.
@@ -62,7 +62,7 @@ fn error(problem: impl ToString) -> PreviewError {
 ///
 /// When the request makes no sense. A template with a mistake is no error: what the customer would get instead is
 /// shown, and the mistake named.
-pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
+pub fn preview(request: &PreviewRequest) -> Result<Preview, PreviewError> {
     let template = TemplateName::try_from(request.template.clone())
         .map_err(|_| error("a template's name is lower-case letters, digits and hyphens, at most 60"))?;
     let kind = request.kind.as_deref().unwrap_or(&request.template);
@@ -134,8 +134,8 @@ pub fn preview(request: &Request) -> Result<Preview, PreviewError> {
 mod tests {
     use super::*;
 
-    fn request(template: &str, locale: &str) -> Request {
-        Request {
+    fn request(template: &str, locale: &str) -> PreviewRequest {
+        PreviewRequest {
             template: template.to_owned(),
             locale: locale.to_owned(),
             kind: None,
@@ -155,7 +155,8 @@ mod tests {
             assert!(shown.html.contains("12,50\u{a0}€") && shown.text.contains("12,50\u{a0}€"));
             assert!(shown.mistakes.is_empty(), "{:?}", shown.mistakes);
         }
-        let membership = preview(&Request { kind: Some("membership".to_owned()), ..request("gala", "en") });
+        let membership =
+            preview(&PreviewRequest { kind: Some("membership".to_owned()), ..request("gala", "en") });
         assert!(membership.unwrap().text.contains("For: Membership"));
     }
 
@@ -164,24 +165,24 @@ mod tests {
         let file = |name: &str, text: &str| (format!("gala/{name}"), text.as_bytes().to_vec());
         let subject = file("en.subject.txt", "\u{feff}The gala, {{ amount }}\r\n");
         let files = vec![subject, file("en.html", "<p>{{ amount }}</p>"), file("en.txt", "{{ amount }}")];
-        let shown = preview(&Request { files: files.clone(), ..request("gala", "en-GB") }).unwrap();
+        let shown = preview(&PreviewRequest { files: files.clone(), ..request("gala", "en-GB") }).unwrap();
         assert_eq!((&*shown.template, &*shown.locale), ("gala", "en"));
         assert_eq!(shown.subject, "The gala, €12.50");
 
         let broken = vec![files[0].clone(), files[1].clone(), file("en.txt", "{{ ammount }}")];
-        let shown = preview(&Request { files: broken, ..request("gala", "en") }).unwrap();
+        let shown = preview(&PreviewRequest { files: broken, ..request("gala", "en") }).unwrap();
         assert_eq!(shown.template, "contribution");
         assert_eq!(shown.mistakes, ["template file gala/en.txt, line 1: undefined value"]);
 
         let heedless = vec![files[0].clone(), files[1].clone(), file("en.txt", "Dear {{ customer.name }}")];
-        let shown = preview(&Request { files: heedless, ..request("gala", "en") }).unwrap();
+        let shown = preview(&PreviewRequest { files: heedless, ..request("gala", "en") }).unwrap();
         assert_eq!((&*shown.template, &*shown.text), ("gala", "Dear Ada Lovelace"));
         assert_eq!(
             shown.mistakes,
             ["template file gala/en.txt, line 1: undefined value (when the customer gave no name)"]
         );
 
-        let shown = preview(&Request { files: files[..2].to_vec(), ..request("gala", "en") }).unwrap();
+        let shown = preview(&PreviewRequest { files: files[..2].to_vec(), ..request("gala", "en") }).unwrap();
         assert_eq!(
             shown.mistakes[0],
             "template file gala/en.txt: it is missing, although there is gala/en.subject.txt"
@@ -215,7 +216,7 @@ mod tests {
     fn the_handbooks_example_works_as_printed() {
         let (files, _) = examples();
         assert_eq!(files.len(), 3);
-        let shown = preview(&Request { files, ..request("autumn-appeal", "en") }).unwrap();
+        let shown = preview(&PreviewRequest { files, ..request("autumn-appeal", "en") }).unwrap();
         assert_eq!(shown.mistakes, Vec::<String>::new());
         assert_eq!(shown.template, "autumn-appeal");
         assert_eq!(shown.subject, "Your €12.50 for the autumn appeal");
@@ -236,8 +237,11 @@ mod tests {
         for (template, expected) in rows.chain(fragments) {
             let files = ["subject.txt", "html", "txt"]
                 .map(|ending| (format!("gala/en.{ending}"), template.clone().into_bytes()));
-            let request =
-                Request { files: files.into(), currency: "gbp".to_owned(), ..request("gala", "en-GB") };
+            let request = PreviewRequest {
+                files: files.into(),
+                currency: "gbp".to_owned(),
+                ..request("gala", "en-GB")
+            };
             let shown = preview(&request).unwrap();
             // The one that may be missing, printed without asking.
             let heedless = template == "{{ customer.name }}";
@@ -250,14 +254,14 @@ mod tests {
 
     #[test]
     fn says_what_makes_no_sense() {
-        let check = |request: Request, expected: &str| {
+        let check = |request: PreviewRequest, expected: &str| {
             let said = preview(&request).unwrap_err().to_string();
             assert!(said.contains(expected), "{said}");
         };
         check(request("../gala", "en"), "lower-case letters, digits and hyphens");
-        check(Request { currency: "euro".to_owned(), ..request("gala", "en") }, "currency");
+        check(PreviewRequest { currency: "euro".to_owned(), ..request("gala", "en") }, "currency");
         check(
-            Request { kind: Some("donation".to_owned()), ..request("gala", "en") },
+            PreviewRequest { kind: Some("donation".to_owned()), ..request("gala", "en") },
             "contribution, download",
         );
     }

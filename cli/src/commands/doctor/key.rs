@@ -117,7 +117,7 @@ pub(super) fn of_account_version(newest_event: Option<&EventVersion>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Outcome;
+    use super::super::CheckResult;
     use super::*;
 
     fn refused(status: u16) -> StripeError {
@@ -129,36 +129,36 @@ mod tests {
         }
     }
 
-    fn results(access: &Access) -> Vec<(String, Outcome)> {
+    fn results(access: &Access) -> Vec<(String, CheckResult)> {
         of_access(access).into_iter().map(|check| (check.what, check.result)).collect()
     }
 
     #[test]
     fn a_key_that_is_not_let_in_is_one_failure() {
         let access = Access { lacking: vec![(Permission::Events, refused(401))], newest_event: None };
-        assert_eq!(results(&access), [("Stripe key".to_owned(), Outcome::Fail)]);
+        assert_eq!(results(&access), [("Stripe key".to_owned(), CheckResult::Fail)]);
     }
 
     #[test]
     fn each_permission_that_is_lacking_is_named_and_the_one_of_destinations_is_no_fault() {
         let access = Access::default();
-        assert_eq!(results(&access), [("Stripe key".to_owned(), Outcome::Pass)]);
+        assert_eq!(results(&access), [("Stripe key".to_owned(), CheckResult::Pass)]);
         let optional =
             Access { lacking: vec![(Permission::EventDestinations, refused(403))], newest_event: None };
         let expected = [
-            ("Stripe key".to_owned(), Outcome::Pass),
-            ("Stripe key: Event Destinations".to_owned(), Outcome::Unchecked),
+            ("Stripe key".to_owned(), CheckResult::Pass),
+            ("Stripe key: Event Destinations".to_owned(), CheckResult::Unchecked),
         ];
         assert_eq!(results(&optional), expected);
         for permission in Permission::ALL.into_iter().filter(|permission| permission.is_required()) {
             let access = Access { lacking: vec![(permission, refused(403))], newest_event: None };
-            assert_eq!(results(&access), [(format!("Stripe key: {}", permission.name()), Outcome::Fail)]);
+            assert_eq!(results(&access), [(format!("Stripe key: {}", permission.name()), CheckResult::Fail)]);
             assert!(access.lacks(permission));
             let silent = StripeError::RateLimited { path: String::new(), attempts: 4 };
             let access = Access { lacking: vec![(permission, silent)], newest_event: None };
             assert_eq!(
                 results(&access)[0].1,
-                Outcome::Unchecked,
+                CheckResult::Unchecked,
                 "that Stripe is slow says nothing of the key"
             );
         }
@@ -169,12 +169,12 @@ mod tests {
         let of = |version: Option<&str>| {
             of_account_version(Some(&EventVersion { api_version: version.map(str::to_owned) })).result
         };
-        assert_eq!(of(Some("2020-08-27")), Outcome::Warn);
-        assert_eq!(of(Some("2024-09-30.acacia")), Outcome::Warn);
-        assert_eq!(of(Some("2024-10-28.acacia")), Outcome::Pass);
-        assert_eq!(of(Some("2026-10-28.endive")), Outcome::Pass);
-        assert_eq!(of(None), Outcome::Unchecked);
-        assert_eq!(of_account_version(None).result, Outcome::Unchecked);
+        assert_eq!(of(Some("2020-08-27")), CheckResult::Warn);
+        assert_eq!(of(Some("2024-09-30.acacia")), CheckResult::Warn);
+        assert_eq!(of(Some("2024-10-28.acacia")), CheckResult::Pass);
+        assert_eq!(of(Some("2026-10-28.endive")), CheckResult::Pass);
+        assert_eq!(of(None), CheckResult::Unchecked);
+        assert_eq!(of_account_version(None).result, CheckResult::Unchecked);
     }
 
     #[tokio::test]

@@ -94,7 +94,7 @@ mod tests {
     use serde_json::{Value, json};
     use stripe_client::StripeError;
 
-    use super::super::Outcome;
+    use super::super::CheckResult;
     use super::*;
 
     const PAGES: &str = "https://shop.example/";
@@ -105,7 +105,7 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn found(link: &PaymentLink, access: &Access, listens: &Listens) -> Vec<(Outcome, String)> {
+    fn found(link: &PaymentLink, access: &Access, listens: &Listens) -> Vec<(CheckResult, String)> {
         let around = Surroundings { pages_url: Some(PAGES), access, listens };
         of_settings(link, &around).into_iter().map(|check| (check.result, check.seen)).collect()
     }
@@ -117,7 +117,10 @@ mod tests {
             link("contribution", json!({ "payment_intent_data": { "capture_method": method } }))
         };
         let checks = found(&manual("manual"), &Access::default(), &all);
-        assert!(matches!(&checks[..], [(Outcome::Warn, seen)] if seen.contains("authorized")), "{checks:?}");
+        assert!(
+            matches!(&checks[..], [(CheckResult::Warn, seen)] if seen.contains("authorized")),
+            "{checks:?}"
+        );
         assert_eq!(found(&manual("automatic"), &Access::default(), &all), []);
         let foreign = PaymentLink { metadata: [].into(), ..manual("manual") };
         assert_eq!(found(&foreign, &Access::default(), &all), []);
@@ -142,7 +145,10 @@ mod tests {
             (lacking(Permission::Subscriptions), Listens::unknown(), "may not read Subscriptions"),
         ] {
             let checks = found(&membership, &access, &listens);
-            assert!(matches!(&checks[..], [(Outcome::Fail, seen)] if seen.contains(expected)), "{checks:?}");
+            assert!(
+                matches!(&checks[..], [(CheckResult::Fail, seen)] if seen.contains(expected)),
+                "{checks:?}"
+            );
         }
         assert_eq!(
             found(&membership, &Access::default(), &Listens::unknown()),

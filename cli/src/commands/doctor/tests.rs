@@ -22,9 +22,9 @@ fn destination(changes: &[(&str, Value)]) -> EventDestination {
 }
 
 /// The defects of a destination: the part, and how bad it is.
-fn complaints(changes: &[(&str, Value)]) -> Vec<(String, Outcome)> {
+fn complaints(changes: &[(&str, Value)]) -> Vec<(String, CheckResult)> {
     let checks = of_destination(&destination(changes)).into_iter();
-    let bad = checks.filter(|check| check.result != Outcome::Pass);
+    let bad = checks.filter(|check| check.result != CheckResult::Pass);
     bad.map(|check| (check.what.rsplit(": ").next().unwrap().to_owned(), check.result)).collect()
 }
 
@@ -34,19 +34,19 @@ fn a_sound_destination_passes_and_each_fault_is_named() {
     assert_eq!(complaints(&[("enabled_events", json!(["*"]))]), []);
     assert_eq!(complaints(&[("events_from", json!(["@self", "@accounts"]))]), []);
     for (field, value, part, result) in [
-        ("status", json!("disabled"), "status", Outcome::Fail),
+        ("status", json!("disabled"), "status", CheckResult::Fail),
         (
             "amazon_eventbridge",
             json!({ "aws_event_source_status": "pending" }),
             "event source",
-            Outcome::Fail,
+            CheckResult::Fail,
         ),
-        ("event_payload", json!("thin"), "payload", Outcome::Fail),
-        ("snapshot_api_version", json!("2024-06-20"), "API version", Outcome::Warn),
-        ("snapshot_api_version", json!(null), "API version", Outcome::Warn),
-        ("enabled_events", json!(["checkout.session.completed"]), "events", Outcome::Fail),
-        ("events_from", json!(["@accounts"]), "events from", Outcome::Fail),
-        ("events_from", json!(["@organization_members", "@accounts"]), "events from", Outcome::Fail),
+        ("event_payload", json!("thin"), "payload", CheckResult::Fail),
+        ("snapshot_api_version", json!("2024-06-20"), "API version", CheckResult::Warn),
+        ("snapshot_api_version", json!(null), "API version", CheckResult::Warn),
+        ("enabled_events", json!(["checkout.session.completed"]), "events", CheckResult::Fail),
+        ("events_from", json!(["@accounts"]), "events from", CheckResult::Fail),
+        ("events_from", json!(["@organization_members", "@accounts"]), "events from", CheckResult::Fail),
     ] {
         assert_eq!(complaints(&[(field, value)]), [(part.to_owned(), result)]);
     }
@@ -93,11 +93,11 @@ fn links_are_distinguished_by_their_contract() {
     let checks = of_links(&links, &Policy::compiled_in().unwrap(), Some("goods"));
     let results: Vec<_> = checks.iter().map(|check| (check.what.clone(), check.result)).collect();
     let expected = [
-        ("Payment Links", Outcome::Pass),
-        ("link plink_broken", Outcome::Fail),
-        ("link plink_wording", Outcome::Warn),
-        ("link plink_theirs", Outcome::Fail),
-        ("link plink_theirs", Outcome::Fail),
+        ("Payment Links", CheckResult::Pass),
+        ("link plink_broken", CheckResult::Fail),
+        ("link plink_wording", CheckResult::Warn),
+        ("link plink_theirs", CheckResult::Fail),
+        ("link plink_theirs", CheckResult::Fail),
     ];
     assert_eq!(results, expected.map(|(what, result)| (what.to_owned(), result)));
     assert!(checks[0].seen.starts_with("7 active, 2 with a sound contract, 2 without our marker"));
@@ -111,8 +111,8 @@ fn a_key_that_is_read_as_none_is_named_with_the_one_that_was_meant() {
     let checks = of_links(&[link("plink_near", metadata)], &Policy::compiled_in().unwrap(), None);
     let seen: Vec<_> = checks[1..].iter().map(|check| (check.result, check.seen.as_str())).collect();
     let expected = [
-        (Outcome::Warn, "its metadata key `campain` is not read; `campaign` would be"),
-        (Outcome::Warn, "its metadata key `thankyou` is not read; `thank_you` would be"),
+        (CheckResult::Warn, "its metadata key `campain` is not read; `campaign` would be"),
+        (CheckResult::Warn, "its metadata key `thankyou` is not read; `thank_you` would be"),
     ];
     assert_eq!(seen, expected);
 }
@@ -133,7 +133,7 @@ fn a_link_whose_key_is_nearly_right_fails_by_name_with_the_key_it_should_have() 
             None,
         );
         let [_, check] = &checks[..] else { panic!("{checks:?}") };
-        assert_eq!((check.what.as_str(), check.result), ("link plink_near", Outcome::Fail), "{key}");
+        assert_eq!((check.what.as_str(), check.result), ("link plink_near", CheckResult::Fail), "{key}");
         assert!(check.seen.contains(shown) && check.seen.ends_with("must be `fulfilment`"), "{}", check.seen);
         let completes = check.fix.as_ref().unwrap().contains("afterlink complete --link plink_near");
         assert_eq!(completes, !is_read, "{key}");
@@ -154,9 +154,9 @@ fn alarms_must_be_there_and_quiet() {
         format!("<R><MetricAlarms>{alarms}</MetricAlarms></R>")
     };
     for (states, expected) in [
-        (&[][..], Outcome::Fail),
-        (&["OK", "INSUFFICIENT_DATA"], Outcome::Pass),
-        (&["OK", "ALARM"], Outcome::Warn),
+        (&[][..], CheckResult::Fail),
+        (&["OK", "INSUFFICIENT_DATA"], CheckResult::Pass),
+        (&["OK", "ALARM"], CheckResult::Warn),
     ] {
         assert_eq!(of_alarm_states(&states_in(&answer(states))).result, expected, "{states:?}");
     }

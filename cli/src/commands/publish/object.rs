@@ -9,12 +9,12 @@ pub(crate) type Form = Vec<(String, String)>;
 
 /// An object of Stripe's, flat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Object {
+pub(crate) struct FormObject {
     pub(crate) id: String,
     fields: BTreeMap<String, String>,
 }
 
-impl Object {
+impl FormObject {
     /// An object as Stripe's API writes it. `None` when it was deleted.
     pub(crate) fn read(id: &str, json: &Value) -> Option<Self> {
         let mut object = Self { id: id.to_owned(), fields: BTreeMap::new() };

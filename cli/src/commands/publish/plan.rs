@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use fulfilment::{MetadataKey, Subject};
+use fulfilment::{Concern, MetadataKey};
 
 use super::bucket::StoredObject;
-use super::object::{Form, Object, active, form, inactive};
+use super::object::{Form, FormObject, active, form, inactive};
 use super::product::{Checkout, Image, LocalFile, PUBLISHED_AS, Product};
 
 /// Everything that a product file decides about, as it is.
@@ -17,13 +17,13 @@ pub(crate) struct Seen {
     pub(crate) files: BTreeMap<String, StoredObject>,
     /// Where Stripe keeps the image that was uploaded just now.
     pub(crate) image: Option<String>,
-    pub(crate) product: Option<Object>,
+    pub(crate) product: Option<FormObject>,
     /// Of the product, those we made, newest first, active or not.
-    pub(crate) prices: Vec<Object>,
+    pub(crate) prices: Vec<FormObject>,
     /// Of the product, those we made, newest first, active or not.
-    pub(crate) links: Vec<Object>,
+    pub(crate) links: Vec<FormObject>,
     /// Active links that others made, whatever they sell.
-    pub(crate) other_links: Vec<Object>,
+    pub(crate) other_links: Vec<FormObject>,
 }
 
 /// Where the product is sold.
@@ -116,7 +116,7 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
         let form = form.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect();
         return Some(Step::ChangePrice { id: price.id.clone(), form });
     }
-    let outgoing = |other: &&Object| other.id != price.id && other.is("active", "true");
+    let outgoing = |other: &&FormObject| other.id != price.id && other.is("active", "true");
     // Stripe archives no default price, and the dashboard makes them so.
     if seen.prices.iter().filter(outgoing).any(|old| sold.is("default_price", &old.id)) {
         return Some(Step::ChangeProduct(vec![("default_price".to_owned(), price.id.clone())]));
@@ -135,12 +135,15 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
         return Some(Step::Deactivate { id: link.id.clone(), url: link.url().to_owned() });
     }
     // Links on an archived price are dead, also those that others made.
-    let unused = |old: &&Object| outgoing(old) && seen.others_that_offer(&old.id).next().is_none();
+    let unused = |old: &&FormObject| outgoing(old) && seen.others_that_offer(&old.id).next().is_none();
     seen.prices.iter().find(unused).map(|price| Step::Archive { id: price.id.clone() })
 }
 
 /// Prices that are no longer asked and stay active, because links that others made offer them.
-pub(crate) fn prices_kept<'a>(product: &Product, seen: &'a Seen) -> Vec<(&'a Object, Vec<&'a Object>)> {
+pub(crate) fn prices_kept<'a>(
+    product: &Product,
+    seen: &'a Seen,
+) -> Vec<(&'a FormObject, Vec<&'a FormObject>)> {
     let Some(asked) = asked_price(product, seen) else { return Vec::new() };
     let old = seen.prices.iter().filter(|old| old.id != asked.id && old.is("active", "true"));
     let kept = old.map(|old| (old, seen.others_that_offer(&old.id).collect::<Vec<_>>()));
@@ -148,31 +151,32 @@ pub(crate) fn prices_kept<'a>(product: &Product, seen: &'a Seen) -> Vec<(&'a Obj
 }
 
 /// The link that sells the product now.
-pub(crate) fn current_link<'a>(product: &Product, seen: &'a Seen) -> Option<&'a Object> {
+pub(crate) fn current_link<'a>(product: &Product, seen: &'a Seen) -> Option<&'a FormObject> {
     let price = asked_price(product, seen)?;
     choose(seen.links.iter().filter(|link| link.sells(&price.id)))
 }
 
-fn asked_price<'a>(product: &Product, seen: &'a Seen) -> Option<&'a Object> {
+fn asked_price<'a>(product: &Product, seen: &'a Seen) -> Option<&'a FormObject> {
     let currency = product.price.currency();
     let amount = product.price.minor().to_string();
-    let asked = |price: &&Object| price.is("currency", currency.as_str()) && price.is("unit_amount", &amount);
+    let asked =
+        |price: &&FormObject| price.is("currency", currency.as_str()) && price.is("unit_amount", &amount);
     choose(seen.prices.iter().filter(asked))
 }
 
 /// The active one, if there is one, and of several the oldest.
-fn choose<'a>(newest_first: impl Iterator<Item = &'a Object>) -> Option<&'a Object> {
+fn choose<'a>(newest_first: impl Iterator<Item = &'a FormObject>) -> Option<&'a FormObject> {
     let all: Vec<_> = newest_first.collect();
     all.iter().rev().find(|object| object.is("active", "true")).or(all.last()).copied()
 }
 
 impl Seen {
-    fn others_that_offer<'a>(&'a self, price_id: &'a str) -> impl Iterator<Item = &'a Object> {
+    fn others_that_offer<'a>(&'a self, price_id: &'a str) -> impl Iterator<Item = &'a FormObject> {
         self.other_links.iter().filter(move |link| link.is("active", "true") && link.offers(price_id))
     }
 
     /// Puts an object in place of what is known of it: it was changed since.
-    pub(crate) fn learn(&mut self, step: &Step, object: Object) {
+    pub(crate) fn learn(&mut self, step: &Step, object: FormObject) {
         let list = match step {
             Step::CreatePrice(_) => &mut self.prices,
             Step::CreateLink(_) => &mut self.links,
@@ -200,11 +204,11 @@ impl Seen {
                 }
             }
             Step::UploadImage => self.image = url,
-            Step::CreateProduct(form) => self.product = Some(Object::made(id, url, form)),
+            Step::CreateProduct(form) => self.product = Some(FormObject::made(id, url, form)),
             Step::ChangeProduct(form) => self.product.iter_mut().for_each(|object| object.set(form)),
-            Step::CreatePrice(form) => self.prices.insert(0, Object::made(id, url, form)),
+            Step::CreatePrice(form) => self.prices.insert(0, FormObject::made(id, url, form)),
             Step::ChangePrice { id, form } => change(&mut self.prices, id, form),
-            Step::CreateLink(form) => self.links.insert(0, Object::made(id, url, form)),
+            Step::CreateLink(form) => self.links.insert(0, FormObject::made(id, url, form)),
             Step::ChangeLink { id, form } => change(&mut self.links, id, form),
             Step::Deactivate { id, .. } => change(&mut self.links, id, &inactive()),
             Step::Archive { id } => change(&mut self.prices, id, &inactive()),
@@ -212,14 +216,14 @@ impl Seen {
     }
 }
 
-fn change(objects: &mut [Object], id: &str, form: &Form) {
+fn change(objects: &mut [FormObject], id: &str, form: &Form) {
     objects.iter_mut().filter(|object| object.id == id).for_each(|object| object.set(form));
 }
 
 /// The keys of the link contract that a product file can set and this one does not, which are to go. Other keys are other
 /// people's.
-fn unwanted(link: &Object, product: &Product) -> Form {
-    let keys = MetadataKey::ALL.iter().filter(|key| key.subject() != Subject::Page).map(|key| key.name());
+fn unwanted(link: &FormObject, product: &Product) -> Form {
+    let keys = MetadataKey::ALL.iter().filter(|key| key.concern() != Concern::Page).map(|key| key.name());
     let gone = keys.filter(|key| !product.metadata.contains_key(key));
     let gone = gone.map(|key| format!("metadata[{key}]")).filter(|name| !link.field(name).is_empty());
     gone.map(|name| (name, String::new())).collect()
@@ -243,7 +247,7 @@ fn product_form(product: &Product) -> Form {
 }
 
 /// Which image a product shall have; `None` when it has to be uploaded first.
-fn image_form(product: &Product, seen: &Seen, sold: Option<&Object>) -> Option<Form> {
+fn image_form(product: &Product, seen: &Seen, sold: Option<&FormObject>) -> Option<Form> {
     const IMAGE: &str = "images[0]";
     // Stripe does not say what is behind the address it gives a file.
     const CONTENT: &str = "metadata[image_sha256]";

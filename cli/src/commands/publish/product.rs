@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use fulfilment::{Arity, FulfilmentKind, LinkContract, MetadataKey, Money, Subject, TemplateName, file_keys};
+use fulfilment::{Arity, Concern, FulfilmentKind, LinkContract, MetadataKey, Money, TemplateName, file_keys};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
@@ -218,8 +218,8 @@ impl Product {
 
 /// A key and its value from the table `link`.
 fn attribution(name: &str, value: &toml::Value) -> Result<(MetadataKey, String), String> {
-    let of_link = MetadataKey::about(Subject::Attribution);
-    let Some(key) = MetadataKey::from_name(name).filter(|key| key.subject() == Subject::Attribution) else {
+    let of_link = MetadataKey::about(Concern::Attribution);
+    let Some(key) = MetadataKey::from_name(name).filter(|key| key.concern() == Concern::Attribution) else {
         let names: Vec<_> = of_link.map(|key| format!("`{}`", key.name())).collect();
         return Err(format!("[link] has no field `{name}`: it takes {}", names.join(", ")));
     };

@@ -43,7 +43,7 @@ async fn save(reply: Reply, revision: Option<&Revision>) -> (Result<Saved, Recor
     let policy = Policy::compiled_in().unwrap();
     let (event, contribution) = contribution();
     let refunded = contribution.refunds["re_1"].returned();
-    let change = Change {
+    let change = RecordChange {
         revision,
         unless_settled: revision.is_none(),
         contract: None,
@@ -118,7 +118,8 @@ async fn a_failed_condition_brings_the_record_that_is_there() {
         { "Code": "ConditionalCheckFailed", "Item": written }, { "Code": "None" }, { "Code": "None" }
     ]);
     let (saved, dynamodb) = save(canceled(&reasons), None).await;
-    let Saved::Refused(Found { record: Some(stored), already_settled: false, .. }) = saved.unwrap() else {
+    let Saved::Refused(CurrentRows { record: Some(stored), already_settled: false, .. }) = saved.unwrap()
+    else {
         panic!("no record")
     };
     assert_eq!(stored.contribution, contribution().1);
@@ -132,7 +133,12 @@ async fn a_record_in_another_transaction_is_read_again() {
     let (saved, _) = save(canceled(&reasons), None).await;
     assert!(matches!(
         saved.unwrap(),
-        Saved::Refused(Found { record: None, is_absent: false, already_settled: false, is_ours: false })
+        Saved::Refused(CurrentRows {
+            record: None,
+            is_absent: false,
+            already_settled: false,
+            is_ours: false
+        })
     ));
 }
 
@@ -147,7 +153,7 @@ async fn a_failed_condition_returns_the_ledgers_row() {
     ] {
         let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
         let (saved, _) = save(canceled(&json!(reasons)), revision).await;
-        let Saved::Refused(Found { record: None, is_absent: false, already_settled, is_ours }) =
+        let Saved::Refused(CurrentRows { record: None, is_absent: false, already_settled, is_ours }) =
             saved.unwrap()
         else {
             panic!("{codes:?}")
@@ -171,7 +177,7 @@ async fn whatever_else_is_an_error_that_says_nothing_of_the_customer() {
 async fn a_warning_about_what_may_be_anothers_goes_away_with_its_record() {
     let dynamodb = Endpoint::start([Reply::json(200, &json!({}))]);
     let expires_at = Some(1_795_605_400);
-    let change = Change {
+    let change = RecordChange {
         revision: None,
         unless_settled: true,
         contract: None,

@@ -45,7 +45,7 @@ impl InMemoryRecords {
 }
 
 impl Records for InMemoryRecords {
-    async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+    async fn save(&self, change: RecordChange<'_>) -> Result<Saved, RecordsError> {
         *self.saves.borrow_mut() += 1;
         let payment_id = change.contribution.payment_id.clone();
         if let Some(event) = self.meddler.borrow_mut().pop() {
@@ -63,7 +63,7 @@ impl Records for InMemoryRecords {
         if outdated || already_settled || is_ours {
             let record = current.filter(|_| outdated).map(Box::new);
             let is_absent = record.is_none() && change.revision.is_some();
-            return Ok(Saved::Refused(Found { record, is_absent, already_settled, is_ours }));
+            return Ok(Saved::Refused(CurrentRows { record, is_absent, already_settled, is_ours }));
         }
         if let Some(RaisedVersion { key, expires_at }) = &change.raises {
             self.effects.put_version(key, *expires_at);

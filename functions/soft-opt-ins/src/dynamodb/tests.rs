@@ -38,7 +38,7 @@ async fn save(reply: Reply) -> (Result<Saved, RecordsError>, Endpoint) {
     let (key, consents) = membership();
     let event_id = "evt_1";
     let now = 1_795_000_000_000;
-    let change = Change { consents: &consents, key: &key, event_id, now };
+    let change = ConsentChange { consents: &consents, key: &key, event_id, now };
     let saved = records(&dynamodb).save(change).await;
     (saved, dynamodb)
 }

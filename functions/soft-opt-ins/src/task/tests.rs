@@ -26,7 +26,7 @@ struct InMemoryConsents {
 }
 
 impl ConsentRecords for InMemoryConsents {
-    async fn save(&self, change: Change<'_>) -> Result<Saved, RecordsError> {
+    async fn save(&self, change: ConsentChange<'_>) -> Result<Saved, RecordsError> {
         *self.saves.borrow_mut() += 1;
         if *self.conflicts.borrow() > 0 {
             *self.conflicts.borrow_mut() -= 1;

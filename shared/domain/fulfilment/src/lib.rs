@@ -53,7 +53,7 @@ pub use fraud_warning_event::FraudWarningEvent;
 pub use invoice_event::{InvoiceEvent, SubscriptionPayment};
 pub use link::{ContractError, FulfilmentKind, LinkContract, TemplateName};
 pub use marketing::MarketingPolicy;
-pub use metadata_key::{Arity, MetadataKey, Subject};
+pub use metadata_key::{Arity, Concern, MetadataKey};
 pub use movement::Movement;
 pub use payment_event::{MADE_EVENT_PREFIX, PaymentEvent};
 pub use payment_frequency::PaymentFrequency;

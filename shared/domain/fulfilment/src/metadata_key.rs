@@ -5,7 +5,7 @@ use crate::typed::{bare, edit_distance, value};
 
 /// What a key of a Payment Link's metadata is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub enum Concern {
     /// What is sold, and what customers get of it.
     Product,
     /// Where the sale came from, for analysts.
@@ -26,7 +26,7 @@ pub enum Arity {
 /// Declares the keys: the one table that attribution, the link contract, `publish`, `doctor` and the tests of the
 /// marketers' handbook read.
 macro_rules! metadata_keys {
-    ($($(#[$doc:meta])* $key:ident: $name:literal, $subject:ident, $arity:ident;)+) => {
+    ($($(#[$doc:meta])* $key:ident: $name:literal, $concern:ident, $arity:ident;)+) => {
         /// A key of a Payment Link's metadata that Afterlink reads. Marketers read of them in `docs/PAYMENT-LINKS.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum MetadataKey {
@@ -43,8 +43,8 @@ macro_rules! metadata_keys {
             }
 
             /// What it is about.
-            pub const fn subject(self) -> Subject {
-                match self { $(Self::$key => Subject::$subject),+ }
+            pub const fn concern(self) -> Concern {
+                match self { $(Self::$key => Concern::$concern),+ }
             }
 
             /// How many values it takes.
@@ -80,8 +80,8 @@ metadata_keys! {
 
 impl MetadataKey {
     /// The keys that are about a subject.
-    pub fn about(subject: Subject) -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(move |key| key.subject() == subject)
+    pub fn about(concern: Concern) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |key| key.concern() == concern)
     }
 
     /// The key of a name that is typed exactly.

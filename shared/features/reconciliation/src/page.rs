@@ -14,7 +14,7 @@ use crate::bus::replay;
 use crate::ours::Payment;
 use crate::run::{LOOKUPS, Work, has_outcome, keys};
 use crate::{
-    FulfilmentBus, Journal, Missing, Misspelt, Reconciliation, RunError, Source, Sweep, Tally, Verdict,
+    FulfilmentBus, Journal, ListSource, Missing, Misspelt, Reconciliation, RunError, Sweep, Tally, Verdict,
     judge, made_from, missing, paid_at,
 };
 
@@ -182,17 +182,19 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         let mut candidates = Vec::new();
         let mut misspelt = Vec::new();
         for item in items {
-            let delayed = sweep.source() == Source::Sessions && sweep.only_if_delayed(item.created);
+            let delayed = sweep.source() == ListSource::Sessions && sweep.only_if_delayed(item.created);
             let json = match sweep.source() {
-                Source::Events => Some(item.json().to_owned()),
-                Source::Invoices if !sweep.was_paid_in_it(item) => None,
-                Source::Sessions | Source::Invoices | Source::Refunds | Source::Disputes => {
+                ListSource::Events => Some(item.json().to_owned()),
+                ListSource::Invoices if !sweep.was_paid_in_it(item) => None,
+                ListSource::Sessions | ListSource::Invoices | ListSource::Refunds | ListSource::Disputes => {
                     made_from(item, self.livemode, self.now())
                 }
             };
             let happened_at = match sweep.source() {
-                Source::Invoices => paid_at(item),
-                Source::Events | Source::Sessions | Source::Refunds | Source::Disputes => item.created,
+                ListSource::Invoices => paid_at(item),
+                ListSource::Events | ListSource::Sessions | ListSource::Refunds | ListSource::Disputes => {
+                    item.created
+                }
             };
             match json.map(|json| Candidate::read(json, happened_at, self.livemode, self.policy)).transpose()
             {

@@ -10,7 +10,7 @@ use crate::{DailyProof, Missing, Tally};
 
 /// What a run saw and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct RunReport {
     /// Events of ours that were compared with the ledger.
     pub examined: u64,
     /// Those of which something was missing.

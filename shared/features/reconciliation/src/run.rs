@@ -14,8 +14,8 @@ use crate::ours::Answers;
 use crate::pending::{Look, session_of_made};
 use crate::verdict::MESSAGE_LIFE_SECONDS;
 use crate::{
-    DailyProof, FulfilmentBus, Journal, Missing, Overtaken, PendingSearch, Position, Report, RunError, Sweep,
-    Tally, Verdict, judge, made_from,
+    DailyProof, FulfilmentBus, Journal, Missing, Overtaken, PendingSearch, Position, RunError, RunReport,
+    Sweep, Tally, Verdict, judge, made_from,
 };
 
 /// One run of reconciliation, with everything it works on.
@@ -63,7 +63,7 @@ const DAY: i64 = 86_400;
 /// What a run has come to.
 #[derive(Default)]
 pub(crate) struct Work {
-    pub(crate) report: Report,
+    pub(crate) report: RunReport,
     /// Whose payments are, as far as Stripe was asked.
     pub(crate) answers: Answers,
     /// The paid payments that are in the tally of the present window.
@@ -80,7 +80,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     ///
     /// When Stripe, the ledger, the journal or the bus cannot be used. The next run goes on from the last page that
     /// was finished. A spent budget is no error: the run is only not complete.
-    pub async fn run(&self) -> Result<Report, RunError> {
+    pub async fn run(&self) -> Result<RunReport, RunError> {
         let mut work = Work::default();
         let mut position = self.position().await?;
         match self.advance(&mut position, &mut work).await {
@@ -109,8 +109,8 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         from: i64,
         to: i64,
         put_back: bool,
-        mut progress: impl FnMut(&Report),
-    ) -> Result<Report, RunError> {
+        mut progress: impl FnMut(&RunReport),
+    ) -> Result<RunReport, RunError> {
         let mut work = Work::default();
         let now = self.now();
         let mut next = Some(Sweep::new(from, to.min(now - self.lag()), now));

@@ -47,7 +47,7 @@ pub struct Sweep {
     /// What happened before this is no longer in the list of events.
     events_from: i64,
     /// Which list.
-    source: Source,
+    source: ListSource,
     /// The last object that was looked at in it.
     after: Option<String>,
     /// The tally so far.
@@ -58,7 +58,7 @@ pub struct Sweep {
 /// Where events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum ListSource {
     /// The list of events, as they were sent.
     Events,
     /// Sessions as they are now.
@@ -76,11 +76,11 @@ impl Sweep {
     /// A window that no run has begun. Times are Unix seconds.
     pub fn new(from: i64, to: i64, now: i64) -> Self {
         let events_from = from.max(now - EVENTS_KEPT_SECONDS);
-        Self { from, to, events_from, source: Source::Events, after: None, tally: Tally::default() }
+        Self { from, to, events_from, source: ListSource::Events, after: None, tally: Tally::default() }
     }
 
     /// The list that is looked at.
-    pub const fn source(&self) -> Source {
+    pub const fn source(&self) -> ListSource {
         self.source
     }
 
@@ -102,20 +102,20 @@ impl Sweep {
     /// The page that is due.
     pub fn request(&self) -> Request {
         let request = match self.source {
-            Source::Events => {
+            ListSource::Events => {
                 let types: Vec<_> = EVENT_TYPES.iter().map(EventType::as_str).collect();
                 Request::events(&types).created(self.events_from, self.to)
             }
-            Source::Sessions => {
+            ListSource::Sessions => {
                 let opened_from = self.from - SESSION_OPEN_SECONDS - DEBIT_SECONDS;
                 Request::completed_sessions().created(opened_from, self.older_to())
             }
-            Source::Invoices => {
+            ListSource::Invoices => {
                 let drafted_from = self.from - INVOICE_OPEN_SECONDS;
                 Request::paid_invoices().created(drafted_from, self.older_to())
             }
-            Source::Refunds => Request::refunds().created(self.from, self.to),
-            Source::Disputes => Request::disputes().created(self.from, self.to),
+            ListSource::Refunds => Request::refunds().created(self.from, self.to),
+            ListSource::Disputes => Request::disputes().created(self.from, self.to),
         };
         match &self.after {
             Some(id) => request.starting_after(id),
@@ -131,11 +131,11 @@ impl Sweep {
         }
         let is_older = self.from < self.events_from;
         let source = match self.source {
-            Source::Events if is_older => Source::Sessions,
-            Source::Sessions => Source::Invoices,
-            Source::Events | Source::Invoices => Source::Refunds,
-            Source::Refunds => Source::Disputes,
-            Source::Disputes => return None,
+            ListSource::Events if is_older => ListSource::Sessions,
+            ListSource::Sessions => ListSource::Invoices,
+            ListSource::Events | ListSource::Invoices => ListSource::Refunds,
+            ListSource::Refunds => ListSource::Disputes,
+            ListSource::Disputes => return None,
         };
         Some(Self { source, after: None, ..self })
     }
@@ -153,7 +153,7 @@ mod tests {
     const DAY: i64 = 86_400;
     const NOW: i64 = 1_795_000_000;
 
-    fn sources(sweep: Sweep) -> Vec<Source> {
+    fn sources(sweep: Sweep) -> Vec<ListSource> {
         std::iter::successors(Some(sweep), |sweep| sweep.clone().advanced(None))
             .map(|sweep| sweep.source())
             .collect()
@@ -161,9 +161,15 @@ mod tests {
 
     #[test]
     fn lists_sessions_only_for_what_events_no_longer_report() {
-        let recent = [Source::Events, Source::Refunds, Source::Disputes];
+        let recent = [ListSource::Events, ListSource::Refunds, ListSource::Disputes];
         assert_eq!(sources(Sweep::new(NOW - 29 * DAY, NOW, NOW)), recent);
-        let all = [Source::Events, Source::Sessions, Source::Invoices, Source::Refunds, Source::Disputes];
+        let all = [
+            ListSource::Events,
+            ListSource::Sessions,
+            ListSource::Invoices,
+            ListSource::Refunds,
+            ListSource::Disputes,
+        ];
         assert_eq!(sources(Sweep::new(NOW - 30 * DAY, NOW, NOW)), all);
     }
 

@@ -127,17 +127,17 @@ fn a_file_goes_into_a_folder_of_its_product() {
 fn every_key_of_attribution_can_be_set_and_no_other() {
     for key in MetadataKey::ALL {
         let text = format!("{CARD}[link]\n{} = \"autumn\"\n", key.name());
-        match key.subject() {
-            Subject::Attribution => assert_eq!(parse(&text).unwrap().metadata[key.name()], "autumn"),
-            Subject::Product | Subject::Page => refuses(&text, "line 6: [link] has no field"),
+        match key.concern() {
+            Concern::Attribution => assert_eq!(parse(&text).unwrap().metadata[key.name()], "autumn"),
+            Concern::Product | Concern::Page => refuses(&text, "line 6: [link] has no field"),
         }
         let list = text.replace("\"autumn\"", "[\"autumn\", \"winter\"]");
-        match (key.subject(), key.arity()) {
-            (Subject::Attribution, Arity::Several) => {
+        match (key.concern(), key.arity()) {
+            (Concern::Attribution, Arity::Several) => {
                 assert_eq!(parse(&list).unwrap().metadata[key.name()], "autumn,winter");
             }
-            (Subject::Attribution, Arity::One) => refuses(&list, "takes one text, and no list"),
-            (Subject::Product | Subject::Page, Arity::One | Arity::Several) => {}
+            (Concern::Attribution, Arity::One) => refuses(&list, "takes one text, and no list"),
+            (Concern::Product | Concern::Page, Arity::One | Arity::Several) => {}
         }
     }
     refuses(

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::Subject;
+use crate::Concern;
 use crate::typed::is_invisible;
 
 fn reference_of(json: &Value) -> String {
@@ -140,7 +140,7 @@ const ADDRESSES: [&str; 9] = [
 #[test]
 fn an_email_address_is_never_passed_on() {
     for address in ADDRESSES {
-        let keys = MetadataKey::about(Subject::Attribution);
+        let keys = MetadataKey::about(Concern::Attribution);
         let link: Vec<_> = keys.map(|key| (key.name(), address)).collect();
         assert_eq!(read(&link, None), Attribution::default(), "{address}");
         assert_eq!(read(&[("campaign", &format!("spring,{address}"))], None).campaign_codes, ["spring"]);

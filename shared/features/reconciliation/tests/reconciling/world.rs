@@ -15,8 +15,8 @@ use effect_ledger::{
 };
 use fulfilment::{ExpectedEffects, PaymentId, effects};
 use reconciliation::{
-    FulfilmentBus, Journal, Missing, Overtaken, Pending, PendingSearch, Position, Reconciliation, Report,
-    RunError, Settings,
+    FulfilmentBus, Journal, Missing, Overtaken, Pending, PendingSearch, Position, Reconciliation, RunError,
+    RunReport, Settings,
 };
 use serde_json::Value;
 use stripe_client::{ApiKey, StripeClient};
@@ -426,11 +426,11 @@ impl World {
         }
     }
 
-    pub(crate) async fn try_run(&self) -> Result<Report, RunError> {
+    pub(crate) async fn try_run(&self) -> Result<RunReport, RunError> {
         self.reconciliation(&self.client()).run().await
     }
 
-    pub(crate) async fn run(&self) -> Report {
+    pub(crate) async fn run(&self) -> RunReport {
         self.try_run().await.unwrap()
     }
 
