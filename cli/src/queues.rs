@@ -137,7 +137,7 @@ pub(crate) async fn depth(sqs: &Client, queue_url: &str) -> Result<Depth> {
     Ok(Depth { waiting: number(Waiting) + number(Delayed), in_flight: number(NotVisible) })
 }
 
-/// Every message of a dead-letter queue that `keep` wants; the others are let go at once. What is kept stays hidden
+/// Every message of a dead-letter queue that `keep` wants; the others are let go at once. The kept ones stay hidden
 /// for a minute, so that two operators do not take the same.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Builds anew when a template is added: what is in the folder is embedded as it is.
+//! Builds anew when a template is added: the folder is embedded as it is.
 
 fn main() {
     println!("cargo::rerun-if-changed=templates");

@@ -24,7 +24,7 @@ const USUAL_PORT: u16 = 4566;
 const PORTS_TRIED: u16 = 100;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// The folder of one local cloud: its log, its process id and what is deployed to it.
+/// The folder of one local cloud: its log, its process id and its stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     folder: PathBuf,

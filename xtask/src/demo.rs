@@ -28,7 +28,7 @@ use crate::terminal::{BAD, BOLD, DIM, GOOD, duration, heading, say, table};
 /// How long anything in the demo may take. Warm it is well below a second; a loaded laptop gets its time.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(40);
-/// What is younger than two minutes, reconciliation leaves to the other sources.
+/// Events younger than two minutes, reconciliation leaves to the other sources.
 const FIVE_MINUTES: u64 = 5 * 60;
 const THREE_DAYS: u64 = 3 * 24 * 60 * 60;
 
@@ -407,7 +407,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// One line a payment, and the sums of what was published.
+    /// One line a payment, and the sums of the published events.
     fn show_payments(&self) -> Result<()> {
         let effects = self.stack.rows("EffectsTableName")?;
         // A row without a state is no effect: a raised version, or a count of mails.

@@ -134,7 +134,7 @@ pub fn package(checkout: &Checkout, profile: Profile, folder: &Path) -> Result<P
         Profile::Release => (build(checkout, profile, &names)?, None),
     };
 
-    // What is no longer a function must not be found either.
+    // A function that is gone must not be found either.
     if folder.exists() {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;

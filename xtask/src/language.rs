@@ -33,7 +33,7 @@ pub(crate) fn run(checkout: &Checkout, tag: &str) -> Result<()> {
     )
 }
 
-/// What is missing of a language, a place each: its entry, a file for each of English, its words in `policy.toml`, and
+/// The gaps of a language, a place each: its entry, a file for each of English, its words in `policy.toml`, and
 /// its mention for marketers.
 pub(crate) fn missing(root: &Path, tag: &str) -> Result<Vec<String>> {
     let mut missing = Vec::new();

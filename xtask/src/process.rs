@@ -127,7 +127,7 @@ pub(crate) fn stop(group: u32) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    // No process left to kill is what was wanted.
+    // No process is left to kill, as wanted.
     let _none_left = kill_process_group(pid, Signal::KILL);
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::checkout::Checkout;
 use crate::process::output_of;
 
-/// What git knows of, or would: every file of the checkout as it is now, in memory. What is edited there later
+/// What git knows of, or would: every file of the checkout as it is now, in memory. A later edit there
 /// changes nothing here.
 pub(crate) struct Sources(BTreeMap<PathBuf, Vec<u8>>);
 
@@ -20,7 +20,7 @@ impl Sources {
         let listed = output_of("git", &arguments).context("git cannot list the files of this clone")?;
         let mut files = BTreeMap::new();
         for path in listed.split('\0').filter(|path| !path.is_empty()) {
-            // What is deleted and not yet committed is not there.
+            // A deleted file that is not committed is not there.
             if let Ok(content) = fs::read(checkout.root().join(path)) {
                 files.insert(PathBuf::from(path), content);
             }
@@ -33,7 +33,7 @@ impl Sources {
         std::str::from_utf8(content).with_context(|| format!("{} is no text", path.display()))
     }
 
-    /// Makes a folder hold these files and no other, with some of them changed. What is as it should be is not
+    /// Makes a folder hold these files and no other, with some of them changed. A file that is right is not
     /// touched, so that cargo builds no more than it must.
     pub(crate) fn lay_out(&self, folder: &Path, changed: &[(PathBuf, String)]) -> Result<()> {
         self.clear(folder, Path::new(""))?;
@@ -52,7 +52,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Removes what is no longer a source, or was left by a test. A link leads out of the folder and stays.
+    /// Removes files that are no sources any more, or were left by a test. A link leads out of the folder and stays.
     fn clear(&self, folder: &Path, below: &Path) -> Result<()> {
         let Ok(entries) = fs::read_dir(folder.join(below)) else {
             return Ok(());

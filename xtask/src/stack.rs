@@ -1,4 +1,4 @@
-//! What is deployed to the local cloud: a look into its records, ledger, queues, mails and logs.
+//! The stack on the local cloud: a look into its records, ledger, queues, mails and logs.
 //!
 //! Long because it has one look for each thing that is deployed.
 

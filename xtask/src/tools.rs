@@ -12,7 +12,7 @@ const PYTHON_AT_LEAST: (u32, u32) = (3, 10);
 pub(crate) struct Tools {
     /// The Python that makes the virtual environment.
     pub(crate) python: &'static str,
-    /// For people: what was found.
+    /// For people: the versions found.
     pub(crate) summary: String,
 }
 

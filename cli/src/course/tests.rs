@@ -89,7 +89,7 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
             FIND_OUT,
         ],
     );
-    // What is folded may be folded again.
+    // A folded event may be folded again.
     for effect in [
         effects::contribution(SessionOutcome::Paid),
         effects::contribution_refund("re_1"),

@@ -7,7 +7,7 @@ use fulfilment::AcquisitionEvent;
 pub(crate) trait AcquisitionBus {
     /// Publishes one event. `Accepted` carries the bus's own id of it.
     ///
-    /// What is not known to have arrived may be published again: consumers drop an `event_id` they have seen.
+    /// An entry that may not have arrived is published again: consumers drop an `event_id` they have seen.
     fn publish(&self, event: &AcquisitionEvent) -> impl Future<Output = Attempted<NotPublished>>;
 }
 

@@ -182,7 +182,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
     /// Folds the event into the record and writes what follows, in one transaction.
     ///
     /// The first try assumes that there is no record yet and that the ledger does not know the event, which is so
-    /// for most; the refused conditions show what is there. A record the event does not change has seen it before. A
+    /// for most; the refused conditions show the current rows. A record the event does not change has seen it before. A
     /// record that the ledger remembers and the table does not have was erased, or has expired: it stays away.
     async fn record(
         &self,

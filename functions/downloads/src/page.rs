@@ -1,4 +1,4 @@
-//! The pages, from what is known to the answer a browser gets. Pure: no clock, no network.
+//! The pages, from a payment's facts to the answer a browser gets. Pure: no clock, no network.
 
 use std::borrow::Cow;
 
@@ -77,7 +77,7 @@ impl Page {
     }
 }
 
-/// Everything a page is made of, beside what is the same on all.
+/// Everything a page is made of, beside the parts that are the same on all.
 #[derive(Debug)]
 pub(crate) struct PageContext<'a> {
     /// The evidence of the customer's language.

@@ -1,4 +1,4 @@
-//! A visitor's request. Everything in it comes from strangers: what is not exactly expected is nothing.
+//! A visitor's request. Everything in it comes from strangers: any unexpected value counts as absent.
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use base64::Engine as _;

@@ -36,7 +36,7 @@ pub(crate) enum Saved {
     },
     /// None of it is: the ledger says that it was written, but the evidence is gone.
     Gone,
-    /// None of it is: these states (by their `record`) are outranked by what is there.
+    /// None of it is: these states (by their `record`) are outranked by the stored ones.
     Outranked(Vec<String>),
     /// None of it is: another write of one of the rows was under way.
     Conflict,

@@ -145,7 +145,7 @@ impl<R: ConsentRecords, L: EffectStore, C: Clock> SoftOptIns<R, L, C> {
                 Saved::AlreadyThere { is_done: true } => return Ok(Outcome::Skipped("already_done")),
                 // The ledger's row has gone.
                 Saved::AlreadyThere { is_done: false } => return skip("already_recorded").await,
-                // The ledger outlives what it records. What was erased stays erased, whatever is replayed.
+                // The ledger outlives the records. An erased record stays erased, whatever is replayed.
                 Saved::Gone => return Ok(Outcome::Skipped("erased_or_expired")),
                 Saved::Outranked(records) => consents.states.retain(|state| !records.contains(&state.record)),
                 Saved::Conflict => {}

@@ -1,4 +1,4 @@
-//! A mail, from what is known about a payment to the words the customer reads. Pure: no clock, no network.
+//! A mail, from the facts of a payment to the words the customer reads. Pure: no clock, no network.
 
 use std::fmt;
 

@@ -36,7 +36,7 @@ fn localised(money: Money, locale: &Locale) -> Result<String, DataError> {
 /// Unicode's currency data, but with as many decimals as the amount has.
 ///
 /// Unicode rounds some currencies to whole units that Stripe charges in hundredths (`17.50 HUF` would read
-/// `18 HUF`). A mail must show what was charged, so the number of decimals is ours.
+/// `18 HUF`). A mail must show the charged amount, so the number of decimals is ours.
 struct ExactDigits(u32);
 
 impl DataProvider<CurrencyFractionsV1> for ExactDigits {

@@ -56,7 +56,7 @@ const LAYOUT: &str = "layout";
 
 /// The marketers' own wordings over the built-in ones.
 ///
-/// One listing shows what is there and, as important, what is not: most templates have no files of their own,
+/// One listing shows which files are there and, as important, which are not: most templates have no files of their own,
 /// and asking for each would cost a dozen calls a mail.
 pub(crate) struct Overrides<F, C> {
     files: F,

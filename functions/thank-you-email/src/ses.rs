@@ -85,7 +85,7 @@ impl EmailSender for SesEmailSender {
 
 /// What a failed call proves.
 ///
-/// Only proof that nothing was sent allows another attempt; what is neither proof nor refusal is ambiguous.
+/// Only proof that nothing was sent allows another attempt; any other reply is ambiguous.
 /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>
 fn classify(
     error: &SdkError<SendEmailError, Response>,

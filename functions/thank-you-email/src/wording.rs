@@ -109,7 +109,7 @@ impl Wordings {
     /// The wordings of these sources; the first source that has a file wins.
     pub(crate) fn of(sources: Vec<Box<dyn WordingSource>>) -> Self {
         let sources: Arc<[_]> = sources.into();
-        // Two engines, so that what is escaped depends on the mail's part and never on a file's name.
+        // Two engines, so that escaping depends on the mail's part and never on a file's name.
         let html = engine(Arc::clone(&sources), AutoEscape::Html);
         let text = engine(Arc::clone(&sources), AutoEscape::None);
         Self { sources, html, text }

@@ -31,7 +31,7 @@ pub use http::{Request, Response, Service, sdk_config};
 pub use ses::{Mail, Quota};
 pub use sqs::{Message, MessageAttribute, QueueDefinition, Redrive};
 
-/// The services, and what is in them. Clones share it.
+/// The services, and their contents. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Cloud(Arc<Mutex<State>>);
 
@@ -178,7 +178,7 @@ impl Cloud {
         self.state().sqs.send(now_ms, queue_url, body.to_owned(), attributes, 0).unwrap()
     }
 
-    /// Receives messages for the queue's own visibility timeout. What was received too often before goes to the DLQ
+    /// Receives messages for the queue's own visibility timeout. A message received too often before goes to the DLQ
     /// instead.
     pub fn receive(&self, now_ms: i64, queue_url: &str, at_most: usize) -> Vec<Message> {
         self.state().sqs.receive(now_ms, queue_url, at_most, None).unwrap()
@@ -219,7 +219,7 @@ impl Cloud {
         self.state().ses.rejected.insert(address.to_owned());
     }
 
-    /// Creates an event bus. What is put on a bus that was not created is accepted and lost.
+    /// Creates an event bus. An entry for a bus that was not created is accepted and lost.
     pub fn create_bus(&self, name: &str) {
         self.state().event_bridge.buses.insert(name.to_owned());
     }

@@ -254,7 +254,7 @@ fn typical_reply(service: Service) -> Duration {
     })
 }
 
-/// Counts, and compares with what is committed.
+/// Counts, and compares with the committed budget.
 fn guard(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
     let profile = if arguments.release { Profile::Release } else { Profile::Everyday };
     let place = Place::prepare(checkout, profile, &arguments.only)?;

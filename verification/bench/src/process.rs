@@ -22,7 +22,7 @@ pub(crate) fn start(binary: &Path, wire: Wire, aws: &Aws, tls: &Tls, folder: &Pa
     spawn(Command::new(binary), binary, wire, aws, tls, folder)
 }
 
-/// The same under valgrind, which writes what was executed into `profile` when the process ends.
+/// The same under valgrind, which writes the executed instructions into `profile` when the process ends.
 pub(crate) fn start_counted(
     binary: &Path,
     profile: &Path,

@@ -14,7 +14,7 @@ use loopback::{Reply, Request};
 const PATH: &str = "/2018-06-01/runtime/";
 /// No function takes longer for anything; one that does hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What is left of an invocation when it begins, in milliseconds: the longest of the functions' timeouts.
+/// The time left of an invocation when it begins, in milliseconds: the longest of the functions' timeouts.
 const TIMEOUT_MS: i64 = 300_000;
 
 /// The runtime API of one process.

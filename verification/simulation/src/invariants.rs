@@ -198,7 +198,7 @@ fn expected_effects_are_settled(delivered: &Delivered, ledger: &Ledger, found: &
     }
 }
 
-/// What is another business's goes away by itself.
+/// Rows of another business's payment expire by themselves.
 fn nothing_of_strangers_stays(delivered: &Delivered, ledger: &Ledger, found: &mut Violations) {
     for payment in delivered.payments.iter().filter(|payment| payment.link == Link::Strangers) {
         for id in payment.ids() {

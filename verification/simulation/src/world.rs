@@ -353,7 +353,7 @@ impl<D: Director> World<D> {
         let size = self.director.batch_size(LARGEST_BATCH);
         let received = self.cloud.receive(now_ms, &queue_url(task), size);
         if received.is_empty() {
-            // What was visible had been received too often and went to the DLQ.
+            // The visible messages had been received too often and went to the DLQ.
             return;
         }
         self.invocations += 1;
@@ -484,7 +484,7 @@ impl<D: Director> World<D> {
         }
     }
 
-    /// What is asked of Stripe although the ledger has the answer.
+    /// The questions to Stripe although the ledger has the answer.
     fn remembered_answer(&self, request: &Request) -> Option<String> {
         let about = crate::ledger::asked_about(request)?;
         let row = self.cloud.row(EFFECTS_TABLE, &[&about, "lookup"])?;
@@ -521,7 +521,7 @@ impl Doable {
     }
 }
 
-/// A call in a few words: what is called, and about what.
+/// A call in a few words: the operation and its subject.
 fn describe(request: &Request) -> String {
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -65,7 +65,7 @@ impl Upgraded {
         }
     }
 
-    /// What was in the queues comes again, and what the tasks make of it.
+    /// The messages of the queues come again, and what the tasks make of it.
     fn deliver_queues(&mut self) {
         for task in Task::ALL {
             for message in self.queues[task.name()].as_array().unwrap() {
@@ -215,7 +215,7 @@ fn a_broken_link_that_was_parked_can_still_be_redriven() {
     for effect in ["email#thank-you", "contribution#paid", "consents", "acquisition"] {
         assert_eq!(upgraded.effect("pi_Broken", effect), "parked", "{effect}");
     }
-    // What is not an event stays in the dead-letter queue.
+    // A body that is no event stays in the dead-letter queue.
     for task in Task::ALL {
         let letters = upgraded.world.cloud.messages(&dlq_url(task));
         assert!(letters.iter().any(|letter| letter.body == "no event at all"), "{}", task.name());

@@ -1,4 +1,4 @@
-//! What is made and changed: products, prices, Payment Links and files, by the rules Stripe gives for them.
+//! Writes: products, prices, Payment Links and files, by the rules Stripe gives for them.
 
 use serde_json::{Map, Value, json};
 
@@ -191,7 +191,7 @@ impl Account {
         Ok(shapes::file(&id, &purpose, bytes, &links, now))
     }
 
-    /// Takes what was only authorized, or a part of it. The session is paid then, and no event of it says so.
+    /// Captures an authorized payment, or a part of it. The session is paid then, and no event of it says so.
     ///
     /// <https://docs.stripe.com/payments/place-a-hold-on-a-payment-method>
     fn captured(&mut self, id: &str, form: &Query) -> Result<Value, Refusal> {
@@ -215,7 +215,7 @@ impl Account {
         Ok(intent)
     }
 
-    /// Gives up what was only authorized: the session stays unpaid.
+    /// Gives up an authorized payment: the session stays unpaid.
     fn cancelled(&mut self, id: &str) -> Result<Value, Refusal> {
         let mut intent = self.uncaptured(id)?;
         intent["status"] = "canceled".into();

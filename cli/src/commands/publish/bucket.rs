@@ -66,7 +66,7 @@ impl FilesBucket {
         }
     }
 
-    /// Puts an object there, in place of what was there, by one request. S3 refuses bytes that have another SHA-256 and
+    /// Puts an object there, in place of the one before, by one request. S3 refuses bytes that have another SHA-256 and
     /// keeps it with the object.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// What is said in a POST: names and values.
+/// The parameters of a POST: names and values.
 pub(crate) type Form = Vec<(String, String)>;
 
 /// An object of Stripe's, flat.
@@ -81,7 +81,7 @@ impl FormObject {
     /// What of a form has to be sent. Stripe takes a group such as `custom_fields` as a whole, but metadata key by key.
     pub(crate) fn lacks(&self, form: &Form) -> Form {
         let differs = |(name, value): &&(String, String)| {
-            // What was never set may as well be off.
+            // A setting that was never set may as well be off.
             let off = !self.fields.contains_key(name) && ["false", "none"].contains(&value.as_str());
             !off && !self.is(name, value)
         };
@@ -95,12 +95,12 @@ const LINE_ITEM: [(&str, &str); 2] = [
     ("line_items[data][0][price][product]", "product"),
 ];
 
-/// What is sent together: `custom_fields` for `custom_fields[0][key]`.
+/// The parameter as a whole: `custom_fields` for `custom_fields[0][key]`.
 fn group(name: &str) -> &str {
     if name.starts_with("metadata[") { name } else { name.split('[').next().unwrap_or(name) }
 }
 
-/// `{"a": {"b": [1]}}` is `a[b][0]` = `1`. What is null is not there.
+/// `{"a": {"b": [1]}}` is `a[b][0]` = `1`. Null is left out.
 fn flatten(name: &str, json: &Value, fields: &mut BTreeMap<String, String>) {
     let inside = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}[{part}]") };
     match json {

@@ -13,7 +13,7 @@ use super::product::{Checkout, Image, LocalFile, PUBLISHED_AS, Product};
 /// Everything that a product file decides about, as it is.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Seen {
-    /// By key; what is not there is not in it.
+    /// By key; missing objects are not in it.
     pub(crate) files: BTreeMap<String, StoredObject>,
     /// Where Stripe keeps the image that was uploaded just now.
     pub(crate) image: Option<String>,
@@ -175,7 +175,7 @@ impl Seen {
         self.other_links.iter().filter(move |link| link.is("active", "true") && link.offers(price_id))
     }
 
-    /// Puts an object in place of what is known of it: it was changed since.
+    /// Puts an object in place of its known state: it was changed since.
     pub(crate) fn learn(&mut self, step: &Step, object: FormObject) {
         let list = match step {
             Step::CreatePrice(_) => &mut self.prices,
@@ -193,7 +193,7 @@ impl Seen {
         list.insert(0, object);
     }
 
-    /// What is there after a step was taken.
+    /// The state after a step was taken.
     pub(crate) fn apply(&mut self, step: &Step, product: &Product, made: Made) {
         let Made { id, url, .. } = made;
         match step {
@@ -220,8 +220,8 @@ fn change(objects: &mut [FormObject], id: &str, form: &Form) {
     objects.iter_mut().filter(|object| object.id == id).for_each(|object| object.set(form));
 }
 
-/// The keys of the link contract that a product file can set and this one does not, which are to go. Other keys are other
-/// people's.
+/// The keys of the link contract that a product file can set and this one does not, which are to go. Other keys are
+/// other people's.
 fn unwanted(link: &FormObject, product: &Product) -> Form {
     let keys = MetadataKey::ALL.iter().filter(|key| key.concern() != Concern::Page).map(|key| key.name());
     let gone = keys.filter(|key| !product.metadata.contains_key(key));
@@ -249,7 +249,7 @@ fn product_form(product: &Product) -> Form {
 /// Which image a product shall have; `None` when it has to be uploaded first.
 fn image_form(product: &Product, seen: &Seen, sold: Option<&FormObject>) -> Option<Form> {
     const IMAGE: &str = "images[0]";
-    // Stripe does not say what is behind the address it gives a file.
+    // Stripe does not say which content is behind the address it gives a file.
     const CONTENT: &str = "metadata[image_sha256]";
     match &product.image {
         None => Some(Form::new()),

@@ -50,7 +50,7 @@ pub(crate) enum Image {
     File { name: String, content_type: &'static str, bytes: Vec<u8>, sha256: String },
 }
 
-/// How the payment page shall be. What is left out stays as it is.
+/// How the payment page shall be. Settings that are left out stay as they are.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Checkout {

@@ -84,7 +84,7 @@ impl Drop for Folder {
     }
 }
 
-/// A Stripe account, a bucket, and a folder with what is to be sold.
+/// A Stripe account, a bucket, and a folder with the files to be sold.
 struct Case {
     stripe: StripeApi,
     cloud: Cloud,

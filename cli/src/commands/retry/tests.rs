@@ -111,7 +111,7 @@ impl Stage {
         self.cloud.send(NOW, self.here.dlq_url(Task::ThankYouEmail).unwrap(), body, Default::default());
     }
 
-    /// What is in a queue: the ids of operators' requests, none for the bus's own messages.
+    /// The messages of a queue: the ids of operators' requests, none for the bus's own messages.
     fn messages(&self, url: &str) -> Vec<Option<String>> {
         let messages = self.cloud.messages(url);
         let resend =

@@ -134,7 +134,7 @@ fn rows(task: &TestTask) -> Value {
     })
 }
 
-/// What Stripe was asked depends on the order of events; what is recorded does not.
+/// What Stripe was asked depends on the order of events; the records do not.
 fn not_asked((key, _): &&(EffectKey, EffectRow)) -> bool {
     key.effect != effects::lookup()
 }

@@ -107,7 +107,7 @@ fn counts_every_answer() {
 async fn passes_a_signed_event_on_verbatim() {
     let secret = secret(CURRENT);
     let served = Served::with(&secret, InMemoryBus::default());
-    // Spacing and key order are Stripe's: what is passed on is what was signed.
+    // Spacing and key order are Stripe's: the signed bytes are passed on.
     let body = event().replace("{\"", "{ \"");
     assert_eq!(served.answer(served.signed(CURRENT, &body)).await, Answer::Accepted);
     let expected = ("checkout.session.completed".to_owned(), body);

@@ -217,7 +217,7 @@ fn serve_once_a_connection(afterwards: Afterwards) -> (SdkConfig, Arc<AtomicUsiz
             match afterwards {
                 Afterwards::Silent => dropped.push(connection),
                 Afterwards::Closed => connection.shutdown(Shutdown::Both).unwrap(),
-                // What is not read when a socket closes makes the kernel reset the connection.
+                // Unread bytes when a socket closes make the kernel reset the connection.
                 Afterwards::Reset => drop(connection),
             }
         }

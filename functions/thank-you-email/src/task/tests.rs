@@ -588,7 +588,7 @@ async fn a_throttled_mail_keeps_its_own_wording_however_often_it_is_retried() {
     assert_eq!(mails(&task), ["See you at the gala."]);
 }
 
-/// An operator may hand on what was parked, and other mails are not held up by it.
+/// An operator may hand on a parked message, and other mails are not held up by it.
 #[tokio::test]
 async fn mails_that_cost_nothing_are_limited_for_an_address_and_paid_ones_are_not() {
     let task = task();

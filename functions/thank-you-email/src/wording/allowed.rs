@@ -4,7 +4,7 @@
 //! thirty of them need more memory than the function has; then Lambda ends the process, and the rest of the batch with
 //! it. So a template of one's own is read through before the engine gets it. A text can grow only within one tag, and
 //! there are bounds for what one tag holds: values are carried on by `set` and `with`, which may not join texts, and
-//! most of what is kept as a value (`filter` blocks, recursive loops) cannot be used at all. What is printed ends at
+//! most of the ways to keep a value (`filter` blocks, recursive loops) cannot be used at all. A printed text ends at
 //! [`LONGEST_PART`](super::LONGEST_PART), also within a `set` block; a block's own text (`self.heading()`, `super()`)
 //! can only be printed.
 
@@ -204,7 +204,7 @@ impl Reader {
         }
     }
 
-    /// Whether what comes now is compared with what was before.
+    /// Whether the next value is compared with the one before.
     fn compares(&self) -> bool {
         self.before[2] == Some(Kind::Compares) || self.compares_by(&self.before[2])
     }

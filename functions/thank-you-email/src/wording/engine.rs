@@ -143,7 +143,7 @@ fn too_long() -> Error {
     Error::new(ErrorKind::WriteFailure, "it comes out longer than any mail should be")
 }
 
-/// Renders a part; what is longer than any mail should be ends early.
+/// Renders a part; one longer than any mail should be ends early.
 pub(super) fn render(engine: &Environment<'_>, path: &str, values: &Value) -> Result<String, Error> {
     PRINTED.set(0);
     let template = engine.get_template(path)?;
@@ -169,7 +169,7 @@ impl std::io::Write for Bounded {
     }
 }
 
-/// Prints a value. What is missing is a mistake rather than the word "none": the template has to ask first.
+/// Prints a value. A missing one is a mistake rather than the word "none": the template has to ask first.
 fn print(out: &mut Output, state: &mut State, value: &Value, escape: &AutoEscape) -> Result<(), Error> {
     if is_missing(value) {
         return Err(missing());

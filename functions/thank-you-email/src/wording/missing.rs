@@ -45,7 +45,7 @@ pub(super) fn is_missing(value: &Value) -> bool {
     value.is_undefined() || value.is_none() || value.downcast_object_ref::<Missing>().is_some()
 }
 
-/// Whether a text was made of what is missing.
+/// Whether a text was made of a missing value.
 pub(super) fn is_made_of_missing(text: &str) -> bool {
     text.contains(MARK)
 }

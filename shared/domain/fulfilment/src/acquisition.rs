@@ -9,7 +9,7 @@ use crate::{
 /// What analysts read of a payment, or of money that went back. No personal data.
 ///
 /// The names are those of version 1 of the published event, `docs/acquisition-event.v1.schema.json`: they load
-/// into a warehouse as they are. What is not known is null, never left out.
+/// into a warehouse as they are. Unknown values are null, never left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AcquisitionEvent {
     /// Grows when a field changes its meaning or goes.
@@ -135,7 +135,7 @@ pub struct AcquisitionCorrection {
 const EVENT_IDS: Uuid = Uuid::from_u128(0x3c1f_6a0e_9d52_4b7c_8e46_70a5_1b93_d2f8);
 
 impl AcquisitionEvent {
-    /// The version of what is published here.
+    /// The version of the events published here.
     pub const SCHEMA_VERSION: u32 = 1;
     /// The envelope's `source`.
     pub const SOURCE: &str = "afterlink";
@@ -216,7 +216,7 @@ impl AcquisitionEvent {
         }
     }
 
-    /// The event of a correction: which event it corrects, and by how much. What was bought, and why,
+    /// The event of a correction: which event it corrects, and by how much. The product, and the attribution,
     /// is said by the acquisition of the same payment.
     pub fn of_correction(correction: &AcquisitionCorrection, circumstances: Circumstances) -> Self {
         let AcquisitionCorrection { payment_id, movement, amount, occurred_at } = correction;

@@ -146,7 +146,7 @@ pub struct ConsentState {
 }
 
 impl ConsentState {
-    /// The state that follows from one piece of evidence; none from what was not understood.
+    /// The state that follows from one piece of evidence; none from an answer that was not understood.
     fn of(evidence: &Evidence) -> Option<Self> {
         let caution = match evidence.answer {
             Answer::Yes => 0,
@@ -283,7 +283,7 @@ fn explicit<'a>(
 }
 
 /// A soft opt-in, where the policy has one for the customer's country and the page showed its notice. None from an
-/// unknown country, whose law is not known either, none from what was given away, which is no sale, and none from
+/// unknown country, whose law is not known either, none from a gift, which is no sale, and none from
 /// before there was a notice.
 fn assumed<'a>(
     event: &'a SessionEvent,

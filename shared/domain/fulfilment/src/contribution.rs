@@ -319,7 +319,7 @@ impl Contribution {
     }
 
     /// Where the contribution stands. Money that came is not undone by an older failure, and what a bank decides
-    /// weighs more than what was refunded. What a bank took of a part is like a refund of a part.
+    /// weighs more than a refund. What a bank took of a part is like a refund of a part.
     pub fn status(&self) -> ContributionStatus {
         let claims = || self.disputes.values().map(DisputeFacts::claim);
         let is_part_lost = claims().any(|claim| matches!(claim, Claim::Lost(_)));

@@ -124,7 +124,7 @@ impl DisputeFacts {
         }
     }
 
-    /// Whether what was found at Stripe is newer than what the newest event said. Where the time of asking is not
+    /// Whether the dispute as found at Stripe is newer than the newest event. Where the time of asking is not
     /// known, a verdict is newer than what comes before verdicts.
     fn is_newer(&self, found: &FoundDispute) -> bool {
         let is_dated = self.created_at.is_none_or(|created_at| found.as_of.occurred_at > created_at);
@@ -155,7 +155,7 @@ impl DisputeFacts {
         }
     }
 
-    /// What is still gone after money came back: all of it is here unless the list shows how much came.
+    /// The money still gone after some came back: all of it is here unless the list shows how much came.
     fn left_after_a_return(&self, listed: Option<i64>) -> i64 {
         listed.filter(|_| self.returned.is_some()).unwrap_or_default()
     }

@@ -139,12 +139,13 @@ impl Shown<'_> {
         let decided = matches!(self.status, DisputeStatus::Won | DisputeStatus::Lost);
         let mut taken = sum(self.listed, Direction::Out);
         if outs == 0 && (self.moved != DisputeMoved::None || decided) {
-            // What was won or came back had been taken before, whether or not that event has come.
+            // Money that was won or came back had been taken before, whether or not that event has come.
             taken = self.amount.minor();
             movements.insert(0, self.movement(Direction::Out, 1, taken, None));
         }
         let mut return_unknown = self.listed.iter().any(|listed| listed.minor.is_none());
-        // An event's type is about a listed return if there is one; what was won comes back however often it was taken.
+        // An event's type is about a listed return if there is one; money that was won comes back however often it was
+        // taken.
         let came_back = (self.moved == DisputeMoved::Reinstated && backs == 0)
             || (self.status == DisputeStatus::Won && (self.listed.is_empty() || outs > backs));
         if came_back {

@@ -6,7 +6,7 @@ use crate::typed::{bare, edit_distance, value};
 /// What a key of a Payment Link's metadata is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
-    /// What is sold, and what customers get of it.
+    /// The product, and what customers get of it.
     Product,
     /// Where the sale came from, for analysts.
     Attribution,

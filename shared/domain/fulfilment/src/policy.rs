@@ -236,7 +236,7 @@ impl Policy {
             .collect()
     }
 
-    /// What is valid and yet does less than its author expects, a sentence each.
+    /// Settings that are valid and yet do less than their author expects, a sentence each.
     ///
     /// A soft opt-in whose notice has no words is one: policies of before 0.2.0 named the version alone.
     pub fn warnings(&self) -> Vec<String> {

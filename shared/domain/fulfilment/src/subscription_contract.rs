@@ -5,7 +5,7 @@ use stripe_events::{CheckoutSession, Personal};
 
 use crate::{Attribution, ContractError, FulfilmentKind, LinkContract, SessionEvent, TemplateName};
 
-/// What the renewals of a subscription need of the session that began it: what was sold, and where the sale came from.
+/// What the renewals of a subscription need of the session that began it: the product, and where the sale came from.
 ///
 /// The ledger keeps it under the subscription, so it holds no personal data: nothing of a single visit or of who came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

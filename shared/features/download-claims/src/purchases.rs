@@ -163,7 +163,7 @@ impl<C: Clock + Clone> Purchases for AwsPurchases<C> {
 impl<C: Clock + Clone> AwsPurchases<C> {
     /// The file as it lies in the bucket, whose name may be written in another form than the purchase has it.
     async fn offered(&self, file: BoughtFile) -> Result<OfferedFile, PurchasesError> {
-        // What is not one of ours, or could not be fetched, is not looked for.
+        // Files that are not ours, or could not be fetched, are not looked for.
         if let Ok(key) = object_key(&file.key, &self.bucket) {
             for key in spellings(&key) {
                 if let Some(size) = self.files.size(&format!("{FOLDER}{key}")).await? {

@@ -34,7 +34,7 @@ pub enum Verified {
         /// How often the payment's link had been renewed. Only the newest generation counts.
         generation: u32,
     },
-    /// Signed by a key that is not known here: newer than what was read, taken out, or invented.
+    /// Signed by a key that is not known here: newer than the keys that were read, taken out, or invented.
     UnknownKey,
     /// Not one of our tokens.
     Forged,

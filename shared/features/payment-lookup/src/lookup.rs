@@ -161,7 +161,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         Ok(payment_ledger::is_filed(&self.ledger.of_subject(&PaymentId::new(session_id)).await?))
     }
 
-    /// Until when an answer about what is probably another business's is kept, in Unix seconds.
+    /// Until when an answer is kept about a payment that is probably another business's, in Unix seconds.
     pub(crate) fn forgotten_at(&self) -> i64 {
         self.clock.now_ms() / 1000 + Contribution::UNKNOWN_PAYMENT_KEPT_SECONDS
     }
@@ -222,7 +222,7 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
     }
 }
 
-/// The answer that the ledger remembers, from the rows of what was asked about.
+/// The answer that the ledger remembers, from the rows of the subject that was asked about.
 pub(crate) fn remembered(rows: &[EffectRow]) -> Option<&str> {
     let row = rows.iter().find(|row| row.effect == effects::lookup() && row.state == EffectState::Done)?;
     Some(row.reference.as_deref().unwrap_or(NONE))

@@ -92,7 +92,7 @@ impl Candidate {
 }
 
 impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, L, J, B, C> {
-    /// Looks at one page. What is due after it, and the tally of the window so far.
+    /// Looks at one page. The next sweep that is due, and the tally of the window so far.
     pub(crate) async fn page(
         &self,
         mut sweep: Sweep,

@@ -20,7 +20,7 @@ use crate::{
 
 /// One run of reconciliation, with everything it works on.
 pub struct Reconciliation<'a, L, J, B, C> {
-    /// What was paid. Its budget bounds the run.
+    /// Lists the payments. Its budget bounds the run.
     pub stripe: &'a StripeClient,
     /// The ledger. Only read.
     pub ledger: &'a L,

@@ -29,7 +29,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     }
 
     async fn look_at(&self, pending: Pending, rows: &[EffectRow], work: &mut Work) -> Result<(), RunError> {
-        // Live traffic brought the end of it; what is missing of that is found like anything else.
+        // Live traffic brought the end of it; effects it lacks are found like any others.
         if FINAL.iter().any(|outcome| has_outcome(rows, *outcome)) {
             return Ok(self.journal.decided(&pending.session_id).await?);
         }

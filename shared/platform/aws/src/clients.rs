@@ -103,7 +103,7 @@ fn config<L: Fn(&str) -> Option<String>>(env: &mut Environment<L>, roots: Roots)
         .http_client(Http1Client::new(roots))
         .retry_config(RetryConfig::standard())
         .timeout_config(timeouts)
-        // The timeouts end a call that stalls, and TLS protects what is carried.
+        // The timeouts end a call that stalls, and TLS protects the data.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

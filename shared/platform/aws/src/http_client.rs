@@ -114,7 +114,7 @@ fn client_config(roots: RootCertStore) -> ClientConfig {
     builder.expect("ring speaks TLS").with_root_certificates(roots).with_no_client_auth()
 }
 
-/// Connections of one kind, and what is sent over them.
+/// Connections of one kind, and the requests sent over them.
 #[derive(Debug)]
 struct Connector {
     pooled: legacy::Client<Connect, SdkBody>,

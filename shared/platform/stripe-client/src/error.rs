@@ -103,7 +103,7 @@ impl StripeError {
         }
     }
 
-    /// What Stripe wrote about it, for the person who can act on it. It may quote what was sent, so it is for tools
+    /// What Stripe wrote about it, for the person who can act on it. It may quote the request, so it is for tools
     /// whose requests hold no customer's data, and for no log.
     pub const fn sentence(&self) -> Option<&Sentence> {
         match self {

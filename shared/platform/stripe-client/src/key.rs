@@ -71,7 +71,7 @@ impl ApiKey {
         self.0.starts_with("rk_live_") || self.0.starts_with("sk_live_")
     }
 
-    /// Whether the key can be limited to what is needed. A secret key can do everything.
+    /// Whether the key can be limited to the needed permissions. A secret key can do everything.
     pub fn restricted(&self) -> bool {
         self.0.starts_with("rk_")
     }

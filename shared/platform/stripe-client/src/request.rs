@@ -159,14 +159,14 @@ impl Request {
         self.with("customer", id)
     }
 
-    /// Only what is active, or only what is not. Stripe's list of prices leaves out the inactive ones when nothing is
+    /// Only active objects, or only inactive ones. Stripe's list of prices leaves out the inactive ones when nothing is
     /// said. <https://docs.stripe.com/api/prices/list>
     #[must_use]
     pub fn active(self, active: bool) -> Self {
         self.with("active", active.to_string())
     }
 
-    /// Only what was created between two times, both included, in Unix seconds.
+    /// Only objects created between two times, both included, in Unix seconds.
     #[must_use]
     pub fn created(self, from: i64, to: i64) -> Self {
         self.with("created[gte]", from.to_string()).with("created[lte]", to.to_string())
@@ -190,13 +190,13 @@ impl Request {
         self.with("payment_link", id)
     }
 
-    /// Only what comes after an object in the list, that is what is older.
+    /// Only objects after this one in the list, which are older.
     #[must_use]
     pub fn starting_after(self, id: &str) -> Self {
         self.without("starting_after").with("starting_after", id)
     }
 
-    /// Only what comes before an object in the list, that is what is newer; still newest first.
+    /// Only objects before this one in the list, which are newer; still newest first.
     #[must_use]
     pub fn ending_before(self, id: &str) -> Self {
         self.without("ending_before").with("ending_before", id)

@@ -33,7 +33,7 @@ pub struct Dispute {
 }
 
 impl Dispute {
-    /// The kind of the card network's case; `None` for what is no card payment, or does not say.
+    /// The kind of the card network's case; `None` for other payments, or where it does not say.
     pub fn case_type(&self) -> Option<&CaseType> {
         self.payment_method_details.as_ref()?.card.as_ref()?.case_type.as_ref()
     }

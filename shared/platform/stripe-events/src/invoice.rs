@@ -134,7 +134,7 @@ pub struct LineParent {
     /// Set for what a subscription costs by itself.
     #[serde(default)]
     pub subscription_item_details: Option<ItemDetails>,
-    /// Set for what was added to the invoice, prorations of older billing among it.
+    /// Set for items added to the invoice, prorations of older billing among it.
     #[serde(default)]
     pub invoice_item_details: Option<ItemDetails>,
 }

@@ -143,7 +143,7 @@ impl TableDefinition {
     }
 }
 
-/// A table and what is in it.
+/// A table and its items.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) definition: TableDefinition,

@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The stack, held together with the other tests or alone.
 pub(crate) struct Cloud {
     pub(crate) stack: Stack,
-    /// What was seen on the acquisition bus so far, by message.
+    /// The events seen on the acquisition bus so far, by message.
     published: Mutex<BTreeMap<String, Value>>,
     _held: File,
 }

@@ -8,7 +8,7 @@ use crate::account::Account;
 /// condition of ours compares with null or with another type, and the tokens of transactions are for lost replies, which
 /// there are none of here.
 const MOTO_IS_WRONG: [Wrong; 28] = [
-    // Values of two types are not equal and none is below the other; what is absent equals nothing.
+    // Values of two types are not equal and none is below the other; an absent value equals nothing.
     ("UpdateItem", "wording < :nine", EXPRESSIONS),
     ("UpdateItem", "absent = :null", EXPRESSIONS),
     ("UpdateItem", "blank = :null", EXPRESSIONS),

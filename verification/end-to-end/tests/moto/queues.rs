@@ -52,7 +52,7 @@ fn no_task_is_handed_what_is_none_of_our_business() {
     for task in Task::ALL.map(Task::name) {
         assert_eq!(account.receive(task, 10), Vec::<serde_json::Value>::new(), "{task}");
     }
-    // The same source is open to what is ours.
+    // The same source delivers our events.
     account.put_event(&of(SessionEvent::paid(), "Ours").to_json());
     for task in Task::ALL.map(Task::name) {
         assert_eq!(account.receive(task, 10).len(), 1, "{task}");

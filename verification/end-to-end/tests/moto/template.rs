@@ -58,7 +58,7 @@ impl Template {
         value.as_str().unwrap_or_else(|| panic!("{name} is {value}")).to_owned()
     }
 
-    /// All outputs of what was made here.
+    /// All outputs of the stacks made here.
     pub(crate) fn outputs(&self) -> Map<String, Value> {
         let made = |value: &Value| match value["Ref"].as_str() {
             Some(id) => self.names.contains_key(id),

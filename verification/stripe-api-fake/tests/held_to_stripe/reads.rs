@@ -1,4 +1,4 @@
-//! Whether what is read is there, and of the shape in which it is read.
+//! Whether every field that is read is published, and of the shape in which it is read.
 
 use std::collections::BTreeSet;
 
@@ -101,7 +101,7 @@ impl Reader<'_> {
             && named.as_deref() != Some("Value")
     }
 
-    /// Whether a Rust type reads what is published of a field.
+    /// Whether a Rust type reads a field as it is published.
     fn read_published(&mut self, what: &str, kind: &Type, published: &Value) {
         let named = generic(kind, "Option").as_ref().or(Some(kind)).and_then(last_name);
         match (named.and_then(|name| self.known(&name)), published["documented"].is_array()) {

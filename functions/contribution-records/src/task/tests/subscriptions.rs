@@ -22,7 +22,7 @@ fn refund(id: &str, payment_intent: &str, minor: i64, at: i64) -> Value {
     CorrectionEvent::refund(payment_intent, id, "created").amount(minor, "gbp").at(T + at).to_json()
 }
 
-/// The status and what is left of every payment, by its key.
+/// The status and the rest of every payment, by its key.
 fn statuses(task: &TestTask) -> Vec<(String, ContributionStatus)> {
     let contributions = task.records.contributions.borrow();
     contributions.iter().map(|(id, stored)| (id.as_str().to_owned(), stored.contribution.status())).collect()
@@ -55,7 +55,7 @@ async fn a_refund_of_a_first_payment_meets_it_before_and_after_the_session() {
             let supporters = task.records.supporters.borrow();
             assert_eq!(supporters.values().next().unwrap().status, expected);
             assert_eq!(asked(&task), 1);
-            // No thanks for what was given back.
+            // No thanks for a refunded payment.
             let thanks = EffectKey::new("in_MFirst", effects::email_about(SessionOutcome::Paid));
             assert!(task.ledger.waiting_version(&thanks).is_some());
         }

@@ -1,4 +1,4 @@
-//! What is closed stays closed, in whichever way its record is lost.
+//! A closed purchase stays closed, in whichever way its record is lost.
 
 use super::*;
 
@@ -155,7 +155,7 @@ async fn a_mail_that_was_faster_than_the_record_opens_the_files() {
     assert_eq!(case.fetch().await.response.status_code, 303);
 }
 
-/// A record without what is not read gives the same page in the same language.
+/// A record without the fields that are not read gives the same page in the same language.
 #[tokio::test]
 async fn the_pages_read_nothing_of_who_paid() {
     let case = case();

@@ -149,7 +149,7 @@ fn an_email_address_is_never_passed_on() {
             "b": address, "a": [address, format!("{address}:red"), format!("colour:{address}")], "l": address });
         let expected = Attribution { campaign_codes: texts(&["spring"]), ..Attribution::default() };
         assert_eq!(read(&[], Some(&reference_of(&visit))), expected, "{address}");
-        // What is kept for another version to read must not keep it either.
+        // The text kept for another version to read must not hold it either.
         assert_eq!(read(&[], Some(&reference_of(&json!({ "e": address })))).undecoded, None, "{address}");
     }
     assert_eq!(read(&[("source", "newsletter @ noon")], None).source.as_deref(), Some("newsletter @ noon"));

@@ -306,7 +306,7 @@ fn a_refusal_under_an_unknown_key_is_kept_and_nothing_is_assumed() {
         assert!(consents.states.is_empty(), "it may have been another question");
         assert_eq!(consents.unknown_questions, ["maywewritetoyou"]);
     }
-    // A yes is reported and not recorded; what is neither is another question's answer.
+    // A yes is reported and not recorded; any other word is another question's answer.
     for (kind, answer, unknown) in
         [("dropdown", "1", 1), ("text", "yes", 1), ("text", "XL", 0), ("numeric", "42", 0), ("text", " ", 0)]
     {

@@ -149,7 +149,7 @@ fn status_follows_the_bank() {
         PaymentEvent::Dispute(dispute("dp_1", Closed, Won, 3000)),
     ];
     assert_eq!(fold(&later).status(), Paid);
-    // What is left of a payment that was part refunded and won.
+    // The rest of a payment that was part refunded and won.
     let both = [
         paid(),
         PaymentEvent::Refund(refund("re_1", RefundStatus::Succeeded, gbp(500), 2000)),

@@ -95,7 +95,7 @@ async fn a_file_is_found_in_whatever_form_its_name_is_written() {
     ] {
         let case = case();
         case.upload(&format!("files/{stored}"), 12);
-        // What is found is what can be fetched.
+        // The files found are those that can be fetched.
         assert_eq!(case.files(Some(&[named])).await, [file(stored, 1, Some(12))], "{named}");
         assert_eq!(case.files(None).await, [file(stored, 1, Some(12))], "{named} from the table");
         let product = self::case();
