@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may stop it")]
 #![expect(clippy::disallowed_methods, reason = "cargo is asked where it is")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -150,4 +150,101 @@ fn a_long_file_says_in_its_header_why_it_is_long() {
         without_reason.is_empty(),
         "split these, or say `Long because` in their header: {without_reason:#?}"
     );
+}
+
+/// The files of a package's library or program, by their module's path, without its tests.
+fn modules(source: &Path) -> BTreeMap<String, String> {
+    let mut modules = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = vec![source.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let within = path.strip_prefix(source).unwrap().with_extension("");
+                let name = within.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("::");
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+                let code = code.filter(|line| !line.trim_start().starts_with("//"));
+                modules.insert(name, code.collect::<Vec<_>>().join(" "));
+            }
+        }
+    }
+    modules
+}
+
+/// What follows each `start` in a text, up to the end of a `use` or of a path, in its single paths.
+fn paths(text: &str, start: &str) -> Vec<String> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(start) {
+        let rest = &text[at + start.len()..];
+        let prefix: String = rest.chars().take_while(|c| is_path(*c)).collect();
+        match rest[prefix.len()..].strip_prefix('{') {
+            Some(list) => {
+                let list = list.split(';').next().unwrap_or_default();
+                let names = list.split(|c: char| !is_path(c)).filter(|name| !name.is_empty());
+                found.extend(names.map(|name| format!("{prefix}{name}")));
+            }
+            None => found.push(prefix),
+        }
+    }
+    found
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut circles = Vec::new();
+    for (name, (manifest, _)) in packages() {
+        let modules = modules(&root.join(manifest).with_file_name("src"));
+        // What the root publishes is its module's.
+        let published =
+            ["lib", "main"].iter().find_map(|root| modules.get(*root)).cloned().unwrap_or_default();
+        let mut owner = BTreeMap::new();
+        for path in paths(&published, "use ") {
+            let path = path.trim_start_matches("crate::").to_owned();
+            if let Some((module, item)) = path.rsplit_once("::") {
+                owner.insert(item.to_owned(), module.to_owned());
+            }
+        }
+        let module_of = |path: &str| {
+            let mut parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
+            while !parts.is_empty() {
+                if modules.contains_key(&parts.join("::")) {
+                    return Some(parts.join("::"));
+                }
+                parts.pop();
+            }
+            owner.get(path.split("::").next()?).filter(|module| modules.contains_key(*module)).cloned()
+        };
+        let uses: BTreeMap<&str, BTreeSet<String>> = modules
+            .iter()
+            .filter(|(module, _)| !["lib", "main"].contains(&module.as_str()))
+            .map(|(module, text)| {
+                let used =
+                    paths(text, "crate::").iter().filter_map(|path| module_of(path)).collect::<BTreeSet<_>>();
+                (module.as_str(), used.into_iter().filter(|other| other != module).collect())
+            })
+            .collect();
+        for start in uses.keys() {
+            let mut reached: BTreeSet<&str> = BTreeSet::new();
+            let mut next = vec![*start];
+            while let Some(module) = next.pop() {
+                for other in uses.get(module).into_iter().flatten() {
+                    if reached.insert(other) {
+                        next.push(other);
+                    }
+                }
+            }
+            if reached.contains(start) {
+                circles.push(format!("{name}: {start}"));
+            }
+        }
+    }
+    assert!(circles.is_empty(), "files that lead back to themselves: {circles:#?}");
 }

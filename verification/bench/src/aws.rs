@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use aws_in_memory::{Cloud, KeyAttribute, QueueDefinition, Redrive, Request, Service, TableDefinition};
@@ -11,25 +11,9 @@ use loopback::Reply;
 use rustls::{ServerConnection, StreamOwned};
 use testkit::stripe_api::{self, StripeApi};
 
-use crate::purchase;
+use crate::clock::unix_ms;
 use crate::tls::Tls;
-
-/// The names of what the account holds, which the functions' environment repeats.
-pub(crate) mod names {
-    pub(crate) const QUEUE_URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/task";
-    pub(crate) const DLQ_URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/task-dlq";
-    pub(crate) const FULFILMENT_BUS: &str = "fulfilment";
-    pub(crate) const ACQUISITION_BUS: &str = "acquisition";
-    pub(crate) const TEMPLATES_BUCKET: &str = "templates";
-    pub(crate) const FILES_BUCKET: &str = "files";
-    pub(crate) const TOKEN_KEYS_SECRET: &str = "token-keys";
-    pub(crate) const TOKEN_KEYS_SECRET_TEXT: &str = "benchbenchbenchbenchbenchbenchbenchbench";
-    pub(crate) const STRIPE_KEY_SECRET: &str = "stripe-key";
-    pub(crate) const RECONCILIATION_TABLE: &str = "reconciliation";
-    pub(crate) const EVENTS_TABLE: &str = "events";
-    pub(crate) const SIGNING_SECRET: &str = "signing-secret";
-    pub(crate) const SIGNING_SECRET_TEXT: &str = "whsec_benchbenchbenchbenchbenchbench";
-}
+use crate::{names, purchase};
 
 /// A call that was made.
 #[derive(Debug, Clone)]
@@ -124,10 +108,4 @@ fn answer(cloud: &Cloud, calls: &Mutex<Vec<Call>>, delay: ReplyDelay, request: &
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Unix milliseconds.
-pub(crate) fn unix_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -11,12 +11,14 @@
 
 mod aws;
 mod capacity;
+mod clock;
 mod cost;
 mod deployment;
 mod guard;
 mod instructions;
 mod machine;
 mod measure;
+mod names;
 mod payments;
 mod prices;
 mod process;

@@ -9,7 +9,7 @@ use xtask::checkout::Checkout;
 use xtask::local::for_measuring;
 use xtask::stack::Stack;
 
-use crate::aws::unix_ms;
+use crate::clock::unix_ms;
 use crate::sample::quantile;
 use crate::workload::{Scenario, event};
 

@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 use lambda_fake::Process;
 
-use crate::aws::{Aws, names};
+use crate::aws::Aws;
+use crate::names;
 use crate::purchase;
 use crate::tls::Tls;
 

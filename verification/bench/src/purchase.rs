@@ -12,7 +12,8 @@ use testkit::stripe;
 use testkit::stripe_api::StripeApi;
 use uuid::Uuid;
 
-use crate::aws::{names, unix_ms};
+use crate::clock::unix_ms;
+use crate::names;
 
 const PAYMENT: &str = "ForAFile";
 const FILE: &str = "guide.pdf";

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent, signature_header};
 
-use crate::aws::{names, unix_ms};
+use crate::clock::unix_ms;
+use crate::names;
 use crate::purchase;
 
 /// How a function is called.

@@ -1,6 +1,4 @@
 //! Every fault at every call, and every pair of them across two instances that work at the same time.
-//!
-//! Long because a third of it is the list of scenarios.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,34 +6,14 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 use catalogue::Task;
-use serde_json::Value;
 
 use crate::fault::{Fault, Injection, Scripted};
 use crate::invariants::{Delivered, violations};
+pub use crate::scenario::Scenario;
+use crate::scenario::{TaskMessage, deliveries_of};
 use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::subscriptions;
 use crate::world::World;
-
-/// A situation in which a task, or two that share rows, receive several messages at the same time.
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    /// Short, without spaces.
-    pub name: &'static str,
-    pub(crate) payments: Vec<Payment>,
-    /// What they know already.
-    pub(crate) before: Vec<TaskMessage>,
-    /// Whether Stripe's API was down until then.
-    pub(crate) stripe_was_down: bool,
-    /// Whether members are thanked for renewals.
-    pub(crate) thanks_renewals: bool,
-    /// The messages of the same time, each in an instance of its own.
-    pub(crate) at_once: Vec<TaskMessage>,
-    /// The messages after that.
-    pub(crate) after: Vec<TaskMessage>,
-}
-
-/// A message to a task.
-pub(crate) type TaskMessage = (Task, Message);
 
 /// How many of a scenario's cases are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,36 +182,6 @@ impl Scenario {
         all
     }
 
-    /// One task receives these.
-    pub(crate) fn new(
-        name: &'static str,
-        task: Task,
-        payments: &[&Payment],
-        before: &[Value],
-        at_once: &[Value],
-    ) -> Self {
-        let payments = payments.iter().map(|payment| (*payment).clone()).collect();
-        Self::of_tasks(name, payments, deliveries_of(task, before), deliveries_of(task, at_once))
-    }
-
-    /// Several tasks receive these.
-    pub(crate) const fn of_tasks(
-        name: &'static str,
-        payments: Vec<Payment>,
-        before: Vec<TaskMessage>,
-        at_once: Vec<TaskMessage>,
-    ) -> Self {
-        Self {
-            name,
-            payments,
-            before,
-            stripe_was_down: false,
-            thanks_renewals: false,
-            at_once,
-            after: Vec::new(),
-        }
-    }
-
     /// Runs it once, with these faults in this order of calls.
     pub fn run(&self, case: &Case) -> Report {
         fastrand::seed(0);
@@ -326,11 +274,6 @@ impl Scenario {
             }
         }
     }
-}
-
-/// A task receives these.
-pub(crate) fn deliveries_of(task: Task, events: &[Value]) -> Vec<TaskMessage> {
-    events.iter().map(|event| (task, Message::of(event))).collect()
 }
 
 /// Long enough for a task to have tried.

@@ -7,6 +7,7 @@ pub mod history;
 pub mod invariants;
 mod ledger;
 mod logs;
+mod scenario;
 pub mod story;
 mod subscriptions;
 mod time;

@@ -4,7 +4,7 @@
 use catalogue::Task::{self, AcquisitionEvents, ContributionRecords, ThankYouEmail};
 use serde_json::Value;
 
-use crate::enumeration::{Scenario, deliveries_of};
+use crate::scenario::{Scenario, deliveries_of};
 use crate::story::{Charge, Dispute, Fate, Link, Payment, Refund, twin};
 
 /// Every scenario of these.

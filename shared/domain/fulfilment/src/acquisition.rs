@@ -2,8 +2,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AbTest, Direction, DisputeEvent, DisputeMovement, Money, Movement, PaymentFrequency, PaymentId, Policy,
-    RefundEvent, SessionEvent, SubscriptionPayment, SupporterId,
+    AbTest, AcquisitionKind, Direction, DisputeEvent, DisputeMovement, Money, Movement, PaymentFrequency,
+    PaymentId, Policy, RefundEvent, SessionEvent, SubscriptionPayment, SupporterId,
 };
 
 /// What analysts read of a payment, or of money that went back. No personal data.
@@ -86,18 +86,6 @@ pub struct AcquisitionEvent {
     pub livemode: bool,
     /// Whether reconciliation found it, late.
     pub replayed: bool,
-}
-
-/// What a published event says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AcquisitionKind {
-    /// A payment.
-    Acquisition,
-    /// Money that went back.
-    Reversal,
-    /// Money that had gone back and came again.
-    Reinstatement,
 }
 
 /// A part of the address by which the customer came to the payment page.

@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use stripe_events::{
     CheckoutSession, CustomField, CustomText, CustomTextMessage, Event, EventType, Object, Personal,
     Promotions, SnapshotEvent,
@@ -59,6 +60,18 @@ impl AskedIn {
             Self::Promotions => "consent.promotions".to_owned(),
         }
     }
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The customer may be written to.
+    Yes,
+    /// The customer may not be written to.
+    No,
+    /// Neither a yes nor a no that we know. Recorded, and changes nothing.
+    NotUnderstood,
 }
 
 impl ConsentForm {

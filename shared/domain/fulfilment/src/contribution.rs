@@ -9,9 +9,9 @@ use stripe_events::Personal;
 use uuid::Uuid;
 
 use crate::dispute_facts::Claim;
-use crate::payment_event::is_made;
+use crate::made::is_made;
 use crate::{
-    Attribution, Currency, DisputeEvent, DisputeFacts, FraudWarningEvent, FulfilmentKind, Money,
+    AsOf, Attribution, Currency, DisputeEvent, DisputeFacts, FraudWarningEvent, FulfilmentKind, Money,
     PaymentEvent, PaymentId, Policy, RefundEvent, RefundStatus, SessionEvent, SessionOutcome,
     SubscriptionPayment, SupporterId,
 };
@@ -173,21 +173,6 @@ pub struct RefundFacts {
     pub currency: Currency,
     /// When it was made, in Unix seconds.
     pub created_at: Option<i64>,
-}
-
-/// The place of an event among a payment's events: by time, then by id.
-///
-/// Stripe's times have a resolution of one second and its ids are not in order of time, so the id only settles
-/// ties, the same way on every machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AsOf {
-    /// When the event happened, in Unix seconds.
-    #[serde(rename = "as_of")]
-    pub occurred_at: i64,
-    /// `evt_…`
-    #[serde(rename = "as_of_event")]
-    pub event_id: String,
 }
 
 /// Where a contribution stands. Derived from the facts by [`Contribution::status`] and nowhere else.

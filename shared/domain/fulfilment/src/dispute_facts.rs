@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::payment_event::is_made;
+use crate::made::is_made;
 use crate::{AsOf, Currency, DisputeEvent, DisputeStatus, DisputeStep, Money};
 
 /// The facts of one dispute.

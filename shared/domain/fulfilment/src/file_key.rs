@@ -3,14 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::MetadataKey;
+use crate::metadata_key::{MetadataKey, ONE_FILE};
 use crate::typed::{breaks_lines, distinct, is_invisible, separates, value};
 
 /// The folder of the files bucket that customers' files are in. Keys are relative to it.
 const FOLDER: &str = "files/";
-
-/// The key that names one file, of a product or a link.
-pub(crate) const ONE_FILE: &str = "file";
 
 /// The files that metadata names, of a Payment Link or of a product: `file` names one, `files` several with commas
 /// between them. Either may have one a line.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::policy::PolicyError;
+use crate::policy_error::PolicyError;
 use crate::words::{Words, shows};
 use crate::{Answer, AskedIn, PageText, Question};
 

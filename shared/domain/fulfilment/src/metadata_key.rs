@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::file_key::ONE_FILE;
 use crate::typed::{bare, edit_distance, value};
+
+/// The key that names one file, of a product or a link.
+pub(crate) const ONE_FILE: &str = "file";
 
 /// What a key of a Payment Link's metadata is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,16 @@
-use crate::AcquisitionKind;
+use serde::Serialize;
+
+/// What a published event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcquisitionKind {
+    /// A payment.
+    Acquisition,
+    /// Money that went back.
+    Reversal,
+    /// Money that had gone back and came again.
+    Reinstatement,
+}
 
 /// What can move money after a payment. Each happens once.
 ///

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
-use crate::{ConsentName, FulfilmentKind, MarketingPolicy, TemplateName, TimeZone};
+use crate::{ConsentName, FulfilmentKind, MarketingPolicy, PolicyError, TemplateName, TimeZone};
 
 /// What the business decides: `policy.toml`, compiled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -131,17 +131,6 @@ fn unix_seconds(date: Date) -> i64 {
     (day - UNIX_EPOCH) * 86_400
 }
 
-/// A mistake in `policy.toml`, in a sentence for its editor.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("policy.toml: {0}")]
-pub struct PolicyError(String);
-
-impl PolicyError {
-    pub(crate) const fn new(problem: String) -> Self {
-        Self(problem)
-    }
-}
-
 impl Policy {
     /// A link ends so many days before its record may be deleted. A bank debit's record counts from the day it was
     /// begun, its link from the day the money came, which is up to two weeks later; the rest is a margin.
@@ -156,7 +145,9 @@ impl Policy {
         static COMPILED_IN: LazyLock<Result<Policy, PolicyError>> = LazyLock::new(|| {
             // By the build script, of `policy.toml`.
             let json = include_str!(concat!(env!("OUT_DIR"), "/policy.json"));
-            serde_json::from_str::<Policy>(json).map_err(|error| PolicyError(error.to_string()))?.checked()
+            serde_json::from_str::<Policy>(json)
+                .map_err(|error| PolicyError::new(error.to_string()))?
+                .checked()
         });
         COMPILED_IN.clone()
     }
@@ -164,12 +155,12 @@ impl Policy {
     /// Reads a policy as people write it.
     #[cfg(test)]
     fn parse(text: &str) -> Result<Self, PolicyError> {
-        toml::from_str::<Self>(text).map_err(|error| PolicyError(error.to_string()))?.checked()
+        toml::from_str::<Self>(text).map_err(|error| PolicyError::new(error.to_string()))?.checked()
     }
 
     /// Checks what its types cannot; names the first mistake and where it is.
     fn checked(self) -> Result<Self, PolicyError> {
-        let wrong = |problem: String| Err(PolicyError(problem));
+        let wrong = |problem: String| Err(PolicyError::new(problem));
         if self.organisation.name.trim().is_empty() {
             return wrong("[organisation] `name` is empty; write the name customers know you by".into());
         }
@@ -293,7 +284,8 @@ impl KindPolicy {
     fn check_consents(&self, kind: FulfilmentKind) -> Result<(), PolicyError> {
         for (i, consent) in self.consents.iter().enumerate() {
             let ConsentPolicy { name, question, soft_opt_in } = consent;
-            let wrong = |problem: String| Err(PolicyError(format!("[{kind}] consent `{name}`: {problem}")));
+            let wrong =
+                |problem: String| Err(PolicyError::new(format!("[{kind}] consent `{name}`: {problem}")));
             if self.consents[..i].iter().any(|other| other.name == *name) {
                 return wrong("is there twice; give each consent a name of its own".into());
             }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answers;
 mod bus;
 mod dynamodb;
 mod journal;

@@ -12,30 +12,9 @@ use stripe_client::{ApiObject, NotReadable, Request, StripeError};
 use stripe_events::{BillingReason, Invoice, InvoicePayment, InvoiceReference};
 
 use crate::RunError;
+use crate::answers::PaidInvoice;
 use crate::run::Work;
 use crate::{FulfilmentBus, Journal, Reconciliation};
-
-/// What Stripe answered in this run.
-#[derive(Default)]
-pub(crate) struct Answers {
-    /// Whether a session of ours began a one-off payment, by payment intent.
-    of_payments: BTreeMap<PaymentId, bool>,
-    /// The subscription's invoice that a payment intent pays, if it pays one.
-    invoices: BTreeMap<PaymentId, Option<PaidInvoice>>,
-    /// Whether a session of ours began a subscription, by `sub_…`.
-    of_subscriptions: BTreeMap<String, bool>,
-}
-
-/// What of a subscription's invoice leads to its payment.
-#[derive(Clone)]
-struct PaidInvoice {
-    payment_id: PaymentId,
-    subscription_id: String,
-    /// Whether the subscription's own metadata carries our marker.
-    is_marked: bool,
-    /// Whether it is the subscription's first.
-    is_first: bool,
-}
 
 /// A payment by its key, with its rows.
 #[derive(Clone)]

@@ -8,9 +8,9 @@ use stripe_client::{Request, StripeClient, StripeError};
 use stripe_events::shown_id;
 use tracing::warn;
 
+use crate::answers::Answers;
 use crate::bus::{proof_entry, replay};
 use crate::made_event::MADE_PREFIX;
-use crate::ours::Answers;
 use crate::pending::{Look, session_of_made};
 use crate::verdict::MESSAGE_LIFE_SECONDS;
 use crate::{

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use serde::Deserialize;
 use stripe_events::{Currency, Money};
 
-use crate::open::open_shard;
+use crate::shard::open_shard;
 use crate::{
-    Claim, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Guarantee, History,
-    MovedMoney, NotGranted, OperatorAction, Refused, Settlement, Standing, StoreError, Subject,
+    Claim, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore, Executor, Guarantee,
+    MovedMoney, NotGranted, Refused, Settlement, Standing, StoreError, Subject,
 };
 
 /// The effect is neither claimed nor settled.
@@ -405,36 +405,7 @@ impl EffectStore for DynamoDbEffects {
     }
 }
 
-impl DynamoDbEffects {
-    /// Everything the ledger has about a subject: its effects, and what operators did about them.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger does not answer.
-    pub async fn history(&self, subject: &Subject) -> Result<History, StoreError> {
-        let output = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("payment_id = :payment_id")
-            .expression_attribute_values(":payment_id", text(subject.as_str()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| failed("of_subject")(error.into()))?;
-        // A subject has a dozen rows at most, far below a page.
-        let mut history = History::default();
-        for item in output.items.unwrap_or_default() {
-            let unreadable = |error: serde_dynamo::Error| failed("of_subject")(error.into());
-            if OperatorAction::is_one(&item) {
-                history.actions.push(serde_dynamo::from_item(item).map_err(unreadable)?);
-            } else {
-                history.effects.extend(read_row(item).map_err(unreadable)?);
-            }
-        }
-        Ok(history)
-    }
-}
+impl DynamoDbEffects {}
 
 /// The row behind a failed condition, none where no executor has begun. Any other failure means that the ledger did not
 /// answer.

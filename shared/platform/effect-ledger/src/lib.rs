@@ -4,6 +4,7 @@ mod dynamodb;
 mod open;
 mod operator;
 mod protocol;
+mod shard;
 mod state;
 mod transaction;
 

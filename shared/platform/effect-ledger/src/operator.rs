@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
-use crate::dynamodb::{Item, failed, item_key, number, text};
-use crate::open::open_shard;
+use crate::dynamodb::{Item, failed, item_key, number, read_row, text};
+use crate::shard::open_shard;
 use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError, Subject};
 
 /// The prefix of operators' rows, which stand beside the effects of their subject.
@@ -147,6 +147,35 @@ fn fnv_1a<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
 }
 
 impl DynamoDbEffects {
+    /// Everything the ledger has about a subject: its effects, and what operators did about them.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer.
+    pub async fn history(&self, subject: &Subject) -> Result<History, StoreError> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("payment_id = :payment_id")
+            .expression_attribute_values(":payment_id", text(subject.as_str()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("of_subject")(error.into()))?;
+        // A subject has a dozen rows at most, far below a page.
+        let mut history = History::default();
+        for item in output.items.unwrap_or_default() {
+            let unreadable = |error: serde_dynamo::Error| failed("of_subject")(error.into());
+            if OperatorAction::is_one(&item) {
+                history.actions.push(serde_dynamo::from_item(item).map_err(unreadable)?);
+            } else {
+                history.effects.extend(read_row(item).map_err(unreadable)?);
+            }
+        }
+        Ok(history)
+    }
+
     /// Records an operator's action on an effect, and changes the effect's row, both or neither. `seen` is the row
     /// as the operator saw it, none where there was none: if it has changed since, nothing is written.
     ///
