@@ -89,7 +89,7 @@ const SESSION_PAID = session([SESSION_COMPLETED, SESSION_ASYNC_SUCCEEDED], NOT_U
  * paid later, failed later), and renewals where any are thanked for. A renewal carries no marker,
  * so those of every business on the Stripe account pass then, and none where none are thanked for.
  */
-export function toldToCustomers(stage: Stage): EventPattern {
+export function mailedToCustomers(stage: Stage): EventPattern {
   return pattern(stage, stage.thanksRenewals ? [SESSION_OUTCOME, RENEWAL] : [SESSION_OUTCOME]);
 }
 

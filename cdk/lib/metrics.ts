@@ -45,7 +45,7 @@ export type ReconcileMetricName =
   | 'Open'
   | 'Unexplained';
 
-/** A metric of one function. Alarms on it come back to OK when five minutes pass without news. */
+/** A metric of one function. Alarms on it come back to OK when five minutes pass without data. */
 export function functionMetric(
   stage: Stage,
   task: string,

@@ -140,7 +140,7 @@ for (const name of STAGE_NAMES) {
       assert.equal(refusals.length, stage.tlsOnly ? 2 : 0);
     });
 
-    it('makes a signing secret that nobody knows, until the owner puts it in', () => {
+    it('makes a random signing secret, until the owner puts it in', () => {
       const { Properties } = synthesized.one('AWS::SecretsManager::Secret', 'Name', stage.signingSecretName);
       assert.deepEqual(Properties.GenerateSecretString, { PasswordLength: 64, ExcludePunctuation: true });
       assert.equal(Properties.SecretString, undefined);

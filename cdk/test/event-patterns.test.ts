@@ -50,8 +50,8 @@ function passed(stage: StageName, event: Event, synthesized = synthesizedStage(s
 const thanking = synthesize({ ...stages.test, thanksRenewals: true });
 
 const ALL = [...TASKS];
-const TOLD_OF_EVERY_OUTCOME = ['thank-you-email', 'contribution-records'];
-const TOLD_OF_MOVED_MONEY = ['contribution-records', 'acquisition-events'];
+const ON_EVERY_OUTCOME = ['thank-you-email', 'contribution-records'];
+const ON_MOVED_MONEY = ['contribution-records', 'acquisition-events'];
 
 describe('the rules', () => {
   it('let through what the catalogue says each task reacts to', () => {
@@ -74,17 +74,17 @@ describe('the rules', () => {
   });
 
   it('pass a session that is unpaid, still or for good, to be recorded and written about', () => {
-    check('session_async_payment_failed', TOLD_OF_EVERY_OUTCOME);
+    check('session_async_payment_failed', ON_EVERY_OUTCOME);
   });
 
   it('pass what a customer answered, also before the money is there', () => {
-    check('session_completed_unpaid', [...TOLD_OF_EVERY_OUTCOME, 'soft-opt-ins']);
+    check('session_completed_unpaid', [...ON_EVERY_OUTCOME, 'soft-opt-ins']);
   });
 
   it('pass refunds, of whichever payment', () => {
     for (const type of ['refund.created', 'refund.updated', 'refund.failed']) {
       const event = { ...fixture('refund_created'), type };
-      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), TOLD_OF_MOVED_MONEY, type);
+      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), ON_MOVED_MONEY, type);
     }
   });
 
@@ -93,16 +93,16 @@ describe('the rules', () => {
     for (const what of ['created', 'updated', 'closed', 'funds_withdrawn', 'funds_reinstated']) {
       const type = `charge.dispute.${what}`;
       const event = { ...fixture('dispute_closed_inquiry'), type };
-      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), TOLD_OF_MOVED_MONEY, type);
+      assert.deepEqual(passed('test', envelope(event, WEBHOOK)), ON_MOVED_MONEY, type);
     }
-    check('dispute_prevented', TOLD_OF_MOVED_MONEY);
-    check('dispute_returned_in_part', TOLD_OF_MOVED_MONEY);
-    check('dispute_lost_at_once', TOLD_OF_MOVED_MONEY);
+    check('dispute_prevented', ON_MOVED_MONEY);
+    check('dispute_returned_in_part', ON_MOVED_MONEY);
+    check('dispute_lost_at_once', ON_MOVED_MONEY);
   });
 
   it('pass paid invoices, of whichever subscription', () => {
     for (const name of ['invoice_paid_renewal', 'invoice_paid_first', 'invoice_2020_renewal']) {
-      check(name, TOLD_OF_MOVED_MONEY);
+      check(name, ON_MOVED_MONEY);
     }
     const failed = { ...fixture('invoice_paid_renewal'), type: 'invoice.payment_failed' };
     assert.deepEqual(passed('test', envelope(failed, WEBHOOK)), []);
@@ -111,9 +111,9 @@ describe('the rules', () => {
   it('pass renewals to the mails where any are thanked for, and first payments never', () => {
     const passes = (event: Event) => passed('test', envelope(event, WEBHOOK), thanking);
     for (const name of ['invoice_paid_renewal', 'invoice_2020_renewal']) {
-      assert.deepEqual(passes(fixture(name)), ['thank-you-email', ...TOLD_OF_MOVED_MONEY], name);
+      assert.deepEqual(passes(fixture(name)), ['thank-you-email', ...ON_MOVED_MONEY], name);
     }
-    assert.deepEqual(passes(fixture('invoice_paid_first')), TOLD_OF_MOVED_MONEY);
+    assert.deepEqual(passes(fixture('invoice_paid_first')), ON_MOVED_MONEY);
     assert.deepEqual(passes(fixture('session_completed_paid')), ALL);
     assert.deepEqual(passes(fixture('session_of_another_business')), []);
     for (const reason of ['subscription_update', 'a new one', '', null, undefined]) {
@@ -147,7 +147,7 @@ describe('the rules', () => {
   it('pass a late success that is not paid to those who park it', () => {
     const event = fixture('session_async_payment_succeeded');
     session(event).payment_status = 'unpaid';
-    assert.deepEqual(passed('test', envelope(event, WEBHOOK)), [...TOLD_OF_EVERY_OUTCOME, 'soft-opt-ins']);
+    assert.deepEqual(passed('test', envelope(event, WEBHOOK)), [...ON_EVERY_OUTCOME, 'soft-opt-ins']);
   });
 
   it('pass a mode or a payment status that is unknown, null or missing', () => {
@@ -202,7 +202,7 @@ describe('the rules', () => {
     assert.deepEqual([passed('test', live), passed('test', test)], [[], ALL]);
     assert.deepEqual([passed('local', live), passed('local', test)], [[], ALL]);
     const refund = envelope(fixture('refund_created'), WEBHOOK);
-    assert.deepEqual([passed('live', refund), passed('test', refund)], [[], TOLD_OF_MOVED_MONEY]);
+    assert.deepEqual([passed('live', refund), passed('test', refund)], [[], ON_MOVED_MONEY]);
   });
 
   it('know the three sources and no other', () => {

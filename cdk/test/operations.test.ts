@@ -46,7 +46,7 @@ for (const name of ['test', 'live'] as const) {
       assert.deepEqual(alarms.map(({ Properties }) => Properties.AlarmName).sort(), expected.sort());
     });
 
-    it('say what people miss and which runbook mends it', () => {
+    it('say what people miss and which runbook fixes it', () => {
       for (const { Properties } of alarms) {
         const [, impact, runbook] =
           /^IMPACT (.+\.) RUNBOOK (docs\/runbooks\/[\w-]+\.md)$/.exec(Properties.AlarmDescription) ?? [];
@@ -55,7 +55,7 @@ for (const name of ['test', 'live'] as const) {
       }
     });
 
-    it('go back to OK without news, and tell of both, so that each new failure is heard', () => {
+    it('go back to OK without data, and notify of both, so that each new failure is heard', () => {
       const [topic] = synthesized.all('AWS::SNS::Topic');
       for (const { Properties } of alarms) {
         const silence = Properties.AlarmName.endsWith('-silent');
@@ -140,7 +140,7 @@ for (const name of ['test', 'live'] as const) {
       }
     });
 
-    it('look at what SES is told to count', () => {
+    it('count what SES counts', () => {
       const [destination] = synthesized.all('AWS::SES::ConfigurationSetEventDestination');
       const { MatchingEventTypes, CloudWatchDestination, Enabled } = destination?.Properties.EventDestination;
       assert.equal(Enabled, true);
@@ -274,7 +274,7 @@ for (const name of ['test', 'live'] as const) {
       );
     });
 
-    it('somebody is told', () => {
+    it('the alarm topic gets it', () => {
       const [subscription] = synthesized.all('AWS::SNS::Subscription');
       assert.equal(subscription?.Properties.Protocol, 'email');
       assert.equal(subscription?.Properties.Endpoint, stage.alarmEmail);
@@ -313,7 +313,7 @@ for (const name of ['test', 'live'] as const) {
         return attribute === 'Ref' ? output.Value.Ref : output.Value['Fn::GetAtt']?.[0];
       }
     }
-    return assert.fail(`nobody exports ${imported}`);
+    return assert.fail(`no stack exports ${imported}`);
   }
 }
 
@@ -347,7 +347,7 @@ describe('operations', () => {
     for (const hours of [0, 1.5, 169]) assert.throws(() => silent(hours), /whole number from 1 to 168/);
   });
 
-  it('have runbooks that say impact, cause and what mends it', () => {
+  it('have runbooks that say impact, cause and the fix', () => {
     for (const file of readdirSync(new URL('docs/runbooks/', ROOT)).filter((file) => file !== 'README.md')) {
       const page = readFileSync(new URL(`docs/runbooks/${file}`, ROOT), 'utf8');
       for (const part of ['**Impact.**', '**Cause.**', '**Fix.**']) assert.ok(page.includes(part), `${file}: ${part}`);

@@ -90,7 +90,7 @@ for (const name of STAGE_NAMES) {
         assert.equal(lambda(task).Properties.ReservedConcurrentExecutions, undefined);
       });
 
-      it(`${task}: is told where its queues are and how long to wait`, () => {
+      it(`${task}: knows its queues and how long to wait`, () => {
         const { Variables } = lambda(task).Properties.Environment;
         assert.deepEqual(Variables.QUEUE_URL, { Ref: queue(task).id });
         assert.deepEqual(Variables.DLQ_URL, { Ref: dlq.id });

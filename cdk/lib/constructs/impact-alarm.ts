@@ -25,7 +25,7 @@ export type Silence = 'silent';
 /**
  * An alarm that cannot be written without its impact and its runbook.
  *
- * No news is good news for all but the one that listens for silence, so each goes back to OK by
+ * Missing data is good for all but the alarm on silence, so each goes back to OK by
  * itself. That matters: CloudWatch reports a change of state only, and an alarm that stays in
  * ALARM hides the next failure.
  */
@@ -52,9 +52,9 @@ export class ImpactAlarm extends Alarm {
       evaluationPeriods: periods,
       datapointsToAlarm: props.breaching ?? periods,
     });
-    const tell = new SnsAction(props.topic);
-    this.addAlarmAction(tell);
-    this.addOkAction(tell);
+    const notify = new SnsAction(props.topic);
+    this.addAlarmAction(notify);
+    this.addOkAction(notify);
   }
 }
 

@@ -107,7 +107,7 @@ export class DataStack extends StageStack {
     };
     this.templates = bucket(
       'Templates',
-      'It holds the wording of mails, no personal data. Versions tell what changed and when.',
+      'It holds the wording of mails, no personal data. Versions show what changed and when.',
     );
     this.files = bucket(
       'Files',

@@ -221,7 +221,7 @@ export class OperationsStack extends StageStack {
       throw new Error(`silenceHours of stage ${this.stage.name} is ${hours}: it must be a whole number from 1 to 168.`);
     }
     this.alarm('payments', 'silent', {
-      impact: `Nobody seems to have paid for ${hours} hours. If somebody did, nothing was done about it.`,
+      impact: `No payment was seen for ${hours} hours. If there was one, nothing was done about it.`,
       runbook: 'silence',
       metric: functionMetric(this.stage, 'contribution-records', 'Paid', Stats.SUM, Duration.hours(1)),
       when: 'silent',
@@ -277,7 +277,7 @@ export class OperationsStack extends StageStack {
 
   private watchWebhook(functionName: string): void {
     const name = 'stripe-webhook';
-    const late = 'Payments are not recorded and nobody is thanked until Stripe tries again.';
+    const late = 'Payments are not recorded and customers not thanked until Stripe tries again.';
     this.alarm(name, 'failed', {
       impact: late,
       runbook: 'webhook-failed',
@@ -294,7 +294,7 @@ export class OperationsStack extends StageStack {
     this.watchFlood(name, "Strangers call the webhook: Stripe's own requests may have to be repeated.", functionName);
     // A stranger's probe is refused now and then. A wrong secret refuses everything.
     this.alarm(name, 'refused', {
-      impact: 'If these are from Stripe, payments are not recorded and nobody is thanked.',
+      impact: 'If these are from Stripe, payments are not recorded and customers not thanked.',
       runbook: 'webhook-refused',
       metric: functionMetric(this.stage, name, 'Refused'),
       when: { above: 20 },
@@ -309,7 +309,7 @@ export class OperationsStack extends StageStack {
 
   private watchDownloads(functionName: string): void {
     const name = 'downloads';
-    const missing = 'Customers paid for files that are not in the files bucket: they are told that these will follow.';
+    const missing = 'Customers paid for files that are not in the files bucket: their mail says that these will follow.';
     for (const task of [name, 'thank-you-email']) {
       this.alarm(task, 'files-missing', {
         impact: missing,
@@ -350,7 +350,7 @@ export class OperationsStack extends StageStack {
   private watchMail(configurationSetName: string): void {
     // SES reviews an account at 5 % bounces or 0.1 % complaints, and may stop it from sending.
     this.alarm('mail', 'bounces', {
-      impact: 'SES may stop the account from sending: nobody would be thanked.',
+      impact: 'SES may stop the account from sending: no customer would be thanked.',
       runbook: 'mail-reputation',
       metric: bounceRate(configurationSetName),
       when: { above: 0.04 },
@@ -372,7 +372,7 @@ export class OperationsStack extends StageStack {
   private watchReconcile(): void {
     const name = 'reconcile';
     this.alarm(name, 'unexplained', {
-      impact: 'Something that was paid has not been done for two hours, and nobody has been told why.',
+      impact: 'Something that was paid has not been done for two hours, and no alarm has said why.',
       runbook: 'unexplained',
       // Whatever is missing is put back at once, and most is done a quarter of an hour later.
       metric: functionMetric(this.stage, name, 'OldestUnexplainedAge', Stats.MAXIMUM),

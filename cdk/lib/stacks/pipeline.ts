@@ -21,7 +21,7 @@ import { OperatorPolicies } from '../constructs/operator-policies.ts';
 import { PartnerSource } from '../constructs/partner-source.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
-import { acquisitions, moneyMoved, paymentHistory, sessionAnswered, toldToCustomers } from '../event-patterns.ts';
+import { acquisitions, moneyMoved, paymentHistory, sessionAnswered, mailedToCustomers } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { type DataStack, SESSION_INDEX } from './data.ts';
 import { StageStack } from './stage-stack.ts';
@@ -229,7 +229,7 @@ export class PipelineStack extends StageStack {
       code: code(name),
       impact: 'People who paid get no thank-you mail, or not in time.',
       bus: this.fulfilmentBus,
-      pattern: toldToCustomers(stage),
+      pattern: mailedToCustomers(stage),
       // Enough for ten times the 14 mails a second at which SES starts accounts, so that a
       // raised rate is used without a deployment (docs/SCALING.md).
       maxConcurrency: 5,

@@ -71,6 +71,8 @@ impl Trial<'_> {
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = cargo(self.checkout);
         command.args(arguments).current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        // Built once and thrown away: a third of the disk, and quicker.
+        command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "false");
         command
     }
 
