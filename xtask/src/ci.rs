@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, files_below};
 use crate::dependencies::{Requirements, install_node, install_python};
 use crate::functions::cargo;
 use crate::guide::{Written, commands};
@@ -202,16 +202,9 @@ fn unused_dependencies(checkout: &Checkout) -> Result<()> {
 
 /// All Rust text of a package.
 fn rust_sources(folder: &Path) -> Result<String> {
-    let mut text = String::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            text.push_str(&rust_sources(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&fs::read_to_string(&path)?);
-        }
-    }
-    Ok(text)
+    let files = files_below(folder)?.into_iter();
+    let rust = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    rust.map(|path| Ok(fs::read_to_string(path)?)).collect()
 }
 
 /// Whether a name occurs as a word of its own.

@@ -270,7 +270,7 @@ impl Demo<'_> {
         let (code, said) =
             self.afterlink(&["reconcile", "--yes", "--because", "the destination was disabled"])?;
         ensure!(code == 0, "`afterlink reconcile` ended with {code}: {said}");
-        fact("mended", "`afterlink reconcile --yes` put Stripe's event back on the bus", happened);
+        fact("put back", "`afterlink reconcile --yes` put Stripe's event back on the bus", happened);
         self.show_mail(happened)?;
         let facts = [self.record(FRIEDA, "paid")?, self.publication(FRIEDA, 2000)?];
         fact("records", facts.join(" · "), happened);

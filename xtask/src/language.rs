@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use customer_locale::BuiltInLanguage;
 use toml::{Table, Value};
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, files_below};
 use crate::terminal::{GOOD, say};
 
 /// What a file of the language all others fall back to begins with.
@@ -56,21 +56,22 @@ pub(crate) fn missing(root: &Path, tag: &str) -> Result<Vec<String>> {
 /// The templates that there are in English alone.
 fn files(root: &Path, tag: &str) -> Result<Vec<String>> {
     let mut missing = Vec::new();
-    let mut folders: Vec<PathBuf> = children(&root.join("functions"))?;
-    folders.retain(|folder| folder.join("templates").is_dir());
-    for templates in folders.iter().map(|folder| folder.join("templates")) {
-        for folder in children(&templates)?.iter().filter(|path| path.is_dir()) {
-            for path in children(folder)? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let Some(ending) = name.strip_prefix(ENGLISH) else { continue };
-                let translated = path.with_file_name(format!("{tag}.{ending}"));
-                if !translated.is_file() {
-                    missing.push(translated.strip_prefix(root)?.display().to_string());
-                }
-            }
+    for path in templates(root)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let Some(ending) = name.strip_prefix(ENGLISH) else { continue };
+        let translated = path.with_file_name(format!("{tag}.{ending}"));
+        if !translated.is_file() {
+            missing.push(translated.strip_prefix(root)?.display().to_string());
         }
     }
     Ok(missing)
+}
+
+/// The templates of every function.
+fn templates(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files_below(&root.join("functions"))?;
+    files.retain(|path| path.iter().any(|part| part == "templates"));
+    Ok(files)
 }
 
 /// The tables of `policy.toml` with words in English and not in this language.
@@ -95,13 +96,6 @@ fn lacking(table: &Table, name: &str, tag: &str, missing: &mut Vec<String>) {
     }
 }
 
-fn children(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
-
 #[cfg(test)]
 mod tests {
     use customer_locale::LANGUAGES;
@@ -113,12 +107,12 @@ mod tests {
         let root = Checkout::find().unwrap().root().to_owned();
         for built_in in LANGUAGES {
             // Which languages a business has words in, its own policy decides, and the policy's own check.
-            let of_ours: Vec<_> = missing(&root, built_in.tag)
+            let of_ours: Vec<_> = missing(&root, built_in.tag())
                 .unwrap()
                 .into_iter()
                 .filter(|place| !place.contains("policy.toml"))
                 .collect();
-            assert!(of_ours.is_empty(), "{}: {of_ours:#?}", built_in.tag);
+            assert!(of_ours.is_empty(), "{}: {of_ours:#?}", built_in.tag());
         }
     }
 
@@ -173,17 +167,8 @@ mod tests {
     fn copy_sources(root: &Path, copy: &Path) -> Vec<String> {
         let mut english = Vec::new();
         let mut files = vec!["policy.toml".to_owned(), "docs/WORDING.md".to_owned()];
-        for function in children(&root.join("functions")).unwrap() {
-            let templates = function.join("templates");
-            if !templates.is_dir() {
-                continue;
-            }
-            for folder in children(&templates).unwrap() {
-                for path in children(&folder).unwrap() {
-                    files.push(path.strip_prefix(root).unwrap().display().to_string());
-                }
-            }
-        }
+        let templates = templates(root).unwrap();
+        files.extend(templates.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()));
         for file in files {
             fs::create_dir_all(copy.join(&file).parent().unwrap()).unwrap();
             fs::copy(root.join(&file), copy.join(&file)).unwrap();

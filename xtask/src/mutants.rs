@@ -16,7 +16,7 @@ use crate::checkout::Checkout;
 use crate::dependencies::install_node;
 use crate::functions::cargo;
 use crate::process::{Group, tail};
-use crate::sources::Sources;
+use crate::sources::{Sources, link_installed};
 use crate::terminal::{BAD, GOOD, Step, duration, say};
 
 /// How long one mutant's tests may run. What takes longer has found an endless loop, and a better catcher is due.
@@ -123,10 +123,7 @@ impl<'a> Bench<'a> {
         if catchers.into_iter().any(|catcher| matches!(catcher, Catcher::Cdk { .. })) {
             let step = bench.step("dependencies", "cdk/node_modules");
             install_node(checkout, &checkout.cdk(), &step)?;
-            let modules = bench.tree.join("cdk/node_modules");
-            if !modules.exists() {
-                std::os::unix::fs::symlink(checkout.cdk().join("node_modules"), &modules)?;
-            }
+            link_installed(checkout, &bench.tree, "cdk/node_modules")?;
             bench.end(step, "as locked");
         }
         Ok(bench)

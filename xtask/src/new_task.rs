@@ -7,17 +7,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use include_dir::{Dir, include_dir};
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, files_below};
 use crate::dependencies::install_node;
 use crate::functions::cargo;
 use crate::process::run_logged;
 use crate::terminal::{GOOD, Step, say};
-
-/// The folder of a new task, with `{{name}}` and the like where its names go. The files end in `.in`, so that cargo does
-/// not take the folder for a package.
-static TEMPLATE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/new-task");
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -39,7 +34,7 @@ pub(crate) fn run(checkout: &Checkout, arguments: &Arguments) -> Result<()> {
     ensure!(!folder.exists(), "there is functions/{} already", names.kebab);
     // Everything is found before anything is written.
     let edited = edited(checkout.root(), &names)?;
-    write_folder(&folder, &names)?;
+    write_folder(checkout, &folder, &names)?;
     for (path, text) in &edited {
         fs::write(checkout.root().join(path), text).with_context(|| format!("cannot write {path}"))?;
         say(format_args!("edited {path}"));
@@ -131,20 +126,17 @@ impl Names {
     }
 }
 
-fn write_folder(folder: &Path, names: &Names) -> Result<()> {
-    let mut files: Vec<_> = TEMPLATE.files().collect();
-    let mut folders: Vec<_> = TEMPLATE.dirs().collect();
-    while let Some(next) = folders.pop() {
-        files.extend(next.files());
-        folders.extend(next.dirs());
-    }
-    for file in files {
-        let path = folder.join(file.path().with_extension(""));
+/// Writes the folder of a new task from the template in `xtask/new-task`, with the task's names in the place of
+/// `{{name}}` and the like. Its files end in `.in`, so that cargo does not take the template for a package.
+fn write_folder(checkout: &Checkout, folder: &Path, names: &Names) -> Result<()> {
+    let template = checkout.xtask().join("new-task");
+    for file in files_below(&template)? {
+        let path = folder.join(file.strip_prefix(&template)?.with_extension(""));
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
         }
-        let text = file.contents_utf8().with_context(|| format!("{} is no text", file.path().display()))?;
-        fs::write(&path, names.fill(text)).with_context(|| format!("cannot write {}", path.display()))?;
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        fs::write(&path, names.fill(&text)).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -309,7 +301,7 @@ mod tests {
             assert_eq!(names.fill(&text), text, "{path}");
         }
         let folder = std::env::temp_dir().join(format!("afterlink-new-task-{}", std::process::id()));
-        write_folder(&folder, &names).unwrap();
+        write_folder(&checkout, &folder, &names).unwrap();
         let task = fs::read_to_string(folder.join("src/task.rs")).unwrap();
         assert!(task.contains("struct OrderNotes<L, C>") && !task.contains("{{"), "{task}");
         fs::remove_dir_all(&folder).unwrap();

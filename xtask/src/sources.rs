@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -52,7 +53,8 @@ impl Sources {
         Ok(())
     }
 
-    /// Removes files that are no sources any more, or were left by a test. A link leads out of the folder and stays.
+    /// Removes files that are no sources any more, or were left by a test, and folders that are empty without them:
+    /// cargo would take one of them for a package. A link leads out of the folder and stays.
     fn clear(&self, folder: &Path, below: &Path) -> Result<()> {
         let Ok(entries) = fs::read_dir(folder.join(below)) else {
             return Ok(());
@@ -63,12 +65,23 @@ impl Sources {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 self.clear(folder, &path)?;
+                // It fails where something is left in it.
+                let _not_empty = fs::remove_dir(entry.path());
             } else if kind.is_file() && !self.0.contains_key(&path) {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(())
     }
+}
+
+/// Links what is installed for the checkout, at a path in it, into a copy.
+pub(crate) fn link_installed(checkout: &Checkout, copy: &Path, path: &str) -> Result<()> {
+    let link = copy.join(path);
+    if link.is_symlink() {
+        return Ok(());
+    }
+    symlink(checkout.root().join(path), &link).with_context(|| format!("cannot link {}", link.display()))
 }
 
 #[cfg(test)]
@@ -86,10 +99,13 @@ mod tests {
         sources.lay_out(&folder, &[(PathBuf::from("a/code.rs"), "bad".to_owned())]).unwrap();
         assert_eq!((read("a/code.rs"), read("b.toml")), (Some("bad".to_owned()), Some("same".to_owned())));
         fs::write(folder.join("a/stray.snap.new"), "left by a test").unwrap();
+        fs::create_dir_all(folder.join("moved/src")).unwrap();
+        fs::write(folder.join("moved/src/lib.rs"), "no source any more").unwrap();
         let untouched = fs::metadata(folder.join("b.toml")).unwrap().modified().unwrap();
 
         sources.lay_out(&folder, &[]).unwrap();
         assert_eq!((read("a/code.rs"), read("a/stray.snap.new")), (Some("good".to_owned()), None));
+        assert!(!folder.join("moved").exists());
         assert_eq!(fs::metadata(folder.join("b.toml")).unwrap().modified().unwrap(), untouched);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use xtask::checkout::files_below;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Room {
@@ -127,22 +128,13 @@ const LONG: usize = 400;
 #[test]
 fn a_long_file_says_in_its_header_why_it_is_long() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<_> =
-        packages().values().map(|(manifest, _)| root.join(manifest).with_file_name("src")).collect();
     let mut without_reason = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            let is_tests = path.file_stem().is_some_and(|name| name == "tests");
-            if path.is_dir() && !is_tests {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_tests {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let header = text.lines().take_while(|line| line.starts_with("//!"));
-                let has_reason = header.into_iter().any(|line| line.contains("Long because"));
-                if text.lines().count() > LONG && !has_reason {
-                    without_reason.push(path);
-                }
+    for (manifest, _) in packages().values() {
+        for (path, text) in sources(&root.join(manifest).with_file_name("src")) {
+            let mut header = text.lines().take_while(|line| line.starts_with("//!"));
+            let has_reason = header.any(|line| line.contains("Long because"));
+            if text.lines().count() > LONG && !has_reason {
+                without_reason.push(path);
             }
         }
     }
@@ -152,29 +144,31 @@ fn a_long_file_says_in_its_header_why_it_is_long() {
     );
 }
 
-/// The files of a package's library or program, by their module's path, without its tests.
+/// The Rust files of a folder without its tests, and their texts.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = files_below(folder).unwrap_or_default();
+    files.retain(|path| {
+        let mut within = path.strip_prefix(folder).unwrap().iter();
+        let is_tests = within.any(|part| part == "tests" || part == "tests.rs");
+        path.extension().is_some_and(|extension| extension == "rs") && !is_tests
+    });
+    let with_text = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    };
+    files.into_iter().map(with_text).collect()
+}
+
+/// The code of a package's library or program, by the path of its module, without tests and comments.
 fn modules(source: &Path) -> BTreeMap<String, String> {
-    let mut modules = BTreeMap::new();
-    let mut folders: Vec<PathBuf> = vec![source.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.file_stem().is_some_and(|name| name == "tests") {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let within = path.strip_prefix(source).unwrap().with_extension("");
-                let name = within.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("::");
-                let text = std::fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
-                let code = code.filter(|line| !line.trim_start().starts_with("//"));
-                modules.insert(name, code.collect::<Vec<_>>().join(" "));
-            }
-        }
-    }
-    modules
+    let module = |(path, text): (PathBuf, String)| {
+        let within = path.strip_prefix(source).unwrap().with_extension("");
+        let name = within.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("::");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        let code = code.filter(|line| !line.trim_start().starts_with("//"));
+        (name, code.collect::<Vec<_>>().join(" "))
+    };
+    sources(source).into_iter().map(module).collect()
 }
 
 /// What follows each `start` in a text, up to the end of a `use` or of a path, in its single paths.

@@ -189,7 +189,7 @@ impl Renderer {
         let files: Vec<Value> =
             context.files.iter().zip(1..).map(|(file, number)| shown(file, number, language)).collect();
         let values = context! {
-            locale => language.tag,
+            locale => language.tag(),
             style => Value::from_safe_string(style().to_owned()),
             organisation => context! {
                 name => &self.organisation.name, contact => &self.organisation.contact,
@@ -206,7 +206,7 @@ impl Renderer {
             is_link => context.is_link,
             reference => context.reference.as_deref(),
         };
-        let template = self.templates.get_template(&format!("{}/{}.html", page.name(), language.tag));
+        let template = self.templates.get_template(&format!("{}/{}.html", page.name(), language.tag()));
         // The templates are compiled in and each is rendered by the tests.
         template.and_then(|template| template.render(values)).expect("a built-in page")
     }

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use aws::{Clock as _, SystemClock};
 use aws_in_memory::{Cloud, KeyAttribute, QueueDefinition, Redrive, Request, Service, TableDefinition};
 use loopback::Reply;
 use rustls::{ServerConnection, StreamOwned};
 use testkit::stripe_api::{self, StripeApi};
 
-use crate::clock::unix_ms;
 use crate::tls::Tls;
 use crate::{names, purchase};
 
@@ -58,7 +58,7 @@ impl Aws {
         cloud.put_secret(names::SIGNING_SECRET, names::SIGNING_SECRET_TEXT);
         cloud.put_secret(names::TOKEN_KEYS_SECRET, names::TOKEN_KEYS_SECRET_TEXT);
         cloud.put_secret(names::STRIPE_KEY_SECRET, stripe_api::KEY);
-        let stripe = StripeApi::start(|| unix_ms() / 1000);
+        let stripe = StripeApi::start(|| SystemClock.now_ms() / 1000);
         purchase::prepare(&cloud, &stripe)?;
 
         let calls = Arc::<Mutex<Vec<Call>>>::default();
@@ -96,7 +96,7 @@ fn answer(cloud: &Cloud, calls: &Mutex<Vec<Call>>, delay: ReplyDelay, request: &
     let request = Request::read(&request.method, &request.path, header, request.body.clone());
     let service = request.service;
     let kind = format!("{:?} {}", request.service, request.operation());
-    let response = cloud.answer(unix_ms(), &request);
+    let response = cloud.answer(SystemClock.now_ms(), &request);
     lock(calls).push(Call { kind, request: request.body, response: response.body.clone() });
     // What we took ourselves is part of the delay.
     if let Some(left) = delay(service).checked_sub(received.elapsed()) {

@@ -11,7 +11,6 @@
 
 mod aws;
 mod capacity;
-mod clock;
 mod cost;
 mod deployment;
 mod guard;

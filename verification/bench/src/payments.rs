@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use aws::{Clock as _, SystemClock};
 use serde::Serialize;
 use xtask::checkout::Checkout;
 use xtask::local::for_measuring;
 use xtask::stack::Stack;
 
-use crate::clock::unix_ms;
 use crate::sample::quantile;
 use crate::workload::{Scenario, event};
 
@@ -40,7 +40,7 @@ pub(crate) fn measure(checkout: &Checkout, numbers: &[usize]) -> Result<Vec<Load
 }
 
 fn load(stack: &Stack, name: &str, payments: usize) -> Result<Load> {
-    let started = unix_ms();
+    let started = SystemClock.now_ms();
     let numbers: Vec<usize> = (0..payments).collect();
     let share = payments.div_ceil(SENDERS);
     let accepted = std::thread::scope(|scope| -> Result<BTreeMap<String, i64>> {
@@ -79,7 +79,7 @@ fn send(stack: &Stack, name: &str, numbers: &[usize]) -> Result<BTreeMap<String,
         let payment = format!("{name}x{number}");
         let (status, answer) = stack.post(&event(Scenario::Paid, &payment).to_string())?;
         ensure!(status == 200, "the webhook answered {status} {answer}");
-        accepted.insert(format!("pi_{payment}"), unix_ms());
+        accepted.insert(format!("pi_{payment}"), SystemClock.now_ms());
     }
     Ok(accepted)
 }

@@ -2,6 +2,7 @@
 //! dealt with.
 
 use anyhow::{Context as _, Result};
+use aws::{Clock as _, SystemClock};
 use aws_in_memory::Cloud;
 use download_claims::{FOLDER, TokenKeys};
 use fulfilment::ExpectedEffects;
@@ -12,7 +13,6 @@ use testkit::stripe;
 use testkit::stripe_api::StripeApi;
 use uuid::Uuid;
 
-use crate::clock::unix_ms;
 use crate::names;
 
 const PAYMENT: &str = "ForAFile";
@@ -55,7 +55,7 @@ pub(crate) fn prepare(cloud: &Cloud, stripe: &StripeApi) -> Result<()> {
     row.as_object_mut().context("the record is no row")?.retain(|_, value| !value.is_null());
     cloud.put_row("contributions", &row);
     let files = json!([{ "key": FILE, "quantity": 1 }]);
-    let now = unix_ms() / 1000;
+    let now = SystemClock.now_ms() / 1000;
     cloud.put_row(
         "downloads",
         &json!({ "payment_id": payment_id, "files": files, "decided_at": now, "expires_at": now + 86_400 }),
@@ -84,7 +84,7 @@ pub(crate) fn forget_reconciliation(cloud: &Cloud) {
 }
 
 fn paid(payment: &str) -> stripe::SessionEvent {
-    stripe::SessionEvent::paid().payment(payment).at(unix_ms() / 1000 - PAID_AGO)
+    stripe::SessionEvent::paid().payment(payment).at(SystemClock.now_ms() / 1000 - PAID_AGO)
 }
 
 fn read(event: &Value) -> Result<Event> {

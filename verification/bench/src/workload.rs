@@ -1,12 +1,12 @@
 //! What the functions are given to do: a payment's events, as Lambda hands them over.
 
+use aws::{Clock as _, SystemClock};
 use catalogue::Function;
 use lambda_fake::events::{UrlRequest, sqs_record};
 use serde_json::{Value, json};
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent, signature_header};
 
-use crate::clock::unix_ms;
 use crate::names;
 use crate::purchase;
 
@@ -121,7 +121,7 @@ impl Scenario {
 /// A Stripe event about the payment called `payment`, of a supporter of their own. An event that reports no payment of
 /// its own is about one that is paid.
 pub(crate) fn event(scenario: Scenario, payment: &str) -> Value {
-    let now = unix_ms() / 1000;
+    let now = SystemClock.now_ms() / 1000;
     let session = match scenario {
         Scenario::Paid | Scenario::PaidAgain | Scenario::Looked | Scenario::Fetched | Scenario::Compared => {
             SessionEvent::paid()
@@ -160,7 +160,7 @@ pub(crate) fn invocation(function: Trigger, scenario: Scenario, events: &[Value]
 
 fn batch(events: &[Value]) -> Value {
     let records = events.iter().enumerate().map(|(number, event)| {
-        let now = unix_ms();
+        let now = SystemClock.now_ms();
         let message = json!({
             "MessageId": format!("059f36b4-87a3-44ab-83d2-{:012x}", now + i64::try_from(number).unwrap_or(0)),
             "ReceiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a".repeat(4),
@@ -178,13 +178,20 @@ fn batch(events: &[Value]) -> Value {
 
 fn request(event: &Value) -> Value {
     let body = event.to_string();
-    let signature = signature_header(names::SIGNING_SECRET_TEXT, unix_ms() / 1000, &body);
+    let signature = signature_header(names::SIGNING_SECRET_TEXT, SystemClock.now_ms() / 1000, &body);
     let headers = json!({
         "content-type": "application/json; charset=utf-8", "stripe-signature": signature,
         "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
     });
-    UrlRequest { method: "POST", path: "/", query: "", headers: &headers, body: &body, at_ms: unix_ms() }
-        .to_event()
+    UrlRequest {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers: &headers,
+        body: &body,
+        at_ms: SystemClock.now_ms(),
+    }
+    .to_event()
 }
 
 fn customer(method: &str, path: &str, query: &str, form: &str) -> Value {
@@ -192,5 +199,5 @@ fn customer(method: &str, path: &str, query: &str, form: &str) -> Value {
         "accept-language": "en-GB,en;q=0.9", "content-type": "application/x-www-form-urlencoded",
         "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
     });
-    UrlRequest { method, path, query, headers: &headers, body: form, at_ms: unix_ms() }.to_event()
+    UrlRequest { method, path, query, headers: &headers, body: form, at_ms: SystemClock.now_ms() }.to_event()
 }

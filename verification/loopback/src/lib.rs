@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![allow(clippy::missing_panics_doc, reason = "it serves tests")]
 
 use std::borrow::Cow;
 use std::io::{Error, ErrorKind, Read, Result, Write};

@@ -10,7 +10,7 @@ use catalogue::Task;
 use crate::fault::{Fault, Injection, Scripted};
 use crate::invariants::{Delivered, violations};
 pub use crate::scenario::Scenario;
-use crate::scenario::{TaskMessage, deliveries_of};
+use crate::scenario::TaskMessage;
 use crate::story::{Dispute, Fate, Link, Message, Payment, Refund, twin};
 use crate::subscriptions;
 use crate::world::World;
@@ -103,12 +103,6 @@ impl Scenario {
             let event = payment.events().swap_remove(0);
             Self::new(name, task, &[payment], &[], &[event.clone(), event])
         };
-        let in_order = |name, task, payment: &Payment, first: usize| {
-            let events = payment.events();
-            let (before, at_once) = events.split_at(first);
-            let (at_once, after) = at_once.split_at(2.min(at_once.len()));
-            Self { after: deliveries_of(task, after), ..Self::new(name, task, &[payment], before, at_once) }
-        };
         let thanked = |name, [before, at_once, after]: [&[(Task, usize)]; 3]| {
             let events = given_back.events();
             let deliver = |delivered: &[(Task, usize)]| {
@@ -131,8 +125,8 @@ impl Scenario {
         let mut all = vec![
             twice("mail-twice", ThankYouEmail, &paid),
             twins("mail-twins", ThankYouEmail, &paid),
-            in_order("mail-delayed", ThankYouEmail, &delayed, 0),
-            in_order("mail-failed", ThankYouEmail, &failed, 0),
+            Self::in_order("mail-delayed", ThankYouEmail, &delayed, 0),
+            Self::in_order("mail-failed", ThankYouEmail, &failed, 0),
             twice("mail-broken", ThankYouEmail, &broken),
             thanked(
                 "mail-given-back",
@@ -159,9 +153,9 @@ impl Scenario {
                 ],
             ),
             twice("records-twice", ContributionRecords, &paid),
-            in_order("records-delayed", ContributionRecords, &delayed, 0),
-            in_order("records-refund", ContributionRecords, &refunded, 0),
-            in_order("records-dispute", ContributionRecords, &disputed, 1),
+            Self::in_order("records-delayed", ContributionRecords, &delayed, 0),
+            Self::in_order("records-refund", ContributionRecords, &refunded, 0),
+            Self::in_order("records-dispute", ContributionRecords, &disputed, 1),
             twice("consents-twice", SoftOptIns, &yes),
             Self::new(
                 "consents-contradict",
@@ -170,13 +164,13 @@ impl Scenario {
                 &[],
                 &[yes.events().swap_remove(0), no.events().swap_remove(0)],
             ),
-            in_order("consents-delayed", SoftOptIns, &objecting, 0),
+            Self::in_order("consents-delayed", SoftOptIns, &objecting, 0),
             twice("acquisition-twice", AcquisitionEvents, &paid),
-            in_order("acquisition-refund", AcquisitionEvents, &refunded, 0),
+            Self::in_order("acquisition-refund", AcquisitionEvents, &refunded, 0),
             // No later event makes good what the two at once forget.
             Self::new("acquisition-corrected", AcquisitionEvents, &[&refunded], &[], &refunded.events()[..2]),
-            in_order("acquisition-bounced", AcquisitionEvents, &bounced, 1),
-            in_order("acquisition-dispute", AcquisitionEvents, &disputed, 1),
+            Self::in_order("acquisition-bounced", AcquisitionEvents, &bounced, 1),
+            Self::in_order("acquisition-dispute", AcquisitionEvents, &disputed, 1),
         ];
         all.extend(subscriptions::scenarios());
         all
@@ -187,8 +181,8 @@ impl Scenario {
         fastrand::seed(0);
         let mut world = World::new(Scripted::new(Vec::new(), 0));
         world.thanks_renewals = self.thanks_renewals;
-        let deliver = |world: &mut World<Scripted>, deliveries_of: &[TaskMessage]| {
-            deliveries_of.iter().for_each(|(task, event)| world.send(*task, &event.body));
+        let deliver = |world: &mut World<Scripted>, messages: &[TaskMessage]| {
+            messages.iter().for_each(|(task, event)| world.send(*task, &event.body));
         };
         for event in self.payments.iter().flat_map(Payment::at_stripe) {
             world.cloud.record_at_stripe(&event);

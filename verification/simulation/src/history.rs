@@ -190,8 +190,8 @@ fn anytime(rng: &mut Rng) -> i64 {
 /// Stripe reports it at least once, EventBridge hands it to each task at least once, and neither in order.
 fn schedule(rng: &mut Rng, event: &Value, body: &str, agenda: &mut Vec<(i64, Happening)>) {
     let occurred_ms = occurred_ms(event);
-    let deliveries_of = if rng.f64() < 0.1 { 2 } else { 1 };
-    for _ in 0..deliveries_of {
+    let deliveries = if rng.f64() < 0.1 { 2 } else { 1 };
+    for _ in 0..deliveries {
         let late_ms = match rng.u32(0..10) {
             0 => rng.i64(0..LATEST_MS),
             1..=3 => rng.i64(0..HOUR_MS),

@@ -39,6 +39,14 @@ impl Scenario {
         Self::of_tasks(name, payments, deliveries_of(task, before), deliveries_of(task, at_once))
     }
 
+    /// The first events before, the next two at once, the others afterwards.
+    pub(crate) fn in_order(name: &'static str, task: Task, payment: &Payment, first: usize) -> Self {
+        let events = payment.events();
+        let (before, others) = events.split_at(first);
+        let (at_once, after) = others.split_at(2.min(others.len()));
+        Self { after: deliveries_of(task, after), ..Self::new(name, task, &[payment], before, at_once) }
+    }
+
     /// Several tasks receive these.
     pub(crate) const fn of_tasks(
         name: &'static str,

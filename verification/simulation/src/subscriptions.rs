@@ -21,14 +21,6 @@ fn refunded(payment: Payment) -> Payment {
     Payment { refunds, ..payment }
 }
 
-/// The first events before, the next two at once, the others afterwards.
-fn in_order(name: &'static str, task: Task, payment: &Payment, first: usize) -> Scenario {
-    let events = payment.events();
-    let (before, others) = events.split_at(first);
-    let (at_once, after) = others.split_at(2.min(others.len()));
-    Scenario { after: deliveries_of(task, after), ..Scenario::new(name, task, &[payment], before, at_once) }
-}
-
 fn memberships() -> Vec<Scenario> {
     let first = refunded(Payment::membership("Member"));
     let invoiced = Payment { charge: Charge::OnceWithInvoice, ..refunded(Payment::paid("Invoiced")) };
@@ -40,10 +32,10 @@ fn memberships() -> Vec<Scenario> {
         Scenario { after: deliveries_of(task, &after), ..Scenario::new(name, task, &[&first], &[], &at_once) }
     };
     vec![
-        in_order("mail-membership", ThankYouEmail, &first, 0),
-        in_order("records-membership", ContributionRecords, &first, 0),
+        Scenario::in_order("mail-membership", ThankYouEmail, &first, 0),
+        Scenario::in_order("records-membership", ContributionRecords, &first, 0),
         refund_first("records-membership-refund", ContributionRecords),
-        in_order("records-invoiced", ContributionRecords, &invoiced, 0),
+        Scenario::in_order("records-invoiced", ContributionRecords, &invoiced, 0),
         refund_first("acquisition-membership", AcquisitionEvents),
     ]
 }
@@ -148,13 +140,13 @@ fn verdicts() -> Vec<Scenario> {
     let returned = Payment { dispute: Some(Dispute::ReturnedInPart(500)), ..paid.clone() };
     let captured = Payment { fate: Fate::CapturedInPart { reserved: 2000 }, ..paid };
     vec![
-        in_order("records-captured", ContributionRecords, &captured, 0),
-        in_order("acquisition-captured", AcquisitionEvents, &captured, 0),
-        in_order("records-lost-at-once", ContributionRecords, &lost, 0),
-        in_order("acquisition-lost-at-once", AcquisitionEvents, &lost, 0),
-        in_order("acquisition-won-at-once", AcquisitionEvents, &won, 0),
+        Scenario::in_order("records-captured", ContributionRecords, &captured, 0),
+        Scenario::in_order("acquisition-captured", AcquisitionEvents, &captured, 0),
+        Scenario::in_order("records-lost-at-once", ContributionRecords, &lost, 0),
+        Scenario::in_order("acquisition-lost-at-once", AcquisitionEvents, &lost, 0),
+        Scenario::in_order("acquisition-won-at-once", AcquisitionEvents, &won, 0),
         // Paid, opened and taken; then kept and given back in part.
-        in_order("records-returned-in-part", ContributionRecords, &returned, 3),
-        in_order("acquisition-returned-in-part", AcquisitionEvents, &returned, 3),
+        Scenario::in_order("records-returned-in-part", ContributionRecords, &returned, 3),
+        Scenario::in_order("acquisition-returned-in-part", AcquisitionEvents, &returned, 3),
     ]
 }

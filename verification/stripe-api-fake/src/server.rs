@@ -27,13 +27,16 @@ pub(crate) fn start(port: u16, state: Arc<Mutex<State>>, now: impl Fn() -> i64 +
 }
 
 fn reply(status: u16, body: String) -> Answer {
-    Reply::json(status, body).with("request-id", "req_fake").into()
+    with_request_id(status, body).into()
 }
 
-/// What the same request was answered before.
+/// The reply that the same request had before.
 fn replayed(status: u16, body: String) -> Answer {
-    let reply = Reply::json(status, body).with("request-id", "req_fake");
-    reply.with("idempotent-replayed", "true").into()
+    with_request_id(status, body).with("idempotent-replayed", "true").into()
+}
+
+fn with_request_id(status: u16, body: String) -> Reply {
+    Reply::json(status, body).with("request-id", "req_fake")
 }
 
 fn answer(state: &Mutex<State>, request: &Request, now: i64) -> Answer {
@@ -44,8 +47,9 @@ fn answer(state: &Mutex<State>, request: &Request, now: i64) -> Answer {
             return reply(200, "{}".to_owned());
         }
         ("POST", "/fake/line_items") => {
-            let told: (String, Vec<serde_json::Value>) = serde_json::from_slice(&request.body).unwrap();
-            state.account.line_items.insert(told.0, told.1);
+            let (session, items): (String, Vec<serde_json::Value>) =
+                serde_json::from_slice(&request.body).unwrap();
+            state.account.line_items.insert(session, items);
             return reply(200, "{}".to_owned());
         }
         ("POST", "/fake/faults") => {

@@ -1,17 +1,16 @@
 //! Tries a new task in a copy of the checkout: it builds, passes its tests, has its alarms, is simulated, and handles a
 //! payment on a local cloud.
 
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::checkout::Checkout;
 use crate::dependencies::{Requirements, install_node, install_python};
 use crate::functions::cargo;
 use crate::process::{run_logged, run_read};
-use crate::sources::Sources;
+use crate::sources::{Sources, link_installed};
 use crate::terminal::{Step, say};
 use crate::tools::Tools;
 
@@ -53,16 +52,7 @@ impl Trial<'_> {
         install_python(self.checkout, &tools, Requirements::LocalCloud, &step)?;
         install_node(self.checkout, &self.checkout.cdk(), &step)?;
         for installed in [".venv", "cdk/node_modules"] {
-            let link = self.tree.join(installed);
-            if !link.is_symlink() {
-                symlink(self.checkout.root().join(installed), &link)
-                    .with_context(|| format!("cannot link {}", link.display()))?;
-            }
-        }
-        // Of an earlier trial; the sources are as they were.
-        let task = self.tree.join("functions").join(NAME);
-        if task.exists() {
-            std::fs::remove_dir_all(&task).with_context(|| format!("cannot remove {}", task.display()))?;
+            link_installed(self.checkout, &self.tree, installed)?;
         }
         step.done("in target/new-task");
         Ok(())

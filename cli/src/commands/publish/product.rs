@@ -218,9 +218,9 @@ impl Product {
 
 /// A key and its value from the table `link`.
 fn attribution(name: &str, value: &toml::Value) -> Result<(MetadataKey, String), String> {
-    let of_link = MetadataKey::about(Concern::Attribution);
     let Some(key) = MetadataKey::from_name(name).filter(|key| key.concern() == Concern::Attribution) else {
-        let names: Vec<_> = of_link.map(|key| format!("`{}`", key.name())).collect();
+        let names: Vec<_> =
+            MetadataKey::about(Concern::Attribution).map(|key| format!("`{}`", key.name())).collect();
         return Err(format!("[link] has no field `{name}`: it takes {}", names.join(", ")));
     };
     let text = |value: &toml::Value| {

@@ -59,9 +59,9 @@ fn reports_what_is_missing_and_what_was_put_back() {
     A dry run: 1 event would be put back on the bus. With --yes they are.
     "#);
     assert_eq!(dry.verdict(), Verdict::NeedsYou);
-    let mended = report(true, vec![gap()]);
-    insta::assert_snapshot!(plain(&mended, 3_600_000).lines().last().unwrap(), @"1 event put back on the bus. `afterlink status` tells what became of them.");
-    assert_eq!(mended.verdict(), Verdict::Fine);
+    let put_back = report(true, vec![gap()]);
+    insta::assert_snapshot!(plain(&put_back, 3_600_000).lines().last().unwrap(), @"1 event put back on the bus. `afterlink status` tells what became of them.");
+    assert_eq!(put_back.verdict(), Verdict::Fine);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn html(page: Page, context: &PageContext<'_>) -> String {
 fn every_page_is_there_in_every_language_and_for_everybody() {
     let files = [file("a/guide.pdf", Some("Guide"), 2, Some(1200)), file("map.png", None, 1, None)];
     for page in PAGES {
-        for language in LANGUAGES.iter().map(|built_in| built_in.tag) {
+        for language in LANGUAGES.iter().map(|built_in| built_in.tag()) {
             for files in [&files[..], &[]] {
                 for (is_download, nothing_due) in [(true, false), (false, false), (false, true)] {
                     let context = PageContext { is_download, nothing_due, ..context(language, files) };
@@ -182,7 +182,7 @@ fn a_payment_of_another_day_sends_to_the_mail() {
 
 #[test]
 fn thanks_in_general_say_nothing_of_a_link_and_nothing_of_a_payment() {
-    for language in LANGUAGES.iter().map(|built_in| built_in.tag) {
+    for language in LANGUAGES.iter().map(|built_in| built_in.tag()) {
         let context = PageContext { reference: None, is_download: false, ..context(language, &[]) };
         let html = html(Page::Welcome, &context).to_lowercase();
         for word in ["incomplete", "unvollständig", "incomplet", "<code>", "your payment has arrived"] {

@@ -165,7 +165,7 @@ async fn refuses_what_stripe_did_not_sign() {
     let not_json = "supporter@example.org";
     for (name, request) in [
         ("no signature", request("POST", None, Some(&event()), false)),
-        ("another's secret", served.signed("whsec_of-somebody-else", &event())),
+        ("another's secret", served.signed("whsec_of-another-account", &event())),
         ("stale", request("POST", Some(&stale), Some(&event()), false)),
         ("no body", request("POST", Some(&stale), None, false)),
         ("empty body", request("POST", Some(&stale), Some(""), false)),

@@ -13,7 +13,7 @@ const TEMPLATES: [&str; 6] =
 
 /// The languages that ship.
 fn locales() -> impl Iterator<Item = &'static str> {
-    LANGUAGES.iter().map(|language| language.tag)
+    LANGUAGES.iter().map(|language| language.tag())
 }
 
 fn policy() -> Policy {

@@ -5,9 +5,6 @@ use icu_locale_core::subtags::{Language, Region, language};
 /// To add one, put it into [`LANGUAGES`] and ask `cargo xtask language` for the rest.
 #[derive(Debug)]
 pub struct BuiltInLanguage {
-    /// Its BCP 47 tag, which the files of its wordings are named after: `de`.
-    pub tag: &'static str,
-    /// The same as ICU has it.
     pub(crate) language: Language,
     /// Countries where most people read it.
     pub(crate) first_in: &'static str,
@@ -25,7 +22,6 @@ pub struct BuiltInLanguage {
 /// English. A Belgian who chose French in Checkout gets it, with Belgium's own numbers.
 pub const LANGUAGES: &[BuiltInLanguage] = &[
     BuiltInLanguage {
-        tag: "en",
         language: language!("en"),
         first_in: "AU CA GB IE NZ US",
         also_in: "IN MT SG ZA",
@@ -33,7 +29,6 @@ pub const LANGUAGES: &[BuiltInLanguage] = &[
         byte: 'B',
     },
     BuiltInLanguage {
-        tag: "de",
         language: language!("de"),
         first_in: "AT CH DE LI",
         also_in: "BE LU",
@@ -41,7 +36,6 @@ pub const LANGUAGES: &[BuiltInLanguage] = &[
         byte: 'B',
     },
     BuiltInLanguage {
-        tag: "fr",
         language: language!("fr"),
         first_in: "FR LU MC",
         also_in: "BE CA CH",
@@ -51,9 +45,14 @@ pub const LANGUAGES: &[BuiltInLanguage] = &[
 ];
 
 impl BuiltInLanguage {
+    /// Its BCP 47 tag, which the files of its wordings are named after: `de`.
+    pub const fn tag(&self) -> &str {
+        self.language.as_str()
+    }
+
     /// The built-in language of a tag without a region.
     pub fn from_tag(tag: &str) -> Option<&'static Self> {
-        LANGUAGES.iter().find(|language| language.tag == tag)
+        LANGUAGES.iter().find(|language| language.tag() == tag)
     }
 
     /// Whether most people of a country read it.
@@ -76,11 +75,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_language_is_named_by_its_own_tag_and_no_country_has_two_first_languages() {
+    fn every_language_is_found_by_its_tag_and_no_country_has_two_first_languages() {
         let mut countries = Vec::new();
         for built_in in LANGUAGES {
-            assert_eq!(built_in.language.as_str(), built_in.tag);
-            assert_eq!(BuiltInLanguage::from_tag(built_in.tag).map(|found| found.byte), Some(built_in.byte));
+            assert_eq!(
+                BuiltInLanguage::from_tag(built_in.tag()).map(|found| found.byte),
+                Some(built_in.byte)
+            );
             countries.extend(built_in.first_in.split(' '));
         }
         let all = countries.len();

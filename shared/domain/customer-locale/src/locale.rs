@@ -85,7 +85,7 @@ mod tests {
         let candidates = request.wordings();
         let tags: Vec<String> = candidates.iter().map(ToString::to_string).collect();
         assert_eq!(tags.join(" "), wordings, "{request:?}");
-        let built_in = request.built_in().tag.parse().unwrap();
+        let built_in = request.built_in().tag().parse().unwrap();
         let format = request.format_of(&built_in);
         assert_eq!(format.to_string(), built_in_format, "{request:?}");
     }

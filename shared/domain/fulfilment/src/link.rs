@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::MetadataKey;
 use crate::file_key::file_keys;
-use crate::typed::{bare, edit_distance, is_invisible, latin_lookalike, shown, tidy};
+use crate::typed::{bare, is_invisible, is_nearly, latin_lookalike, shown, tidy};
 
 /// What a Payment Link sells: the value of its metadata key `fulfilment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,14 +177,8 @@ const TYPING_ERRORS: usize = 2;
 
 fn is_nearly_the_marker(key: &str) -> bool {
     let latin = |c: char| latin_lookalike(c).unwrap_or(c);
-    let letters: Vec<char> =
-        bare(&key.chars().filter(|c| !is_invisible(*c)).map(latin).collect::<String>()).chars().collect();
-    let near = |spelling: &&str| {
-        let spelling: Vec<char> = spelling.chars().collect();
-        spelling.len().abs_diff(letters.len()) <= TYPING_ERRORS
-            && edit_distance(&letters, &spelling) <= TYPING_ERRORS
-    };
-    LinkContract::SPELLINGS.iter().any(near)
+    let letters = bare(&key.chars().filter(|c| !is_invisible(*c)).map(latin).collect::<String>());
+    LinkContract::SPELLINGS.iter().any(|spelling| is_nearly(&letters, spelling, TYPING_ERRORS))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::typed::{bare, edit_distance, value};
+use crate::typed::{bare, is_nearly, value};
 
 /// The key that names one file, of a product or a link.
 pub(crate) const ONE_FILE: &str = "file";
@@ -101,15 +101,11 @@ impl MetadataKey {
     /// one letter off, longer ones two.
     pub fn meant_by(typed: &str) -> Option<Self> {
         let typed = bare(typed);
-        if typed == ONE_FILE || Self::ALL.iter().any(|key| key.name() == typed) {
+        if typed == ONE_FILE || Self::from_name(&typed).is_some() {
             return None;
         }
-        let letters: Vec<char> = typed.chars().collect();
-        Self::ALL.iter().copied().find(|key| {
-            let name: Vec<char> = key.name().chars().collect();
-            let errors = if name.len() < 8 { 1 } else { 2 };
-            name.len().abs_diff(letters.len()) <= errors && edit_distance(&letters, &name) <= errors
-        })
+        let errors = |name: &str| if name.len() < 8 { 1 } else { 2 };
+        Self::ALL.iter().copied().find(|key| is_nearly(&typed, key.name(), errors(key.name())))
     }
 }
 

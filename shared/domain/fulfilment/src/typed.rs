@@ -79,9 +79,16 @@ pub(crate) fn value<'a>(metadata: &'a BTreeMap<String, String>, key: &str) -> Op
     metadata.get(key).or_else(alike).map(String::as_str)
 }
 
+/// Whether a typed word is a name but for so many typing errors.
+pub(crate) fn is_nearly(typed: &str, name: &str, errors: usize) -> bool {
+    let typed: Vec<char> = typed.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    name.len().abs_diff(typed.len()) <= errors && edit_distance(&typed, &name) <= errors
+}
+
 /// How many letters have to be changed, added, left out, or swapped with the next one: the optimal string alignment
 /// distance.
-pub(crate) fn edit_distance(a: &[char], b: &[char]) -> usize {
+fn edit_distance(a: &[char], b: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.iter().enumerate() {
