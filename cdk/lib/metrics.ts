@@ -15,8 +15,8 @@ export type TaskMetricName = 'Handled' | 'Done' | 'Skipped' | 'Retried' | 'Parke
  */
 export type MailTaskMetricName = 'BrokenWording' | 'MailLimited' | 'MailThrottled';
 
-/** What the records count besides: a payment that became paid, once each. */
-export type RecordsMetricName = 'Paid';
+/** What the records count besides, once each: a payment that became paid, a refund that failed. */
+export type RecordsMetricName = 'Paid' | 'RefundFailed';
 
 /** What the consents count besides: an answer to a custom field that `policy.toml` does not name. */
 export type ConsentsMetricName = 'UnknownConsentQuestion';

@@ -115,7 +115,8 @@ function statistics(statistic: string, series: Series): Points {
 }
 
 /**
- * Metric math: sums of ids, numbers, `DIFF(…)` and `FILL(…, number)`.
+ * Metric math: sums of ids, `DIFF(…)`, `FILL(…, number)` and `IF(…, number, …)`, whose condition is met
+ * where it is not zero.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
  */
 function evaluated(expression: string, points: ReadonlyMap<string, Points>): Points {
@@ -142,7 +143,13 @@ function evaluated(expression: string, points: ReadonlyMap<string, Points>): Poi
     take('(');
     const inner = sum();
     let result: Points;
-    if (name === 'DIFF') {
+    if (name === 'IF') {
+      take(',');
+      const met = Number(take());
+      take(',');
+      const otherwise = sum();
+      result = inner.map((value, at) => (value === undefined ? undefined : value !== 0 ? met : otherwise[at]));
+    } else if (name === 'DIFF') {
       result = inner.map((value, at) => (at === 0 ? undefined : plus(value, negative(inner[at - 1]))));
     } else if (name === 'FILL') {
       take(',');

@@ -24,11 +24,12 @@ for (const name of ['test', 'live'] as const) {
   describe(`alarms of stage ${name}`, () => {
     it('are these', () => {
       const delivery = ['dlq', 'dlq-forgotten', 'rule-failed', 'rule-lost'];
-      const task = [...delivery, 'backlog', 'errors', 'throttled', 'parked'];
+      const task = [...delivery, 'backlog', 'errors', 'throttled', 'parked', 'retrying'];
       const expected = [
         ...TASKS.flatMap((of) => task.map((what) => `${of}-${what}`)),
         // Only a mail can be unknown: a table write is there or it is not.
         'thank-you-email-unknown',
+        'contribution-records-refund-failed',
         'soft-opt-ins-unknown-question',
         'thank-you-email-broken-wording',
         'thank-you-email-mail-limited',
@@ -156,7 +157,9 @@ for (const name of ['test', 'live'] as const) {
     it('fire when what they watch goes wrong, and only then', () => {
       for (const resource of alarms) {
         const { AlarmName, Threshold, EvaluationPeriods, DatapointsToAlarm } = resource.Properties;
-        const state = (counted: Series) => stateOf(resource, () => counted);
+        // `retrying` wants nothing to be done.
+        const state = (counted: Series) =>
+          stateOf(resource, (metric) => (metric.name === 'Done' ? counted.map(() => []) : counted));
         const silence = AlarmName.endsWith('-silent');
         // Two weeks of hours, or more than a day of five minutes.
         const quiet: number[][] = Array.from({ length: 336 }, () => (silence ? [0, 1] : []));
@@ -195,6 +198,17 @@ for (const name of ['test', 'live'] as const) {
           assert.ok(everInAlarm(resource, [...idle, ...filled], late), `${resource.Properties.AlarmName}, ${late} late`);
         }
         assert.ok(!everInAlarm(resource, idle, 3));
+      }
+    });
+
+    it('a task that goes on doing what it can is not reported for what it tries again', () => {
+      for (const task of TASKS) {
+        const state = (done: number) =>
+          stateOf(alarm(`${task}-retrying`), ({ name: metric }) =>
+            Array.from({ length: 12 }, () => [metric === 'Done' ? done : 7]),
+          );
+        assert.equal(state(0), 'ALARM', task);
+        assert.equal(state(1), 'OK', task);
       }
     });
 

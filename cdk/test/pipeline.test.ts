@@ -338,6 +338,7 @@ for (const name of STAGE_NAMES) {
       const expected = [
         'FulfilmentBusName',
         'AcquisitionBusName',
+        ...(stage.partnerEventSource ? ['ForwardDlqUrl'] : []),
         'DownloadsUrl',
         'DownloadsFunctionName',
         'WebhookUrl',

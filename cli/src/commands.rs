@@ -1,8 +1,11 @@
 //! One file a command: its arguments, how it finds out or acts, and what it says.
 
+pub(crate) mod close;
 pub(crate) mod complete;
+pub(crate) mod discard;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod log;
 pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod redrive;

@@ -14,6 +14,8 @@ pub(crate) enum Asked {
     Sent,
     /// `resolve --not-sent`
     NotSent,
+    /// `close`
+    Close,
     /// `resend`
     Resend {
         /// Whether it goes to another address than the customer's.
@@ -33,12 +35,20 @@ pub(crate) enum Course {
     Settle,
     /// The row is set free, and its event is delivered.
     SetFree,
-    /// The row is closed: another request takes its place.
+    /// The row is closed: it will not be done, or another request takes its place.
     Close,
     /// Another mail, recorded as an effect of its own.
     Another,
     /// The same, and the row of the first mail is closed: it will not be sent any more.
     AnotherInstead,
+}
+
+/// The reasons under which operators close what will not be done. `retry` takes either back.
+pub(crate) const CLOSED: &str = "closed_by_operator";
+pub(crate) const DISCARDED: &str = "discarded";
+
+fn is_closed(reason: &str) -> bool {
+    [CLOSED, DISCARDED].contains(&reason)
 }
 
 /// The reason under which the mail task parks mails because their address has had its mails of the day. An operator's
@@ -63,7 +73,7 @@ pub(crate) fn course(
         if claim.lease_until >= now {
             return Err(format!("{name} is being done right now: look again in a minute"));
         }
-        if is_mail && matches!(asked, Asked::Retry | Asked::Resend { .. }) {
+        if is_mail && matches!(asked, Asked::Retry | Asked::Close | Asked::Resend { .. }) {
             return Err(format!(
                 "{name} was begun and never settled, so the mail may have gone out: {}",
                 find_out(key)
@@ -73,6 +83,7 @@ pub(crate) fn course(
     match asked {
         Asked::Retry => retry(key, &name, is_mail, state),
         Asked::Sent | Asked::NotSent => resolve(asked, key, &name, is_mail, state),
+        Asked::Close => close(key, &name, state),
         Asked::Resend { elsewhere } => resend(key, &name, elsewhere, state),
     }
 }
@@ -92,6 +103,7 @@ fn retry(key: &EffectKey, name: &str, is_mail: bool, state: Option<&EffectState>
         Some(EffectState::Done) if is_mail => {
             Err(format!("{name} is done: the mail went out. {}", ask_again(key)))
         }
+        Some(EffectState::Skipped { reason }) if is_closed(reason) => Ok(Course::SetFree),
         Some(EffectState::Skipped { reason }) if is_mail && reason == "refunded" => Err(format!(
             "{name} was left out because the payment was refunded. If the refund failed since, so that the money is kept, \
              `afterlink resend {payment_id} --template thank-you` sends the mail"
@@ -146,6 +158,24 @@ fn resolve(
     }
 }
 
+/// Closing is for what is proven not to be done.
+fn close(key: &EffectKey, name: &str, state: Option<&EffectState>) -> Result<Course, String> {
+    let nothing = "there is nothing to close";
+    match state {
+        None => Err(format!("the ledger has no {name}: {nothing}")),
+        Some(EffectState::Done) => Err(format!("{name} is done: {nothing}")),
+        Some(EffectState::Skipped { reason }) => {
+            Err(format!("{name} is left out already ({reason}): {nothing}"))
+        }
+        Some(EffectState::Unknown { .. }) => {
+            Err(format!("it is not known whether {name} was done: {}", find_out(key)))
+        }
+        Some(EffectState::Claimed(_) | EffectState::Retry { .. } | EffectState::Parked { .. }) => {
+            Ok(Course::Close)
+        }
+    }
+}
+
 /// `key` is the first mail's.
 fn resend(
     key: &EffectKey,
@@ -159,7 +189,9 @@ fn resend(
             Err(format!("the ledger has no {name}: `afterlink retry {payment_id} {effect}` sends the first"))
         }
         // A refund may have failed since: what is refunded now decides.
-        Some(EffectState::Skipped { reason }) if reason == "refunded" => Ok(Course::Another),
+        Some(EffectState::Skipped { reason }) if reason == "refunded" || is_closed(reason) => {
+            Ok(Course::Another)
+        }
         Some(EffectState::Skipped { reason }) => {
             Err(format!("{name} was left out on purpose ({reason}): there is no mail to send once more"))
         }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws::{Environment, http_client, sdk_config};
 use aws_config::BehaviorVersion;
+use aws_runtime::env_config::file::EnvConfigFiles as ProfileFiles;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 use catalogue::Task;
 use clap::Args;
@@ -16,7 +18,7 @@ use effect_ledger::DynamoDbEffects;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::query_api::QueryApi;
+use crate::query_api::{QueryApi, QueryError};
 
 /// The file in which `cargo xtask local up` describes the local cloud.
 const STACK_FILE: &str = "target/local/stack.json";
@@ -36,8 +38,8 @@ pub(crate) struct Where {
     #[arg(long, global = true, env = "AWS_REGION")]
     region: Option<String>,
     /// The local cloud instead of AWS
-    #[arg(long, global = true, conflicts_with_all = ["profile", "region"])]
-    local: bool,
+    #[arg(long, global = true)]
+    pub(crate) local: bool,
     /// Where the local cloud left word of itself
     #[arg(long, global = true, env = "AFTERLINK_STACK", default_value = STACK_FILE, value_name = "FILE")]
     stack_file: PathBuf,
@@ -109,6 +111,7 @@ impl Deployment {
             .http_client(http_client())
             .timeout_config(timeouts);
         if let Some(profile) = &place.profile {
+            check_profile(profile).await?;
             loader = loader.profile_name(profile);
         }
         if let Some(region) = &place.region {
@@ -132,6 +135,11 @@ impl Deployment {
                          right?"
                     )));
                 }
+                // The chain of providers that were tried in vain says less than what to do.
+                Err(QueryError::NotSigned(_)) => bail!(
+                    "there are no AWS credentials here. Sign in (`aws sso login --profile …`) and say --profile, or set \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ),
                 Err(error) => {
                     return Err(anyhow!(error).context(
                         "CloudFormation cannot be asked. Are you signed in (`aws sso login --profile …`), and \
@@ -182,6 +190,20 @@ impl Deployment {
     pub(crate) fn supporter_namespace(&self) -> Result<Uuid> {
         self.output("SupporterNamespace")?.parse().context("the output SupporterNamespace is not a UUID")
     }
+}
+
+/// The SDK takes a profile that does not exist for one without credentials, and goes on to look for some elsewhere.
+async fn check_profile(name: &str) -> Result<()> {
+    let (fs, env) = (Fs::real(), Env::real());
+    let profiles = aws_config::profile::load(&fs, &env, &ProfileFiles::default(), None).await;
+    let profiles = profiles.context("AWS's configuration files cannot be read")?;
+    if profiles.get_profile(name).is_some() {
+        return Ok(());
+    }
+    let mut known: Vec<_> = profiles.profiles().collect();
+    known.sort_unstable();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    bail!("there is no profile {name} in ~/.aws/config or ~/.aws/credentials; known: {known}")
 }
 
 /// The outputs in an answer of `DescribeStacks`.

@@ -4,36 +4,45 @@ mod commands;
 mod contract;
 mod course;
 mod deployment;
+mod interrupt;
 mod operator;
 mod page;
 mod payments;
 mod privacy;
+mod progress;
 mod purchase;
 mod query_api;
 mod queues;
+mod reason;
 mod stripe;
 mod task;
+#[cfg(test)]
+mod test_stage;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use aws::Clock as _;
 use aws::SystemClock;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::commands::{
-    complete, doctor, explain, publish, reconcile, redrive, renew_link, resend, reset_fetches, resolve,
-    retry, status, tasks,
+    close, complete, discard, doctor, explain, log, publish, reconcile, redrive, renew_link, resend,
+    reset_fetches, resolve, retry, status, tasks,
 };
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
+use crate::payments::NotFound;
 use crate::privacy::Privacy;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine
-  1  it could not be done, or not be found out
+  1  it could not be done, or not everything could be found out
   2  the command line is wrong
   3  something needs you: parked or unknown effects, messages in a DLQ, payments that nothing
      explains, a check that failed
@@ -43,12 +52,12 @@ Examples:
   afterlink --stage live explain pi_3Q9…
   afterlink --stage live explain ada@example.org --show-personal-data
   afterlink --stage live tasks --state parked
-  afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes
+  afterlink --stage live redrive --task thank-you-email --reason sender_refused --because 'verified again' --yes
   afterlink --stage live complete --link plink_1Q9… --as contribution --because 'typed donation' --yes
   afterlink --stage live publish guide.toml --dry-run
   afterlink --local status
 
-What changes something does a dry run unless it is told --yes; `publish` does what it is for, unless
+What changes something does a dry run unless it is told --yes and why (--because); `publish` does what it is for, unless
 it is told --dry-run. Nothing here can send a customer a second mail, except `resolve --not-sent` and
 `resend`, which say so.";
 
@@ -86,6 +95,10 @@ enum Command {
     Redrive(redrive::Arguments),
     /// Delivers the event of one effect once more
     Retry(retry::Arguments),
+    /// Closes an effect that will not be done
+    Close(close::Arguments),
+    /// Deletes messages of a dead-letter queue that will never be acted on
+    Discard(discard::Arguments),
     /// Completes payments over a link whose contract was mistyped
     Complete(complete::Arguments),
     /// Records whether an unknown effect was done
@@ -98,6 +111,8 @@ enum Command {
     RenewLink(renew_link::Arguments),
     /// Compares Stripe's payments with the ledger, and puts missing events back on the bus
     Reconcile(reconcile::Arguments),
+    /// Lists what operators did: who, why, to what
+    Log(log::Arguments),
     /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
     Publish(publish::Arguments),
     /// Checks Stripe's side and AWS's side, and says how to fix what is wrong
@@ -111,19 +126,34 @@ enum Command {
 
 /// Runs the program: reads the command line, does what it says, prints what came of it.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = read(&matches).unwrap_or_else(|error| error.exit());
     if let Command::Completions { shell } = cli.command {
         clap_complete::generate(shell, &mut Cli::command(), "afterlink", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
     match run(&cli) {
         Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::Unclear) => ExitCode::FAILURE,
         Ok(Verdict::NeedsYou) => ExitCode::from(3),
         Err(error) => {
-            complain(&error);
+            complain(&error, cli.look.json);
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line. AWS's variables and `AFTERLINK_STAGE` say nothing against `--local`; flags that say where do.
+fn read(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    let cli = Cli::from_arg_matches(matches)?;
+    let typed = |flag: &str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+    if cli.place.local
+        && let Some(flag) = ["stage", "profile", "region"].into_iter().find(|flag| typed(flag))
+    {
+        let message = format!("--local is the local cloud, --{flag} a place in AWS: give one of them");
+        return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+    }
+    Ok(cli)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -131,13 +161,16 @@ async fn run(cli: &Cli) -> Result<Verdict> {
     let here = Deployment::find(&cli.place).await?;
     let privacy = if cli.look.show_personal_data { Privacy::Shown } else { Privacy::Masked };
     let now = SystemClock.now_ms();
-    let show = Show { json: cli.look.json, now };
+    let show = Show { json: cli.look.json, now, stage: &here.stage };
     match &cli.command {
-        Command::Explain(arguments) => show.report(&explain::find_out(&here, arguments, privacy).await?),
-        Command::Tasks(arguments) => show.report(&tasks::find_out(&here, arguments).await?),
+        Command::Explain(arguments) => show.report(&explain::find_out(&here, arguments, privacy, now).await?),
+        Command::Tasks(arguments) => show.report(&tasks::find_out(&here, arguments, now).await?),
         Command::Status(arguments) => show.report(&status::find_out(&here, arguments, now).await?),
         Command::Redrive(arguments) => show.report(&redrive::run(&here, arguments, now).await?),
         Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
+        Command::Close(arguments) => show.report(&close::run(&here, arguments, now).await?),
+        Command::Discard(arguments) => show.report(&discard::run(&here, arguments, now).await?),
+        Command::Log(arguments) => show.report(&log::find_out(&here, arguments, now).await?),
         Command::Complete(arguments) => show.report(&complete::run(&here, arguments, now).await?),
         Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),
         Command::Resend(arguments) => show.report(&resend::run(&here, arguments, privacy, now).await?),
@@ -151,29 +184,63 @@ async fn run(cli: &Cli) -> Result<Verdict> {
 }
 
 /// How reports are shown.
-struct Show {
+struct Show<'a> {
     json: bool,
     now: i64,
+    /// What it is about: every answer says so first.
+    stage: &'a str,
 }
 
-impl Show {
-    #[expect(clippy::print_stdout, reason = "printing is what a command line is for")]
+impl Show<'_> {
     fn report(&self, report: &impl Report) -> Result<Verdict> {
         if self.json {
-            let json = serde_json::to_string_pretty(report).context("the report is not JSON")?;
-            println!("{}", page::escaped(&json));
+            let mut json = serde_json::to_value(report).context("the report is not JSON")?;
+            if let Some(object) = json.as_object_mut() {
+                object.insert("stage".to_owned(), self.stage.into());
+            }
+            let json = format!("{json:#}");
+            write_out(&format!("{}\n", page::escaped(&json)))?;
         } else {
-            let mut page = Page::new(self.now);
+            let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+            let mut page = Page::new(self.now, width);
+            page.heading(format_args!("Stage {}", self.stage));
             report.print(&mut page);
-            anstream::print!("{}", page.text());
+            write_out(page.text())?;
         }
         Ok(report.verdict())
     }
 }
 
-fn complain(error: &anyhow::Error) {
-    let error = page::printable_lines(&format!("{error:#}"));
-    anstream::eprintln!("{BAD}error:{BAD:#} {error}");
+/// Writes to standard output. Whoever has read enough closes it (`| head -1`), which is no error.
+fn write_out(text: &str) -> Result<()> {
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
+}
+
+/// An error in a sentence for people, and for programs as JSON in the place of the report.
+fn complain(error: &anyhow::Error, as_json: bool) {
+    let sentence = page::printable_lines(&format!("{error:#}"));
+    if as_json {
+        let json = json!({ "error": { "kind": kind_of(error), "message": sentence } });
+        // What cannot be written either is in the exit code.
+        let _gone = write_out(&format!("{}\n", page::escaped(&format!("{json:#}"))));
+    }
+    let _gone = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {sentence}");
+}
+
+/// The kind of an error, for programs: nothing is known by the name that was given (`not_found`), what was asked for
+/// is refused as things stand (`refused`), or something that was needed did not answer as it should (`failed`).
+fn kind_of(error: &anyhow::Error) -> &'static str {
+    if error.chain().any(|cause| cause.is::<NotFound>()) {
+        "not_found"
+    } else if error.chain().nth(1).is_none() {
+        "refused"
+    } else {
+        "failed"
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +253,37 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// `AWS_PROFILE` and `AWS_REGION` are read as the flags' values too, and are set in many shells.
+    #[test]
+    fn only_flags_that_say_where_contradict_the_local_cloud() {
+        let reads = |arguments: &[&str]| {
+            let command = Cli::command().mut_args(|argument| match argument.get_id().as_str() {
+                "region" | "stage" => argument.env(None::<&str>).default_value("set-in-the-shell"),
+                _ => argument.env(None::<&str>),
+            });
+            let matches = command.try_get_matches_from([&["afterlink"], arguments].concat());
+            matches.and_then(|matches| read(&matches)).map_err(|error| error.to_string())
+        };
+        assert!(reads(&["--local", "status"]).unwrap().place.local);
+        assert!(reads(&["status", "--local"]).unwrap().place.local);
+        for flag in ["--stage", "--profile", "--region"] {
+            for arguments in [["--local", flag, "x", "status"], ["status", flag, "x", "--local"]] {
+                let Err(refused) = reads(&arguments) else { panic!("{arguments:?}") };
+                assert!(refused.contains(&format!("{flag} a place in AWS")), "{refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_kinds_of_errors_are_distinguished() {
+        let unknown = anyhow::Error::new(NotFound("nothing is known of it".to_owned()));
+        let silent = Err::<(), _>(std::io::Error::other("closed")).context("the queue does not answer");
+        assert_eq!(kind_of(&unknown), "not_found");
+        assert_eq!(kind_of(&unknown.context("explaining")), "not_found");
+        assert_eq!(kind_of(&anyhow::anyhow!("{} is done", 1)), "refused");
+        assert_eq!(kind_of(&silent.unwrap_err()), "failed");
     }
 
     #[test]

@@ -23,16 +23,24 @@ pub(crate) trait Report: Serialize {
     fn verdict(&self) -> Verdict;
 }
 
-/// Becomes the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Becomes the exit code. The greater one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
+    /// All was looked at, and nothing needs an operator.
     Fine,
+    /// Something could not be looked at, so nothing is known of it.
+    Unclear,
+    /// An operator has to act.
     NeedsYou,
 }
 
 impl Verdict {
     pub(crate) const fn needs_you_if(needs: bool) -> Self {
         if needs { Self::NeedsYou } else { Self::Fine }
+    }
+
+    pub(crate) const fn unclear_if(unclear: bool) -> Self {
+        if unclear { Self::Unclear } else { Self::Fine }
     }
 }
 
@@ -91,11 +99,14 @@ impl Cell {
 pub(crate) struct Page {
     text: String,
     now: i64,
+    /// How many characters a line of the terminal has; none where there is no terminal.
+    width: Option<usize>,
 }
 
 impl Page {
-    pub(crate) const fn new(now: i64) -> Self {
-        Self { text: String::new(), now }
+    /// `now` is in Unix milliseconds.
+    pub(crate) const fn new(now: i64, width: Option<usize>) -> Self {
+        Self { text: String::new(), now, width }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -118,7 +129,7 @@ impl Page {
         self.line(format_args!("{gap}{BOLD}{line}{BOLD:#}"));
     }
 
-    /// Columns under dim headings, as wide as they need to be.
+    /// Columns under dim headings, as wide as they need to be; a block for each row where the terminal is too narrow.
     pub(crate) fn table(&mut self, columns: &[&str], rows: &[Vec<Cell>]) {
         let headings: Vec<_> = columns.iter().map(|name| Cell::styled(DIM, name)).collect();
         let widths: Vec<_> = (0..columns.len())
@@ -127,6 +138,10 @@ impl Page {
                 cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
             })
             .collect();
+        let needed = widths.iter().map(|width| width + 2).sum::<usize>();
+        if self.width.is_some_and(|width| needed > width) {
+            return self.blocks(columns, rows);
+        }
         for row in [&headings].into_iter().chain(rows) {
             let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or(0);
             let mut line = String::new();
@@ -143,6 +158,43 @@ impl Page {
             }
             self.line(format_args!("  {}", line.trim_end()));
         }
+    }
+
+    /// The rows of a table one below the other: the first cell of each, then a line for each other that says something.
+    fn blocks(&mut self, columns: &[&str], rows: &[Vec<Cell>]) {
+        for row in rows {
+            for (place, (Cell { text, style }, column)) in row.iter().zip(columns).enumerate() {
+                if place == 0 {
+                    self.line(format_args!("  {style}{text}{style:#}"));
+                } else if !text.is_empty() {
+                    self.folded(&format!("{column}: "), text, *style);
+                }
+            }
+        }
+    }
+
+    /// A text behind its label, in as many lines as it needs between words.
+    fn folded(&mut self, label: &str, text: &str, style: Style) {
+        const INDENT: usize = 6;
+        let room = self.width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(20);
+        let mut line = String::new();
+        let mut used = label.chars().count();
+        let mut label = label;
+        for word in text.split(' ') {
+            let length = word.chars().count();
+            if used + length > room && !line.is_empty() {
+                self.line(format_args!(
+                    "{:INDENT$}{DIM}{label}{DIM:#}{style}{}{style:#}",
+                    "",
+                    line.trim_end()
+                ));
+                (line, used, label) = (String::new(), 2, "  ");
+            }
+            line.push_str(word);
+            line.push(' ');
+            used += length + 1;
+        }
+        self.line(format_args!("{:INDENT$}{DIM}{label}{DIM:#}{style}{}{style:#}", "", line.trim_end()));
     }
 
     /// How long ago, in one unit: `12 s`, `5 min`, `3 h`, `4 d`.
@@ -237,7 +289,7 @@ pub(crate) fn escaped(json: &str) -> String {
 /// A report as a person without a colour terminal reads it.
 #[cfg(test)]
 pub(crate) fn plain(report: &impl Report, now: i64) -> String {
-    let mut page = Page::new(now);
+    let mut page = Page::new(now, None);
     report.print(&mut page);
     anstream::adapter::strip_str(page.text()).to_string()
 }
@@ -260,7 +312,7 @@ mod tests {
 
     #[test]
     fn aligns_columns_whatever_their_colours_and_prints_nothing_that_a_terminal_obeys() {
-        let mut page = Page::new(0);
+        let mut page = Page::new(0, None);
         let rows = [
             vec![Cell::state("done"), Cell::new("x")],
             vec![Cell::state("unknown"), Cell::new("é\u{1b}[2J")],
@@ -276,13 +328,40 @@ mod tests {
         "#);
     }
 
+    #[test]
+    fn a_table_that_does_not_fit_the_terminal_becomes_blocks() {
+        let rows = [
+            vec![
+                Cell::new("FAIL"),
+                Cell::new("Stripe key"),
+                Cell::new("Stripe does not let it in: make a new one"),
+            ],
+            vec![Cell::new("pass"), Cell::new("ledger"), Cell::new("")],
+        ];
+        let mut page = Page::new(0, Some(36));
+        page.table(&["result", "what", "seen"], &rows);
+        let text = anstream::adapter::strip_str(page.text()).to_string();
+        insta::assert_snapshot!(text, @r#"
+        FAIL
+            what: Stripe key
+            seen: Stripe does not let it
+              in: make a new one
+        pass
+            what: ledger
+        "#);
+        assert!(text.lines().all(|line| line.chars().count() <= 36), "{text}");
+        let mut wide = Page::new(0, Some(100));
+        wide.table(&["result", "what", "seen"], &rows);
+        assert_eq!(wide.text().lines().count(), 3);
+    }
+
     /// What strangers might write so that a terminal obeys it, or so that a text looks like another.
     const HOSTILE: &str =
         "a\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}8m\r\n\u{202e}gpj\u{200b}\u{feff}\u{2028}\u{e0041}\u{7f}b";
 
     #[test]
     fn nothing_that_a_terminal_obeys_gets_through_a_line_a_table_or_an_error() {
-        let mut page = Page::new(0);
+        let mut page = Page::new(0, None);
         page.heading(HOSTILE);
         page.line(format_args!("\n{BAD}{HOSTILE}{BAD:#}"));
         page.table(&["what"], &[vec![Cell::new(HOSTILE)]]);

@@ -23,6 +23,11 @@ pub(crate) const PAYMENT: &str = "pi_…, in_…, cs_…, ch_…, sub_… or ano
 const ACCEPTED: &str = "give pi_…, in_…, cs_…, sub_…, cus_…, ch_…, py_…, re_…, pyr_…, dp_…, du_…, evt_…, ref_…, the address of \
                         such a page of Stripe's Dashboard, or an email address";
 
+/// Nothing is known by the name that was given.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotFound(pub(crate) String);
+
 /// What an operator typed, as what it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Named {
@@ -124,7 +129,9 @@ pub(crate) fn typed(argument: &str) -> Result<String> {
 pub(crate) async fn one(deployment: &Deployment, argument: &str) -> Result<PaymentId> {
     let typed = typed(argument)?;
     let mut payments = all(deployment, &typed).await?;
-    let Some(payment_id) = payments.pop() else { bail!("no payment of it is known") };
+    let Some(payment_id) = payments.pop() else {
+        return Err(NotFound("no payment of it is known".to_owned()).into());
+    };
     if payments.is_empty() {
         return Ok(payment_id);
     }
@@ -195,7 +202,8 @@ async fn intent_of(stripe: &StripeClient, id: &str) -> Result<String> {
 
 async fn of_event(stripe: &StripeClient, id: &str) -> Result<PaymentId> {
     let found = stripe::event(stripe, id).await?;
-    let found = found.with_context(|| format!("Stripe has no event {id}; it keeps them for 30 days"))?;
+    let found =
+        found.ok_or_else(|| NotFound(format!("Stripe has no event {id}; it keeps them for 30 days")))?;
     match &found.event {
         Event::Snapshot(event) => {
             PaymentId::of_event(event).with_context(|| format!("{id} is about no payment"))
@@ -279,7 +287,7 @@ async fn of_many(stripe: &StripeClient, kind: Kind, id: &str) -> Result<Vec<Paym
         } else {
             ""
         };
-        bail!("Stripe has no payment of {id}{guests}");
+        return Err(NotFound(format!("Stripe has no payment of {id}{guests}")).into());
     }
     Ok(payments)
 }
@@ -307,7 +315,7 @@ async fn of_address(deployment: &Deployment, address: &str) -> Result<Vec<Paymen
     let rows: Vec<SupporterRow> =
         query(&Client::new(&deployment.sdk), table, "supporter_id", supporter_id.as_str()).await?;
     if rows.is_empty() {
-        bail!("no payment of this address is on record");
+        return Err(NotFound("no payment of this address is on record".to_owned()).into());
     }
     Ok(rows.into_iter().map(|row| row.payment_id).collect())
 }

@@ -64,12 +64,11 @@ impl OfPurchase {
         &self,
         deployment: &Deployment,
         purchase: &Purchase,
-        now: i64,
+        operator: &Operator,
         (verb, before, after): (Verb, String, String),
         change: Change,
     ) -> Result<()> {
         let Purchase { payment_id, seen, table } = purchase;
-        let operator = Operator::identify(deployment, &self.acting, now).await?;
         let action = operator.action(verb, None, before, after);
         let change = change(table, payment_id, seen)?;
         Ok(deployment.ledger()?.record_with(payment_id, &action, change).await?)

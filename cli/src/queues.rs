@@ -3,21 +3,31 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use aws::{Clock as _, SystemClock};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use catalogue::Task;
-use effect_ledger::{Effect, EffectKey};
+use effect_ledger::{Effect, EffectKey, EffectRow, EffectState};
 use fulfilment::{ExpectedEffects, PaymentId, Policy, effects};
+use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
+use sha2::Digest as _;
 use stripe_events::{Delivered, Event, Object};
 
 use crate::page::Time;
 
-/// How long a message that is looked at stays hidden from others, in seconds. Longer than a batch takes.
-const HIDDEN_SECONDS: i32 = 60;
+/// How long a message that is looked at stays hidden from others, in seconds. If the program is killed, it shows up
+/// again after that.
+const HIDDEN_SECONDS: i32 = 120;
 
-/// A look gives up after this many messages: a dead-letter queue that holds more needs an engineer.
-const MOST: usize = 10_000;
+/// What is still looked at is hidden anew after this.
+const HIDE_ANEW_AFTER_MS: i64 = 45_000;
+
+/// How many calls are under way at once.
+const AT_ONCE: usize = 16;
+
+/// The reason of a message that has none: SQS moved it, because the function never answered for it.
+pub(crate) const NO_REASON: &str = "tries used up";
 
 /// A message of a dead-letter queue.
 #[derive(Debug, Clone)]
@@ -89,6 +99,37 @@ impl DeadLetter {
         }
     }
 
+    /// The effects of a task that it asks for: those that its event calls for, and those that the ledger has of it.
+    /// The second mail of a purchase of files is asked for by the same message as the first.
+    pub(crate) fn asks_of(&self, task: Task, rows: &[EffectRow], livemode: bool) -> Vec<Effect> {
+        let is_of_task = |effect: &Effect| Task::of_effect(effect) == Some(task);
+        let mut asked: Vec<_> = self.calls_for(livemode).into_iter().filter(is_of_task).collect();
+        let second = effects::email("files-ready");
+        for row in rows.iter().filter(|row| is_of_task(&row.effect)) {
+            if asked.contains(&row.effect) {
+                continue;
+            }
+            let is_same = row.event_id.is_some()
+                && row.event_id == self.event_id
+                && effects::resend_id(&row.effect) == self.resend_id.as_deref();
+            let is_second = row.effect == second && self.resend_id.is_none() && !asked.is_empty();
+            if is_same || is_second {
+                asked.push(row.effect.clone());
+            }
+        }
+        asked
+    }
+
+    /// Whether nothing that it asks of a task is left to do.
+    pub(crate) fn is_settled(&self, task: Task, rows: &[EffectRow], livemode: bool) -> bool {
+        let is_over = |row: &EffectRow| {
+            matches!(row.state, EffectState::Done | EffectState::Skipped { .. } | EffectState::Unknown { .. })
+        };
+        let asked = self.asks_of(task, rows, livemode);
+        !asked.is_empty()
+            && asked.iter().all(|effect| rows.iter().any(|row| row.effect == *effect && is_over(row)))
+    }
+
     /// Whether it is the message of an effect: it holds the event that the effect's row names, or calls for the effect.
     /// The message of a mail that an operator asked for is that of no other mail, though its event is the same.
     pub(crate) fn is_of(&self, key: &EffectKey, event_id: Option<&str>, livemode: bool) -> bool {
@@ -100,7 +141,15 @@ impl DeadLetter {
 
     /// The short name people search by.
     pub(crate) fn reason(&self) -> &str {
-        self.reason.as_deref().unwrap_or("tries used up")
+        self.reason.as_deref().unwrap_or(NO_REASON)
+    }
+
+    /// What the ledger keeps of it when it leaves the queue: what it is about and its fingerprint, none of its text.
+    pub(crate) fn described(&self) -> String {
+        let event = self.event_id.as_deref().unwrap_or("an unreadable event");
+        let request = self.resend_id.as_ref().map(|id| format!(", resend {id}")).unwrap_or_default();
+        let digest = hex::encode(sha2::Sha256::digest(self.body.as_bytes()));
+        format!("{event}{request} in the DLQ ({}), message {}, sha256 {digest}", self.reason(), self.id)
     }
 }
 
@@ -137,8 +186,57 @@ pub(crate) async fn depth(sqs: &Client, queue_url: &str) -> Result<Depth> {
     Ok(Depth { waiting: number(Waiting) + number(Delayed), in_flight: number(NotVisible) })
 }
 
-/// Every message of a dead-letter queue that `keep` wants; the others are let go at once. The kept ones stay hidden
-/// for a minute, so that two operators do not take the same.
+/// A dead-letter queue that is read from end to end, a batch after the other.
+///
+/// What was read is hidden from others, so that two operators do not take the same, and so that no message comes twice.
+/// That of it which stays in the queue is held here until the end, and then let go.
+pub(crate) struct Reader<'a> {
+    sqs: &'a Client,
+    dlq_url: &'a str,
+    seen: BTreeSet<String>,
+    held: Vec<DeadLetter>,
+    /// In Unix milliseconds.
+    hidden_at: i64,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn of(sqs: &'a Client, dlq_url: &'a str) -> Self {
+        Self { sqs, dlq_url, seen: BTreeSet::new(), held: Vec::new(), hidden_at: SystemClock.now_ms() }
+    }
+
+    /// The next messages; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the queue does not answer.
+    pub(crate) async fn next(&mut self) -> Result<Vec<DeadLetter>> {
+        let now = SystemClock.now_ms();
+        if now - self.hidden_at > HIDE_ANEW_AFTER_MS {
+            self.hidden_at = now;
+            hide(self.sqs, self.dlq_url, &self.held, HIDDEN_SECONDS).await;
+        }
+        let batch = receive(self.sqs, self.dlq_url).await?;
+        Ok(batch.into_iter().filter(|message| self.seen.insert(message.id.clone())).collect())
+    }
+
+    /// How many messages came so far.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Keeps messages hidden until the end.
+    pub(crate) fn hold(&mut self, messages: impl IntoIterator<Item = DeadLetter>) {
+        self.held.extend(messages);
+    }
+
+    /// Lets go of all that is held.
+    pub(crate) async fn finish(self) {
+        release(self.sqs, self.dlq_url, &self.held).await;
+    }
+}
+
+/// Every message of a dead-letter queue that `keep` wants; the others are let go. The kept ones stay hidden for two
+/// minutes.
 ///
 /// # Errors
 ///
@@ -148,21 +246,18 @@ pub(crate) async fn take(
     dlq_url: &str,
     keep: impl Fn(&DeadLetter) -> bool,
 ) -> Result<Vec<DeadLetter>> {
-    let mut seen = BTreeSet::new();
+    let mut reader = Reader::of(sqs, dlq_url);
     let mut kept = Vec::new();
-    let mut others = Vec::new();
-    while seen.len() < MOST {
-        let batch = receive(sqs, dlq_url).await?;
-        let fresh: Vec<_> = batch.into_iter().filter(|message| seen.insert(message.id.clone())).collect();
-        if fresh.is_empty() {
-            break;
+    loop {
+        let batch = reader.next().await?;
+        if batch.is_empty() {
+            reader.finish().await;
+            return Ok(kept);
         }
-        for message in fresh {
-            if keep(&message) { kept.push(message) } else { others.push(message) }
-        }
+        let (wanted, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(&keep);
+        kept.extend(wanted);
+        reader.hold(others);
     }
-    release(sqs, dlq_url, &others).await;
-    Ok(kept)
 }
 
 async fn receive(sqs: &Client, queue_url: &str) -> Result<Vec<DeadLetter>> {
@@ -180,16 +275,21 @@ async fn receive(sqs: &Client, queue_url: &str) -> Result<Vec<DeadLetter>> {
     Ok(received.messages.unwrap_or_default().into_iter().filter_map(DeadLetter::of).collect())
 }
 
-/// Lets go of messages that were only looked at. If that fails they show up again by themselves, a minute later.
+/// Lets go of messages that were only looked at. If that fails they show up again by themselves, two minutes later.
 pub(crate) async fn release(sqs: &Client, queue_url: &str, messages: &[DeadLetter]) {
-    for message in messages {
-        let released = sqs
+    hide(sqs, queue_url, messages, 0).await;
+}
+
+async fn hide(sqs: &Client, queue_url: &str, messages: &[DeadLetter], seconds: i32) {
+    let calls = messages.iter().map(async |message| {
+        let hidden = sqs
             .change_message_visibility()
             .queue_url(queue_url)
             .receipt_handle(&message.receipt)
-            .visibility_timeout(0);
-        let _comes_back_later = released.send().await;
-    }
+            .visibility_timeout(seconds);
+        let _comes_back_later = hidden.send().await;
+    });
+    stream::iter(calls).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }
 
 /// Sends a message from a dead-letter queue to its queue. Between the two calls it is in both, which does no harm:

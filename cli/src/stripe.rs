@@ -8,12 +8,15 @@ use reconciliation::made_from;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_client::{ApiKey, ApiObject, Request, STRIPE_API, StripeClient, StripeError};
-use stripe_events::{CorrectedContract, Delivered, Event, Invoice, Object, Personal};
+use stripe_events::{CorrectedContract, Delivered, Event, Invoice, Object, Personal, shown_id};
 
 use crate::deployment::Deployment;
 
 /// How many requests a command makes at most that looks at single payments.
 pub(crate) const BUDGET: u32 = 200;
+
+/// The same for many payments. Stripe lists a hundred sessions a request, and may be asked for an event of each.
+pub(crate) const LONG_BUDGET: u32 = 5_000;
 
 /// A client with the restricted key of the stage, that makes so many requests at most.
 ///
@@ -125,7 +128,7 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
         Some(id) if id.starts_with('d') => stripe.one(&Request::dispute(id)).await?,
         Some(id) => stripe.one(&Request::refund(id)).await?,
         None => session_or_invoice(stripe, key).await?.with_context(|| {
-            let reference = stripe_events::shown_id(key.subject.as_str());
+            let reference = shown_id(key.subject.as_str());
             format!(
                 "Stripe has neither a session nor an invoice of {reference} and no longer its event, so the event cannot \
                  be made again"
@@ -135,6 +138,24 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
     let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
     let made = made.with_context(|| format!("as {} stands now it calls for nothing", object.id))?;
     Found::of(&made)
+}
+
+/// The same event, made again from its object as Stripe has it now.
+///
+/// # Errors
+///
+/// When Stripe has no such object any more, or what it has calls for nothing.
+pub(crate) async fn object_again(stripe: &StripeClient, event: &Event, livemode: bool) -> Result<Found> {
+    let request = match event.object() {
+        Some(Object::Session(session)) => Request::session(&session.id),
+        Some(Object::Invoice(invoice)) => Request::invoice(&invoice.id),
+        Some(Object::Refund(refund)) => Request::refund(&refund.id),
+        Some(Object::Dispute(dispute)) => Request::dispute(&dispute.id),
+        _ => bail!("its event is about nothing that can be read again at Stripe"),
+    };
+    let object = stripe.one(&request).await?;
+    let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
+    Found::of(&made.with_context(|| format!("as {} stands now it calls for nothing", shown_id(&object.id)))?)
 }
 
 /// The object that reports a payment: its session where there is one, else its invoice.

@@ -1,6 +1,7 @@
 import { CfnOutput, Stack } from 'aws-cdk-lib';
 import type { IEventBus } from 'aws-cdk-lib/aws-events';
 import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
@@ -15,6 +16,7 @@ export interface OperatorPoliciesProps {
   readonly queues: readonly IQueue[];
   /** Of every task, and of the partner source where there is one. */
   readonly deadLetterQueues: readonly IQueue[];
+  readonly functions: readonly IFunction[];
   /** The ARN of a secret by its name. */
   readonly secretArn: (name: string) => string;
 }
@@ -65,7 +67,7 @@ function asNagShows(stack: Stack, arn: string): string {
 }
 
 function readStatements(props: OperatorPoliciesProps, stack: Stack, stacks: string): PolicyStatement[] {
-  const { stage, data, queues, deadLetterQueues, secretArn } = props;
+  const { stage, data, queues, deadLetterQueues, functions, secretArn } = props;
   const tables = [data.contributions, data.supporters, data.consents, data.effects, data.reconciliation, data.downloads];
   const arns = tables.map(({ tableArn }) => tableArn);
   const indexes = [
@@ -84,10 +86,18 @@ function readStatements(props: OperatorPoliciesProps, stack: Stack, stacks: stri
     // To count what waits by its reason. A message that is looked at is hidden for a moment.
     allow(['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'], deadLetterQueues.map(({ queueArn }) => queueArn)),
     allow(['secretsmanager:GetSecretValue'], secrets.map(secretArn)),
+    // Whether templates and files that links name are there, and how old a template is. Not what is in them.
+    allow(['s3:ListBucket'], [data.templates.bucketArn, data.files.bucketArn]),
+    // Whether a function is there and runs. Not `lambda:InvokeFunction`: an event of one's own is a mail to anybody.
+    allow(['lambda:GetFunctionConfiguration'], functions.map(({ functionArn }) => functionArn)),
     // None of these can be limited to the alarms, metrics or the account of a stage.
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsimpleemailservicev2.html
-    allow(['cloudwatch:DescribeAlarms', 'cloudwatch:GetMetricStatistics', 'ses:GetAccount'], ['*']),
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
+    allow(
+      ['cloudwatch:DescribeAlarms', 'cloudwatch:GetMetricStatistics', 'lambda:ListEventSourceMappings', 'ses:GetAccount'],
+      ['*'],
+    ),
     allow(
       ['ses:GetEmailIdentity'],
       [stack.formatArn({ service: 'ses', resource: 'identity', resourceName: stage.mail.identity })],

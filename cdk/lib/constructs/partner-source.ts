@@ -5,6 +5,7 @@ import { Construct } from 'constructs';
 import { forwardedFromPartner } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
+import { output } from './queue-task.ts';
 
 export interface PartnerSourceProps {
   readonly stage: Stage;
@@ -47,6 +48,7 @@ export class PartnerSource extends Construct {
       targets: [new EventBusTarget(props.target, { deadLetterQueue: dlq, role })],
     });
 
+    output(this, 'forward', 'DlqUrl', dlq.queueUrl);
     this.names = { bus: props.eventSource, rule: ruleName, dlq: dlq.physicalQueueName };
   }
 }

@@ -1,6 +1,6 @@
 // Long because each alarm says what people miss and which runbook fixes it.
 import { CfnOutput, Duration } from 'aws-cdk-lib';
-import { Dashboard, GraphWidget, type IMetric, Stats, TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
+import { Dashboard, GraphWidget, type IMetric, MathExpression, type Metric, Stats, TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import { Archive } from 'aws-cdk-lib/aws-events';
 import { Effect, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -27,6 +27,16 @@ import { type DataStack, OPEN_EFFECTS, SESSION_INDEX } from './data.ts';
 import type { PipelineStack } from './pipeline.ts';
 import { StageStack } from './stage-stack.ts';
 
+/** How much was tried again, in periods in which nothing was done. */
+function triedInVain(done: Metric, retried: Metric): IMetric {
+  return new MathExpression({
+    expression: 'IF(FILL(done, 0), 0, FILL(retried, 0))',
+    usingMetrics: { done, retried },
+    label: 'retried and nothing done',
+    period: retried.period,
+  });
+}
+
 /** What watches the pipeline. It can be taken away and made again without touching it. */
 export class OperationsStack extends StageStack {
   private readonly topic: Topic;
@@ -43,6 +53,7 @@ export class OperationsStack extends StageStack {
     const busName = physicalName(stage, 'fulfilment');
     for (const task of pipeline.tasks) this.watchTask(task, busName);
     this.watchMailTask();
+    this.watchRefunds();
     this.watchConsents();
     this.watchAcquisitions();
     this.watchTables(data);
@@ -88,6 +99,19 @@ export class OperationsStack extends StageStack {
       when: { above: 0 },
     });
     this.watchThrottles(name, `${impact} The function is not allowed to run as often as it should.`, names.function);
+    // The other alarms hear of what ends. Of what is tried again and again they would hear in ten hours.
+    this.alarm(name, 'retrying', {
+      impact: `${impact} Everything is tried again and nothing is done: nothing is lost yet, and after ten hours it goes to the dead-letter queue.`,
+      runbook: 'retrying',
+      metric: triedInVain(
+        functionMetric(this.stage, name, 'Done'),
+        functionMetric(this.stage, name, 'Retried'),
+      ),
+      when: { above: 0 },
+      // The pauses grow: of a single message the second and the third period hear once each.
+      periods: 3,
+      breaching: 2,
+    });
     this.alarm(name, 'parked', {
       impact: `${impact} Trying again would not help these.`,
       runbook: 'parked',
@@ -250,6 +274,16 @@ export class OperationsStack extends StageStack {
       impact: 'One address is sent mails about payments that cost nothing, more than a customer causes.',
       runbook: 'mail-limit',
       metric: functionMetric(this.stage, name, 'MailLimited'),
+      when: { above: 0 },
+    });
+  }
+
+  private watchRefunds(): void {
+    const name = 'contribution-records';
+    this.alarm(name, 'refund-failed', {
+      impact: 'A customer was told of a refund that did not reach them, and Stripe does not try again.',
+      runbook: 'refund-failed',
+      metric: functionMetric(this.stage, name, 'RefundFailed'),
       when: { above: 0 },
     });
   }

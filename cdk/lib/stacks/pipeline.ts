@@ -96,6 +96,7 @@ export class PipelineStack extends StageStack {
       bus: this.fulfilmentBus,
       queues: this.tasks.map(({ queue }) => queue),
       deadLetterQueues: [...this.tasks.map(({ dlq }) => dlq), ...(this.partner ? [this.partner.dlq] : [])],
+      functions: functions.map((construct) => construct.function),
       secretArn: (name) => this.secretArn(name),
     });
     if (stage.name === 'local') {

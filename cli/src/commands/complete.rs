@@ -57,9 +57,6 @@ fn kind_from(typed: &str) -> Result<FulfilmentKind, String> {
 /// The reason under which tasks park what a broken contract keeps from being done.
 const BROKEN_CONTRACT: &str = "broken_link_contract";
 
-/// Stripe lists a hundred sessions a request, and may be asked for an event of each payment.
-const BUDGET: u32 = 5_000;
-
 #[derive(Serialize)]
 pub(crate) struct Completed {
     /// Whether the events were delivered, or would have been.
@@ -118,9 +115,7 @@ struct Plan {
 }
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Completed> {
-    let act = arguments.acting.decided()?;
-    let operator =
-        if act { Some(Operator::identify(deployment, &arguments.acting, now).await?) } else { None };
+    let operator = arguments.acting.operator(deployment, now).await?;
     let scope = match (&arguments.payment, &arguments.link) {
         (Some(payment), _) => Scope::Payment(payments::one(deployment, payment).await?),
         (None, Some(link)) => Scope::Link(link.clone()),
@@ -184,7 +179,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn stripe(&mut self) -> Result<&StripeClient> {
         if self.client.is_none() {
-            self.client = Some(stripe::client(self.deployment, BUDGET).await?);
+            self.client = Some(stripe::client(self.deployment, stripe::LONG_BUDGET).await?);
         }
         self.client.as_ref().context("no client of Stripe's API")
     }

@@ -2,26 +2,27 @@
 //!
 //! Long because it has a sentence for each kind of event, effect and state.
 
-use std::collections::BTreeSet;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use aws_sdk_dynamodb::Client;
+use catalogue::Task;
 use clap::Args;
 use download_claims::Downloads;
-use effect_ledger::{History, OperatorAction};
+use effect_ledger::{Effect, History, OperatorAction};
 use fulfilment::{
     Answer, Basis, Contribution, ContributionStatus, Currency, Evidence, FraudWarningFacts, Money, PaymentId,
-    SupporterId,
+    Policy, SessionOutcome, SupporterId, effects,
 };
 use serde::Serialize;
 
-use self::unseen::never_came;
-use crate::commands::reset_fetches::fetched;
+use self::unseen::{never_came, seen_at_stripe};
 use crate::deployment::Deployment;
-use crate::page::{BOLD, Cell, DIM, Page, Report, Time, Verdict};
-use crate::payments::{self, PAYMENT, query};
+use crate::page::{BAD, BOLD, Cell, DIM, Page, Report, Time, Verdict};
+use crate::payments::{self, NotFound, PAYMENT, query};
 use crate::privacy::Privacy;
+use crate::progress::Progress;
 use crate::purchase::downloads;
+use crate::queues::depth;
+use crate::reason::{self, Advice};
 
 /// Reports the whole history of a payment in order, or of every payment of a supporter.
 ///
@@ -47,7 +48,11 @@ pub(crate) struct Explanation {
 struct Payment {
     payment_id: String,
     record: Option<Record>,
+    /// What Stripe has of a payment without a record, in a sentence.
+    at_stripe: Option<String>,
     effects: Vec<EffectLine>,
+    /// Effects that the payment calls for and the ledger has nothing of.
+    missing: Vec<MissingEffect>,
     consents: Vec<Consent>,
     /// The files that were bought; none where no request has determined them.
     files: Option<Files>,
@@ -58,8 +63,8 @@ struct Payment {
 #[derive(Serialize)]
 struct Record {
     status: ContributionStatus,
-    amount: Option<String>,
-    shown_amount: Option<String>,
+    amount: Option<Amount>,
+    shown_amount: Option<Amount>,
     email: Option<String>,
     name: Option<String>,
     country: Option<String>,
@@ -68,6 +73,34 @@ struct Record {
     supporter_id: Option<String>,
     subscription: Option<Subscription>,
     fraud_warnings: Vec<FraudWarning>,
+}
+
+/// Money, exact.
+#[derive(Serialize)]
+struct Amount {
+    /// In the currency's smallest unit, as Stripe counts.
+    minor: i64,
+    currency: String,
+    /// `12.50 GBP`
+    text: String,
+}
+
+impl Amount {
+    fn of(money: &Money) -> Self {
+        let text = format!("{} {}", money.decimal_text(), money.currency().code());
+        Self { minor: money.minor(), currency: money.currency().as_str().to_owned(), text }
+    }
+}
+
+/// An effect that the ledger has nothing of, and where it may be.
+#[derive(Serialize)]
+struct MissingEffect {
+    effect: String,
+    task: &'static str,
+    /// How many messages wait for its task, of whatever payment.
+    waiting: Option<u64>,
+    /// How many are in the task's dead-letter queue.
+    dead_letters: Option<u64>,
 }
 
 /// The facts of the subscription that a payment is of.
@@ -97,6 +130,12 @@ struct EffectLine {
     reason: Option<String>,
     /// SES's message id, or EventBridge's event id.
     reference: Option<String>,
+    /// How it was done, or what it is parked for.
+    detail: Option<String>,
+    /// What happened, whose it is to fix, and the next command; none where nothing is open.
+    advice: Option<Advice>,
+    /// Whether it is still retried and should have been done by now.
+    waits_too_long: bool,
     event_id: Option<String>,
     attempt: Option<u32>,
     first_at: Option<Time>,
@@ -115,7 +154,9 @@ struct Consent {
 #[derive(Serialize)]
 struct Files {
     keys: Vec<String>,
-    fetched: String,
+    fetches: i64,
+    /// How often they may be fetched in all.
+    at_most: i64,
     last_fetched_at: Option<Time>,
 }
 
@@ -132,7 +173,16 @@ struct Read {
     contribution: Option<Contribution>,
     evidence: Vec<Evidence>,
     downloads: Option<Downloads>,
+    /// What Stripe has, where there is no record.
+    at_stripe: Option<String>,
+    /// What the payment calls for.
+    expected: Vec<Effect>,
+    /// When it was paid, in Unix seconds: for a moment nothing is missing.
+    paid_at: Option<i64>,
 }
+
+/// After this long something should have come of a payment.
+const SOON_SECONDS: i64 = 120;
 
 impl Read {
     fn is_known(&self) -> bool {
@@ -144,16 +194,21 @@ pub(crate) async fn find_out(
     deployment: &Deployment,
     arguments: &Arguments,
     privacy: Privacy,
+    now: i64,
 ) -> Result<Explanation> {
     let dynamodb = Client::new(&deployment.sdk);
     let typed = payments::typed(&arguments.id)?;
     let ids = payments::all(deployment, &typed).await?;
+    let progress = Progress::new();
     let mut payments = Vec::new();
-    for payment_id in &ids {
-        let read = read(deployment, &dynamodb, payment_id).await?;
+    for (place, payment_id) in ids.iter().enumerate() {
+        progress.say(format_args!("{place} of {} payments read", ids.len()));
+        let read = read(deployment, &dynamodb, payment_id, privacy).await?;
         // A customer may have bought from another business of the account.
         if read.is_known() {
-            payments.push(explain_payment(payment_id, read, privacy));
+            let mut payment = explain_payment(payment_id, read, privacy, now);
+            look_for(deployment, &mut payment.missing).await;
+            payments.push(payment);
         }
     }
     if payments.is_empty() {
@@ -161,12 +216,17 @@ pub(crate) async fn find_out(
         for payment_id in &ids {
             unknown.push(never_came(deployment, payment_id).await);
         }
-        bail!("{}", unknown.join("\n"));
+        return Err(NotFound(unknown.join("\n")).into());
     }
     Ok(Explanation { payments })
 }
 
-async fn read(deployment: &Deployment, dynamodb: &Client, payment_id: &PaymentId) -> Result<Read> {
+async fn read(
+    deployment: &Deployment,
+    dynamodb: &Client,
+    payment_id: &PaymentId,
+    privacy: Privacy,
+) -> Result<Read> {
     let history = deployment.ledger()?.history(payment_id).await?;
     let contributions = deployment.output("ContributionsTableName")?;
     let contribution: Option<Contribution> =
@@ -177,7 +237,42 @@ async fn read(deployment: &Deployment, dynamodb: &Client, payment_id: &PaymentId
         None => Vec::new(),
     };
     let downloads = downloads(deployment)?.of_payment(payment_id).await?;
-    Ok(Read { history, contribution, evidence, downloads })
+    let is_settled = contribution.as_ref().is_some_and(Contribution::is_known);
+    // Where there is no record the ledger says little, and Stripe the rest.
+    let session = if is_settled { None } else { Some(seen_at_stripe(deployment, payment_id, privacy).await) };
+    let (at_stripe, expected, paid_at) = match (session, &contribution) {
+        (Some(seen), _) => (Some(seen.sentence), seen.expected, seen.paid_at),
+        (None, Some(contribution)) => (None, expected_of(contribution), contribution.paid_at),
+        (None, None) => (None, Vec::new(), None),
+    };
+    Ok(Read { history, contribution, evidence, downloads, at_stripe, expected, paid_at })
+}
+
+/// What a recorded payment calls for. Of a renewal the policy decides whether it is thanked for, and which mail's row
+/// there is follows from what the subscription sells.
+fn expected_of(contribution: &Contribution) -> Vec<Effect> {
+    let is_renewal = contribution.invoice.as_ref().is_some_and(|invoice| invoice.renewal);
+    match contribution.paid_at {
+        Some(_) if is_renewal => vec![effects::acquisition()],
+        Some(_) => {
+            vec![effects::email_about(SessionOutcome::Paid), effects::consents(), effects::acquisition()]
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Says of missing effects how full the queues of their tasks are. A queue that does not answer is left out.
+async fn look_for(deployment: &Deployment, missing: &mut [MissingEffect]) {
+    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
+    for missing in missing {
+        let Some(task) = Task::from_name(missing.task) else { continue };
+        if let Ok(url) = deployment.queue_url(task) {
+            missing.waiting = depth(&sqs, url).await.ok().map(|depth| depth.waiting + depth.in_flight);
+        }
+        if let Ok(url) = deployment.dlq_url(task) {
+            missing.dead_letters = depth(&sqs, url).await.ok().map(|depth| depth.waiting + depth.in_flight);
+        }
+    }
 }
 
 async fn evidence(
@@ -194,8 +289,15 @@ async fn evidence(
     Ok(evidence.filter(|evidence| evidence.payment_id == *payment_id).collect())
 }
 
-fn explain_payment(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Payment {
-    let Read { history, contribution, evidence, downloads } = read;
+fn explain_payment(payment_id: &PaymentId, read: Read, privacy: Privacy, now: i64) -> Payment {
+    let Read { history, contribution, evidence, downloads, at_stripe, expected, paid_at } = read;
+    let is_old_enough = paid_at.is_some_and(|paid_at| now / 1000 - paid_at > SOON_SECONDS);
+    let is_missing = |effect: &Effect| !history.effects.iter().any(|row| row.effect == *effect);
+    let missing = expected.iter().filter(|effect| is_old_enough && is_missing(effect)).filter_map(|effect| {
+        let task = Task::of_effect(effect)?.name();
+        Some(MissingEffect { effect: effect.to_string(), task, waiting: None, dead_letters: None })
+    });
+    let missing: Vec<_> = missing.collect();
     let mut timeline = Vec::new();
     if let Some(contribution) = &contribution {
         timeline.extend(of_the_money(contribution));
@@ -219,8 +321,11 @@ fn explain_payment(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Paym
     timeline.sort();
     let effects = history.effects.into_iter().map(|row| EffectLine {
         effect: row.effect.to_string(),
+        advice: Advice::on(payment_id, &row, now),
+        waits_too_long: reason::waits_too_long(&row, now),
         reason: row.state.reason().map(str::to_owned),
         state: row.state.name(),
+        detail: row.detail,
         reference: row.reference,
         event_id: row.event_id,
         attempt: row.last_claim.map(|(_, attempt)| attempt),
@@ -238,14 +343,22 @@ fn explain_payment(payment_id: &PaymentId, read: Read, privacy: Privacy) -> Paym
         payment_id: privacy.payment(payment_id),
         effects: effects.collect(),
         consents: consents.collect(),
+        at_stripe,
+        missing,
         files: downloads.map(|downloads| Files {
-            fetched: fetched(&downloads),
+            fetches: downloads.fetches,
+            at_most: fetches_at_most(&downloads),
             last_fetched_at: downloads.last_fetched_at.map(Time::of_seconds),
             keys: downloads.files.into_iter().map(|file| file.key).collect(),
         }),
         record: contribution.map(|contribution| record(&contribution, privacy)),
         timeline,
     }
+}
+
+fn fetches_at_most(downloads: &Downloads) -> i64 {
+    let each = Policy::compiled_in().map_or(0, |policy| policy.files.fetches);
+    each.saturating_mul(i64::try_from(downloads.files.len()).unwrap_or(i64::MAX))
 }
 
 /// A claim and its settlement are a moment apart when all goes well: one line, not two.
@@ -269,15 +382,19 @@ fn of_the_money(contribution: &Contribution) -> Vec<Moment> {
     for (id, refund) in &contribution.refunds {
         let amount = Money::new(refund.amount, refund.currency);
         let at = refund.created_at.unwrap_or(refund.as_of.occurred_at);
-        moments
-            .push(moment(Some(at), format!("{id}: a refund of {} ({:?})", written(&amount), refund.status)));
+        moments.push(moment(
+            Some(at),
+            format!("{id}: a refund of {} ({:?})", Amount::of(&amount).text, refund.status),
+        ));
     }
     for (id, dispute) in &contribution.disputes {
         let (status, amount) = dispute.present();
         let amount = Money::new(amount, dispute.currency);
         let at = dispute.created_at.unwrap_or(dispute.as_of.occurred_at);
-        moments
-            .push(moment(Some(at), format!("{id}: a dispute over {} ({})", written(&amount), status.name())));
+        moments.push(moment(
+            Some(at),
+            format!("{id}: a dispute over {} ({})", Amount::of(&amount).text, status.name()),
+        ));
         moments.push(moment(dispute.withdrawn_at, format!("{id}: the disputed money left")));
         moments.push(moment(dispute.reinstated_at, format!("{id}: the disputed money came back")));
     }
@@ -301,7 +418,7 @@ fn record(contribution: &Contribution, privacy: Privacy) -> Record {
     let session = &contribution.session;
     let money = |minor: Option<i64>, currency: &Option<String>| {
         let currency = Currency::try_from(currency.as_deref()?).ok()?;
-        Some(written(&Money::new(minor?, currency)))
+        Some(Amount::of(&Money::new(minor?, currency)))
     };
     Record {
         status: contribution.status(),
@@ -346,11 +463,6 @@ fn warns(warning: &FraudWarning) -> String {
     format!("{}: the card's issuer warns of fraud{kind}{advice}", warning.id)
 }
 
-/// `12.50 GBP`: exact, and the same in every language.
-fn written(money: &Money) -> String {
-    format!("{} {}", money.decimal_text(), money.currency().code())
-}
-
 impl Report for Explanation {
     fn print(&self, page: &mut Page) {
         for payment in &self.payments {
@@ -359,9 +471,10 @@ impl Report for Explanation {
     }
 
     fn verdict(&self) -> Verdict {
-        let states: BTreeSet<_> =
-            self.payments.iter().flat_map(|payment| &payment.effects).map(|effect| effect.state).collect();
-        Verdict::needs_you_if(states.contains("parked") || states.contains("unknown"))
+        let is_open =
+            |effect: &EffectLine| matches!(effect.state, "parked" | "unknown") || effect.waits_too_long;
+        let needs = |payment: &Payment| !payment.missing.is_empty() || payment.effects.iter().any(is_open);
+        Verdict::needs_you_if(self.payments.iter().any(needs))
     }
 }
 
@@ -373,9 +486,15 @@ impl Payment {
         } else {
             page.line("  no record of the payment: its own event has not come, or was not acted on");
         }
-        if let Some(Files { keys, fetched, last_fetched_at }) = &self.files {
+        if let Some(at_stripe) = &self.at_stripe {
+            page.line(format_args!("  {DIM}at Stripe{DIM:#} {at_stripe}"));
+        }
+        if let Some(Files { keys, fetches, at_most, last_fetched_at }) = &self.files {
             let last = last_fetched_at.map(|at| format!(", last at {at}")).unwrap_or_default();
-            page.line(format_args!("  {DIM}files    {DIM:#} {}  {fetched}{last}", keys.join(", ")));
+            page.line(format_args!(
+                "  {DIM}files    {DIM:#} {}  fetched {fetches} of {at_most} times{last}",
+                keys.join(", ")
+            ));
         }
         page.line("");
         let moments: Vec<_> = self
@@ -396,10 +515,12 @@ impl Payment {
                     Cell::state(effect.state),
                     Cell::new(attempt),
                     Cell::new(reason),
+                    Cell::styled(DIM, effect.detail.as_deref().unwrap_or_default()),
                 ]
             })
             .collect();
-        page.table(&["effect", "state", "tries", "reason or reference"], &effects);
+        page.table(&["effect", "state", "tries", "reason or reference", "detail"], &effects);
+        self.print_what_to_do(page);
         if !self.consents.is_empty() {
             page.line("");
             let consents: Vec<_> = self
@@ -423,11 +544,39 @@ impl Payment {
     }
 }
 
+impl Payment {
+    fn print_what_to_do(&self, page: &mut Page) {
+        let advised = self.effects.iter().filter_map(|effect| Some((effect, effect.advice.as_ref()?)));
+        let advised: Vec<_> = advised.collect();
+        if !advised.is_empty() || !self.missing.is_empty() {
+            page.line("");
+        }
+        for (effect, advice) in advised {
+            page.line(format_args!("  {BOLD}{}{BOLD:#}: {advice}", effect.effect));
+        }
+        for MissingEffect { effect, task, waiting, dead_letters } in &self.missing {
+            let depth = |depth: &Option<u64>| {
+                depth.map_or_else(|| "an unknown number".to_owned(), |depth| depth.to_string())
+            };
+            page.line(format_args!(
+                "  {BAD}{effect}{BAD:#}: the ledger has nothing of it. {task} has {} messages waiting and {} in its DLQ: if \
+                 it does not run, `afterlink doctor` says so, and it is done once it does; else `afterlink reconcile` puts \
+                 back what is missing",
+                depth(waiting),
+                depth(dead_letters)
+            ));
+        }
+    }
+}
+
 impl Record {
     fn print(&self, page: &mut Page) {
-        let shown =
-            self.shown_amount.as_ref().map(|amount| format!(", shown as {amount}")).unwrap_or_default();
-        let amount = self.amount.as_deref().unwrap_or("an unknown amount");
+        let shown = self
+            .shown_amount
+            .as_ref()
+            .map(|amount| format!(", shown as {}", amount.text))
+            .unwrap_or_default();
+        let amount = self.amount.as_ref().map_or("an unknown amount", |amount| amount.text.as_str());
         let status = serde_json::to_value(self.status).ok();
         let status = status.as_ref().and_then(|status| status.as_str()).unwrap_or_default();
         page.line(format_args!("  {BOLD}{status}{BOLD:#}  {amount}{shown}"));

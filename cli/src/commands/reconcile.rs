@@ -1,6 +1,5 @@
-use std::cell::Cell as Shared;
-use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,8 +13,10 @@ use reconciliation::{
 use serde::Serialize;
 
 use crate::deployment::Deployment;
+use crate::interrupt::Interrupt;
 use crate::operator::{Acting, Operator};
 use crate::page::{Cell, Page, Report, Time, Verdict, count};
+use crate::progress::Progress;
 use crate::stripe;
 
 /// Stripe is asked for so many pages at most in one run.
@@ -31,7 +32,9 @@ const LAG_SECONDS: i64 = 120;
 /// The ledger drops effects that are done, so this is safe to repeat, and beside live traffic. What happened within the
 /// last two minutes is left to live traffic.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: afterlink --stage live reconcile --since 7d --yes")]
+#[command(
+    after_help = "Example: afterlink --stage live reconcile --since 7d --because 'the destination was off' --yes"
+)]
 pub(crate) struct Arguments {
     /// From when: 90m, 24h, 7d, a day (2026-11-18) or a time (2026-11-18T11:00:00Z)
     #[arg(long, default_value = "24h", value_parser = since)]
@@ -39,6 +42,9 @@ pub(crate) struct Arguments {
     /// How many events are put back at most: live traffic comes first
     #[arg(long, default_value_t = 10_000)]
     at_most: u64,
+    /// Also what was put back within the hour and is not done yet
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     acting: Acting,
 }
@@ -97,6 +103,8 @@ pub(crate) struct Reconciled {
     missing: Vec<Gap>,
     put_back: u64,
     complete: bool,
+    /// Whether it was interrupted before its end.
+    interrupted: bool,
 }
 
 /// An event of which something is missing.
@@ -107,7 +115,11 @@ pub(crate) struct Gap {
     pub(crate) payment_id: String,
     pub(crate) effects: Vec<String>,
     pub(crate) happened_at: Time,
+    /// When it was last put back.
     pub(crate) put_back_at: Option<Time>,
+    /// From when on it is put back again by itself; none where it is put back now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) again_from: Option<Time>,
 }
 
 impl From<Missing> for Gap {
@@ -119,17 +131,32 @@ impl From<Missing> for Gap {
             effects: missing.effects.iter().map(ToString::to_string).collect(),
             happened_at: Time::of_seconds(missing.happened_at),
             put_back_at: missing.put_back_at.map(Time::of_seconds),
+            again_from: None,
         }
     }
 }
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Reconciled> {
-    let act = arguments.acting.yes;
     let from = arguments.since.at(now);
-    let operator =
-        if act { Some(Operator::identify(deployment, &arguments.acting, now).await?) } else { None };
+    let operator = arguments.acting.operator(deployment, now).await?;
+    let act = operator.is_some();
     let journal = RecordedJournal { journal: journal(deployment)?, ledger: deployment.ledger()?, operator };
-    let report = look_back(deployment, &journal, from, now, act, arguments.at_most).await?;
+    // What was put back earlier and is not done yet.
+    let put_back_at: BTreeMap<_, _> = journal
+        .missing()
+        .await?
+        .into_iter()
+        .filter_map(|missing| Some((missing.event_id, Time::of_seconds(missing.put_back_at?))))
+        .collect();
+    let interrupt = Interrupt::listen();
+    let window = Window { from, put_back: act, at_most: arguments.at_most, again: arguments.again };
+    let report = look_back(deployment, &journal, &window, now, &interrupt).await?;
+    let again_after = |missing: &Missing| missing.put_back_again_after() * 1000;
+    let missing = report.missing.into_iter().map(|missing| {
+        let put_back_at = put_back_at.get(&missing.event_id).copied();
+        let again = put_back_at.map(|at| Time(at.0 + again_after(&missing))).filter(|again| again.0 > now);
+        Gap { put_back_at, again_from: again.filter(|_| !arguments.again), ..Gap::from(missing) }
+    });
     let Tally { paid, fulfilled, open, unexplained } = report.tally;
     Ok(Reconciled {
         acted: act,
@@ -143,20 +170,32 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64
         fulfilled,
         open,
         unexplained,
-        missing: report.missing.into_iter().map(Gap::from).collect(),
+        missing: missing.collect(),
         put_back: report.put_back,
         complete: report.complete,
+        interrupted: interrupt.came(),
     })
 }
 
-/// Looks at what happened since `from` (Unix seconds).
+/// What is looked at, and what is done about it.
+pub(crate) struct Window {
+    /// From when on, in Unix seconds.
+    pub(crate) from: i64,
+    /// Whether what is missing is put back.
+    pub(crate) put_back: bool,
+    /// So many events at most.
+    pub(crate) at_most: u64,
+    /// Also what was put back within the hour.
+    pub(crate) again: bool,
+}
+
+/// Looks at what happened in a window.
 pub(crate) async fn look_back(
     deployment: &Deployment,
     journal: &impl Journal,
-    from: i64,
+    window: &Window,
     now: i64,
-    put_back: bool,
-    at_most: u64,
+    interrupt: &Interrupt,
 ) -> Result<reconciliation::RunReport> {
     let stripe = stripe::client(deployment, BUDGET).await?;
     let bus = EventBridgeBus::new(&deployment.sdk, deployment.output("FulfilmentBusName")?);
@@ -172,13 +211,19 @@ pub(crate) async fn look_back(
             lag_seconds: LAG_SECONDS,
             overlap_seconds: 0,
             deadline_ms: SystemClock.now_ms() + i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX),
-            put_back_at_most: at_most,
+            put_back_at_most: window.at_most,
+            again: window.again,
         },
     };
-    let progress = Progress::default();
-    let report = reconciliation.look_back(from, now / 1000, put_back, |report| progress.report(report)).await;
-    progress.clear();
-    report.context("reconciliation broke off; what it had put back is recorded, and running it again is safe")
+    let progress = Progress::new();
+    let report = reconciliation.look_back(window.from, now / 1000, window.put_back, |report| {
+        let missing = report.missing.len();
+        progress.say(format_args!("{} events compared, {missing} missing something", report.examined));
+        if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    report
+        .await
+        .context("reconciliation broke off; what it had put back is recorded, and running it again is safe")
 }
 
 /// # Errors
@@ -187,35 +232,6 @@ pub(crate) async fn look_back(
 pub(crate) fn journal(deployment: &Deployment) -> Result<DynamoDbJournal> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&deployment.sdk);
     Ok(DynamoDbJournal::new(dynamodb, deployment.output("ReconciliationTableName")?))
-}
-
-/// A line on the terminal that says how far it is; nothing where there is no terminal.
-#[derive(Default)]
-struct Progress {
-    reported: Shared<bool>,
-}
-
-impl Progress {
-    fn report(&self, report: &reconciliation::RunReport) {
-        let mut terminal = std::io::stderr();
-        if terminal.is_terminal() {
-            self.reported.set(true);
-            // A terminal that is gone is no reason to stop working.
-            let _gone = write!(
-                terminal,
-                "\r\x1b[2K{} events compared, {} missing something",
-                report.examined,
-                report.missing.len()
-            );
-            let _gone = terminal.flush();
-        }
-    }
-
-    fn clear(&self) {
-        if self.reported.get() {
-            let _gone = write!(std::io::stderr(), "\r\x1b[2K");
-        }
-    }
 }
 
 /// The journal, with a note in each payment's ledger of who put its event back.
@@ -238,16 +254,20 @@ impl Journal for RecordedJournal {
         self.journal.missing().await
     }
 
-    async fn record(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
-        let put_back = self.journal.record(missing, now).await?;
-        if put_back && let Some(operator) = &self.operator {
+    async fn record(&self, missing: &Missing, not_after: i64, now: i64) -> Result<bool, StoreError> {
+        self.journal.record(missing, not_after, now).await
+    }
+
+    async fn put_back(&self, missing: &Missing, now: i64) -> Result<(), StoreError> {
+        self.journal.put_back(missing, now).await?;
+        if let Some(operator) = &self.operator {
             let effects: Vec<_> = missing.effects.iter().map(ToString::to_string).collect();
-            let before = format!("{} never came: missing {}", missing.event_id, effects.join(", "));
+            let before = format!("of {} the ledger lacked {}", missing.event_id, effects.join(", "));
             let action = operator.action(Verb::Reconcile, None, before, "put back on the bus");
             let recorded = self.ledger.record_alone(&missing.payment_id, &action).await;
             recorded.map_err(|error| StoreError { operation: "record", source: error.into() })?;
         }
-        Ok(put_back)
+        Ok(())
     }
 
     async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
@@ -315,18 +335,31 @@ impl Report for Reconciled {
             page.line("");
             print_gaps(page, &self.missing);
         }
-        page.line(match (self.missing.len(), self.acted) {
-            (0, _) => "\nNothing is missing.".to_owned(),
-            (_, true) => format!(
-                "\n{} put back on the bus. `afterlink status` tells what became of them.",
+        let (early, due): (Vec<_>, Vec<_>) = self.missing.iter().partition(|gap| gap.again_from.is_some());
+        if self.missing.is_empty() {
+            page.line("\nNothing is missing.");
+        } else if self.acted {
+            page.line(format_args!(
+                "\n{} put back on the bus. `afterlink status` says what became of them.",
                 count(usize::try_from(self.put_back).unwrap_or(usize::MAX), "event")
-            ),
-            (missing, false) => format!(
-                "\nA dry run: {} would be put back on the bus. With --yes they are.",
-                count(missing, "event")
-            ),
-        });
-        if !self.complete {
+            ));
+        } else if !due.is_empty() {
+            page.line(format_args!(
+                "\nA dry run: {} would be put back on the bus. With --yes and --because they are.",
+                count(due.len(), "event")
+            ));
+        }
+        if let Some(again_from) = early.iter().filter_map(|gap| gap.again_from).max() {
+            page.line(format_args!(
+                "{} put back already, last at {}, and not done yet: they are put back again by themselves after {again_from}, or now with \
+                 --again. `afterlink explain` says what stands in the way.",
+                count(early.len(), "event"),
+                early.iter().filter_map(|gap| gap.put_back_at).max().map_or_else(String::new, |at| at.to_string()),
+            ));
+        }
+        if self.interrupted {
+            page.line("Interrupted: what is said above is done, the rest was not looked at.");
+        } else if !self.complete {
             page.line(
                 "Not everything was looked at (--at-most, or too many requests): run it again to go on.",
             );
@@ -334,7 +367,8 @@ impl Report for Reconciled {
     }
 
     fn verdict(&self) -> Verdict {
-        let waits = !self.acted && !self.missing.is_empty();
+        let put_back = usize::try_from(self.put_back).unwrap_or(usize::MAX);
+        let waits = self.missing.len() > put_back;
         Verdict::needs_you_if(!self.complete || waits || self.misspelt > 0)
     }
 }

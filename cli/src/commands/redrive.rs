@@ -1,28 +1,38 @@
-use std::collections::BTreeMap;
+mod report;
 
-use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
 use catalogue::Task;
 use clap::Args;
-use effect_ledger::{DynamoDbEffects, EffectRow, EffectState, Verb};
-use fulfilment::{PaymentId, effects};
+use effect_ledger::{DynamoDbEffects, EffectRow, Verb};
+use fulfilment::PaymentId;
+use futures_util::future::join_all;
 use serde::Serialize;
+use stripe_client::StripeClient;
 
+pub(crate) use self::report::{print_in_other_hands, print_nothing};
+use crate::contract::{contract_of, remembered_kind};
 use crate::deployment::Deployment;
+use crate::interrupt::Interrupt;
 use crate::operator::{Acting, Operator};
-use crate::page::{Cell, DIM, Page, Report, Time, Verdict, count};
-use crate::queues::{DeadLetter, move_back, release, take};
+use crate::page::{Time, count};
+use crate::progress::Progress;
+use crate::queues::{self, DeadLetter, Reader, delete, depth, move_back};
+use crate::reason;
+use crate::stripe::{self, Found};
 use crate::task::task_parser;
 
 /// The subject under which the ledger keeps actions on messages that name no payment.
-const NO_PAYMENT: &str = "operator";
+pub(crate) const NO_PAYMENT: &str = "operator";
 
 /// Sends messages from a task's dead-letter queue back to its queue, once their cause is fixed.
 ///
-/// Safe to interrupt and to repeat: the ledger drops effects that are done, and no customer is thanked twice.
+/// Safe to interrupt and to repeat: the ledger drops effects that are done, and no customer is thanked twice. With
+/// --from-session the events are made anew from what Stripe has now, for sessions that were corrected since.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: afterlink --stage live redrive --task thank-you-email --reason mail_rejected --yes"
-)]
+#[command(after_help = "Examples:\n  afterlink --stage live redrive --task thank-you-email --list\n  \
+                  afterlink --stage live redrive --task thank-you-email --reason sender_refused --because 'verified again' --yes")]
 pub(crate) struct Arguments {
     /// Whose dead-letter queue
     #[arg(long, value_parser = task_parser())]
@@ -30,6 +40,12 @@ pub(crate) struct Arguments {
     /// Only messages with this reason
     #[arg(long)]
     reason: Option<String>,
+    /// Makes each event anew from the session, invoice, refund or dispute as Stripe has it now
+    #[arg(long)]
+    from_session: bool,
+    /// Lists every message: its payment, event, reason and cause
+    #[arg(long)]
+    list: bool,
     #[command(flatten)]
     acting: Acting,
 }
@@ -43,6 +59,17 @@ pub(crate) struct Redriven {
     /// How many ask for nothing but effects that are done, skipped or unknown: the ledger drops those.
     settled: usize,
     reasons: BTreeMap<String, Reason>,
+    /// Each message, with --list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    list: Vec<Listed>,
+    /// Messages that stay, because their event cannot be made anew.
+    problems: Vec<Problem>,
+    /// The reasons of messages that were passed over.
+    other_reasons: BTreeMap<String, usize>,
+    /// Messages that somebody else is looking at: they are hidden for two minutes at most.
+    in_other_hands: u64,
+    /// Whether it was interrupted before its end.
+    interrupted: bool,
 }
 
 #[derive(Serialize)]
@@ -54,32 +81,183 @@ struct Reason {
     example: Option<String>,
 }
 
+#[derive(Serialize)]
+struct Listed {
+    payment_id: Option<String>,
+    event_id: Option<String>,
+    message_id: String,
+    reason: String,
+    cause: Option<String>,
+    sent_at: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    payment_id: Option<String>,
+    message_id: String,
+    problem: String,
+}
+
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Redriven> {
-    let task = arguments.task;
-    let dlq_url = deployment.dlq_url(task)?;
-    let queue_url = deployment.queue_url(task)?;
-    let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
-    let wanted =
-        |message: &DeadLetter| arguments.reason.as_deref().is_none_or(|reason| message.reason() == reason);
-    let messages = take(&sqs, dlq_url, wanted).await?;
-    let ledger = deployment.ledger()?;
-    let redriven = Redriven {
-        task,
-        settled: settled(deployment, &ledger, task, &messages).await?,
-        acted: arguments.acting.yes,
-        messages: messages.len(),
-        reasons: by_reason(&messages),
+    let operator = arguments.acting.operator(deployment, now).await?;
+    if let Some(reason) = &arguments.reason {
+        reason::check(reason)?;
+    }
+    let stripe = if arguments.from_session {
+        Some(stripe::client(deployment, stripe::LONG_BUDGET).await?)
+    } else {
+        None
     };
-    if !arguments.acting.yes {
-        release(&sqs, dlq_url, &messages).await;
-        return Ok(redriven);
+    let run = Run {
+        deployment,
+        sqs: aws_sdk_sqs::Client::new(&deployment.sdk),
+        ledger: deployment.ledger()?,
+        livemode: deployment.livemode()?,
+        task: arguments.task,
+        stripe,
+        operator,
+    };
+    run.through(arguments, &Interrupt::listen()).await
+}
+
+/// One run of the command.
+struct Run<'a> {
+    deployment: &'a Deployment,
+    sqs: aws_sdk_sqs::Client,
+    ledger: DynamoDbEffects,
+    livemode: bool,
+    task: Task,
+    /// Where events are made anew.
+    stripe: Option<StripeClient>,
+    /// None for a dry run.
+    operator: Option<Operator>,
+}
+
+impl Run<'_> {
+    /// Reads the queue from end to end, a batch after the other.
+    async fn through(&self, arguments: &Arguments, interrupt: &Interrupt) -> Result<Redriven> {
+        let dlq_url = self.deployment.dlq_url(self.task)?;
+        let mut report = Redriven {
+            task: self.task,
+            acted: self.operator.is_some(),
+            messages: 0,
+            settled: 0,
+            reasons: BTreeMap::new(),
+            list: Vec::new(),
+            problems: Vec::new(),
+            other_reasons: BTreeMap::new(),
+            in_other_hands: depth(&self.sqs, dlq_url).await?.in_flight,
+            interrupted: false,
+        };
+        let progress = Progress::new();
+        let mut reader = Reader::of(&self.sqs, dlq_url);
+        let mut histories = BTreeMap::new();
+        loop {
+            if interrupt.came() {
+                report.interrupted = true;
+                break;
+            }
+            let batch = reader.next().await?;
+            if batch.is_empty() {
+                break;
+            }
+            let is_wanted = |message: &DeadLetter| {
+                arguments.reason.as_deref().is_none_or(|wanted| message.reason() == wanted)
+            };
+            let (wanted, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_wanted);
+            for other in &others {
+                *report.other_reasons.entry(other.reason().to_owned()).or_default() += 1;
+            }
+            reader.hold(others);
+            if let Err(error) = self.batch(&wanted, &mut report, &mut histories, arguments.list).await {
+                let sent = if report.acted { report.messages } else { 0 };
+                reader.hold(wanted);
+                reader.finish().await;
+                let sent = count(sent, "message");
+                return Err(
+                    error.context(format!("broken off: {sent} sent back before, the rest is in the DLQ"))
+                );
+            }
+            let stay: BTreeSet<_> =
+                report.problems.iter().map(|problem| problem.message_id.clone()).collect();
+            let left = |message: &DeadLetter| self.operator.is_none() || stay.contains(&message.id);
+            reader.hold(wanted.into_iter().filter(left));
+            progress.say(format_args!("{} looked at, {} of them wanted", reader.seen(), report.messages));
+        }
+        reader.finish().await;
+        Ok(report)
     }
-    let operator = Operator::identify(deployment, &arguments.acting, now).await?;
-    for message in &messages {
-        record(&ledger, &operator, task, message).await?;
-        move_back(&sqs, message, dlq_url, queue_url).await?;
+
+    async fn batch(
+        &self,
+        messages: &[DeadLetter],
+        report: &mut Redriven,
+        histories: &mut BTreeMap<PaymentId, Vec<EffectRow>>,
+        list: bool,
+    ) -> Result<()> {
+        for message in messages {
+            if let Some(payment_id) = &message.payment_id
+                && !histories.contains_key(payment_id)
+            {
+                histories.insert(payment_id.clone(), self.ledger.history(payment_id).await?.effects);
+            }
+        }
+        let handled = join_all(messages.iter().map(async |message| self.handle(message).await)).await;
+        for (message, handled) in messages.iter().zip(handled) {
+            match handled? {
+                Ok(()) => {
+                    let rows = message.payment_id.as_ref().and_then(|payment_id| histories.get(payment_id));
+                    let rows = rows.map(Vec::as_slice).unwrap_or_default();
+                    report.settled += usize::from(message.is_settled(self.task, rows, self.livemode));
+                    report.counted(message, list);
+                }
+                Err(problem) => report.problems.push(Problem {
+                    payment_id: message
+                        .payment_id
+                        .as_ref()
+                        .map(|payment_id| payment_id.reference().into_owned()),
+                    message_id: message.id.clone(),
+                    problem,
+                }),
+            }
+        }
+        Ok(())
     }
-    Ok(redriven)
+
+    /// Sends one back if there is an operator to write it down for. The inner error says why it stays.
+    async fn handle(&self, message: &DeadLetter) -> Result<Result<(), String>> {
+        let anew = match &self.stripe {
+            // An operator's request is in its message only.
+            Some(stripe) if message.resend_id.is_none() => match self.anew(stripe, message).await {
+                Ok(found) => Some(found.message()?),
+                Err(error) => return Ok(Err(format!("{error:#}"))),
+            },
+            Some(_) | None => None,
+        };
+        let Some(operator) = &self.operator else { return Ok(Ok(())) };
+        record(&self.ledger, operator, self.task, message, anew.is_some()).await?;
+        let (queue_url, dlq_url) =
+            (self.deployment.queue_url(self.task)?, self.deployment.dlq_url(self.task)?);
+        match anew {
+            Some(body) => {
+                queues::send(&self.sqs, queue_url, &body).await?;
+                delete(&self.sqs, message, dlq_url).await?;
+            }
+            None => move_back(&self.sqs, message, dlq_url, queue_url).await?,
+        }
+        Ok(Ok(()))
+    }
+
+    /// The event of a message as it would be now. What an operator completed stays as they decided.
+    async fn anew(&self, stripe: &StripeClient, message: &DeadLetter) -> Result<Found> {
+        let event = Found::of_message(&message.body).context("the message holds no event")?.event;
+        let found = stripe::object_again(stripe, &event, self.livemode).await?;
+        let contract = match &message.payment_id {
+            Some(payment_id) => remembered_kind(&self.ledger.history(payment_id).await?).map(contract_of),
+            None => None,
+        };
+        Ok(found.corrected(contract))
+    }
 }
 
 /// Writes it down before it is done: an action that is written and not done is harmless, the reverse is a secret.
@@ -88,178 +266,37 @@ pub(crate) async fn record(
     operator: &Operator,
     task: Task,
     message: &DeadLetter,
+    anew: bool,
 ) -> Result<()> {
-    let event = message.event_id.as_deref().unwrap_or("an unreadable event");
-    let request = message.resend_id.as_ref().map(|id| format!(", resend {id}")).unwrap_or_default();
-    let before = format!("{event}{request} in the DLQ ({}), message {}", message.reason(), message.id);
-    let action =
-        operator.action(Verb::Redrive, None, before, format!("back in the queue of {}", task.name()));
+    let made = if anew { ", its event made anew from Stripe" } else { "" };
+    let after = format!("back in the queue of {}{made}", task.name());
+    let action = operator.action(Verb::Redrive, None, message.described(), after);
     let payment_id = message.payment_id.clone().unwrap_or_else(|| PaymentId::new(NO_PAYMENT));
     Ok(ledger.record_alone(&payment_id, &action).await?)
 }
 
-/// How many messages the ledger will drop: nothing that they ask of the task is open.
-async fn settled(
-    deployment: &Deployment,
-    ledger: &DynamoDbEffects,
-    task: Task,
-    messages: &[DeadLetter],
-) -> Result<usize> {
-    let livemode = deployment.livemode()?;
-    let mut histories: BTreeMap<&PaymentId, Vec<EffectRow>> = BTreeMap::new();
-    let mut settled = 0;
-    for message in messages {
-        let Some(payment_id) = &message.payment_id else { continue };
-        if !histories.contains_key(payment_id) {
-            histories.insert(payment_id, ledger.history(payment_id).await?.effects);
-        }
-        let rows = histories.get(payment_id).map(Vec::as_slice).unwrap_or_default();
-        settled += usize::from(is_settled(task, message, rows, livemode));
-    }
-    Ok(settled)
-}
-
-/// Whether nothing that a message asks of a task is open. The second mail of a purchase of files is asked for by the
-/// same message as the first.
-fn is_settled(task: Task, message: &DeadLetter, rows: &[EffectRow], livemode: bool) -> bool {
-    let is_over = |row: &EffectRow| {
-        matches!(row.state, EffectState::Done | EffectState::Skipped { .. } | EffectState::Unknown { .. })
-    };
-    let mut asked: Vec<_> = message
-        .calls_for(livemode)
-        .into_iter()
-        .filter(|effect| Task::of_effect(effect) == Some(task))
-        .collect();
-    if asked.is_empty() {
-        return false;
-    }
-    let second = effects::email("files-ready");
-    asked.extend(rows.iter().any(|row| row.effect == second).then_some(second));
-    asked.iter().all(|effect| rows.iter().any(|row| row.effect == *effect && is_over(row)))
-}
-
-fn by_reason(messages: &[DeadLetter]) -> BTreeMap<String, Reason> {
-    let mut reasons = BTreeMap::new();
-    for message in messages {
-        let reason = reasons.entry(message.reason().to_owned()).or_insert_with(|| Reason {
+impl Redriven {
+    fn counted(&mut self, message: &DeadLetter, list: bool) {
+        self.messages += 1;
+        let reason = self.reasons.entry(message.reason().to_owned()).or_insert_with(|| Reason {
             messages: 0,
             oldest: message.sent_at,
             example: message.cause.clone(),
         });
         reason.messages += 1;
         reason.oldest = reason.oldest.min(message.sent_at);
-    }
-    reasons
-}
-
-impl Report for Redriven {
-    fn print(&self, page: &mut Page) {
-        if self.messages == 0 {
-            page.line(format_args!("No such message is in the dead-letter queue of {}.", self.task.name()));
-            return;
+        if list {
+            self.list.push(Listed {
+                payment_id: message.payment_id.as_ref().map(|payment_id| payment_id.reference().into_owned()),
+                event_id: message.event_id.clone(),
+                message_id: message.id.clone(),
+                reason: message.reason().to_owned(),
+                cause: message.cause.clone(),
+                sent_at: message.sent_at,
+            });
         }
-        let rows: Vec<_> = self
-            .reasons
-            .iter()
-            .map(|(name, reason)| {
-                let oldest = reason.oldest.map_or_else(String::new, |at| page.ago(at));
-                let example = reason.example.as_deref().unwrap_or_default();
-                vec![
-                    Cell::new(name),
-                    Cell::new(reason.messages),
-                    Cell::new(oldest),
-                    Cell::styled(DIM, example),
-                ]
-            })
-            .collect();
-        page.table(&["reason", "messages", "oldest", "one cause"], &rows);
-        let messages = count(self.messages, "message");
-        if self.settled > 0 {
-            page.line(format_args!(
-                "\n{} of them for effects that are done, left out or unknown: the task drops them. `afterlink explain` \
-                 shows each; what is unknown is for `afterlink resolve`.",
-                self.settled
-            ));
-        }
-        page.line(if self.acted {
-            format!("\n{messages} sent back to {}.", self.task.name())
-        } else {
-            format!("\nA dry run: {messages} would go back to {}. With --yes they do.", self.task.name())
-        });
-    }
-
-    fn verdict(&self) -> Verdict {
-        Verdict::Fine
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use effect_ledger::Effect;
-    use fulfilment::effects;
-    use stripe_events::{Delivered, Resend};
-    use testkit::stripe::SessionEvent;
-
-    use super::*;
-    use crate::page::plain;
-
-    #[test]
-    fn a_message_is_settled_when_nothing_it_asks_for_is_open() {
-        let sent = |body: String| {
-            let message =
-                aws_sdk_sqs::types::Message::builder().body(body).message_id("m").receipt_handle("r");
-            DeadLetter::of(message.build()).unwrap()
-        };
-        let event = SessionEvent::paid().to_json();
-        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&event.to_string()).unwrap();
-        let resend = Resend { id: "r-1".to_owned(), to: None };
-        let first = sent(Delivered::replay_json(&raw, "checkout.session.completed").unwrap());
-        let second = sent(Delivered::resend_json(&raw, &resend, None).unwrap());
-        let mail = effects::email("thank-you");
-        let unknown = EffectState::Unknown { reason: "x".to_owned() };
-        let parked = |reason: &str| EffectState::Parked { reason: reason.to_owned() };
-        let rows = |states: &[(&Effect, EffectState)]| -> Vec<EffectRow> {
-            states.iter().map(|(effect, state)| EffectRow::new((*effect).clone(), state.clone())).collect()
-        };
-        let files = effects::email("files-ready");
-        let again = effects::resent(&mail, "r-1");
-        for (message, rows, expected) in [
-            (&first, rows(&[]), false),
-            (&first, rows(&[(&mail, EffectState::Done)]), true),
-            (&first, rows(&[(&mail, unknown.clone())]), true),
-            (&first, rows(&[(&mail, parked("no_recipient"))]), false),
-            (&first, rows(&[(&mail, EffectState::Done), (&files, parked("file_missing"))]), false),
-            (&second, rows(&[(&mail, EffectState::Done)]), false),
-            (&second, rows(&[(&mail, EffectState::Done), (&again, unknown)]), true),
-        ] {
-            assert_eq!(is_settled(Task::ThankYouEmail, message, &rows, false), expected, "{rows:?}");
-        }
-    }
-
-    fn report(acted: bool) -> Redriven {
-        let reason = |messages, oldest, example: Option<&str>| Reason {
-            messages,
-            oldest: Some(Time(oldest)),
-            example: example.map(str::to_owned),
-        };
-        let reasons = BTreeMap::from([
-            ("no_recipient".to_owned(), reason(2, 0, Some("the customer has no usable email address"))),
-            ("tries used up".to_owned(), reason(1, 500_000, None)),
-        ]);
-        Redriven { task: Task::ThankYouEmail, acted, messages: 3, settled: 0, reasons }
-    }
-
-    #[test]
-    fn reports_the_plan_and_the_result() {
-        insta::assert_snapshot!(plain(&report(false), 1_000_000), @r#"
-          reason         messages  oldest  one cause
-          no_recipient   2         16 min  the customer has no usable email address
-          tries used up  1         8 min
-
-        A dry run: 3 messages would go back to thank-you-email. With --yes they do.
-        "#);
-        insta::assert_snapshot!(plain(&report(true), 1_000_000).lines().last().unwrap(), @"3 messages sent back to thank-you-email.");
-        let settled = plain(&Redriven { settled: 2, ..report(true) }, 1_000_000);
-        assert!(settled.contains("2 of them for effects that are done, left out or unknown"), "{settled}");
-    }
-}
+mod tests;

@@ -32,18 +32,23 @@ pub(crate) struct Renewed {
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Renewed> {
     let of = &arguments.of;
-    let acted = of.acting.decided()?;
+    let operator = of.acting.operator(deployment, now).await?;
     let purchase = of.find(deployment).await?;
     let payment_id = &purchase.payment_id;
     let generation = purchase.seen.generation;
     let Some(next) = generation.checked_add(1) else {
         bail!("the link of {payment_id} cannot be renewed any more");
     };
-    if acted {
+    if let Some(operator) = &operator {
         let said = (Verb::RenewLink, format!("link {generation}"), format!("link {next}"));
-        of.change(deployment, &purchase, now, said, DynamoDbDownloads::renew_link).await?;
+        of.change(deployment, &purchase, operator, said, DynamoDbDownloads::renew_link).await?;
     }
-    Ok(Renewed { payment_id: payment_id.to_string(), files: purchase.files(), generation, acted })
+    Ok(Renewed {
+        payment_id: payment_id.to_string(),
+        files: purchase.files(),
+        generation,
+        acted: operator.is_some(),
+    })
 }
 
 impl Report for Renewed {

@@ -2,14 +2,14 @@ use anyhow::{Context as _, Error, Result, bail};
 use catalogue::Task;
 use clap::{Args, ValueEnum};
 use effect_ledger::{Change, EffectKey, EffectRow, Verb};
-use fulfilment::{Money, PaymentId, effects};
+use fulfilment::{LinkContract, Money, PaymentId, effects, recipient, without_invisible};
 use serde::Serialize;
-use stripe_events::{Delivered, Personal, Resend};
+use stripe_events::{Delivered, Event, Object, Personal, Resend};
 
 use crate::contract::{contract_of, remembered_kind};
 use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
-use crate::operator::{Acting, Operator};
+use crate::operator::Acting;
 use crate::page::{Page, Report, Time, Verdict};
 use crate::payments::{self, PAYMENT};
 use crate::privacy::Privacy;
@@ -67,7 +67,10 @@ pub(crate) async fn run(
     privacy: Privacy,
     now: i64,
 ) -> Result<Resent> {
-    let act = arguments.acting.decided()?;
+    let operator = arguments.acting.operator(deployment, now).await?;
+    if let Some(to) = &arguments.to {
+        check_address(to)?;
+    }
     let payment_id = payments::one(deployment, &arguments.payment).await?;
     let ledger = deployment.ledger()?;
     let history = ledger.history(&payment_id).await?;
@@ -92,12 +95,17 @@ pub(crate) async fn run(
             paid.amount.decimal_text()
         );
     }
+    if let Some(until) = wording_changes_until(deployment, &found.event, now).await? {
+        bail!(
+            "the link's wording was changed a moment ago, and mails may still go out in the one before. The new one is used \
+             from {until} on: try again then"
+        );
+    }
     let to = arguments.to.clone().map(Personal::new);
     let recipient = to.as_ref().or(paid.email.as_ref()).context("the customer gave no address: say --to")?;
     let resend = Resend { id: Time(now).to_string(), to: to.clone() };
     let effect = effects::resent(&first, &resend.id);
-    if act {
-        let operator = Operator::identify(deployment, &arguments.acting, now).await?;
+    if let Some(operator) = &operator {
         // The address stays out of the ledger, which holds no personal data; that it is another one does not.
         let after = if to.is_some() { format!("{effect}, to another address") } else { effect.to_string() };
         let action = operator.action(Verb::Resend, Some(first), seen.state.to_string(), after);
@@ -111,10 +119,35 @@ pub(crate) async fn run(
         payment_id: payment_id.to_string(),
         effect: effect.to_string(),
         to: privacy.email(recipient),
-        acted: act,
+        acted: operator.is_some(),
         instead,
         before: seen.state.to_string(),
     })
+}
+
+/// Refuses an address that no mail reaches, without repeating it: it would be parked for good.
+fn check_address(to: &str) -> Result<()> {
+    let address = without_invisible(to).context("--to holds no address")?;
+    recipient(&address).map(drop).context("--to is no address that mails reach")
+}
+
+/// For how long the mail function may go on with the wording it has.
+const WORDING_KEPT_MS: i64 = 5 * 60 * 1000;
+
+/// Until when mails of an event's link may go out in an earlier wording, where its template has just been changed.
+async fn wording_changes_until(deployment: &Deployment, event: &Event, now: i64) -> Result<Option<Time>> {
+    let Event::Snapshot(event) = event else { return Ok(None) };
+    let Object::Session(session) = &event.object else { return Ok(None) };
+    let contract = LinkContract::from_metadata(&session.metadata).ok().flatten();
+    let Some(template) = contract.and_then(|contract| contract.thank_you) else { return Ok(None) };
+    let Some(bucket) = deployment.optional("TemplatesBucketName") else { return Ok(None) };
+    let s3 = aws_sdk_s3::Client::new(&deployment.sdk);
+    let listed = s3.list_objects_v2().bucket(bucket).prefix(format!("{}/", template.as_str())).send().await;
+    let listed = listed.context("the templates bucket cannot be listed (s3:ListBucket)")?;
+    let changed =
+        listed.contents().iter().filter_map(|object| object.last_modified()?.to_millis().ok()).max();
+    let until = changed.map(|changed| changed + WORDING_KEPT_MS).filter(|until| *until > now);
+    Ok(until.map(|until| Time(until + 1000)))
 }
 
 /// Under which reason a first mail is closed that another one is sent for.

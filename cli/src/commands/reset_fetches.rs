@@ -30,22 +30,23 @@ pub(crate) struct Reset {
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Reset> {
     let of = &arguments.of;
+    let operator = of.acting.operator(deployment, now).await?;
     let purchase = of.find(deployment).await?;
     let payment_id = &purchase.payment_id;
     let seen = &purchase.seen;
     if seen.fetches == 0 {
         bail!("no file of {payment_id} was fetched yet: there is nothing to reset");
     }
-    if of.acting.yes {
+    if let Some(operator) = &operator {
         let said = (Verb::Reset, fetched(seen), "counted anew".to_owned());
-        of.change(deployment, &purchase, now, said, DynamoDbDownloads::count_anew).await?;
+        of.change(deployment, &purchase, operator, said, DynamoDbDownloads::count_anew).await?;
     }
     Ok(Reset {
         payment_id: payment_id.to_string(),
         files: purchase.files(),
         fetches: seen.fetches,
         last_fetched_at: seen.last_fetched_at.map(Time::of_seconds),
-        acted: of.acting.yes,
+        acted: operator.is_some(),
     })
 }
 

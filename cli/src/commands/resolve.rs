@@ -51,7 +51,6 @@ pub(crate) struct Resolved {
 const NOT_SENT: &str = "not_sent";
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Resolved> {
-    arguments.acting.decided()?;
     let operator = arguments.acting.operator(deployment, now).await?;
     let asked = if arguments.sent { Asked::Sent } else { Asked::NotSent };
     resolve(deployment, &arguments.payment, &arguments.effect, asked, operator.as_ref(), now).await

@@ -1,13 +1,17 @@
+mod then;
+
+use std::collections::BTreeSet;
 use std::fmt;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, bail};
 use catalogue::Task;
 use clap::Args;
 use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
-use fulfilment::{InvoiceEvent, Money, PaymentId, Policy, SessionEvent, SessionOutcome, effects};
+use fulfilment::{ExpectedEffects, PaymentId, Policy};
 use serde::Serialize;
-use stripe_events::{Delivered, Object};
+use stripe_events::{Delivered, shown_id};
 
+pub(crate) use self::then::then;
 use crate::contract::{contract_of, remembered_kind};
 use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
@@ -23,14 +27,20 @@ use crate::stripe::{self, Found};
 /// the session, or the invoice of a renewal, as Stripe has it now. A record (`contribution#…`) is folded again also
 /// when it is done, so that it can be repaired from Stripe's events; everything else that is done or skipped stays so.
 /// What is unknown is for `resolve`. A mail that an operator asked for (`#resend#`) is delivered again from the
-/// dead-letter queue only: when its message is gone, the effect is closed, and `resend` asks for another.
+/// dead-letter queue only: when its message is gone, the effect is closed, and `resend` asks for another. An effect that
+/// was closed (`close`, `discard`) is opened again.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: afterlink --stage live retry pi_3Q9… contribution#paid --yes")]
+#[command(
+    after_help = "Example: afterlink --stage live retry pi_3Q9… contribution#paid --because 'the table is back' --yes"
+)]
 pub(crate) struct Arguments {
     #[arg(help = PAYMENT)]
     payment: String,
     /// The effect's name in the ledger, for example email#thank-you
     effect: String,
+    /// Makes the event anew from what Stripe has now, for a session that was corrected since
+    #[arg(long)]
+    from_session: bool,
     #[command(flatten)]
     acting: Acting,
 }
@@ -71,6 +81,8 @@ pub(crate) enum Event {
     DeadLetter(Box<DeadLetter>),
     OfStripe(Found),
     Made(Found),
+    /// Made anew, in the place of a message of the dead-letter queue.
+    MadeInstead(Found, Box<DeadLetter>),
 }
 
 impl Event {
@@ -78,7 +90,7 @@ impl Event {
         match self {
             Self::DeadLetter(_) => Source::DeadLetterQueue,
             Self::OfStripe(_) => Source::StripeEvent,
-            Self::Made(_) => Source::MadeAgain,
+            Self::Made(_) | Self::MadeInstead(..) => Source::MadeAgain,
         }
     }
 
@@ -88,13 +100,15 @@ impl Event {
             Self::DeadLetter(message) => {
                 Delivered::from_json(message.body.as_bytes()).ok().map(|delivered| delivered.event)
             }
-            Self::OfStripe(found) | Self::Made(found) => Some(found.event.clone()),
+            Self::OfStripe(found) | Self::Made(found) | Self::MadeInstead(found, _) => {
+                Some(found.event.clone())
+            }
         }
     }
 
     /// Lets go of a message that was only looked at.
     pub(crate) async fn let_go(&self, deployment: &Deployment, task: Task) -> Result<()> {
-        if let Self::DeadLetter(message) = self {
+        if let Self::DeadLetter(message) | Self::MadeInstead(_, message) = self {
             let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
             release(&sqs, deployment.dlq_url(task)?, std::slice::from_ref(&**message)).await;
         }
@@ -104,7 +118,15 @@ impl Event {
 
 pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Retried> {
     let operator = arguments.acting.operator(deployment, now).await?;
-    retry(deployment, &arguments.payment, &arguments.effect, operator.as_ref(), now).await
+    let from = if arguments.from_session { From::WhatStripeHasNow } else { From::Nearest };
+    retry(deployment, &arguments.payment, &arguments.effect, from, operator.as_ref(), now).await
+}
+
+/// Where an event is to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Nearest,
+    WhatStripeHasNow,
 }
 
 /// Retries it if there is an operator to write it down for; else says what would be done.
@@ -112,6 +134,7 @@ async fn retry(
     deployment: &Deployment,
     payment: &str,
     effect: &str,
+    from: From,
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Retried> {
@@ -120,12 +143,23 @@ async fn retry(
     let course = course(Asked::Retry, &key, seen.map(|row| &row.state), now).map_err(Error::msg)?;
     let event = if course == Course::DeliverRequest {
         dead_letter(deployment, task, &key, seen).await?.map(|message| Event::DeadLetter(Box::new(message)))
+    } else if from == From::WhatStripeHasNow {
+        Some(made_anew(deployment, task, &key, seen).await?)
     } else {
         Some(find(deployment, task, &key, seen).await?)
     };
+    if let (None, Some(event)) = (seen, &event)
+        && let Err(refused) = called_for(&key, event, &rows, deployment.livemode()?)
+    {
+        event.let_go(deployment, task).await?;
+        return Err(refused);
+    }
     let before = seen.map_or_else(|| "nothing".to_owned(), |row| row.state.to_string());
     if let Some(operator) = operator {
         let (after, change) = match &event {
+            Some(event) if course == Course::SetFree => {
+                (format!("opened again, {}", event.source()), Change::Free)
+            }
             Some(event) => (format!("delivered again, {}", event.source()), Change::Nothing),
             None => (format!("skipped ({REQUEST_GONE})"), Change::Closed { reason: REQUEST_GONE }),
         };
@@ -182,51 +216,10 @@ pub(crate) async fn look_up(deployment: &Deployment, payment: &str, effect: &str
     Ok(named)
 }
 
-/// What the task does with the event that it is given.
-pub(crate) fn then(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode: Option<bool>) -> String {
-    let task = Task::of_effect(&key.effect);
-    if task == Some(Task::ContributionRecords) {
-        return "The record is folded again: what the event says is in it afterwards, and nothing counts twice.".to_owned();
-    }
-    if task != Some(Task::ThankYouEmail) {
-        return "The task does it now.".to_owned();
-    }
-    let event = event.read().zip(livemode);
-    let left_out = event.and_then(|(event, livemode)| left_out(&event, rows, livemode));
-    left_out.map_or_else(
-        || "The task sends the mail.".to_owned(),
-        |why| format!("The task leaves the mail out: {why}."),
-    )
-}
-
-/// Why the mail task does not send a mail about an event, if it will not.
-fn left_out(event: &stripe_events::Event, rows: &[EffectRow], livemode: bool) -> Option<&'static str> {
-    let is_refunded =
-        |amount: Money| payment_ledger::is_refunded(rows, amount).then_some("the payment was refunded");
-    if let Some(Object::Invoice(_)) = event.object() {
-        let thanks = Policy::compiled_in().ok()?.thanks_renewals();
-        let amount = InvoiceEvent::from_event(event, livemode).ok()?.amount?;
-        return if thanks { is_refunded(amount) } else { Some("policy.toml thanks for no renewals") };
-    }
-    let session = SessionEvent::from_event(event, livemode).ok()?;
-    if session.outcome == SessionOutcome::Paid {
-        return is_refunded(session.amount);
-    }
-    let later = match session.outcome {
-        SessionOutcome::Pending => vec![SessionOutcome::Paid, SessionOutcome::Failed],
-        SessionOutcome::Failed | SessionOutcome::Paid => vec![SessionOutcome::Paid],
-    };
-    let went_out = |row: &EffectRow| {
-        later.iter().any(|outcome| row.effect == effects::email_about(*outcome))
-            && matches!(row.state, EffectState::Done | EffectState::Claimed(_) | EffectState::Unknown { .. })
-    };
-    rows.iter().any(went_out).then_some("a later mail says what became of the payment")
-}
-
 /// The message of an effect in the dead-letter queue of its task, if it is there.
 ///
 /// One event may have several: that of the first mail, and those of mails that operators asked for.
-async fn dead_letter(
+pub(crate) async fn dead_letter(
     deployment: &Deployment,
     task: Task,
     key: &EffectKey,
@@ -241,6 +234,42 @@ async fn dead_letter(
     let message = waiting.next();
     release(&sqs, dlq_url, &waiting.collect::<Vec<_>>()).await;
     Ok(message)
+}
+
+/// The event of an effect as Stripe has its object now, with the message of the dead-letter queue that it stands for.
+async fn made_anew(
+    deployment: &Deployment,
+    task: Task,
+    key: &EffectKey,
+    seen: Option<&EffectRow>,
+) -> Result<Event> {
+    let client = stripe::client(deployment, stripe::BUDGET).await?;
+    let found = stripe::event_again(&client, key, deployment.livemode()?).await?;
+    let contract = remembered_kind(&deployment.ledger()?.history(&key.subject).await?).map(contract_of);
+    let found = found.corrected(contract);
+    Ok(match dead_letter(deployment, task, key, seen).await? {
+        Some(message) => Event::MadeInstead(found, Box::new(message)),
+        None => Event::Made(found),
+    })
+}
+
+/// Refuses an effect that the ledger has no row of and the event does not call for: a name that was mistyped would be
+/// delivered, and change nothing.
+fn called_for(key: &EffectKey, event: &Event, rows: &[EffectRow], livemode: bool) -> Result<()> {
+    let expected = event.read().zip(Policy::compiled_in().ok());
+    let expected =
+        expected.and_then(|(event, policy)| ExpectedEffects::from_event(&event, livemode, &policy));
+    let Some(expected) = expected.map(|expected| expected.effects) else { return Ok(()) };
+    if expected.contains(&key.effect) {
+        return Ok(());
+    }
+    let known: BTreeSet<_> = expected
+        .iter()
+        .chain(rows.iter().map(|row| &row.effect))
+        .filter(|effect| Task::of_effect(effect).is_some())
+        .collect();
+    let known: Vec<_> = known.into_iter().map(Effect::as_str).collect();
+    bail!("{} has no effect {}; it has {}", shown_id(key.subject.as_str()), key.effect, known.join(", "))
 }
 
 /// The event of an effect, from the nearest place that has it.
@@ -288,6 +317,10 @@ pub(crate) async fn deliver(deployment: &Deployment, task: Task, event: &Event) 
     match event {
         Event::DeadLetter(message) => move_back(&sqs, message, deployment.dlq_url(task)?, queue_url).await,
         Event::OfStripe(found) | Event::Made(found) => queues::send(&sqs, queue_url, &found.message()?).await,
+        Event::MadeInstead(found, message) => {
+            queues::send(&sqs, queue_url, &found.message()?).await?;
+            queues::delete(&sqs, message, deployment.dlq_url(task)?).await
+        }
     }
 }
 

@@ -3,16 +3,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use catalogue::Task;
 use clap::Args;
-use futures_util::future::try_join_all;
-use reconciliation::Journal as _;
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reconciliation::{Journal as _, Missing, Verdict as Judged, judge};
 use serde::Serialize;
 
-use crate::commands::reconcile::{self, Gap, Since, journal, print_gaps, since};
+use crate::commands::reconcile::{self, Gap, Since, Window, journal, print_gaps, since};
 use crate::commands::tasks::OpenEffect;
 use crate::deployment::Deployment;
-use crate::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, Report, Time, Verdict, WARN, count, duration};
+use crate::interrupt::Interrupt;
+use crate::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, Report, Time, Verdict, count, duration};
+use crate::progress::Progress;
 use crate::query_api::QueryApi;
 use crate::queues::{Depth, depth, name_of};
+use crate::reason;
 
 /// Without a checkpoint, so far back is looked.
 const DAY_SECONDS: i64 = 86_400;
@@ -28,33 +32,46 @@ pub(crate) struct Arguments {
 
 #[derive(Serialize)]
 pub(crate) struct Status {
-    stage: String,
     queues: Vec<TaskQueues>,
     open: Vec<OpenCount>,
     reconciliation: ReconciliationStatus,
+    /// What could not be looked at, so that nothing is known of it.
+    unclear: Vec<Unclear>,
+}
+
+/// A part of the system that did not answer.
+#[derive(Serialize)]
+struct Unclear {
+    what: String,
+    why: String,
 }
 
 #[derive(Serialize)]
 struct TaskQueues {
-    task: Task,
-    queue: Depth,
+    /// A task, or `forward` for what comes from Stripe's bus.
+    task: &'static str,
+    /// None where there is a dead-letter queue only.
+    queue: Option<Depth>,
     /// How long the oldest message has waited, in seconds. CloudWatch knows; the local cloud has none.
     oldest_seconds: Option<i64>,
     dead_letters: u64,
     oldest_dead_letter_seconds: Option<i64>,
 }
 
-/// Open effects of one task in one state.
+/// Open effects of one task in one state for one reason.
 #[derive(Serialize)]
 struct OpenCount {
     task: Option<Task>,
     state: &'static str,
+    reason: Option<String>,
     effects: usize,
+    /// How many of them are still retried and should have been done by now.
+    waiting_too_long: usize,
     /// When the longest-standing got there.
     oldest: Option<Time>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ReconciliationStatus {
     /// Up to when everything was compared, by the scheduled function.
     checked_until: Option<Time>,
@@ -66,29 +83,81 @@ struct ReconciliationStatus {
     pending: usize,
     /// Since when the oldest of them does.
     oldest_pending: Option<Time>,
-    /// Why Stripe could not be asked, if it could not.
-    not_asked: Option<String>,
 }
 
+/// So many payments are listed at most; JSON has all.
+const LISTED: usize = 20;
+
+/// Asks everything, and reports what answers.
 pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<Status> {
+    let progress = Progress::new();
+    let mut status = Status {
+        queues: Vec::new(),
+        open: Vec::new(),
+        reconciliation: ReconciliationStatus::default(),
+        unclear: Vec::new(),
+    };
+    progress.say("Asking the queues");
     let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
-    let queues = try_join_all(Task::ALL.map(async |task| {
-        let queue_url = deployment.queue_url(task)?;
-        let dlq_url = deployment.dlq_url(task)?;
-        let dlq = depth(&sqs, dlq_url).await?;
-        Ok::<_, anyhow::Error>(TaskQueues {
-            task,
-            queue: depth(&sqs, queue_url).await?,
-            oldest_seconds: oldest(deployment, queue_url, now).await,
-            dead_letters: dlq.waiting + dlq.in_flight,
-            oldest_dead_letter_seconds: oldest(deployment, dlq_url, now).await,
-        })
+    let tasks = join_all(Task::ALL.map(async |task| {
+        (
+            task.name(),
+            queues_of(
+                deployment,
+                &sqs,
+                task.name(),
+                deployment.queue_url(task).map(Some),
+                deployment.dlq_url(task),
+                now,
+            )
+            .await,
+        )
     }))
-    .await?;
-    let open = deployment.ledger()?.open_effects("").await?;
-    let open = open.rows.into_iter().map(OpenEffect::of);
-    let reconciliation = reconciliation(deployment, arguments, now).await?;
-    Ok(Status { stage: deployment.stage.clone(), queues, open: counted(open), reconciliation })
+    .await;
+    let forward = match deployment.optional("ForwardDlqUrl") {
+        Some(url) => Some(("forward", queues_of(deployment, &sqs, "forward", Ok(None), Ok(url), now).await)),
+        None => None,
+    };
+    for (name, queues) in tasks.into_iter().chain(forward) {
+        let what = || format!("the queues of {name}");
+        status.queues.extend(known(queues, what, &mut status.unclear));
+    }
+    progress.say("Asking the ledger");
+    let open = async || Ok(deployment.ledger()?.open_effects("").await?);
+    let open = known(open().await, || "the ledger".to_owned(), &mut status.unclear);
+    let open = open.unwrap_or_default().rows.into_iter().map(|row| OpenEffect::of(row, now));
+    status.open = counted(open);
+    progress.say("Comparing Stripe with the ledger");
+    status.reconciliation = reconciliation(deployment, arguments, now, &mut status.unclear).await;
+    Ok(status)
+}
+
+/// What answered; what did not is noted down.
+fn known<T>(found: Result<T>, what: impl Fn() -> String, unclear: &mut Vec<Unclear>) -> Option<T> {
+    found.map_err(|error| unclear.push(Unclear { what: what(), why: format!("{error:#}") })).ok()
+}
+
+async fn queues_of(
+    deployment: &Deployment,
+    sqs: &aws_sdk_sqs::Client,
+    task: &'static str,
+    queue_url: Result<Option<&str>>,
+    dlq_url: Result<&str>,
+    now: i64,
+) -> Result<TaskQueues> {
+    let (queue_url, dlq_url) = (queue_url?, dlq_url?);
+    let dlq = depth(sqs, dlq_url).await?;
+    let (queue, oldest_seconds) = match queue_url {
+        Some(url) => (Some(depth(sqs, url).await?), oldest(deployment, url, now).await),
+        None => (None, None),
+    };
+    Ok(TaskQueues {
+        task,
+        queue,
+        oldest_seconds,
+        dead_letters: dlq.waiting + dlq.in_flight,
+        oldest_dead_letter_seconds: oldest(deployment, dlq_url, now).await,
+    })
 }
 
 /// The age of a queue's oldest message, from CloudWatch. A number that cannot be had is left out: the rest is worth
@@ -132,13 +201,17 @@ fn newest_maximum(answer: &str) -> Option<i64> {
 fn counted(open: impl Iterator<Item = OpenEffect>) -> Vec<OpenCount> {
     let mut counts: BTreeMap<_, OpenCount> = BTreeMap::new();
     for effect in open {
-        let count = counts.entry((effect.task, effect.state)).or_insert(OpenCount {
+        let key = (effect.task, effect.state, effect.reason.clone());
+        let count = counts.entry(key).or_insert(OpenCount {
             task: effect.task,
             state: effect.state,
+            reason: effect.reason,
             effects: 0,
+            waiting_too_long: 0,
             oldest: effect.updated_at,
         });
         count.effects += 1;
+        count.waiting_too_long += usize::from(effect.waits_too_long);
         count.oldest = [count.oldest, effect.updated_at].into_iter().flatten().min();
     }
     counts.into_values().collect()
@@ -149,38 +222,56 @@ async fn reconciliation(
     deployment: &Deployment,
     arguments: &Arguments,
     now: i64,
-) -> Result<ReconciliationStatus> {
-    let journal = journal(deployment)?;
-    let position = journal.position().await?;
-    let mut unexplained: Vec<Gap> = journal.missing().await?.into_iter().map(Gap::from).collect();
-    let pending = journal.pending().await?;
+    unclear: &mut Vec<Unclear>,
+) -> ReconciliationStatus {
+    let read = async || {
+        let journal = journal(deployment)?;
+        let still = still_missing(deployment, journal.missing().await?, now).await?;
+        Ok((journal.position().await?, still, journal.pending().await?))
+    };
+    let what = || "what reconciliation found".to_owned();
+    let Some((position, missing, pending)) = known(read().await, what, unclear) else {
+        return ReconciliationStatus::default();
+    };
+    let mut unexplained: Vec<Gap> = missing.into_iter().map(Gap::from).collect();
     let from = arguments.since.map(|since| since.at(now));
     let checked = position.as_ref().map(|position| position.until);
     let from = from.or(checked).unwrap_or(now / 1000 - DAY_SECONDS);
-    let looked = reconcile::look_back(deployment, &journal, from, now, false, u64::MAX).await;
-    let not_asked = match looked {
-        Ok(report) => {
-            let known: BTreeSet<_> = unexplained.iter().map(|gap| gap.event_id.clone()).collect();
-            let fresh =
-                report.missing.into_iter().map(Gap::from).filter(|gap| !known.contains(&gap.event_id));
-            unexplained.extend(fresh);
-            None
-        }
-        Err(error) => Some(format!("{error:#}")),
+    let window = Window { from, put_back: false, at_most: u64::MAX, again: false };
+    let looked = async || {
+        let journal = journal(deployment)?;
+        reconcile::look_back(deployment, &journal, &window, now, &Interrupt::default()).await
     };
-    Ok(ReconciliationStatus {
+    if let Some(report) = known(looked().await, || "what is newer at Stripe".to_owned(), unclear) {
+        let known: BTreeSet<_> = unexplained.iter().map(|gap| gap.event_id.clone()).collect();
+        let fresh = report.missing.into_iter().map(Gap::from).filter(|gap| !known.contains(&gap.event_id));
+        unexplained.extend(fresh);
+    }
+    ReconciliationStatus {
         checked_until: checked.map(Time::of_seconds),
         proven_until: position.map(|position| Time::of_seconds(position.proven_until)),
         unexplained,
         pending: pending.len(),
         oldest_pending: pending.iter().map(|pending| pending.since).min().map(Time::of_seconds),
-        not_asked,
-    })
+    }
 }
 
-impl Report for Status {
-    fn print(&self, page: &mut Page) {
-        page.heading(format_args!("Queues of stage {}", self.stage));
+/// Those of which something is missing still. The scheduled function strikes out the others at its next run.
+async fn still_missing(deployment: &Deployment, missing: Vec<Missing>, now: i64) -> Result<Vec<Missing>> {
+    let ledger = deployment.ledger()?;
+    let ledger = &ledger;
+    let checked = missing.into_iter().map(async |mut missing| {
+        let rows = ledger.history(&missing.payment_id).await?.effects;
+        let sent_at = missing.put_back_at.unwrap_or_default().max(missing.happened_at);
+        missing.effects.retain(|effect| judge(effect, &rows, sent_at, now) == Judged::Missing);
+        Ok::<_, anyhow::Error>(missing)
+    });
+    let checked: Vec<_> = stream::iter(checked).buffered(16).try_collect().await?;
+    Ok(checked.into_iter().filter(|missing| !missing.effects.is_empty()).collect())
+}
+
+impl Status {
+    fn print_queues(&self, page: &mut Page) {
         let age =
             |seconds: Option<i64>| seconds.filter(|seconds| *seconds > 0).map_or_else(String::new, duration);
         let rows: Vec<_> = self
@@ -188,10 +279,13 @@ impl Report for Status {
             .iter()
             .map(|queues| {
                 let dead = if queues.dead_letters > 0 { BAD } else { PLAIN };
+                let depth = |of: fn(&Depth) -> u64| {
+                    queues.queue.as_ref().map_or_else(String::new, |depth| of(depth).to_string())
+                };
                 vec![
-                    Cell::new(queues.task.name()),
-                    Cell::new(queues.queue.waiting),
-                    Cell::new(queues.queue.in_flight),
+                    Cell::new(queues.task),
+                    Cell::new(depth(|depth| depth.waiting)),
+                    Cell::new(depth(|depth| depth.in_flight)),
                     Cell::new(age(queues.oldest_seconds)),
                     Cell::styled(dead, queues.dead_letters),
                     Cell::new(age(queues.oldest_dead_letter_seconds)),
@@ -199,43 +293,67 @@ impl Report for Status {
             })
             .collect();
         page.table(&["task", "waiting", "in flight", "oldest", "DLQ", "oldest"], &rows);
+        for queues in self.queues.iter().filter(|queues| queues.dead_letters > 0) {
+            let task = queues.task;
+            page.line(match queues.queue {
+                Some(_) => format!("  `afterlink redrive --task {task}` says why they are there"),
+                None => "  docs/runbooks/dead-letter-queue.md says what reached no task, and how it is found again".to_owned(),
+            });
+        }
+    }
 
-        page.heading("Open in the ledger");
+    fn print_open(&self, page: &mut Page) {
         if self.open.is_empty() {
-            page.line(format_args!("  {GOOD}nothing{GOOD:#}"));
-        } else {
-            let rows: Vec<_> = self
-                .open
-                .iter()
-                .map(|count| {
-                    vec![
-                        Cell::new(count.task.map_or("of another version", Task::name)),
-                        Cell::state(count.state),
-                        Cell::new(count.effects),
-                        Cell::new(count.oldest.map_or_else(String::new, |oldest| page.ago(oldest))),
-                    ]
-                })
-                .collect();
-            page.table(&["task", "state", "effects", "longest for"], &rows);
+            if !self.unclear.iter().any(|unclear| unclear.what == "the ledger") {
+                page.line(format_args!("  {GOOD}nothing{GOOD:#}"));
+            }
+            return;
         }
+        let rows: Vec<_> = self
+            .open
+            .iter()
+            .map(|count| {
+                let state = if count.waiting_too_long > 0 {
+                    Cell::styled(BAD, count.state)
+                } else {
+                    Cell::state(count.state)
+                };
+                vec![
+                    Cell::new(count.task.map_or("of another version", Task::name)),
+                    state,
+                    Cell::new(count.reason.as_deref().unwrap_or_default()),
+                    Cell::new(count.effects),
+                    Cell::new(count.oldest.map_or_else(String::new, |oldest| page.ago(oldest))),
+                ]
+            })
+            .collect();
+        page.table(&["task", "state", "reason", "effects", "longest for"], &rows);
+        for count in self.open.iter().filter(|count| count.waiting_too_long > 0) {
+            let reason = count.reason.as_deref().unwrap_or_default();
+            let meaning = reason::in_short(reason).unwrap_or_else(|| reason.to_owned());
+            page.line(format_args!(
+                "  {BAD}{} of {} retried for too long:{BAD:#} {meaning}",
+                count.waiting_too_long,
+                count.task.map_or("another version", Task::name)
+            ));
+        }
+        page.line("  `afterlink tasks` lists them, `afterlink explain <payment>` says what to do");
+    }
 
-        page.heading("Paid and unexplained");
-        let ReconciliationStatus {
-            checked_until,
-            proven_until,
-            unexplained,
-            pending,
-            oldest_pending,
-            not_asked,
-        } = &self.reconciliation;
-        if unexplained.is_empty() && not_asked.is_none() {
+    fn print_reconciliation(&self, page: &mut Page) {
+        let ReconciliationStatus { checked_until, proven_until, unexplained, pending, oldest_pending } =
+            &self.reconciliation;
+        if !unexplained.is_empty() {
+            print_gaps(page, unexplained.get(..LISTED).unwrap_or(unexplained));
+            if unexplained.len() > LISTED {
+                page.line(format_args!("  and {} more, which --json has", unexplained.len() - LISTED));
+            }
+            page.line(
+                "  `afterlink explain <payment>` says what stands in the way. What never came, `afterlink reconcile` puts back; \
+                 what waits for a function that does not run (`afterlink doctor`) is done once it does.",
+            );
+        } else if self.unclear.is_empty() {
             page.line(format_args!("  {GOOD}nothing{GOOD:#}"));
-        } else if !unexplained.is_empty() {
-            print_gaps(page, unexplained);
-            page.line("  `afterlink reconcile` says more, and with --yes mends it.");
-        }
-        if let Some(why) = not_asked {
-            page.line(format_args!("  {WARN}Stripe could not be asked for what is newer:{WARN:#} {why}"));
         }
         if let Some(oldest) = oldest_pending {
             let sessions = count(*pending, "session");
@@ -248,115 +366,34 @@ impl Report for Status {
             until(proven_until)
         ));
     }
+}
+
+impl Report for Status {
+    fn print(&self, page: &mut Page) {
+        page.heading("Queues");
+        self.print_queues(page);
+        page.heading("Open in the ledger");
+        self.print_open(page);
+        page.heading("Paid and unexplained");
+        self.print_reconciliation(page);
+        if !self.unclear.is_empty() {
+            page.heading("Could not be looked at");
+            for Unclear { what, why } in &self.unclear {
+                page.line(format_args!("  {BAD}{what}:{BAD:#} {why}"));
+            }
+        }
+    }
 
     fn verdict(&self) -> Verdict {
         let dead = self.queues.iter().any(|queues| queues.dead_letters > 0);
-        let waiting = self.open.iter().any(|count| matches!(count.state, "parked" | "unknown"));
-        let ReconciliationStatus { unexplained, not_asked, .. } = &self.reconciliation;
-        Verdict::needs_you_if(dead || waiting || !unexplained.is_empty() || not_asked.is_some())
+        let waiting = self
+            .open
+            .iter()
+            .any(|count| matches!(count.state, "parked" | "unknown") || count.waiting_too_long > 0);
+        let needs = dead || waiting || !self.reconciliation.unexplained.is_empty();
+        Verdict::needs_you_if(needs).max(Verdict::unclear_if(!self.unclear.is_empty()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::page::plain;
-
-    fn quiet() -> Status {
-        let tasks =
-            [Task::ThankYouEmail, Task::ContributionRecords, Task::SoftOptIns, Task::AcquisitionEvents];
-        let queues = tasks.map(|task| TaskQueues {
-            task,
-            queue: Depth::default(),
-            oldest_seconds: Some(0),
-            dead_letters: 0,
-            oldest_dead_letter_seconds: None,
-        });
-        let reconciliation = ReconciliationStatus {
-            checked_until: Some(Time(0)),
-            proven_until: None,
-            unexplained: Vec::new(),
-            pending: 0,
-            oldest_pending: None,
-            not_asked: None,
-        };
-        Status { stage: "live".to_owned(), queues: queues.into(), open: Vec::new(), reconciliation }
-    }
-
-    #[test]
-    fn a_quiet_day_needs_no_operator() {
-        assert_eq!(quiet().verdict(), Verdict::Fine);
-        insta::assert_snapshot!(plain(&quiet(), 0), @r#"
-        Queues of stage live
-          task                  waiting  in flight  oldest  DLQ  oldest
-          thank-you-email       0        0                  0
-          contribution-records  0        0                  0
-          soft-opt-ins          0        0                  0
-          acquisition-events    0        0                  0
-
-        Open in the ledger
-          nothing
-
-        Paid and unexplained
-          nothing
-          reconciled until 1970-01-01T00:00:00Z, proven until never
-        "#);
-    }
-
-    #[test]
-    fn reports_what_needs_an_operator() {
-        let mut status = quiet();
-        status.queues[0].queue = Depth { waiting: 12, in_flight: 3 };
-        status.queues[0].oldest_seconds = Some(400);
-        status.queues[1].dead_letters = 2;
-        let open =
-            |state| OpenCount { task: Some(Task::ThankYouEmail), state, effects: 4, oldest: Some(Time(0)) };
-        status.open = vec![open("parked"), open("retry")];
-        status.reconciliation.not_asked = Some("Stripe refuses the key".to_owned());
-        status.reconciliation.pending = 2;
-        status.reconciliation.oldest_pending = Some(Time(0));
-        insta::assert_snapshot!(plain(&status, 7_200_000), @r#"
-        Queues of stage live
-          task                  waiting  in flight  oldest  DLQ  oldest
-          thank-you-email       12       3          6 min   0
-          contribution-records  0        0                  2
-          soft-opt-ins          0        0                  0
-          acquisition-events    0        0                  0
-
-        Open in the ledger
-          task             state   effects  longest for
-          thank-you-email  parked  4        2 h
-          thank-you-email  retry   4        2 h
-
-        Paid and unexplained
-          Stripe could not be asked for what is newer: Stripe refuses the key
-          2 sessions waiting for money, the oldest for 2 h
-          reconciled until 1970-01-01T00:00:00Z, proven until never
-        "#);
-    }
-
-    #[test]
-    fn each_fault_alone_needs_an_operator() {
-        let mut status = quiet();
-        status.queues[0].dead_letters = 1;
-        assert_eq!(status.verdict(), Verdict::NeedsYou);
-        let mut status = quiet();
-        status.reconciliation.not_asked = Some("Stripe refuses the key".to_owned());
-        assert_eq!(status.verdict(), Verdict::NeedsYou, "what nobody looked at is not fine");
-        for (state, expected) in
-            [("parked", Verdict::NeedsYou), ("unknown", Verdict::NeedsYou), ("retry", Verdict::Fine)]
-        {
-            let mut status = quiet();
-            status.open = vec![OpenCount { task: None, state, effects: 1, oldest: None }];
-            assert_eq!(status.verdict(), expected, "{state}");
-        }
-    }
-
-    #[test]
-    fn takes_the_newest_number_of_a_metric() {
-        let answer = "<R><Datapoints><member><Timestamp>2026-11-21T03:01:00Z</Timestamp><Maximum>61.0</Maximum></member>\
-                      <member><Maximum>7.0</Maximum><Timestamp>2026-11-21T03:00:00Z</Timestamp></member></Datapoints></R>";
-        assert_eq!(newest_maximum(answer), Some(61));
-        assert_eq!(newest_maximum("<R><Datapoints/></R>"), None);
-    }
-}
+mod tests;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use catalogue::Task;
 use clap::{Args, ValueEnum};
@@ -5,7 +7,8 @@ use effect_ledger::{EffectKey, EffectRow, EffectState};
 use serde::Serialize;
 
 use crate::deployment::Deployment;
-use crate::page::{Cell, Page, Report, Time, Verdict, count};
+use crate::page::{Cell, DIM, Page, Report, Time, Verdict, count};
+use crate::reason::{self, Advice};
 use crate::task::task_parser;
 
 /// Lists open effects, oldest first.
@@ -68,6 +71,10 @@ pub(crate) struct OpenEffect {
     pub(crate) task: Option<Task>,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<String>,
+    /// What happened, whose it is to fix, and the next command.
+    pub(crate) advice: Option<Advice>,
+    /// Whether it is still retried and should have been done by now.
+    pub(crate) waits_too_long: bool,
     pub(crate) event_id: Option<String>,
     pub(crate) attempt: Option<u32>,
     pub(crate) first_at: Option<Time>,
@@ -75,8 +82,11 @@ pub(crate) struct OpenEffect {
 }
 
 impl OpenEffect {
-    pub(crate) fn of((key, row): (EffectKey, EffectRow)) -> Self {
+    /// `now` is in Unix milliseconds.
+    pub(crate) fn of((key, row): (EffectKey, EffectRow), now: i64) -> Self {
         Self {
+            advice: Advice::on(&key.subject, &row, now),
+            waits_too_long: reason::waits_too_long(&row, now),
             payment_id: key.subject.to_string(),
             task: Task::of_effect(&key.effect),
             effect: key.effect.to_string(),
@@ -89,13 +99,16 @@ impl OpenEffect {
         }
     }
 
-    /// Whether nothing will happen by itself.
+    /// Whether nothing will happen by itself, or too little for too long.
     pub(crate) fn needs_operator(&self) -> bool {
-        matches!(self.state, "parked" | "unknown")
+        matches!(self.state, "parked" | "unknown") || self.waits_too_long
     }
 }
 
-pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments) -> Result<OpenTasks> {
+pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments, now: i64) -> Result<OpenTasks> {
+    if let Some(reason) = &arguments.reason {
+        reason::check(reason)?;
+    }
     let prefix = arguments.task.map_or("", Task::effects);
     let open = deployment.ledger()?.open_effects(prefix).await?;
     let wanted = |row: &EffectRow| {
@@ -103,7 +116,7 @@ pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments) -> 
             && arguments.reason.as_deref().is_none_or(|wanted| row.state.reason() == Some(wanted))
     };
     let rows = open.rows.into_iter().filter(|(_, row)| wanted(row));
-    let mut tasks: Vec<_> = rows.map(OpenEffect::of).collect();
+    let mut tasks: Vec<_> = rows.map(|row| OpenEffect::of(row, now)).collect();
     tasks.sort_by(|a, b| (a.updated_at, &a.payment_id).cmp(&(b.updated_at, &b.payment_id)));
     Ok(OpenTasks { tasks, pages: open.pages, scanned: open.scanned, limit: arguments.limit })
 }
@@ -111,7 +124,14 @@ pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments) -> 
 impl Report for OpenTasks {
     fn print(&self, page: &mut Page) {
         if self.tasks.is_empty() {
-            page.line("Nothing is open.");
+            page.line(if self.scanned == 0 {
+                "Nothing is open.".to_owned()
+            } else {
+                format!(
+                    "Nothing that is open is so: {} without these filters.",
+                    count(self.scanned, "open effect")
+                )
+            });
             return;
         }
         let rows: Vec<_> = self
@@ -135,10 +155,14 @@ impl Report for OpenTasks {
         let more = self.tasks.len().saturating_sub(self.limit);
         let more =
             if more > 0 { format!(", of which {more} are not shown (--limit)") } else { String::new() };
-        page.line(format_args!(
-            "\n{}{more}. `afterlink explain <payment>` explains one, docs/OPERATIONS.md says how to fix it.",
-            count(self.tasks.len(), "open effect")
-        ));
+        page.line(format_args!("\n{}{more}.", count(self.tasks.len(), "open effect")));
+        let reasons: BTreeSet<_> = self.tasks.iter().filter_map(|task| task.reason.as_deref()).collect();
+        for reason in reasons {
+            if let Some(meaning) = reason::in_short(reason) {
+                page.line(format_args!("  {DIM}{reason}:{DIM:#} {meaning}"));
+            }
+        }
+        page.line("`afterlink explain <payment>` says of each what to do next.");
     }
 
     fn verdict(&self) -> Verdict {
@@ -165,7 +189,7 @@ mod tests {
         };
         let row =
             EffectRow { updated_at: Some(updated_at), last_claim, ..EffectRow::new(effect.clone(), state) };
-        OpenEffect::of((EffectKey::new(payment, effect), row))
+        OpenEffect::of((EffectKey::new(payment, effect), row), updated_at)
     }
 
     fn report() -> OpenTasks {
@@ -199,7 +223,9 @@ mod tests {
           pi_3A       email#thank-you  parked   60 min         no_recipient
           cs_test_b1  acquisition      claimed  100 s   3
 
-        3 open effects, of which 1 are not shown (--limit). `afterlink explain <payment>` explains one, docs/OPERATIONS.md says how to fix it.
+        3 open effects, of which 1 are not shown (--limit).
+          no_recipient: the customer gave no address, or not one (the customer's to fix)
+        `afterlink explain <payment>` says of each what to do next.
         "#);
         let nothing = OpenTasks { tasks: Vec::new(), pages: 16, scanned: 0, limit: 50 };
         insta::assert_snapshot!(plain(&nothing, 0), @"Nothing is open.");

@@ -19,6 +19,7 @@ fn states() -> Vec<(&'static str, Option<EffectState>)> {
         ("done", Some(EffectState::Done)),
         ("refunded", Some(EffectState::Skipped { reason: reason("refunded") })),
         ("skipped", Some(EffectState::Skipped { reason: reason("overtaken") })),
+        ("closed", Some(EffectState::Skipped { reason: reason(CLOSED) })),
         ("retry", Some(EffectState::Retry { reason: reason("mail_throttled") })),
         ("parked", Some(EffectState::Parked { reason: reason("no_recipient") })),
         ("limited", Some(EffectState::Parked { reason: reason(LIMITED) })),
@@ -29,7 +30,7 @@ fn states() -> Vec<(&'static str, Option<EffectState>)> {
 }
 
 /// What becomes of each state in turn; a text is a part of the sentence of a refusal.
-type Row = [Result<Course, &'static str>; 10];
+type Row = [Result<Course, &'static str>; 11];
 
 fn check(asked: Asked, effect: &Effect, expected: Row) {
     for ((name, state), expected) in states().into_iter().zip(expected) {
@@ -54,7 +55,7 @@ const NOTHING: Result<Course, &str> = Err("there is nothing to resolve");
 
 #[test]
 fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
-    use Course::{Deliver, DeliverRequest};
+    use Course::{Deliver, DeliverRequest, SetFree};
     let delivered = Ok(Deliver);
     let mail = |done| {
         [
@@ -62,6 +63,7 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
             done,
             Err("`afterlink resend pi_1"),
             NO_CHANGE,
+            Ok(SetFree),
             delivered,
             delivered,
             delivered,
@@ -81,6 +83,7 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
             RESEND,
             RESEND,
             RESEND,
+            RESEND,
             Ok(DeliverRequest),
             Ok(DeliverRequest),
             Ok(DeliverRequest),
@@ -95,15 +98,17 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
         effects::contribution_refund("re_1"),
         effects::contribution_term(),
     ] {
-        let mut expected = [delivered; 10];
-        (expected[7], expected[9]) = (BUSY, FIND_OUT);
+        let mut expected = [delivered; 11];
+        expected[4] = Ok(SetFree);
+        (expected[8], expected[10]) = (BUSY, FIND_OUT);
         check(Asked::Retry, &effect, expected);
     }
     let refund = Movement::Refund("re_1".to_owned());
     for effect in [effects::consents(), effects::acquisition(), effects::acquisition_correction(&refund)] {
-        let mut expected = [delivered; 10];
+        let mut expected = [delivered; 11];
         (expected[1], expected[2], expected[3]) = (NO_CHANGE, NO_CHANGE, NO_CHANGE);
-        (expected[7], expected[9]) = (BUSY, FIND_OUT);
+        expected[4] = Ok(SetFree);
+        (expected[8], expected[10]) = (BUSY, FIND_OUT);
         check(Asked::Retry, &effect, expected);
     }
 }
@@ -111,8 +116,9 @@ fn a_retry_delivers_what_the_task_will_act_on_and_says_else_what_to_do() {
 #[test]
 fn a_resolution_is_for_what_is_not_known() {
     use Course::{Close, SetFree, Settle};
-    let expected =
-        |ended, unknown| [NOTHING, NOTHING, NOTHING, NOTHING, RETRY, RETRY, RETRY, BUSY, ended, unknown];
+    let expected = |ended, unknown| {
+        [NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, RETRY, RETRY, RETRY, BUSY, ended, unknown]
+    };
     for mail in ["thank-you", "files-ready", "payment-pending", "payment-failed"].map(effects::email) {
         check(Asked::Sent, &mail, expected(Ok(Settle), Ok(Settle)));
         check(Asked::NotSent, &mail, expected(Ok(SetFree), Ok(SetFree)));
@@ -139,6 +145,7 @@ fn a_mail_is_sent_once_more_where_none_is_on_its_way() {
                 Ok(Another),
                 Ok(Another),
                 Err("left out on purpose (overtaken)"),
+                Ok(Another),
                 Err("comes back by itself"),
                 parked,
                 Ok(AnotherInstead),
@@ -146,6 +153,24 @@ fn a_mail_is_sent_once_more_where_none_is_on_its_way() {
                 FIND_OUT,
                 Ok(Another),
             ],
+        );
+    }
+}
+
+#[test]
+fn what_is_proven_not_to_be_done_can_be_closed_and_opened_again() {
+    let nothing = Err("there is nothing to close");
+    let closes = Ok(Course::Close);
+    for (effect, ended) in [
+        (effects::email("thank-you"), FIND_OUT),
+        (effects::resent(&effects::email("thank-you"), "r-1"), FIND_OUT),
+        (effects::contribution(SessionOutcome::Paid), closes),
+        (effects::acquisition(), closes),
+    ] {
+        check(
+            Asked::Close,
+            &effect,
+            [nothing, nothing, nothing, nothing, nothing, closes, closes, closes, BUSY, ended, FIND_OUT],
         );
     }
 }

@@ -1,8 +1,11 @@
 use aws::Clock;
-use effect_ledger::{Busy, Effect, EffectKey, EffectRow, EffectState, EffectStore, StoreError, Subject};
+use effect_ledger::{
+    Busy, Disposed, Disposition, Effect, EffectKey, EffectRow, EffectState, EffectStore, StoreError, Subject,
+    dispose,
+};
 use fulfilment::{
     BrokenCorrection, BrokenSession, Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId,
-    Policy, Reading, SessionBroken, SkipReason, SupporterRow, effects,
+    Policy, Reading, RefundEvent, RefundStatus, SessionBroken, SkipReason, SupporterRow, effects,
 };
 use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
@@ -125,7 +128,40 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
     async fn record_later(&self, event: PaymentEvent, delivery: &Delivery) -> Result<Outcome, TaskFailed> {
         let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
         let remembered = Remembered::of(&payment.rows);
-        self.record(&event.of_payment(payment.payment_id), remembered, delivery).await
+        let event = event.of_payment(payment.payment_id);
+        let outcome = self.record(&event, remembered, delivery).await?;
+        if let PaymentEvent::Refund(refund) = &event
+            && refund.status == RefundStatus::Failed
+            && remembered.is_ours
+        {
+            self.hand_to_operator(refund, &payment.rows, delivery).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Stripe has the money of a failed refund back with us, and the customer was told that it comes: they must be paid
+    /// in another way. Parked until an operator closes it.
+    ///
+    /// <https://docs.stripe.com/refunds#failed-refunds>
+    async fn hand_to_operator(
+        &self,
+        refund: &RefundEvent,
+        rows: &[EffectRow],
+        delivery: &Delivery,
+    ) -> Result<(), TaskFailed> {
+        let key = EffectKey::new(&refund.payment_id, effects::contribution_refund_failed(&refund.refund_id));
+        // Whoever closed it has paid the customer.
+        if rows.iter().any(|row| row.effect == key.effect) {
+            return Ok(());
+        }
+        let detail = "the refund failed, and the customer did not get the money";
+        let park = Disposition::Park { reason: REFUND_FAILED_REASON, detail };
+        let disposed =
+            dispose::<_, TaskFailed>(&self.ledger, &self.clock, &key, park, delivery.event.id()).await?;
+        if disposed == Disposed::Written {
+            delivery.count(REFUND_FAILED);
+        }
+        Ok(())
     }
 
     /// Parks the effect that a broken event should have had.
@@ -316,8 +352,14 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
 /// Why a record is not written again that the ledger remembers.
 const ERASED_OR_EXPIRED: &str = "erased_or_expired";
 
+/// The metric that counts refunds which failed, once each.
+const REFUND_FAILED: &str = "RefundFailed";
+
+/// Why a failed refund is open.
+const REFUND_FAILED_REASON: &str = "refund_failed";
+
 /// What the ledger remembers of a payment.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Remembered {
     /// A task has begun something that only a payment of ours calls for.
     is_ours: bool,

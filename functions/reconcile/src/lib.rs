@@ -146,6 +146,7 @@ async fn reconcile(
             overlap_seconds: config.overlap_seconds,
             deadline_ms: deadline_ms.saturating_sub(PAGE_MS),
             put_back_at_most: PUT_BACK_AT_MOST,
+            again: false,
         },
     };
     reconciliation.run().await.map_err(Failed::Broken)

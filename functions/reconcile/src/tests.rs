@@ -36,6 +36,7 @@ async fn a_run_is_these_calls_and_no_others() {
         empty(), // no rows in the ledger
         empty(), // noted
         Reply::json(200, &json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] })),
+        empty(), // marked
         empty(), // the position, past the events
         empty(), // past the refunds
         empty(), // past the disputes
@@ -47,7 +48,7 @@ async fn a_run_is_these_calls_and_no_others() {
         handle(&config(&stripe), &aws.sdk_config(), &ManualClock::default(), i64::MAX).await.unwrap();
     assert_eq!((report.examined, report.put_back, report.complete), (1, 1, true));
     let bodies = aws.bodies();
-    assert_eq!(bodies.len(), 12);
+    assert_eq!(bodies.len(), 13);
     assert_eq!(bodies[0]["SecretId"], "key");
     assert_eq!(bodies[3]["TableName"], "effects");
     assert_eq!(bodies[4]["Item"]["kind"]["S"], "missing");
@@ -57,7 +58,8 @@ async fn a_run_is_these_calls_and_no_others() {
         (&json!("fulfilment"), &json!("afterlink.reconcile"))
     );
     assert_eq!(entry["Detail"], lost);
-    assert_eq!(bodies[8]["Item"]["until"]["N"], (NOW - 60).to_string());
+    assert_eq!(bodies[6]["Item"]["put_back_at"]["N"], NOW.to_string());
+    assert_eq!(bodies[9]["Item"]["until"]["N"], (NOW - 60).to_string());
 }
 
 #[tokio::test]

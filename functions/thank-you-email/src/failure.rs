@@ -1,5 +1,5 @@
 use effect_ledger::{Busy, StoreError};
-use fulfilment::SessionBroken;
+use fulfilment::{NoRecipient, SessionBroken};
 use payment_lookup::LookupFailed;
 use task_runtime::{FailureClass, TaskError};
 
@@ -7,7 +7,6 @@ use crate::downloads::DownloadsError;
 use crate::limit::LimitError;
 use crate::mail::RenderError;
 use crate::overrides::FilesError;
-use crate::recipient::NoRecipient;
 use crate::sender::SendError;
 
 /// Why a mail was not sent. The ledger and the metrics have [`TaskError::reason`].

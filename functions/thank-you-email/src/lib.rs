@@ -13,7 +13,6 @@ mod money_format;
 mod overrides;
 mod payment;
 pub mod preview;
-mod recipient;
 mod sender;
 mod ses;
 mod task;

@@ -13,7 +13,8 @@ use effect_ledger::{
     Busy, Disposition, EffectKey, EffectStore, Executor, Performed, StoreError, Subject, dispose, perform,
 };
 use fulfilment::{
-    BrokenSession, InvoiceEvent, PaymentId, Policy, Reading, SessionOutcome, SkipReason, without_invisible,
+    BrokenSession, InvoiceEvent, NoRecipient, PaymentId, Policy, Reading, SessionOutcome, SkipReason,
+    recipient, without_invisible,
 };
 use payment_ledger::as_filed;
 use payment_lookup::{PaymentLookup, Stripe, Whose};
@@ -28,7 +29,6 @@ use crate::mail::render;
 use crate::mailing::{About, Mailing, already_settled, effect_of, files_ready, promised_files};
 use crate::overrides::{FilesError, Overrides, TemplateFiles};
 use crate::payment::Payment;
-use crate::recipient::{NoRecipient, recipient};
 use crate::sender::{EmailSender, OutgoingMail, SendError};
 
 /// Sends the mail that a session event or a renewal calls for, at most once each.
@@ -70,6 +70,8 @@ const CAME_BACK: &str = "the message was delivered before and left no trace, so 
 /// A mail that is ready to go.
 struct Prepared {
     mail: OutgoingMail,
+    /// The wording it is written in, and what was passed over for it, for the ledger.
+    wording: String,
     /// Why its own wording was not used, where it was not. Logged when the mail is sent: a duplicate sends none.
     passed_over: Vec<String>,
 }
@@ -214,7 +216,8 @@ where
         missing: TaskFailed,
     ) -> Result<Outcome, TaskFailed> {
         mailing.delivery.count(FILES_MISSING);
-        self.dispose_of_files_ready(mailing, Disposition::Park(missing.reason())).await?;
+        let park = Disposition::Park { reason: missing.reason(), detail: &missing.to_string() };
+        self.dispose_of_files_ready(mailing, park).await?;
         self.prepare_and_send(mailing).await?;
         Err(missing)
     }
@@ -276,6 +279,9 @@ where
         if mailing.payment.costs_nothing() && mailing.delivery.resend.is_none() {
             self.admit(&to, mailing).await?;
         }
+        let wording = std::iter::once(format!("wording {}/{}", rendered.template, rendered.locale));
+        let wording = wording.chain(passed_over.iter().map(|cause| format!("passed over: {cause}")));
+        let wording = wording.collect::<Vec<_>>().join("; ");
         let mail = OutgoingMail {
             key: mailing.key.clone(),
             to: Personal::new(to),
@@ -284,7 +290,7 @@ where
             html: Personal::new(rendered.html),
             text: Personal::new(rendered.text),
         };
-        Ok(Prepared { mail, passed_over })
+        Ok(Prepared { mail, wording, passed_over })
     }
 
     /// Counts a mail about a payment that costs nothing against its address's limit.
@@ -333,7 +339,7 @@ where
 
     async fn perform(
         &self,
-        Prepared { mail, passed_over }: &Prepared,
+        Prepared { mail, wording, passed_over }: &Prepared,
         delivery: &Delivery,
         executor: Executor<'_>,
     ) -> Result<Performed<SendError>, StoreError> {
@@ -346,6 +352,7 @@ where
             }
             self.sender.send(mail).await
         };
+        let executor = Executor { detail: Some(wording), ..executor };
         perform(&self.ledger, &self.clock, &mail.key, executor, act, SendError::reason).await
     }
 

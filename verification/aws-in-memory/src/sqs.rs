@@ -142,6 +142,13 @@ const fn one() -> usize {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct GetQueueAttributes {
+    queue_url: String,
+    attribute_names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Received {
     queue_url: String,
     receipt_handle: String,
@@ -170,6 +177,7 @@ impl Sqs {
                 let Received { queue_url, receipt_handle, .. } = read(operation, body);
                 self.delete(&queue_url, &receipt_handle).map(|()| json!({}))
             }
+            "GetQueueAttributes" => self.attributes(now_ms, &read(operation, body)),
             "ChangeMessageVisibility" => self.change_visibility(now_ms, &read(operation, body)),
             _ => panic!("the cloud in memory does not know SQS's {operation}"),
         };
@@ -263,6 +271,30 @@ impl Sqs {
             })
         });
         Ok(json!({ "Messages": messages.collect::<Vec<_>>() }))
+    }
+
+    /// How many messages there are. Numbers are text.
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
+    fn attributes(&mut self, now_ms: i64, call: &GetQueueAttributes) -> Result<Value, Failure> {
+        let queue = self.queue(&call.queue_url)?;
+        // A message that was never received and is not visible is delayed.
+        let is_hidden = |message: &&Message| message.visible_at_ms > now_ms;
+        let delayed =
+            queue.messages.iter().filter(is_hidden).filter(|message| message.receive_count == 0).count();
+        let hidden = queue.messages.iter().filter(is_hidden).count() - delayed;
+        let counts = [
+            ("ApproximateNumberOfMessages", queue.messages.len() - hidden - delayed),
+            ("ApproximateNumberOfMessagesNotVisible", hidden),
+            ("ApproximateNumberOfMessagesDelayed", delayed),
+        ];
+        let mut attributes = serde_json::Map::new();
+        for name in &call.attribute_names {
+            let count = counts.iter().find(|(known, _)| known == name);
+            let (_, count) =
+                count.unwrap_or_else(|| panic!("the cloud in memory does not know the attribute {name}"));
+            attributes.insert(name.clone(), json!(count.to_string()));
+        }
+        Ok(json!({ "Attributes": attributes }))
     }
 
     /// A receipt handle of an earlier time, or of a message that is gone, deletes nothing and is no error.

@@ -126,6 +126,7 @@ impl EffectStore for InMemoryEffects {
             last_claim: Some((claim.owner.clone(), attempt)),
             expires_at: executor.claim_expires_at(key),
             event_id: Some(executor.event_id.to_owned()),
+            detail: executor.detail.map(str::to_owned),
             first_at: row.first_at.or(Some(now)),
             updated_at: Some(now),
             ..row
@@ -164,8 +165,14 @@ impl EffectStore for InMemoryEffects {
                 row.expires_at = expires_at;
                 EffectState::Done
             }
-            Settlement::Retry { reason } => EffectState::Retry { reason },
-            Settlement::Parked { reason } => EffectState::Parked { reason },
+            Settlement::Retry { reason } => {
+                row.detail = None;
+                EffectState::Retry { reason }
+            }
+            Settlement::Parked { reason } => {
+                row.detail = None;
+                EffectState::Parked { reason }
+            }
             Settlement::Unknown { reason } => EffectState::Unknown { reason },
         };
         Ok(Ok(row.version))
@@ -194,10 +201,12 @@ impl EffectStore for InMemoryEffects {
         let reason = write_disposition.reason().to_owned();
         let row = match write_disposition {
             Disposition::Skip(_) => {
-                EffectRow { state: EffectState::Skipped { reason }, expires_at: None, open: false, ..row }
+                let state = EffectState::Skipped { reason };
+                EffectRow { state, detail: None, expires_at: None, open: false, ..row }
             }
-            Disposition::Park(_) => {
-                EffectRow { state: EffectState::Parked { reason }, expires_at: None, open: true, ..row }
+            Disposition::Park { detail, .. } => {
+                let (state, detail) = (EffectState::Parked { reason }, Some(detail.to_owned()));
+                EffectRow { state, detail, expires_at: None, open: true, ..row }
             }
             Disposition::AwaitPayment { moved, expires_at, .. } => {
                 EffectRow { state: EffectState::Retry { reason }, moved: Some(moved), expires_at, ..row }

@@ -1,18 +1,13 @@
-use std::collections::BTreeMap;
-
-use aws_in_memory::{Cloud, MessageAttribute, QueueDefinition, sdk_config};
 use effect_ledger::Claim;
 use fulfilment::{ExpectedEffects, Policy, effects};
 use serde_json::{Value, json};
 use stripe_events::Delivered;
-use testkit::clock::ManualClock;
 use testkit::queue::envelope;
 use testkit::stripe::SessionEvent as Session;
 
 use super::*;
 use crate::page::plain;
-
-const NOW: i64 = 1_795_000_000_000;
+use crate::test_stage::{NOW, Stage};
 
 fn event(session: Session, kind: Option<FulfilmentKind>) -> Event {
     let found = Found::of(&session.to_json().to_string()).unwrap();
@@ -114,12 +109,6 @@ fn says_what_would_be_done_what_was_and_what_cannot_be() {
     assert_eq!(plain(&report, NOW).trim(), "Nothing waits for a right contract.");
 }
 
-/// A stage in memory in which all four tasks have parked the payments over a link.
-struct Stage {
-    cloud: Cloud,
-    here: Deployment,
-}
-
 const LINK: &str = "plink_Mistyped";
 
 /// What a paid session is expected to have: an effect of each task.
@@ -135,26 +124,8 @@ fn effects_of_a_payment() -> Vec<(Task, Effect)> {
 const TASKS: usize = Task::ALL.len();
 
 impl Stage {
-    fn new() -> Self {
-        let cloud = Cloud::with_tables();
-        let mut outputs = vec![("EffectsTableName".to_owned(), "effects".to_owned())];
-        outputs.push(("Livemode".to_owned(), "false".to_owned()));
-        for task in Task::ALL {
-            for queue in ["Queue", "Dlq"] {
-                let url = format!("https://sqs.example/{}{queue}", task.id());
-                cloud.create_queue(QueueDefinition {
-                    url: url.clone(),
-                    visibility_ms: 30_000,
-                    redrive: None,
-                });
-                outputs.push((format!("{}{queue}Url", task.id()), url));
-            }
-        }
-        let here = Deployment::in_memory(sdk_config(&cloud, ManualClock::default()), outputs);
-        Self { cloud, here }
-    }
-
-    fn park(&self, session: &Session, reason: &str) {
+    /// All four tasks have parked the payment.
+    fn park_everywhere(&self, session: &Session, reason: &str) {
         let event = session.to_json();
         for (task, effect) in effects_of_a_payment() {
             self.cloud.put_row(
@@ -162,15 +133,7 @@ impl Stage {
                 &json!({ "payment_id": session.payment_id(), "effect": effect.as_str(), "state": "parked",
                     "reason": reason, "event_id": event["id"], "updated_at": NOW }),
             );
-            let attribute =
-                MessageAttribute { data_type: "String".to_owned(), string_value: reason.to_owned() };
-            let attributes = BTreeMap::from([("reason".to_owned(), attribute)]);
-            self.cloud.send(
-                NOW,
-                self.here.dlq_url(task).unwrap(),
-                &envelope("afterlink.webhook", &event),
-                attributes,
-            );
+            self.send(self.here.dlq_url(task).unwrap(), &envelope("afterlink.webhook", &event), Some(reason));
         }
     }
 
@@ -207,8 +170,8 @@ fn mistyped_over_the_link(payment: &str) -> Session {
 #[tokio::test]
 async fn one_command_brings_a_payment_to_every_task_with_the_right_kind() {
     let stage = Stage::new();
-    stage.park(&mistyped_over_the_link("A"), BROKEN_CONTRACT);
-    stage.park(&mistyped_over_the_link("B"), BROKEN_CONTRACT);
+    stage.park_everywhere(&mistyped_over_the_link("A"), BROKEN_CONTRACT);
+    stage.park_everywhere(&mistyped_over_the_link("B"), BROKEN_CONTRACT);
     let scope = || Scope::Payment(PaymentId::new("pi_A"));
     let dry = stage.complete(scope(), Some(FulfilmentKind::Contribution), false).await;
     assert_eq!((dry.acted, dry.payments.len(), dry.payments[0].dead_letters), (false, 1, TASKS));
@@ -232,7 +195,7 @@ async fn one_command_brings_a_payment_to_every_task_with_the_right_kind() {
 #[tokio::test]
 async fn what_the_tasks_have_done_meanwhile_is_not_delivered_again() {
     let stage = Stage::new();
-    stage.park(&mistyped_over_the_link("A"), BROKEN_CONTRACT);
+    stage.park_everywhere(&mistyped_over_the_link("A"), BROKEN_CONTRACT);
     for (_, effect) in effects_of_a_payment() {
         stage.cloud.put_row(
             "effects",
@@ -250,7 +213,7 @@ async fn what_the_tasks_have_done_meanwhile_is_not_delivered_again() {
 #[tokio::test]
 async fn what_is_parked_for_another_reason_stays_where_it_is() {
     let stage = Stage::new();
-    stage.park(&Session::paid().payment("A"), "no_recipient");
+    stage.park_everywhere(&Session::paid().payment("A"), "no_recipient");
     let scope = Scope::Payment(PaymentId::new("pi_A"));
     let done = stage.complete(scope, Some(FulfilmentKind::Download), true).await;
     assert!(done.payments.is_empty() && done.problems.is_empty());

@@ -57,8 +57,12 @@ fn explanation(privacy: Privacy) -> Explanation {
         Downloads { files: vec![guide], fetches: 2, last_fetched_at: Some(PAID_AT + 400), generation: 0 };
     let contribution = Some(contribution());
     let downloads = Some(downloads);
-    let read = Read { history, contribution, evidence: Vec::new(), downloads };
-    Explanation { payments: vec![explain_payment(&PaymentId::new("pi_Example"), read, privacy)] }
+    let expected = expected_of(contribution.as_ref().unwrap());
+    let paid_at = Some(PAID_AT);
+    let read =
+        Read { history, contribution, evidence: Vec::new(), downloads, at_stripe: None, expected, paid_at };
+    let now = (PAID_AT + 3600) * 1000;
+    Explanation { payments: vec![explain_payment(&PaymentId::new("pi_Example"), read, privacy, now)] }
 }
 
 #[test]
@@ -69,7 +73,7 @@ fn explains_in_order_with_reasons() {
       customer  A. L.  a***@e***.org  GB
       supporter 3be627a6-a6a0-5514-8a9d-2baa1ac9f97e
       session   ref_f0c575d96eb4  plink_1FixtureContribution
-      files     guide.pdf  fetched 2 times, last at 2026-11-18T11:13:20Z
+      files     guide.pdf  fetched 2 of 20 times, last at 2026-11-18T11:13:20Z
 
       when                  who        what
       2026-11-18T11:05:10Z  stripe     the customer opened the page
@@ -81,10 +85,13 @@ fn explains_in_order_with_reasons() {
       2026-11-18T11:11:40Z  afterlink  email#thank-you done, from evt_Example_completed
       2026-11-18T11:16:40Z  stripe     re_1: a refund of 5.00 GBP (Succeeded)
 
-      effect             state   tries  reason or reference
+      effect             state   tries  reason or reference  detail
       contribution#paid  done
       email#thank-you    done    2      ses-1
       acquisition        parked         entry_refused
+
+      acquisition: EventBridge refuses the event for analysts as malformed (Afterlink's to fix). Next: deploy a version that knows it, or report it, then `afterlink retry pi_Example acquisition --because '…' --yes`
+      consents: the ledger has nothing of it. soft-opt-ins has an unknown number messages waiting and an unknown number in its DLQ: if it does not run, `afterlink doctor` says so, and it is done once it does; else `afterlink reconcile` puts back what is missing
     "#);
 }
 
@@ -105,6 +112,8 @@ fn what_is_parked_needs_somebody() {
     let mut explanation = explanation(Privacy::Masked);
     assert_eq!(explanation.verdict(), Verdict::NeedsYou);
     explanation.payments[0].effects.pop();
+    assert_eq!(explanation.verdict(), Verdict::NeedsYou, "the consents are missing");
+    explanation.payments[0].missing.clear();
     assert_eq!(explanation.verdict(), Verdict::Fine);
 }
 
@@ -128,8 +137,11 @@ fn a_renewal_and_a_fraud_warning_are_explained() {
         contribution: Some(contribution),
         evidence: Vec::new(),
         downloads: None,
+        at_stripe: None,
+        expected: Vec::new(),
+        paid_at: None,
     };
-    let payment = explain_payment(&PaymentId::new("in_1"), read, Privacy::Masked);
+    let payment = explain_payment(&PaymentId::new("in_1"), read, Privacy::Masked, 0);
     let said = plain(&Explanation { payments: vec![payment] }, 0);
     for expected in [
         "sub_1  a renewal  paid until 2027-11-18",

@@ -35,6 +35,7 @@ fn report(acted: bool, missing: Vec<Gap>) -> Reconciled {
         missing,
         put_back,
         complete: true,
+        interrupted: false,
     }
 }
 
@@ -47,6 +48,7 @@ fn reports_what_is_missing_and_what_was_put_back() {
         effects: vec!["email#thank-you".to_owned(), "acquisition".to_owned()],
         happened_at: Time(1_800_000),
         put_back_at: None,
+        again_from: None,
     };
     let dry = report(false, vec![gap()]);
     insta::assert_snapshot!(plain(&dry, 3_600_000), @r#"
@@ -56,11 +58,11 @@ fn reports_what_is_missing_and_what_was_put_back() {
       payment  event  age     missing
       pi_1     evt_1  30 min  email#thank-you, acquisition
 
-    A dry run: 1 event would be put back on the bus. With --yes they are.
+    A dry run: 1 event would be put back on the bus. With --yes and --because they are.
     "#);
     assert_eq!(dry.verdict(), Verdict::NeedsYou);
     let put_back = report(true, vec![gap()]);
-    insta::assert_snapshot!(plain(&put_back, 3_600_000).lines().last().unwrap(), @"1 event put back on the bus. `afterlink status` tells what became of them.");
+    insta::assert_snapshot!(plain(&put_back, 3_600_000).lines().last().unwrap(), @"1 event put back on the bus. `afterlink status` says what became of them.");
     assert_eq!(put_back.verdict(), Verdict::Fine);
 }
 
@@ -71,4 +73,28 @@ fn names_the_links_whose_key_is_misspelt() {
     let said = plain(&misspelt, 3_600_000);
     assert!(said.contains("3 payments over links") && said.contains("plink_1, plink_2"), "{said}");
     assert_eq!(misspelt.verdict(), Verdict::NeedsYou);
+}
+
+#[test]
+fn what_was_put_back_and_is_not_done_is_said_so_and_is_not_fine() {
+    let gap = Gap {
+        event_id: "evt_1".to_owned(),
+        event_type: "checkout.session.completed".to_owned(),
+        payment_id: "pi_1".to_owned(),
+        effects: vec!["acquisition".to_owned()],
+        happened_at: Time(0),
+        put_back_at: Some(Time(1_800_000)),
+        again_from: Some(Time(5_400_000)),
+    };
+    for acted in [false, true] {
+        let report = Reconciled { put_back: 0, ..report(acted, vec![gap.clone()]) };
+        let said = plain(&report, 3_600_000);
+        assert!(said.contains("put back already, last at 1970-01-01T00:30:00Z"), "{said}");
+        assert!(said.contains("after 1970-01-01T01:30:00Z, or now with --again"), "{said}");
+        assert!(!said.contains("would be put back"), "{said}");
+        assert_eq!(report.verdict(), Verdict::NeedsYou);
+    }
+    let interrupted = Reconciled { complete: false, interrupted: true, ..report(true, Vec::new()) };
+    assert!(plain(&interrupted, 0).contains("Interrupted"));
+    assert_eq!(interrupted.verdict(), Verdict::NeedsYou);
 }

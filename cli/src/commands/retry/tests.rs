@@ -1,8 +1,6 @@
-use aws_in_memory::{Cloud, QueueDefinition, sdk_config};
 use fulfilment::effects;
 use serde_json::{Value, json};
 use stripe_events::Resend;
-use testkit::clock::ManualClock;
 use testkit::queue::envelope;
 use testkit::stripe::{InvoiceEvent as Invoice, SessionEvent as Session};
 
@@ -10,6 +8,10 @@ use super::*;
 use crate::commands::resolve::resolve;
 use crate::page::plain;
 use crate::stripe::Found;
+use crate::test_stage::{NOW, Stage};
+
+const QUEUE: &str = "https://sqs.example/ThankYouEmailQueue";
+const DLQ: &str = "https://sqs.example/ThankYouEmailDlq";
 
 fn retried(source: Option<Source>, acted: bool) -> Retried {
     Retried {
@@ -72,28 +74,7 @@ fn says_of_a_record_that_nothing_counts_twice() {
     assert!(said.contains("folded again") && said.contains("nothing counts twice"), "{said}");
 }
 
-const NOW: i64 = 1_795_000_000_000;
-
-/// The queues and the ledger of a stage, in memory.
-struct Stage {
-    cloud: Cloud,
-    here: Deployment,
-}
-
 impl Stage {
-    fn new() -> Self {
-        let cloud = Cloud::with_tables();
-        let mut outputs = vec![("EffectsTableName".to_owned(), "effects".to_owned())];
-        outputs.push(("Livemode".to_owned(), "false".to_owned()));
-        for queue in ["Queue", "Dlq"] {
-            let url = format!("https://sqs.example/{queue}");
-            cloud.create_queue(QueueDefinition { url: url.clone(), visibility_ms: 30_000, redrive: None });
-            outputs.push((format!("ThankYouEmail{queue}Url"), url));
-        }
-        let here = Deployment::in_memory(sdk_config(&cloud, ManualClock::default()), outputs);
-        Self { cloud, here }
-    }
-
     fn stands(&self, effect: &str, state: &str, reason: &str) {
         let event_id = Session::paid().to_json()["id"].clone();
         self.cloud.put_row(
@@ -108,7 +89,7 @@ impl Stage {
     }
 
     fn park(&self, body: &str) {
-        self.cloud.send(NOW, self.here.dlq_url(Task::ThankYouEmail).unwrap(), body, Default::default());
+        self.send(DLQ, body, None);
     }
 
     /// The messages of a queue: the ids of operators' requests, none for the bus's own messages.
@@ -144,14 +125,14 @@ async fn the_message_of_the_effect_is_delivered_and_no_other() {
         {
             stage.park(&body);
         }
-        let dry = retry(&stage.here, " pi_Example ", effect, None, NOW).await.unwrap();
+        let dry = retry(&stage.here, " pi_Example ", effect, From::Nearest, None, NOW).await.unwrap();
         assert_eq!((dry.acted, dry.source), (false, Some(Source::DeadLetterQueue)), "{effect}");
-        let (dlq, queue) = ["Dlq", "Queue"].map(|queue| format!("https://sqs.example/{queue}")).into();
-        assert_eq!((stage.messages(&dlq).len(), stage.messages(&queue).len()), (3, 0), "a dry run");
-        let done = retry(&stage.here, "pi_Example", effect, Some(&operator()), NOW).await.unwrap();
+        assert_eq!((stage.depth(DLQ), stage.depth(QUEUE)), (3, 0), "a dry run");
+        let done =
+            retry(&stage.here, "pi_Example", effect, From::Nearest, Some(&operator()), NOW).await.unwrap();
         assert_eq!((done.acted, done.source), (true, Some(Source::DeadLetterQueue)));
-        assert_eq!(stage.messages(&queue), [expected], "{effect}");
-        assert_eq!(stage.messages(&dlq).len(), 2);
+        assert_eq!(stage.messages(QUEUE), [expected], "{effect}");
+        assert_eq!(stage.depth(DLQ), 2);
     }
 }
 
@@ -162,15 +143,15 @@ async fn a_request_whose_message_is_gone_is_closed_and_open_no_longer() {
     stage.stands(RESENT, "retry", "operator");
     // The first mail's message is not the request's.
     stage.park(&envelope("afterlink.webhook", &Session::paid().to_json()));
-    let dry = retry(&stage.here, "pi_Example", RESENT, None, NOW).await.unwrap();
+    let dry = retry(&stage.here, "pi_Example", RESENT, From::Nearest, None, NOW).await.unwrap();
     assert_eq!((dry.source, stage.row(RESENT)["state"].clone()), (None, json!("retry")));
-    retry(&stage.here, "pi_Example", RESENT, Some(&operator()), NOW).await.unwrap();
+    retry(&stage.here, "pi_Example", RESENT, From::Nearest, Some(&operator()), NOW).await.unwrap();
     let row = stage.row(RESENT);
     assert_eq!(
         (&row["state"], &row["reason"], &row["open"]),
         (&json!("skipped"), &json!(REQUEST_GONE), &Value::Null)
     );
-    let again = retry(&stage.here, "pi_Example", RESENT, Some(&operator()), NOW).await;
+    let again = retry(&stage.here, "pi_Example", RESENT, From::Nearest, Some(&operator()), NOW).await;
     let again = again.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(again.contains("use resend again"), "{again}");
 }
@@ -191,10 +172,7 @@ async fn a_resent_mail_that_was_not_sent_is_closed_and_says_to_resend() {
         (&row["state"], &row["reason"], &row["open"]),
         (&json!("skipped"), &json!("not_sent"), &Value::Null)
     );
-    assert!(
-        stage.messages("https://sqs.example/Queue").is_empty(),
-        "the first mail's message stays where it is"
-    );
+    assert!(stage.messages(QUEUE).is_empty(), "the first mail's message stays where it is");
     let actions = stage.here.ledger().unwrap().history(&PaymentId::new("pi_Example")).await.unwrap().actions;
     assert_eq!(actions.len(), 1);
 }
@@ -209,6 +187,28 @@ async fn a_first_mail_that_was_not_sent_is_delivered_again() {
         resolve(&stage.here, "pi_Example", FIRST, Asked::NotSent, Some(&operator()), NOW).await.unwrap();
     let said = plain(&resolved, NOW);
     assert!(said.contains("delivered again, from the dead-letter queue. The task sends the mail."), "{said}");
-    assert_eq!(stage.messages("https://sqs.example/Queue"), [None]);
+    assert_eq!(stage.messages(QUEUE), [None]);
     assert_eq!(stage.row(FIRST)["state"], "retry");
+}
+
+#[tokio::test]
+async fn what_was_closed_is_opened_again() {
+    let stage = Stage::new();
+    stage.stands(FIRST, "skipped", crate::course::CLOSED);
+    stage.park(&envelope("afterlink.webhook", &Session::paid().to_json()));
+    retry(&stage.here, "pi_Example", FIRST, From::Nearest, Some(&operator()), NOW).await.unwrap();
+    assert_eq!((stage.messages(QUEUE).len(), stage.row(FIRST)["state"].clone()), (1, json!("retry")));
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_effect_of_the_payment_is_refused() {
+    let stage = Stage::new();
+    stage.stands("contribution#paid", "done", "");
+    stage.park(&envelope("afterlink.webhook", &Session::paid().to_json()));
+    assert!(retry(&stage.here, "pi_Example", FIRST, From::Nearest, None, NOW).await.is_ok());
+    for typo in ["email#thankyou", "email"] {
+        let event = of(Session::paid());
+        let refused = called_for(&key(Effect::from(typo)), &event, &[], false).unwrap_err().to_string();
+        assert!(refused.contains(&format!("no effect {typo}")) && refused.contains(FIRST), "{refused}");
+    }
 }

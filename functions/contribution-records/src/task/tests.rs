@@ -173,14 +173,38 @@ async fn a_payment_becomes_a_contribution_a_supporter_row_and_a_ledger_row() {
     assert_eq!(rows(&task)["effects"], json!(["contribution#paid done"]));
 }
 
-/// The golden file is what the alarm that listens for silence is checked against.
+#[tokio::test]
+async fn a_failed_refund_is_handed_to_an_operator_once() {
+    let task = task();
+    let failed = |at| CorrectionEvent::refund("Example", "re_1", "failed").at(T + at).to_json();
+    let open = EffectKey::new("pi_Example", effects::contribution_refund_failed("re_1"));
+    deliver(&task, &[failed(50)]).await;
+    assert_eq!(task.records.effects.state(&open), None, "it may be another business's");
+    let (tally, _) = deliver(&task, &[StripeEvent::paid().to_json(), failed(100)]).await;
+    assert_eq!(tally.counted["RefundFailed"], 1);
+    let parked = EffectState::Parked { reason: "refund_failed".to_owned() };
+    assert_eq!(task.records.effects.state(&open), Some(parked));
+    // An operator has paid the customer in another way; what comes again opens nothing.
+    let closed = EffectState::Skipped { reason: "closed_by_operator".to_owned() };
+    task.records.effects.put(&open, closed.clone());
+    let (tally, _) = deliver(&task, &[failed(100), failed(200)]).await;
+    assert_eq!((tally.counted.len(), task.records.effects.state(&open)), (0, Some(closed)));
+    let (tally, _) =
+        deliver(&task, &[CorrectionEvent::refund("Example", "re_2", "canceled").to_json()]).await;
+    assert_eq!(tally.counted, [].into(), "somebody of ours called it off");
+}
+
+/// The golden file is what the alarms on payments and failed refunds are checked against.
 #[tokio::test]
 async fn counts_a_payment_once_when_its_money_is_first_heard_of() {
     let task = task();
     let (tally, _) = deliver(&task, &[StripeEvent::unpaid().at(T + 100).to_json()]).await;
     assert_eq!(tally.counted, [].into(), "the money is not there yet");
     let (tally, _) = deliver(&task, &[StripeEvent::async_succeeded().at(T + 300).to_json()]).await;
-    let lines = testkit::metrics::of_task(crate::NAME, &tally);
+    let mut lines = testkit::metrics::of_task(crate::NAME, &tally);
+    let failed = CorrectionEvent::refund("Example", "re_0", "failed").at(T + 400).to_json();
+    let (tally, _) = deliver(&task, &[failed]).await;
+    lines.extend(testkit::metrics::of_task(crate::NAME, &tally));
     testkit::metrics::assert_golden(&lines, include_str!("../../metrics.golden.json"));
     let again = [
         StripeEvent::async_succeeded().at(T + 300).to_json(),

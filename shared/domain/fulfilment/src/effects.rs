@@ -57,6 +57,11 @@ pub fn contribution_dispute(dispute_id: &str) -> Effect {
     contribution_named(&format!("{DISPUTE}{dispute_id}"))
 }
 
+/// A failed refund, which the customer was told of and did not get: somebody's work until they have the money.
+pub fn contribution_refund_failed(refund_id: &str) -> Effect {
+    contribution_refund(refund_id).extended("#failed")
+}
+
 /// The status that a dispute has reached, written to the records.
 ///
 /// The verdict of a dispute and what follows it have rows of their own, so that a missing one is found although the
@@ -161,6 +166,7 @@ mod tests {
         let others = [
             contribution(SessionOutcome::Paid),
             contribution_refund("re_1"),
+            contribution_refund_failed("re_1"),
             contribution_dispute_status("dp_1", DisputeStatus::Lost),
             contribution_fraud_warning("issfr_1"),
             contribution_term(),

@@ -80,7 +80,7 @@ pub(crate) fn value<'a>(metadata: &'a BTreeMap<String, String>, key: &str) -> Op
 }
 
 /// Whether a typed word is a name but for so many typing errors.
-pub(crate) fn is_nearly(typed: &str, name: &str, errors: usize) -> bool {
+pub fn is_nearly(typed: &str, name: &str, errors: usize) -> bool {
     let typed: Vec<char> = typed.chars().collect();
     let name: Vec<char> = name.chars().collect();
     name.len().abs_diff(typed.len()) <= errors && edit_distance(&typed, &name) <= errors

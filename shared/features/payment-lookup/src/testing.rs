@@ -62,12 +62,12 @@ pub(crate) fn lookup() -> Lookup {
 }
 
 pub(crate) fn executor(owner: &str) -> Executor<'_> {
-    Executor { owner, lease_until: i64::MAX, event_id: "evt_1", expected_version: 0 }
+    Executor { owner, lease_until: i64::MAX, event_id: "evt_1", detail: None, expected_version: 0 }
 }
 
 /// An executor with another event, whose lease has run out when the clock has moved on.
 pub(crate) fn executor_of<'a>(lookup: &Lookup, owner: &'a str, event_id: &'a str) -> Executor<'a> {
-    Executor { owner, event_id, lease_until: lookup.clock.now_ms(), expected_version: 0 }
+    Executor { owner, event_id, lease_until: lookup.clock.now_ms(), detail: None, expected_version: 0 }
 }
 
 pub(crate) fn rows(lookup: &Lookup, id: &str) -> Vec<EffectRow> {

@@ -8,7 +8,7 @@ use effect_ledger::StoreError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Journal, Missing, Overtaken, Pending, Position};
+use crate::{Journal, Missing, Overtaken, PUTTING_BACK_SECONDS, Pending, Position};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -83,6 +83,11 @@ impl DynamoDbJournal {
     }
 }
 
+fn missing_item(operation: &'static str, missing: &Missing) -> Result<Item, StoreError> {
+    let row = Row { kind: MISSING.to_owned(), name: missing.event_id.clone(), content: missing };
+    serde_dynamo::to_item(row).map_err(|error| failed(operation, error))
+}
+
 impl Journal for DynamoDbJournal {
     async fn position(&self) -> Result<Option<Position>, StoreError> {
         let output = self
@@ -128,17 +133,20 @@ impl Journal for DynamoDbJournal {
         Ok(rows)
     }
 
-    async fn record(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
-        let content = Missing { put_back_at: Some(now), ..missing.clone() };
-        let row = Row { kind: MISSING.to_owned(), name: missing.event_id.clone(), content };
-        let item: Item = serde_dynamo::to_item(row).map_err(|error| failed("record", error))?;
+    async fn record(&self, missing: &Missing, not_after: i64, now: i64) -> Result<bool, StoreError> {
+        let mut item = missing_item("record", missing)?;
+        item.insert("putting_back_until".to_owned(), number(now + PUTTING_BACK_SECONDS));
         let recorded = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(put_back_at) OR put_back_at <= :before")
-            .expression_attribute_values(":before", number(now - missing.put_back_again_after()))
+            .condition_expression(
+                "(attribute_not_exists(put_back_at) OR put_back_at <= :not_after) \
+                 AND (attribute_not_exists(putting_back_until) OR putting_back_until < :now)",
+            )
+            .expression_attribute_values(":not_after", number(not_after))
+            .expression_attribute_values(":now", number(now))
             .send()
             .await;
         match recorded {
@@ -152,6 +160,12 @@ impl Journal for DynamoDbJournal {
             }
             Err(error) => Err(failed("record", error)),
         }
+    }
+
+    async fn put_back(&self, missing: &Missing, now: i64) -> Result<(), StoreError> {
+        let item = missing_item("put_back", &Missing { put_back_at: Some(now), ..missing.clone() })?;
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        put.send().await.map(drop).map_err(|error| failed("put_back", error))
     }
 
     async fn explained(&self, event_id: &str) -> Result<(), StoreError> {

@@ -16,9 +16,20 @@ pub trait Journal {
     /// Everything that is missing, the oldest first.
     fn missing(&self) -> impl Future<Output = Result<Vec<Missing>, StoreError>>;
 
-    /// Writes down that something is missing. Whether it is put back now: not when that was done within
-    /// [`Missing::put_back_again_after`] of `now` (Unix seconds), by any run. Decided by the write's condition.
-    fn record(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<bool, StoreError>>;
+    /// Writes down that something is missing. Whether the caller puts it back now: not when that was done after
+    /// `not_after` (Unix seconds), and not while another run is at it. Decided by the write's condition.
+    ///
+    /// The caller is at it for [`PUTTING_BACK_SECONDS`] from `now` on. What it puts back it then writes down by
+    /// [`Journal::put_back`]; if it dies in between, nothing claims that the event was put back.
+    fn record(
+        &self,
+        missing: &Missing,
+        not_after: i64,
+        now: i64,
+    ) -> impl Future<Output = Result<bool, StoreError>>;
+
+    /// Writes down that an event was put on the bus.
+    fn put_back(&self, missing: &Missing, now: i64) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Removes effects that are no longer missing.
     fn explained(&self, event_id: &str) -> impl Future<Output = Result<(), StoreError>>;
@@ -35,6 +46,9 @@ pub trait Journal {
     /// Strikes out a session whose money came, or will not come.
     fn decided(&self, session_id: &str) -> impl Future<Output = Result<(), StoreError>>;
 }
+
+/// How long a run has for putting back an event that it recorded, until another run may.
+pub const PUTTING_BACK_SECONDS: i64 = 120;
 
 /// An event is put back again only after this. A task that is well needs seconds.
 pub const PUT_BACK_AGAIN_AFTER_SECONDS: i64 = 3600;
@@ -83,7 +97,7 @@ pub struct Missing {
     /// When it happened, in Unix seconds.
     pub happened_at: i64,
     /// When it was last put back, in Unix seconds.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_back_at: Option<i64>,
     /// Whether another effect of the event is parked or unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

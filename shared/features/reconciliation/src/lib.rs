@@ -18,7 +18,8 @@ mod waiting;
 pub use bus::FulfilmentBus;
 pub use dynamodb::DynamoDbJournal;
 pub use journal::{
-    Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, PUT_BACK_BESIDE_PARKED_AFTER_SECONDS, Position,
+    Journal, Missing, Overtaken, PUT_BACK_AGAIN_AFTER_SECONDS, PUT_BACK_BESIDE_PARKED_AFTER_SECONDS,
+    PUTTING_BACK_SECONDS, Position,
 };
 use made_event::paid_at;
 pub use made_event::{MADE_PREFIX, made_from};
@@ -27,4 +28,4 @@ pub use proof::{DailyProof, Tally};
 pub use report::{Misspelt, RunError, RunReport};
 pub use run::{Reconciliation, Settings};
 pub use sweep::{EVENT_TYPES, ListSource, Sweep};
-pub use verdict::{Verdict, judge, missing};
+pub use verdict::{MESSAGE_LIFE_SECONDS, Verdict, judge, missing};

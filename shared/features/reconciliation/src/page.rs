@@ -126,8 +126,9 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             }
             let missing = candidate.missing(payment, missing, self.clock.now_ms());
             let on_its_way = keys(&missing).all(|key| work.put_back.contains(&key));
-            if put_back && !on_its_way && self.journal.record(&missing, self.now()).await? {
-                batch.push(replay(&missing.event_type, candidate.json));
+            if put_back && !on_its_way && self.record(&missing).await? {
+                let entry = replay(&missing.event_type, candidate.json);
+                batch.push((missing.clone(), entry));
             }
             work.put_back.extend(keys(&missing));
             if !on_its_way {

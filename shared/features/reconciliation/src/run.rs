@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use aws::{BusEntry, Clock};
 use effect_ledger::{Effect, EffectRow, EffectStore, StoreError};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub deadline_ms: i64,
     /// The run ends at its next page once it has put back so many events: live traffic comes first.
     pub put_back_at_most: u64,
+    /// Whether what was put back a moment ago and is still missing is put back again.
+    pub again: bool,
 }
 
 /// How many payments are looked up at once.
@@ -99,7 +102,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
     }
 
     /// What the operator does: looks at a time of their choice, and puts back the missing events in it if `put_back`
-    /// says so. Leaves the checkpoint where it is. `progress` hears of each page.
+    /// says so. Leaves the checkpoint where it is. `progress` hears of each page, and may end the run there.
     ///
     /// # Errors
     ///
@@ -109,7 +112,7 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
         from: i64,
         to: i64,
         put_back: bool,
-        mut progress: impl FnMut(&RunReport),
+        mut progress: impl FnMut(&RunReport) -> ControlFlow<()>,
     ) -> Result<RunReport, RunError> {
         let mut work = Work::default();
         let now = self.now();
@@ -126,7 +129,9 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 Err(RunError::Stripe(StripeError::BudgetSpent)) => return Ok(work.report),
                 Err(error) => return Err(error),
             };
-            progress(&work.report);
+            if progress(&work.report).is_break() && next.is_some() {
+                return Ok(work.report);
+            }
         }
         work.report.complete = true;
         Ok(work.report)
@@ -239,9 +244,9 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
                 self.journal.explained(&known.event_id).await?;
                 continue;
             }
-            if self.journal.record(&known, self.now()).await? {
+            if self.record(&known).await? {
                 work.put_back.extend(keys(&known));
-                batch.push(replay(&known.event_type, json));
+                batch.push((known.clone(), replay(&known.event_type, json)));
             }
             work.report.missing.push(known);
         }
@@ -290,9 +295,26 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             .await
     }
 
-    pub(crate) async fn put_back(&self, batch: Vec<BusEntry>, work: &mut Work) -> Result<(), RunError> {
-        self.bus.put(&batch).await?;
-        work.report.put_back += u64::try_from(batch.len()).unwrap_or(u64::MAX);
+    /// Writes down that something is missing. Whether this run puts it back.
+    pub(crate) async fn record(&self, missing: &Missing) -> Result<bool, StoreError> {
+        let now = self.now();
+        let pause = if self.settings.again { 0 } else { missing.put_back_again_after() };
+        self.journal.record(missing, now - pause, now).await
+    }
+
+    /// Puts recorded events on the bus, then writes down that they are there: an event that is on the bus and not
+    /// written down is put there again, which does no harm.
+    pub(crate) async fn put_back(
+        &self,
+        batch: Vec<(Missing, BusEntry)>,
+        work: &mut Work,
+    ) -> Result<(), RunError> {
+        let (missing, entries): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        self.bus.put(&entries).await?;
+        work.report.put_back += u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        for missing in missing {
+            self.journal.put_back(&missing, self.now()).await?;
+        }
         Ok(())
     }
 

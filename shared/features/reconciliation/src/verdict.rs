@@ -16,7 +16,7 @@ pub enum Verdict {
 
 /// A message is given up at the age of ten hours. After this many seconds none of an event is left, but for those that
 /// a service throttles.
-pub(crate) const MESSAGE_LIFE_SECONDS: i64 = 11 * 3600;
+pub const MESSAGE_LIFE_SECONDS: i64 = 11 * 3600;
 
 /// The longest pause between two tries of a message is an hour, a fifth more or less. A row that was written within
 /// this time has a message that will be tried again, however old it is: a mail may be throttled for days.

@@ -67,8 +67,9 @@ impl<L: EffectStore, J: Journal, B: FulfilmentBus, C: Clock> Reconciliation<'_, 
             put_back_at: None,
             beside_parked: false,
         };
-        if !missing.effects.is_empty() && self.journal.record(&missing, self.now()).await? {
-            self.put_back(vec![replay(&missing.event_type, json)], work).await?;
+        if !missing.effects.is_empty() && self.record(&missing).await? {
+            let entry = replay(&missing.event_type, json);
+            self.put_back(vec![(missing.clone(), entry)], work).await?;
         }
         work.put_back.extend(keys(&missing));
         work.report.missing.push(missing);

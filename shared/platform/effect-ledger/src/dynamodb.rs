@@ -69,6 +69,8 @@ struct StoredRow {
     #[serde(default)]
     reference: Option<String>,
     #[serde(default)]
+    detail: Option<String>,
+    #[serde(default)]
     first_at: Option<i64>,
     #[serde(default)]
     updated_at: Option<i64>,
@@ -110,6 +112,7 @@ impl StoredRow {
             expires_at: self.expires_at,
             event_id: self.event_id,
             reference: self.reference,
+            detail: self.detail,
             first_at: self.first_at,
             updated_at: self.updated_at,
             open: self.open.is_some(),
@@ -187,12 +190,21 @@ impl EffectStore for DynamoDbEffects {
         let set = "SET #state = :claimed, #owner = :owner, #attempt = if_not_exists(#attempt, :zero) + :one, \
                    #lease_until = :lease_until, #event_id = :event_id, \
                    #first_at = if_not_exists(#first_at, :now), #updated_at = :now";
-        let update = match executor.claim_expires_at(key) {
-            Some(expires_at) => update
-                .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #reason"))
-                .expression_attribute_values(":expires_at", number(expires_at)),
-            None => update.update_expression(format!("{set} REMOVE #reason, #expires_at")),
-        };
+        let (mut set, mut remove, mut update) = (set.to_owned(), "#reason".to_owned(), update);
+        for (name, value) in [
+            ("expires_at", executor.claim_expires_at(key).map(number)),
+            ("detail", executor.detail.map(text)),
+        ] {
+            match value {
+                Some(value) => {
+                    set.push_str(&format!(", #{name} = :{name}"));
+                    update = update.expression_attribute_values(format!(":{name}"), value);
+                }
+                None => remove.push_str(&format!(", #{name}")),
+            }
+            update = update.expression_attribute_names(format!("#{name}"), name);
+        }
+        let update = update.update_expression(format!("{set} REMOVE {remove}"));
         let written = update
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#attempt", "attempt")
@@ -201,7 +213,6 @@ impl EffectStore for DynamoDbEffects {
             .expression_attribute_names("#first_at", "first_at")
             .expression_attribute_names("#updated_at", "updated_at")
             .expression_attribute_names("#reason", "reason")
-            .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":claimed", text("claimed"))
             .expression_attribute_values(":retry", text("retry"))
             .expression_attribute_values(":parked", text("parked"))
@@ -260,15 +271,15 @@ impl EffectStore for DynamoDbEffects {
                 ("reason", reason)
             }
         };
-        let set = "SET #state = :state, #updated_at = :now, #detail = :detail";
+        let set = "SET #state = :state, #updated_at = :now, #told = :told";
         let update = self
             .fenced_update(key, claim)
             .expression_attribute_names("#updated_at", "updated_at")
             .expression_attribute_names("#lease_until", "lease_until")
-            .expression_attribute_names("#detail", name)
+            .expression_attribute_names("#told", name)
             .expression_attribute_values(":state", text(settlement.state_name()))
             .expression_attribute_values(":now", number(now))
-            .expression_attribute_values(":detail", text(value));
+            .expression_attribute_values(":told", text(value));
         let update = match settlement {
             Settlement::Answered { expires_at: Some(expires_at), .. } => update
                 .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #lease_until, #open"))
@@ -278,8 +289,13 @@ impl EffectStore for DynamoDbEffects {
                 .update_expression(format!("{set} REMOVE #lease_until, #open, #expires_at"))
                 .expression_attribute_names("#expires_at", "expires_at"),
             Settlement::Done { .. } => update.update_expression(format!("{set} REMOVE #lease_until, #open")),
-            Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Unknown { .. } => update
+            Settlement::Unknown { .. } => update
                 .update_expression(format!("{set}, #open = :open REMOVE #lease_until"))
+                .expression_attribute_values(":open", text(&open_shard(&key.subject))),
+            // Nothing was done, so how says nothing any more.
+            Settlement::Retry { .. } | Settlement::Parked { .. } => update
+                .update_expression(format!("{set}, #open = :open REMOVE #lease_until, #detail"))
+                .expression_attribute_names("#detail", "detail")
                 .expression_attribute_values(":open", text(&open_shard(&key.subject))),
         };
         match update.return_values(ReturnValue::AllNew).send().await {
@@ -321,11 +337,14 @@ impl EffectStore for DynamoDbEffects {
             .expression_attribute_values(":now", number(now));
         let update = match disposition {
             Disposition::Skip(_) => update
-                .update_expression(format!("{set} REMOVE #open, #expires_at"))
+                .update_expression(format!("{set} REMOVE #open, #expires_at, #detail"))
+                .expression_attribute_names("#detail", "detail")
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open"),
-            Disposition::Park(_) => update
-                .update_expression(format!("{set}, #open = :open REMOVE #expires_at"))
+            Disposition::Park { detail, .. } => update
+                .update_expression(format!("{set}, #open = :open, #detail = :detail REMOVE #expires_at"))
+                .expression_attribute_names("#detail", "detail")
+                .expression_attribute_values(":detail", text(detail))
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open")
                 .expression_attribute_values(":open", text(&open_shard(&key.subject))),

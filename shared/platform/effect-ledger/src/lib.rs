@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod deeds;
 mod dynamodb;
 mod open;
 mod operator;

@@ -6,7 +6,7 @@ use crate::shard::{SHARDS, shard_name};
 use crate::{DynamoDbEffects, EffectKey, EffectRow, StoreError, Subject};
 
 /// The index of open effects. A row is in it while it has the attribute `open`.
-const OPEN_EFFECTS: &str = "open-effects";
+pub(crate) const OPEN_EFFECTS: &str = "open-effects";
 
 /// The open effects, and what reading them took.
 #[derive(Debug, Default)]

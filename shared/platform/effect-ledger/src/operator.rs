@@ -11,7 +11,10 @@ use crate::shard::open_shard;
 use crate::{DynamoDbEffects, Effect, EffectKey, EffectRow, StoreError, Subject};
 
 /// The prefix of operators' rows, which stand beside the effects of their subject.
-const OPERATOR: &str = "operator#";
+pub(crate) const OPERATOR: &str = "operator#";
+
+/// The partition that operators' rows have to themselves in the index of open effects, in the order of their times.
+pub(crate) const DEEDS: &str = "operators";
 
 /// How many equal actions of one millisecond get names of their own. An operator takes one.
 const REPEATS: u32 = 1000;
@@ -64,6 +67,10 @@ pub enum Verb {
     Reset,
     /// A customer's download link was replaced by a new one.
     RenewLink,
+    /// An effect that will not be done was closed.
+    Close,
+    /// A message of a DLQ was deleted, and what it asked for closed.
+    Discard,
 }
 
 impl fmt::Display for Verb {
@@ -77,6 +84,8 @@ impl fmt::Display for Verb {
             Self::Reconcile => "reconcile",
             Self::Reset => "reset",
             Self::RenewLink => "renew-link",
+            Self::Close => "close",
+            Self::Discard => "discard",
         })
     }
 }
@@ -120,6 +129,7 @@ impl OperatorAction {
         let effect = self.row_name(repeat)?;
         item.extend(item_key(&EffectKey::new(subject, effect)));
         item.insert("state".to_owned(), text("done"));
+        item.insert("open".to_owned(), text(DEEDS));
         Ok(item)
     }
 

@@ -92,6 +92,8 @@ pub struct Executor<'a> {
     pub lease_until: i64,
     /// `evt_…`, for the operator.
     pub event_id: &'a str,
+    /// How the effect is performed, in a sentence for the operator. Never personal data.
+    pub detail: Option<&'a str>,
     /// The version of the row up to which this executor has read the payment's other rows; 0 for none.
     pub expected_version: u32,
 }
@@ -118,8 +120,13 @@ pub enum NotGranted {
 pub enum Disposition<'a> {
     /// Deliberately not performed, with the reason code.
     Skip(&'a str),
-    /// Cannot be performed until an operator or a marketer fixes its cause, with the reason code.
-    Park(&'a str),
+    /// Cannot be performed until an operator or a marketer fixes its cause.
+    Park {
+        /// The reason code.
+        reason: &'a str,
+        /// The cause in a sentence. Never personal data.
+        detail: &'a str,
+    },
     /// Not performed because its payment is not known yet. The row says `retry`, so that the payment's own event can
     /// claim it, and holds what that takes.
     AwaitPayment {
@@ -138,7 +145,7 @@ impl Disposition<'_> {
     pub const fn state_name(&self) -> &'static str {
         match self {
             Self::Skip(_) => "skipped",
-            Self::Park(_) => "parked",
+            Self::Park { .. } => "parked",
             Self::AwaitPayment { .. } => "retry",
         }
     }
@@ -146,7 +153,7 @@ impl Disposition<'_> {
     /// The reason code.
     pub const fn reason(&self) -> &str {
         match self {
-            Self::Skip(reason) | Self::Park(reason) | Self::AwaitPayment { reason, .. } => reason,
+            Self::Skip(reason) | Self::Park { reason, .. } | Self::AwaitPayment { reason, .. } => reason,
         }
     }
 }

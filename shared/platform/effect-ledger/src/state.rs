@@ -21,6 +21,9 @@ pub struct EffectRow {
     pub event_id: Option<String>,
     /// The other side's id for it, e.g. SES's message id; the reply, where the effect is a question.
     pub reference: Option<String>,
+    /// What state and reason leave out, in a sentence for the operator: how it was done, or what it is parked for. Never
+    /// personal data.
+    pub detail: Option<String>,
     /// When the row was first written, in Unix milliseconds. Rows of before the ledger kept it have none.
     pub first_at: Option<i64>,
     /// When the state was last written, in Unix milliseconds.
@@ -52,6 +55,7 @@ impl EffectRow {
             expires_at: None,
             event_id: None,
             reference: None,
+            detail: None,
             first_at: None,
             updated_at: None,
             open: false,

@@ -22,7 +22,7 @@ impl DynamoDbEffects {
     /// Never in practice: the SDK's builder reports fields that are all set here.
     pub fn done(&self, key: &EffectKey, event_id: &str, now: i64) -> Result<Update, BuildError> {
         self.done_update(key, event_id, now)
-            .update_expression(format!("{SET_DONE} REMOVE #reason, #open"))
+            .update_expression(format!("{SET_DONE} REMOVE #reason, #detail, #open"))
             .build()
     }
 
@@ -57,7 +57,7 @@ impl DynamoDbEffects {
     ) -> Result<Update, BuildError> {
         self.done_update(key, event_id, now)
             .update_expression(format!(
-                "{SET_DONE}, #reference = :reference REMOVE #reason, #open, #expires_at"
+                "{SET_DONE}, #reference = :reference REMOVE #reason, #detail, #open, #expires_at"
             ))
             .expression_attribute_names("#reference", "reference")
             .expression_attribute_names("#expires_at", "expires_at")
@@ -145,6 +145,7 @@ impl DynamoDbEffects {
             .expression_attribute_names("#first_at", "first_at")
             .expression_attribute_names("#updated_at", "updated_at")
             .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#detail", "detail")
             .expression_attribute_names("#open", "open")
             .expression_attribute_values(":state", text("done"))
             .expression_attribute_values(":event_id", text(event_id))
@@ -157,8 +158,8 @@ fn expiring(update: UpdateBuilder, set: &str, expires_at: Option<i64>) -> Update
     let update = update.expression_attribute_names("#expires_at", "expires_at");
     match expires_at {
         Some(expires_at) => update
-            .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #reason, #open"))
+            .update_expression(format!("{set}, #expires_at = :expires_at REMOVE #reason, #detail, #open"))
             .expression_attribute_values(":expires_at", number(expires_at)),
-        None => update.update_expression(format!("{set} REMOVE #reason, #open, #expires_at")),
+        None => update.update_expression(format!("{set} REMOVE #reason, #detail, #open, #expires_at")),
     }
 }

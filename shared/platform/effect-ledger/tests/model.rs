@@ -82,7 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let disposition = prop_oneof![
         reason().prop_map(Disposition::Skip),
-        reason().prop_map(Disposition::Park),
+        (reason(), reason()).prop_map(|(reason, detail)| Disposition::Park { reason, detail }),
         (reason(), -5..500_i64, proptest::option::of(1..9_i64)).prop_map(|(reason, minor, expires_at)| {
             let amount = Money::new(minor, Currency::try_from("gbp").expect("a currency"));
             Disposition::AwaitPayment { reason, moved: MovedMoney { amount, occurred_at: minor }, expires_at }
@@ -128,6 +128,7 @@ async fn take<S: EffectStore>(
                 owner,
                 lease_until,
                 event_id: EVENTS[key % 2],
+                detail: ["once more", "as before"].get(*key).copied(),
                 expected_version: *expected_version,
             };
             Answer::Claim(

@@ -53,8 +53,13 @@ impl Bench {
         answer: Attempted<&'static str>,
     ) -> Performed<&'static str> {
         let lease_until = self.clock.now_ms() + LEASE_MS;
-        let executor =
-            Executor { owner, lease_until, event_id: "evt_1", expected_version: self.expected_version.get() };
+        let executor = Executor {
+            owner,
+            lease_until,
+            event_id: "evt_1",
+            detail: None,
+            expected_version: self.expected_version.get(),
+        };
         let act = async || {
             self.calls.set(self.calls.get() + 1);
             answer
@@ -232,6 +237,7 @@ async fn a_claim_of_an_earlier_attempt_is_stale_even_with_the_same_owner() {
     let bench = Bench::new();
     let executor = |owner| Executor {
         owner,
+        detail: None,
         lease_until: bench.clock.now_ms() + LEASE_MS,
         event_id: "evt_1",
         expected_version: 0,
@@ -271,7 +277,10 @@ async fn setting_aside_never_hides_what_was_done() {
         if let Some(state) = &state {
             store.put(&key(), state.clone());
         }
-        let written = store.write_disposition(&key(), Disposition::Park("now"), "evt_1", 0).await.unwrap();
+        let written = store
+            .write_disposition(&key(), Disposition::Park { reason: "now", detail: "why" }, "evt_1", 0)
+            .await
+            .unwrap();
         assert_eq!(written.map_err(|row| Some(row.state)), expected.map_err(|()| state));
     }
 }

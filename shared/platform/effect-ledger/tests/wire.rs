@@ -31,7 +31,7 @@ fn key() -> EffectKey {
 }
 
 const EXECUTOR: Executor<'_> =
-    Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1", expected_version: 0 };
+    Executor { owner: "req/m0", lease_until: 2000, event_id: "evt_1", detail: None, expected_version: 0 };
 
 fn claim() -> Claim {
     Claim { owner: "req/m0".to_owned(), attempt: 1, lease_until: 2000 }
@@ -170,10 +170,8 @@ async fn a_refused_settlement_is_its_own_only_if_the_row_says_so() {
 #[tokio::test]
 async fn setting_aside_is_one_conditional_write() {
     let (ledger, dynamodb) = ledger(&[(200, json!({})), refused(row("done", "another", 1))]);
-    assert_eq!(
-        ledger.write_disposition(&key(), Disposition::Park("no_recipient"), "evt_1", 9).await.unwrap(),
-        Ok(())
-    );
+    let park = Disposition::Park { reason: "no_recipient", detail: "the customer gave no address" };
+    assert_eq!(ledger.write_disposition(&key(), park, "evt_1", 9).await.unwrap(), Ok(()));
     let skipped = ledger.write_disposition(&key(), Disposition::Skip("overtaken"), "evt_1", 9).await.unwrap();
     assert!(skipped.is_err_and(|row| row.state == EffectState::Done));
     assert_requests!(dynamodb.bodies());
@@ -366,8 +364,8 @@ fn money_that_moved_expires_only_while_its_payment_is_unknown() {
     let endpoint = Endpoint::unreachable();
     let ledger = DynamoDbEffects::new(Client::new(&endpoint.sdk_config()), "effects");
     for (expires_at, expected) in [
-        (Some(9), "#occurred_at = :occurred_at, #expires_at = :expires_at REMOVE #reason, #open"),
-        (None, "#occurred_at = :occurred_at REMOVE #reason, #open, #expires_at"),
+        (Some(9), "#occurred_at = :occurred_at, #expires_at = :expires_at REMOVE #reason, #detail, #open"),
+        (None, "#occurred_at = :occurred_at REMOVE #reason, #detail, #open, #expires_at"),
     ] {
         let update = ledger.done_moving(&key(), "evt_1", &moved(), expires_at, 9).unwrap();
         assert!(update.update_expression().ends_with(expected), "{}", update.update_expression());

@@ -67,6 +67,7 @@ impl Delivery {
             owner: &self.owner,
             lease_until: self.lease_until,
             event_id: self.event.id(),
+            detail: None,
             expected_version: 0,
         }
     }

@@ -1,4 +1,4 @@
-use aws::Clock;
+use aws::{Clock, cause_chain};
 use effect_ledger::{Busy, Disposed, Disposition, EffectKey, EffectStore, StoreError, dispose};
 
 use crate::{Delivery, Outcome, TaskError};
@@ -39,7 +39,8 @@ impl Delivery {
         key: &EffectKey,
         error: E,
     ) -> Result<Outcome, E> {
-        let park = Disposition::Park(error.reason());
+        let cause = cause_chain(&error);
+        let park = Disposition::Park { reason: error.reason(), detail: &cause };
         match dispose::<_, E>(ledger, clock, key, park, self.event.id()).await? {
             Disposed::Written => Err(error),
             Disposed::AlreadySettled => Ok(Outcome::Skipped("already_done")),

@@ -185,7 +185,7 @@ fn a_missing_file_is_promised_and_announced_once_it_is_there() {
     assert!(thanks(&cloud, "LateFile").body.contains("This file will follow"));
 
     upload(&cloud, "files/e2e/late.txt", "better late");
-    json_of(&["retry", "pi_LateFile", "email#files-ready", "--yes"]);
+    json_of(&["retry", "pi_LateFile", "email#files-ready", "--because", "the file is there", "--yes"]);
     let kept = ["contribution#paid done", "email#files-ready done", "email#thank-you done"];
     cloud.wait_for_ledger("pi_LateFile", &kept);
     let mails = cloud.mails_to(&address("LateFile"));

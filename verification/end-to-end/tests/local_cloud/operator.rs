@@ -125,7 +125,7 @@ fn a_retry_delivers_the_event_again_only_with_yes() {
     assert_eq!(mail_stands(&cloud, "pi_Retried"), "email#thank-you retry (mail_throttled)");
     assert!(operators_rows(&cloud, "pi_Retried").is_empty());
 
-    json_of(&[&retry[..], &["--yes"]].concat());
+    json_of(&[&retry[..], &["--because", "it came back", "--yes"]].concat());
     cloud.wait_for_effect("pi_Retried", "email#thank-you done");
     assert_eq!(cloud.mails_to(&address("Retried")).len(), 1);
     assert_eq!(cloud.contribution("pi_Retried"), None, "delivered to that task's queue only");
@@ -224,7 +224,7 @@ fn a_record_is_folded_again_also_when_it_is_done() {
     cloud.post(&of(SessionEvent::paid(), "Folded"));
     cloud.wait_for_effect("pi_Folded", "contribution#paid done");
     let record = cloud.contribution("pi_Folded");
-    let output = says(&["retry", "pi_Folded", "contribution#paid", "--yes"]);
+    let output = says(&["retry", "pi_Folded", "contribution#paid", "--because", "the row is gone", "--yes"]);
     assert!(output.contains("folded again"), "{output}");
     assert_eq!(cloud.contribution("pi_Folded"), record);
 }

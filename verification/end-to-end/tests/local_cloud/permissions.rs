@@ -170,7 +170,7 @@ fn an_operators_documented_rights_are_enough() {
     let again = ["resend", "pi_Operated", "--template", "thank-you", "--because", "asked for it", "--yes"];
     assert!(is_denied(&again), "looking is not acting");
     attach(cloud, NAME, "OperatorActPolicyArn");
-    for act in [&again[..], &["reconcile", "--since", "1h", "--yes"]] {
+    for act in [&again[..], &["reconcile", "--since", "1h", "--because", "a look", "--yes"]] {
         let output = operator.says(act);
         assert!(!output.contains("AccessDenied"), "{act:?}: {output}");
     }

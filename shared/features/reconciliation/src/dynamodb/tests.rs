@@ -68,27 +68,38 @@ async fn what_was_written_is_read_back() {
     assert_eq!(journal(&endpoint).position().await.unwrap(), None);
 }
 
+/// The row says that an event was put back only once it was.
 #[tokio::test]
-async fn an_event_is_put_back_at_most_once_an_hour_by_any_caller() {
-    let endpoint = Endpoint::start([Reply::json(200, &json!({})), refused()]);
-    assert!(journal(&endpoint).record(&missing(), 10_000).await.unwrap());
-    assert!(!journal(&endpoint).record(&missing(), 10_001).await.unwrap());
-    let body = endpoint.bodies().remove(0);
-    assert_eq!(body["ConditionExpression"], "attribute_not_exists(put_back_at) OR put_back_at <= :before");
-    assert_eq!(body["ExpressionAttributeValues"], json!({ ":before": { "N": "6400" } }));
+async fn an_event_is_put_back_by_one_caller_and_marked_afterwards() {
+    let endpoint = Endpoint::start([Reply::json(200, &json!({})), refused(), Reply::json(200, &json!({}))]);
+    assert!(journal(&endpoint).record(&missing(), 6400, 10_000).await.unwrap());
+    assert!(!journal(&endpoint).record(&missing(), 6401, 10_001).await.unwrap());
+    journal(&endpoint).put_back(&missing(), 10_002).await.unwrap();
+    let bodies = endpoint.bodies();
+    assert_eq!(
+        bodies[0]["ConditionExpression"],
+        "(attribute_not_exists(put_back_at) OR put_back_at <= :not_after) \
+         AND (attribute_not_exists(putting_back_until) OR putting_back_until < :now)"
+    );
+    let values = json!({ ":not_after": { "N": "6400" }, ":now": { "N": "10000" } });
+    assert_eq!(bodies[0]["ExpressionAttributeValues"], values);
+    let (claimed, marked) = (&bodies[0]["Item"], &bodies[2]["Item"]);
+    assert_eq!(claimed["putting_back_until"], json!({ "N": "10120" }));
+    // Not even as NULL, for which the condition would never hold again.
+    assert_eq!(claimed.get("put_back_at"), None);
     let row = json!({
         "kind": { "S": "missing" }, "name": { "S": "evt_1" }, "event_id": { "S": "evt_1" },
         "event_type": { "S": "checkout.session.completed" }, "payment_id": { "S": "pi_1" },
         "effects": { "L": [{ "S": "acquisition" }] }, "happened_at": { "N": "1795000000" },
-        "put_back_at": { "N": "10000" }
+        "put_back_at": { "N": "10002" }
     });
-    assert_eq!(body["Item"], row);
+    assert_eq!(*marked, row);
 }
 
 #[tokio::test]
 async fn lists_what_is_missing_over_all_pages_the_oldest_first() {
     let endpoint = Endpoint::start([Reply::json(200, &json!({}))]);
-    journal(&endpoint).record(&missing(), 7).await.unwrap();
+    journal(&endpoint).put_back(&missing(), 7).await.unwrap();
     let newer = endpoint.bodies().remove(0)["Item"].take();
     let older = |newer: &Value| {
         let mut older = newer.clone();
@@ -110,5 +121,5 @@ async fn lists_what_is_missing_over_all_pages_the_oldest_first() {
 async fn a_journal_that_does_not_answer_is_an_error_that_says_which_call() {
     let journal = journal(&Endpoint::unreachable());
     assert_eq!(journal.position().await.unwrap_err().operation, "position");
-    assert_eq!(journal.record(&missing(), 1).await.unwrap_err().operation, "record");
+    assert_eq!(journal.record(&missing(), 1, 1).await.unwrap_err().operation, "record");
 }

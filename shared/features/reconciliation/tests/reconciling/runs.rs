@@ -1,5 +1,7 @@
 //! Single runs.
 
+use std::ops::ControlFlow;
+
 use catalogue::Task;
 use effect_ledger::{EffectKey, EffectState};
 use fulfilment::{PaymentId, effects};
@@ -233,12 +235,57 @@ async fn looking_back_changes_nothing_without_a_flag() {
     let client = world.client();
     let reconciliation = world.reconciliation(&client);
     let mut pages = 0;
-    let look = reconciliation.look_back(NOW - 4 * DAY, NOW, false, |_| pages += 1).await.unwrap();
+    let look = reconciliation
+        .look_back(NOW - 4 * DAY, NOW, false, |_| {
+            pages += 1;
+            ControlFlow::Continue(())
+        })
+        .await
+        .unwrap();
     assert_eq!((look.missing.len(), look.put_back, pages, look.tally.unexplained), (1, 0, 3, 1));
     assert!(world.bus.entries.borrow().is_empty() && world.journal.missing.borrow().is_empty());
-    let mended = reconciliation.look_back(NOW - 4 * DAY, NOW, true, |_| {}).await.unwrap();
+    let mended =
+        reconciliation.look_back(NOW - 4 * DAY, NOW, true, |_| ControlFlow::Continue(())).await.unwrap();
     assert_eq!(mended.put_back, 1);
     assert_eq!(world.deliver(), ["evt_Old_completed"]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_ends_its_page_and_says_that_it_is_not_complete() {
+    let world = World::new();
+    world.lose(&paid("Old").at(NOW - 3 * DAY).to_json());
+    let client = world.client();
+    let report = world
+        .reconciliation(&client)
+        .look_back(NOW - 4 * DAY, NOW, true, |_| ControlFlow::Break(()))
+        .await
+        .unwrap();
+    assert_eq!((report.put_back, report.complete), (1, false));
+    assert_eq!(world.deliver(), ["evt_Old_completed"]);
+}
+
+/// Between the claim and the bus, or between the bus and the mark.
+#[tokio::test]
+async fn a_run_that_dies_leaves_no_event_marked_that_was_not_put_back() {
+    for writes in 0..3 {
+        let world = World::new();
+        world.lose(&paid("Old").at(NOW - 3 * DAY).to_json());
+        let client = world.client();
+        let look_back = async || {
+            let run = world.reconciliation(&client);
+            run.look_back(NOW - 4 * DAY, NOW, true, |_| ControlFlow::Continue(())).await
+        };
+        world.journal.dies_after.set(Some(writes));
+        let died = look_back().await.is_err();
+        world.journal.dies_after.set(None);
+        assert_eq!(died, writes < 2, "{writes}");
+        let put = world.bus.entries.borrow().len();
+        let marked = world.journal.missing.borrow().values().any(|missing| missing.put_back_at.is_some());
+        assert!(!marked || put == 1, "marked and not put after {writes} writes");
+        // Its claim is over within minutes.
+        world.clock.advance_ms(121_000);
+        assert_eq!(look_back().await.unwrap().put_back, u64::from(!marked), "{writes}");
+    }
 }
 
 #[tokio::test]
@@ -258,7 +305,11 @@ async fn what_is_older_than_stripes_events_is_made_from_its_objects() {
         world.lose(&refund.to_json());
     }
     let client = world.client();
-    let report = world.reconciliation(&client).look_back(NOW - 50 * DAY, NOW, true, |_| {}).await.unwrap();
+    let report = world
+        .reconciliation(&client)
+        .look_back(NOW - 50 * DAY, NOW, true, |_| ControlFlow::Continue(()))
+        .await
+        .unwrap();
     assert_eq!(report.tally.paid, 1);
     assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Old", "evt_reconcile_re_Old"]);
     assert_eq!(world.rows_of("pi_Old"), EFFECTS_OF_A_PAYMENT + 2);
@@ -272,7 +323,11 @@ async fn what_was_made_can_be_made_again() {
     let old = SessionEvent::paid().payment("Old").at(NOW - 40 * DAY).session("status", json!("complete"));
     world.lose(&old.session("created", json!(NOW - 40 * DAY)).to_json());
     let client = world.client();
-    world.reconciliation(&client).look_back(NOW - 50 * DAY, NOW, true, |_| {}).await.unwrap();
+    world
+        .reconciliation(&client)
+        .look_back(NOW - 50 * DAY, NOW, true, |_| ControlFlow::Continue(()))
+        .await
+        .unwrap();
     world.pass(HOUR);
     assert_eq!(world.run().await.put_back, 1);
     assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Old"; 2]);
@@ -327,7 +382,11 @@ async fn a_bank_debit_of_a_month_ago_is_found_and_nothing_from_before_the_window
     world.lose(&session(SessionEvent::async_succeeded(), "Debit", NOW - 32 * DAY));
     world.lose(&session(SessionEvent::paid(), "Card", NOW - 42 * DAY + 300));
     let client = world.client();
-    let report = world.reconciliation(&client).look_back(NOW - 35 * DAY, NOW, true, |_| {}).await.unwrap();
+    let report = world
+        .reconciliation(&client)
+        .look_back(NOW - 35 * DAY, NOW, true, |_| ControlFlow::Continue(()))
+        .await
+        .unwrap();
     assert_eq!((report.examined, report.put_back, report.tally.paid), (1, 1, 1));
     assert_eq!(world.deliver(), ["evt_reconcile_cs_test_Debit"]);
 }

@@ -1,5 +1,7 @@
 //! Payments of subscriptions: their key is an invoice, and only the subscription's session says whose they are.
 
+use std::ops::ControlFlow;
+
 use effect_ledger::{Effect, EffectKey, EffectState, Subject};
 use fulfilment::{FulfilmentKind, PaymentId, SessionOutcome, effects};
 use serde_json::{Value, json};
@@ -263,7 +265,11 @@ async fn renewals_and_their_refunds_of_long_ago_are_made_from_the_lists() {
     let of_it = CorrectionEvent::refund("Late", "re_late", "created").at(paid + DAY);
     world.lose(&of_it.object("created", json!(paid + DAY)).to_json());
     let client = world.client();
-    let report = world.reconciliation(&client).look_back(NOW - 50 * DAY, NOW, true, |_| {}).await.unwrap();
+    let report = world
+        .reconciliation(&client)
+        .look_back(NOW - 50 * DAY, NOW, true, |_| ControlFlow::Continue(()))
+        .await
+        .unwrap();
     assert_eq!((report.put_back, report.tally.paid), (2, 1));
     let made: Value = serde_json::from_str(&world.bus.entries.borrow()[0].detail).unwrap();
     assert_eq!((&made["type"], &made["created"]), (&json!("invoice.paid"), &json!(paid)));

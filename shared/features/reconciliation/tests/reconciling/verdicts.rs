@@ -1,5 +1,7 @@
 //! How a dispute ended, when the event that says so is the one that was lost.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Value, json};
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 
@@ -63,7 +65,12 @@ async fn a_lost_verdict_of_long_ago_is_found_in_the_list_of_disputes() {
     world.lose(&of(dispute("closed", "lost", opened + DAY)));
     let client = world.client();
     let look = async || {
-        world.reconciliation(&client).look_back(NOW - 45 * DAY, NOW, true, |_| {}).await.unwrap().put_back
+        world
+            .reconciliation(&client)
+            .look_back(NOW - 45 * DAY, NOW, true, |_| ControlFlow::Continue(()))
+            .await
+            .unwrap()
+            .put_back
     };
     assert_eq!(look().await, 1);
     let made: Value = serde_json::from_str(&world.bus.entries.borrow()[0].detail).unwrap();

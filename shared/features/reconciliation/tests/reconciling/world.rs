@@ -15,8 +15,8 @@ use effect_ledger::{
 };
 use fulfilment::{ExpectedEffects, PaymentId, effects};
 use reconciliation::{
-    FulfilmentBus, Journal, Missing, Overtaken, Pending, PendingSearch, Position, Reconciliation, RunError,
-    RunReport, Settings,
+    FulfilmentBus, Journal, Missing, Overtaken, PUTTING_BACK_SECONDS, Pending, PendingSearch, Position,
+    Reconciliation, RunError, RunReport, Settings,
 };
 use serde_json::Value;
 use stripe_client::{ApiKey, StripeClient};
@@ -35,6 +35,7 @@ pub(crate) const DAY: i64 = 86_400;
 pub(crate) struct InMemoryJournal {
     pub(crate) position: Rc<RefCell<Option<Position>>>,
     pub(crate) missing: Rc<RefCell<BTreeMap<String, Missing>>>,
+    putting_back_until: Rc<RefCell<BTreeMap<String, i64>>>,
     pub(crate) pending: Rc<RefCell<BTreeMap<String, Pending>>>,
     /// After so many writes it answers no more.
     pub(crate) dies_after: Rc<Cell<Option<u32>>>,
@@ -100,16 +101,28 @@ impl Journal for InMemoryJournal {
         Ok(missing)
     }
 
-    async fn record(&self, missing: &Missing, now: i64) -> Result<bool, StoreError> {
+    async fn record(&self, missing: &Missing, not_after: i64, now: i64) -> Result<bool, StoreError> {
         tokio::task::yield_now().await;
         self.write()?;
         let mut all = self.missing.borrow_mut();
         let last = all.get(&missing.event_id).and_then(|known| known.put_back_at);
-        if last.is_some_and(|last| last > now - missing.put_back_again_after()) {
+        let mut claims = self.putting_back_until.borrow_mut();
+        let claimed = claims.get(&missing.event_id).is_some_and(|until| *until >= now);
+        if claimed || last.is_some_and(|last| last > not_after) {
             return Ok(false);
         }
-        all.insert(missing.event_id.clone(), Missing { put_back_at: Some(now), ..missing.clone() });
+        claims.insert(missing.event_id.clone(), now + PUTTING_BACK_SECONDS);
+        all.insert(missing.event_id.clone(), missing.clone());
         Ok(true)
+    }
+
+    async fn put_back(&self, missing: &Missing, now: i64) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        self.write()?;
+        self.putting_back_until.borrow_mut().remove(&missing.event_id);
+        let marked = Missing { put_back_at: Some(now), ..missing.clone() };
+        self.missing.borrow_mut().insert(missing.event_id.clone(), marked);
+        Ok(())
     }
 
     async fn explained(&self, event_id: &str) -> Result<(), StoreError> {
@@ -413,6 +426,7 @@ impl World {
             overlap_seconds: 10 * MINUTE,
             deadline_ms: self.clock.now_ms() + 1,
             put_back_at_most: self.put_back_at_most.get(),
+            again: false,
         };
         Reconciliation {
             stripe,

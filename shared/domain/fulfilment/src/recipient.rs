@@ -4,7 +4,7 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 /// Why a text is no recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoRecipient {
+pub enum NoRecipient {
     /// There is none, or more than one: it becomes a header.
     #[error("the customer has no email address, or the text is not one address")]
     NotOne,
@@ -19,7 +19,7 @@ pub(crate) enum NoRecipient {
 
 impl NoRecipient {
     /// A short name for the ledger and the metrics.
-    pub(crate) const fn reason(self) -> &'static str {
+    pub const fn reason(self) -> &'static str {
         match self {
             Self::NotOne => "no_recipient",
             Self::NotAscii => "recipient_not_ascii",
@@ -37,7 +37,11 @@ const LONGEST_LOCAL: usize = 64;
 /// The rules are SES's: "Local address starts with dot", "Domain contains dot-dot", "Domain contains illegal
 /// character", "Missing final '@domain'", which are those of RFC 5322 for addresses without quotes.
 /// Quoted local parts and address literals are legal there, but no customer's mailbox is reached by them.
-pub(crate) fn recipient(address: &str) -> Result<String, NoRecipient> {
+///
+/// # Errors
+///
+/// Why no mail can be sent there.
+pub fn recipient(address: &str) -> Result<String, NoRecipient> {
     let is_part_of_one = |c: char| !c.is_control() && !c.is_whitespace() && !",;<>".contains(c);
     let (local, domain) = address.rsplit_once('@').ok_or(NoRecipient::NotOne)?;
     if local.is_empty() || domain.is_empty() || !address.chars().all(is_part_of_one) {
