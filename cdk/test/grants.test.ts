@@ -216,6 +216,7 @@ for (const name of STAGE_NAMES) {
         'dynamodb:Scan',
         'lambda:GetFunctionConfiguration',
         'lambda:ListEventSourceMappings',
+        's3:GetObject',
         's3:ListBucket',
         'secretsmanager:GetSecretValue',
         'ses:GetAccount',

@@ -5,6 +5,7 @@ mod contract;
 mod course;
 mod deployment;
 mod interrupt;
+mod metric;
 mod operator;
 mod page;
 mod payments;
@@ -178,7 +179,7 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::ResetFetches(arguments) => show.report(&reset_fetches::run(&here, arguments, now).await?),
         Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
         Command::Publish(arguments) => show.report(&publish::run(&here, arguments).await?),
-        Command::Doctor => show.report(&doctor::find_out(&here).await?),
+        Command::Doctor => show.report(&doctor::find_out(&here, now).await?),
         Command::Completions { .. } => Ok(Verdict::Fine),
     }
 }

@@ -1,4 +1,5 @@
-//! The two services that only speak AWS's older query protocol, by the few calls it takes.
+//! Three services by the few calls it takes: CloudFormation and CloudWatch in AWS's older query protocol, and Lambda, which
+//! answers a GET in JSON.
 //!
 //! Not by their SDKs: CloudFormation's takes 40 seconds to compile and CloudWatch's 35, for three reads.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/CommonParameters.html>
@@ -19,6 +20,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// One service, called over the connection, with the credentials and within the time of all other clients.
 pub(crate) struct QueryApi {
@@ -62,6 +66,19 @@ impl QueryError {
     pub(crate) fn says(&self, words: &str) -> bool {
         matches!(self, Self::Refused { answer, .. } if answer.message.contains(words))
     }
+
+    /// Whether the caller's rights do not suffice.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused { answer, .. } if is_denial(&answer.code) || answer.message.contains("not authorized"))
+    }
+}
+
+/// Whether a code of AWS's says that the caller's rights do not suffice.
+///
+/// <https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html>
+pub(crate) fn is_denial(code: &str) -> bool {
+    ["AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"]
+        .contains(&code)
 }
 
 impl QueryApi {
@@ -99,8 +116,21 @@ impl QueryApi {
     ///
     /// [`QueryError`].
     pub(crate) async fn call(&self, form: &[(&str, &str)]) -> Result<String, QueryError> {
+        self.send(self.signed(form_encoded(form)).await.map_err(QueryError::NotSigned)?).await
+    }
+
+    /// Makes a request of a service that speaks REST; the answer is JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
+    pub(crate) async fn request(&self, method: &str, target: &str, body: &str) -> Result<String, QueryError> {
+        let request = self.signed_to(method, target, JSON, body.to_owned()).await;
+        self.send(request.map_err(QueryError::NotSigned)?).await
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<String, QueryError> {
         let service = self.name;
-        let request = self.signed(form_encoded(form)).await.map_err(QueryError::NotSigned)?;
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "what is no service's answer may be one next time"
@@ -112,7 +142,16 @@ impl QueryApi {
     }
 
     async fn signed(&self, form: String) -> Result<HttpRequest, BoxError> {
-        const CONTENT_TYPE: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+        self.signed_to("POST", "/", FORM, form).await
+    }
+
+    async fn signed_to(
+        &self,
+        method: &str,
+        target: &str,
+        content_type: (&str, &str),
+        body: String,
+    ) -> Result<HttpRequest, BoxError> {
         let identity = self.credentials.provide_credentials().await?.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
@@ -122,14 +161,18 @@ impl QueryApi {
             .settings(SigningSettings::default())
             .build()?
             .into();
-        let body = SignableBody::Bytes(form.as_bytes());
-        let unsigned =
-            SignableRequest::new("POST", format!("{}/", self.url), [CONTENT_TYPE].into_iter(), body)?;
+        let signable = SignableBody::Bytes(body.as_bytes());
+        let unsigned = SignableRequest::new(
+            method,
+            format!("{}{target}", self.url),
+            [content_type].into_iter(),
+            signable,
+        )?;
         let (signature, _) = sign(unsigned, &parameters)?.into_parts();
-        let mut request = HttpRequest::new(SdkBody::from(form));
-        request.set_method("POST")?;
-        request.set_uri("/")?;
-        for (name, value) in [CONTENT_TYPE].into_iter().chain(signature.headers()) {
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method(method)?;
+        request.set_uri(target)?;
+        for (name, value) in [content_type].into_iter().chain(signature.headers()) {
             request.headers_mut().try_insert(name.to_owned(), value.to_owned())?;
         }
         Ok(request)
@@ -153,6 +196,14 @@ impl Refusal {
     }
 
     fn read(status: u16, body: &str) -> Self {
+        if let Ok(json) = serde_json::from_str::<serde_json::Value>(body) {
+            let text =
+                |names: [&str; 2]| names.iter().find_map(|name| json[*name].as_str()).map(str::to_owned);
+            return Self {
+                code: text(["__type", "Code"]).unwrap_or_else(|| status.to_string()),
+                message: text(["Message", "message"]).unwrap_or_else(|| "no message".to_owned()),
+            };
+        }
         let text = |name: &str| {
             let document = roxmltree::Document::parse(body).ok()?;
             let node = document.descendants().find(|node| node.tag_name().name() == name)?;

@@ -46,6 +46,7 @@ pub(crate) fn deploy(checkout: &Checkout, cloud: &Cloud, step: &Step) -> Result<
     step.note("putting the secrets into place");
     let signing_secret = format!("whsec_{}", random_hex(16)?);
     let stack = write_stack_file(cloud, &outputs, &signing_secret)?;
+    stripe::record_object(&cloud.stripe_api, &stripe::webhook_destination(stack.output("WebhookUrl")?))?;
     let input = json!({"SecretId": stack.output("SigningSecretName")?, "SecretString": signing_secret});
     stack.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &input)?;
     for key in ["StripeKeyName", "StripePagesKeyName"] {

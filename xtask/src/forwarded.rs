@@ -9,7 +9,7 @@ use crate::checkout::Checkout;
 
 /// Shows a mail before a customer gets it.
 pub(crate) fn mail_preview(checkout: &Checkout, arguments: &[OsString]) -> Result<ExitCode> {
-    run(checkout, &["--package", "thank-you-email", "--example", "mail-preview"], arguments)
+    run(checkout, &["--package", "mail-rendering", "--example", "mail-preview"], arguments)
 }
 
 /// Runs the tasks over a simulated AWS, where everything goes wrong that can.

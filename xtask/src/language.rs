@@ -67,9 +67,10 @@ fn files(root: &Path, tag: &str) -> Result<Vec<String>> {
     Ok(missing)
 }
 
-/// The templates of every function.
+/// The templates of mails and pages.
 fn templates(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = files_below(&root.join("functions"))?;
+    files.extend(files_below(&root.join("shared"))?);
     files.retain(|path| path.iter().any(|part| part == "templates"));
     Ok(files)
 }

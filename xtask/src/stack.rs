@@ -136,7 +136,8 @@ impl Stack {
     ///
     /// Stripe's API knows of it as well, if it is an event.
     pub fn post(&self, body: &str) -> Result<(u16, String)> {
-        if serde_json::from_str::<Value>(body).is_ok_and(|event| event["object"] == "event") {
+        let event = serde_json::from_str::<Value>(body).ok().filter(|event| event["object"] == "event");
+        if event.is_some() {
             self.record_event(body)?;
         }
         let url = self.output("WebhookUrl")?;
@@ -147,7 +148,12 @@ impl Stack {
             .header("stripe-signature", stripe::signature(self.output("signing_secret")?, body)?)
             .send(body)
             .with_context(|| format!("the webhook {url} does not answer"))?;
-        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+        let status = response.status();
+        // Stripe remembers what its endpoints did not take.
+        if let Some(event_id) = event.as_ref().and_then(|event| event["id"].as_str()) {
+            stripe::record_delivery(self.output("stripe_api")?, event_id, status.is_success())?;
+        }
+        Ok((status.as_u16(), response.body_mut().read_to_string()?))
     }
 
     /// Puts an object into Stripe's API, and delivers no event of it.

@@ -62,6 +62,36 @@ pub(crate) fn record(api: &str, event: &str) -> Result<()> {
     Ok(())
 }
 
+/// Puts an object into Stripe's API, of which no event is made.
+pub(crate) fn record_object(api: &str, object: &Value) -> Result<()> {
+    say_to(api, "objects", &object.to_string())
+}
+
+/// Says whether the delivery of an event to a webhook endpoint has succeeded.
+pub(crate) fn record_delivery(api: &str, event_id: &str, delivered: bool) -> Result<()> {
+    say_to(api, if delivered { "delivered" } else { "undelivered" }, event_id)
+}
+
+fn say_to(api: &str, what: &str, body: &str) -> Result<()> {
+    let answer =
+        http().post(format!("{api}/fake/{what}")).send(body).context("Stripe's API does not answer")?;
+    ensure!(answer.status().is_success(), "Stripe's API does not take it");
+    Ok(())
+}
+
+/// A destination as Stripe's dashboard would show it, which sends every event to an address.
+///
+/// <https://docs.stripe.com/api/v2/core/event-destinations/object>
+pub(crate) fn webhook_destination(url: &str) -> Value {
+    serde_json::json!({
+        "id": "we_1LocalCloud", "object": "v2.core.event_destination", "type": "webhook_endpoint", "name": "local cloud",
+        "description": "", "status": "enabled", "event_payload": "snapshot", "enabled_events": ["*"], "events_from": ["@self"],
+        "livemode": false, "metadata": {}, "snapshot_api_version": stripe_client::API_VERSION,
+        "created": "2026-11-18T11:06:40.000Z", "updated": "2026-11-18T11:06:40.000Z",
+        "webhook_endpoint": { "url": url, "signing_secret": null },
+    })
+}
+
 /// Puts a session's line items into Stripe's API.
 pub(crate) fn record_line_items(api: &str, session_id: &str, items: &Value) -> Result<()> {
     let body = serde_json::json!([session_id, items]).to_string();

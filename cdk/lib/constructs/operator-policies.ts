@@ -86,8 +86,9 @@ function readStatements(props: OperatorPoliciesProps, stack: Stack, stacks: stri
     // To count what waits by its reason. A message that is looked at is hidden for a moment.
     allow(['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'], deadLetterQueues.map(({ queueArn }) => queueArn)),
     allow(['secretsmanager:GetSecretValue'], secrets.map(secretArn)),
-    // Whether templates and files that links name are there, and how old a template is. Not what is in them.
+    // Whether templates and files that links name are there, and how old a template is; whether a template can be used.
     allow(['s3:ListBucket'], [data.templates.bucketArn, data.files.bucketArn]),
+    allow(['s3:GetObject'], [data.templates.arnForObjects('*')]),
     // Whether a function is there and runs. Not `lambda:InvokeFunction`: an event of one's own is a mail to anybody.
     allow(['lambda:GetFunctionConfiguration'], functions.map(({ functionArn }) => functionArn)),
     // None of these can be limited to the alarms, metrics or the account of a stage.

@@ -12,9 +12,9 @@ use crate::commands::reconcile::{self, Gap, Since, Window, journal, print_gaps, 
 use crate::commands::tasks::OpenEffect;
 use crate::deployment::Deployment;
 use crate::interrupt::Interrupt;
+use crate::metric::newest_of_metric;
 use crate::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, Report, Time, Verdict, count, duration};
 use crate::progress::Progress;
-use crate::query_api::QueryApi;
 use crate::queues::{Depth, depth, name_of};
 use crate::reason;
 
@@ -168,34 +168,11 @@ async fn oldest(deployment: &Deployment, queue_url: &str, now: i64) -> Option<i6
     if deployment.local {
         return None;
     }
-    let from = Time(now - 600_000).to_string();
-    let to = Time(now).to_string();
-    let form = [
-        ("Action", "GetMetricStatistics"),
-        ("Version", "2010-08-01"),
-        ("Namespace", "AWS/SQS"),
-        ("MetricName", "ApproximateAgeOfOldestMessage"),
-        ("Dimensions.member.1.Name", "QueueName"),
-        ("Dimensions.member.1.Value", name_of(queue_url)),
-        ("StartTime", &from),
-        ("EndTime", &to),
-        ("Period", "60"),
-        ("Statistics.member.1", "Maximum"),
-    ];
-    let answer = QueryApi::of("monitoring", &deployment.sdk).ok()?.call(&form).await.ok()?;
-    newest_maximum(&answer)
-}
-
-fn newest_maximum(answer: &str) -> Option<i64> {
-    let document = roxmltree::Document::parse(answer).ok()?;
-    let text = |node: roxmltree::Node<'_, '_>, name: &str| {
-        let child = node.children().find(|child| child.tag_name().name() == name)?;
-        child.text().map(str::to_owned)
-    };
-    let points =
-        document.descendants().filter_map(|node| Some((text(node, "Timestamp")?, text(node, "Maximum")?)));
-    let (_, maximum) = points.max()?;
-    maximum.split('.').next()?.parse().ok()
+    let dimension = ("QueueName", name_of(queue_url));
+    let sdk = &deployment.sdk;
+    newest_of_metric(sdk, "AWS/SQS", "ApproximateAgeOfOldestMessage", dimension, now - 600_000, now)
+        .await
+        .ok()?
 }
 
 fn counted(open: impl Iterator<Item = OpenEffect>) -> Vec<OpenCount> {

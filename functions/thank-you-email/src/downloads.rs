@@ -1,9 +1,8 @@
 use aws::{CachedSecret, Clock, SecretError};
 use aws_types::SdkConfig;
-use download_claims::{
-    AwsPurchases, NoKeys, OfferedFile, Purchase, Purchases as _, PurchasesError, TokenKeys,
-};
+use download_claims::{AwsPurchases, NoKeys, Purchase, Purchases as _, PurchasesError, TokenKeys};
 use fulfilment::{Policy, SessionEvent};
+use mail_rendering::Download;
 
 use crate::Config;
 
@@ -11,15 +10,6 @@ use crate::Config;
 pub(crate) trait Downloads {
     /// The files of a session's purchase, and where to fetch them.
     fn of(&self, event: &SessionEvent) -> impl Future<Output = Result<Download, DownloadsError>>;
-}
-
-/// What a customer may fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Download {
-    /// In the order of the purchase. None at all when nothing names a file.
-    pub(crate) files: Vec<OfferedFile>,
-    /// The page that lists them.
-    pub(crate) link: String,
 }
 
 /// It cannot be determined now.

@@ -1,11 +1,11 @@
 use effect_ledger::{Busy, StoreError};
 use fulfilment::{NoRecipient, SessionBroken};
+use mail_rendering::RenderError;
 use payment_lookup::LookupFailed;
 use task_runtime::{FailureClass, TaskError};
 
 use crate::downloads::DownloadsError;
 use crate::limit::LimitError;
-use crate::mail::RenderError;
 use crate::overrides::FilesError;
 use crate::sender::SendError;
 

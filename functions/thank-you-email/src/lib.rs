@@ -1,23 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
-mod customer_name;
-mod date_format;
-mod displayed;
 mod downloads;
 mod failure;
 mod limit;
-mod mail;
 mod mailing;
-mod money_format;
 mod overrides;
 mod payment;
-pub mod preview;
 mod sender;
 mod ses;
 mod task;
 mod templates_bucket;
-mod wording;
 
 use aws::{Clock, for_others};
 use aws_types::SdkConfig;

@@ -3,10 +3,9 @@ use effect_ledger::{Effect, EffectKey, EffectRow, EffectState};
 use fulfilment::{FulfilmentKind, Policy, SessionOutcome, effects};
 use task_runtime::Delivery;
 
-use crate::downloads::Download;
 use crate::failure::TaskFailed;
-use crate::mail::{MailContext, Occasion};
 use crate::payment::Payment;
+use mail_rendering::{Download, MailContext, Occasion};
 
 /// One mail that a delivery calls for: everything that the decisions about it look at.
 pub(crate) struct Mailing<'a> {

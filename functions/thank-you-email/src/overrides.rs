@@ -1,15 +1,13 @@
 //! The marketers' own template files, kept for a few minutes so that a mail seldom waits for them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws::Clock;
 use futures_util::future::try_join_all;
+use mail_rendering::{OwnFiles, Unusable, Wordings, text_of};
 use tokio::sync::Mutex;
 use tracing::warn;
-
-use crate::wording::{BuiltIn, Unusable, WordingSource, Wordings};
 
 /// A place that holds template files.
 pub(crate) trait TemplateFiles {
@@ -167,31 +165,6 @@ impl Shelf {
         }
         self.wordings.clone()
     }
-}
-
-/// Own template files, by path, as they have been read.
-#[derive(Debug, Default)]
-pub(crate) struct OwnFiles(pub(crate) BTreeMap<String, Result<Arc<str>, Unusable>>);
-
-impl OwnFiles {
-    /// These files before the built-in ones.
-    pub(crate) fn over_built_in(self) -> Wordings {
-        Wordings::of(vec![Box::new(self), Box::new(BuiltIn)])
-    }
-}
-
-impl WordingSource for OwnFiles {
-    fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
-        Some(self.0.get(path)?.as_ref().map(|text| Cow::Borrowed(&**text)).map_err(|unusable| *unusable))
-    }
-}
-
-/// A template file's text, whatever editor it was written with.
-pub(crate) fn text_of(bytes: Vec<u8>) -> Result<Arc<str>, Unusable> {
-    let text = String::from_utf8(bytes).map_err(|_| Unusable("not text in UTF-8"))?;
-    // Some editors begin a file with a mark that would be printed, and end lines in their own way.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
-    Ok(text.into())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use fulfilment::{
     BrokenSession, InvoiceEvent, NoRecipient, PaymentId, Policy, Reading, SessionOutcome, SkipReason,
     recipient, without_invisible,
 };
+use mail_rendering::render;
 use payment_ledger::as_filed;
 use payment_lookup::{PaymentLookup, Stripe, Whose};
 use stripe_events::{Event, Personal, shown_id};
@@ -25,7 +26,6 @@ use tracing::warn;
 use crate::downloads::Downloads;
 use crate::failure::TaskFailed;
 use crate::limit::{AddressLimit, Admission};
-use crate::mail::render;
 use crate::mailing::{About, Mailing, already_settled, effect_of, files_ready, promised_files};
 use crate::overrides::{FilesError, Overrides, TemplateFiles};
 use crate::payment::Payment;

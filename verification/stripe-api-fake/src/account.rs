@@ -11,6 +11,8 @@ use crate::query::Query;
 /// What Stripe knows of one account.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
+    /// Events of which a delivery to a webhook endpoint is pending or has failed.
+    pub(crate) undelivered: BTreeSet<String>,
     /// Whether Stripe Tax knows where the business is.
     pub(crate) has_no_tax_address: bool,
     lists: BTreeMap<&'static str, Vec<Entry>>,
@@ -222,6 +224,7 @@ impl Account {
             .filter(|entry| entry.visible_from.0 <= requests && entry.visible_from.1 <= now)
             .filter(|entry| path != "/v1/events" || now - entry.created <= EVENTS_KEPT_SECONDS)
             .filter(|entry| entry.passes(query))
+            .filter(|entry| query.one("delivery_success") != Some("false") || self.undelivered.contains(&entry.id))
             // "Returns a list of your active prices": https://docs.stripe.com/api/prices/list
             .filter(|entry| path != "/v1/prices" || query.one("active").is_some() || entry.json["active"] == true)
             .collect();

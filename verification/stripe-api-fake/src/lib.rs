@@ -99,6 +99,11 @@ impl StripeApi {
         self.lock().account.record(event, 0, i64::MIN);
     }
 
+    /// The delivery of an event to a webhook endpoint is pending or has failed.
+    pub fn not_delivered(&self, event_id: &str) {
+        self.lock().account.undelivered.insert(event_id.to_owned());
+    }
+
     /// As [`StripeApi::record`], but the event is not in lists before so many requests were made.
     pub fn record_late(&self, event: &str, requests: usize) {
         let mut state = self.lock();

@@ -52,6 +52,18 @@ fn answer(state: &Mutex<State>, request: &Request, now: i64) -> Answer {
             state.account.line_items.insert(session, items);
             return reply(200, "{}".to_owned());
         }
+        ("POST", "/fake/objects") => {
+            state.account.put(serde_json::from_slice(&request.body).unwrap());
+            return reply(200, "{}".to_owned());
+        }
+        ("POST", "/fake/undelivered") => {
+            state.account.undelivered.insert(text(&request.body));
+            return reply(200, "{}".to_owned());
+        }
+        ("POST", "/fake/delivered") => {
+            state.account.undelivered.remove(&text(&request.body));
+            return reply(200, "{}".to_owned());
+        }
         ("POST", "/fake/faults") => {
             let statuses: Vec<u16> = serde_json::from_slice(&request.body).unwrap();
             state.faults.extend(statuses.into_iter().map(|status| Some(Fault::Status(status))));

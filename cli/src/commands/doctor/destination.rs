@@ -34,18 +34,34 @@ impl Listens {
     }
 }
 
-/// The destinations that lead to this stage, what is wrong with them, and which events they bring.
-pub(super) async fn of_destinations(deployment: &Deployment, client: &StripeClient) -> (Vec<Check>, Listens) {
+/// The destinations that lead to this stage.
+pub(super) struct Destinations {
+    pub(super) checks: Vec<Check>,
+    /// Which events they bring.
+    pub(super) listens: Listens,
+    /// Whether one of them is a webhook endpoint.
+    pub(super) has_webhook: bool,
+}
+
+impl Destinations {
+    const fn unknown(checks: Vec<Check>) -> Self {
+        Self { checks, listens: Listens::unknown(), has_webhook: false }
+    }
+}
+
+/// Reads them, and looks at what is wrong with them.
+pub(super) async fn of_destinations(deployment: &Deployment, client: &StripeClient) -> Destinations {
     const WHAT: &str = "Stripe destination";
     let objects = match client.all(Request::event_destinations()).await {
         Ok(objects) => objects,
         // That the key may not read them is named with the key's permissions. It says nothing of the destination.
-        Err(StripeError::KeyRefused { .. }) => return (Vec::new(), Listens::unknown()),
+        Err(StripeError::KeyRefused { .. }) => return Destinations::unknown(Vec::new()),
         Err(error) => {
-            return (
-                vec![Check::unchecked(WHAT, error.to_string(), "run it again later")],
-                Listens::unknown(),
-            );
+            return Destinations::unknown(vec![Check::unchecked(
+                WHAT,
+                error.to_string(),
+                "run it again later",
+            )]);
         }
     };
     let destinations: Vec<EventDestination> =
@@ -60,9 +76,13 @@ pub(super) async fn of_destinations(deployment: &Deployment, client: &StripeClie
             format!("none of {count} leads here"),
             "make one in Workbench, Webhooks: docs/DEPLOY.md",
         );
-        return (vec![none], Listens::unknown());
+        return Destinations::unknown(vec![none]);
     }
-    (ours.iter().flat_map(of_destination).collect(), Listens::to_any(&ours))
+    Destinations {
+        checks: ours.iter().flat_map(of_destination).collect(),
+        listens: Listens::to_any(&ours),
+        has_webhook: ours.iter().any(|destination| destination.webhook_endpoint.is_some()),
+    }
 }
 
 /// Whether a destination leads to this stage: by its partner event source, or by the webhook's address.

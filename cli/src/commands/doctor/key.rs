@@ -74,7 +74,7 @@ fn of_lacking(permission: Permission, error: &StripeError) -> Check {
             format!("may not be read: {}", permission.needed_for()),
             format!("give the restricted key the permission {} (read): docs/DEPLOY.md", permission.name()),
         ),
-        (true, false) => Check::unchecked(
+        (true, false) => Check::skipped(
             what,
             format!("cannot be read with this key: {}", permission.needed_for()),
             format!(
@@ -98,7 +98,7 @@ const fn is_refusal(error: &StripeError) -> bool {
 pub(super) fn of_account_version(newest_event: Option<&EventVersion>) -> Check {
     const WHAT: &str = "account's API version";
     let Some(version) = newest_event.and_then(|event| event.api_version.as_deref()) else {
-        return Check::unchecked(
+        return Check::skipped(
             WHAT,
             "no event in 30 days to read it from",
             "run it again after the first payment",
@@ -147,7 +147,7 @@ mod tests {
             Access { lacking: vec![(Permission::EventDestinations, refused(403))], newest_event: None };
         let expected = [
             ("Stripe key".to_owned(), CheckResult::Pass),
-            ("Stripe key: Event Destinations".to_owned(), CheckResult::Unchecked),
+            ("Stripe key: Event Destinations".to_owned(), CheckResult::Skipped),
         ];
         assert_eq!(results(&optional), expected);
         for permission in Permission::ALL.into_iter().filter(|permission| permission.is_required()) {
@@ -173,8 +173,8 @@ mod tests {
         assert_eq!(of(Some("2024-09-30.acacia")), CheckResult::Warn);
         assert_eq!(of(Some("2024-10-28.acacia")), CheckResult::Pass);
         assert_eq!(of(Some("2026-10-28.endive")), CheckResult::Pass);
-        assert_eq!(of(None), CheckResult::Unchecked);
-        assert_eq!(of_account_version(None).result, CheckResult::Unchecked);
+        assert_eq!(of(None), CheckResult::Skipped);
+        assert_eq!(of_account_version(None).result, CheckResult::Skipped);
     }
 
     #[tokio::test]

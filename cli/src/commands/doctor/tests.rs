@@ -1,9 +1,13 @@
+use fulfilment::Policy;
 use serde_json::{Value, json};
+use stripe_client::PaymentLink;
 use testkit::aws::{Endpoint, Reply};
 
 use reconciliation::EVENT_TYPES;
 use stripe_client::{API_VERSION, EventDestination};
 
+use super::alarms::{alarm_states, of_alarm_states, states_in};
+use super::contract::of_links;
 use super::destination::{is_ours, of_destination};
 use super::*;
 use crate::page::plain;
@@ -168,14 +172,24 @@ fn only_a_failed_check_needs_an_operator() {
     let pass = Check::pass("ledger", "answers");
     let warn = Check::warn("alarms", "ringing: x", "look");
     assert_eq!(health(vec![pass.clone(), warn.clone()]).verdict(), Verdict::Fine);
-    let failed =
-        health(vec![pass, warn, Check::fail("mail identity", "not verified", "publish the records")]);
+    let unchecked = Check::unanswered("mail account", "ses:GetAccount", true, "");
+    assert_eq!(health(vec![pass.clone(), unchecked.clone()]).verdict(), Verdict::Unclear);
+    assert_eq!(health(vec![Check::skipped("x", "not yet", "later")]).verdict(), Verdict::Fine);
+    let failed = health(vec![
+        pass,
+        warn,
+        unchecked,
+        Check::fail("mail identity", "not verified", "publish the records"),
+    ]);
     assert_eq!(failed.verdict(), Verdict::NeedsYou);
     insta::assert_snapshot!(plain(&failed, 0), @r#"
-    result  what           seen → fix
-    pass    ledger         answers
-    warn    alarms         ringing: x → look
-    FAIL    mail identity  not verified → publish the records
+      result     what           seen → fix
+      pass       ledger         answers
+      warn       alarms         ringing: x → look
+      unchecked  mail account   you may not look (ses:GetAccount) → nothing is said about it: change nothing, and ask whoever may look
+      FAIL       mail identity  not verified → publish the records
+
+    1 of 4 checks failed, 1 could not be looked at.
     "#);
 }
 

@@ -111,11 +111,3 @@ fn each_fault_alone_needs_an_operator() {
         assert_eq!(status.verdict(), expected.max(Verdict::Unclear), "{state}");
     }
 }
-
-#[test]
-fn takes_the_newest_number_of_a_metric() {
-    let answer = "<R><Datapoints><member><Timestamp>2026-11-21T03:01:00Z</Timestamp><Maximum>61.0</Maximum></member>\
-                  <member><Maximum>7.0</Maximum><Timestamp>2026-11-21T03:00:00Z</Timestamp></member></Datapoints></R>";
-    assert_eq!(newest_maximum(answer), Some(61));
-    assert_eq!(newest_maximum("<R><Datapoints/></R>"), None);
-}

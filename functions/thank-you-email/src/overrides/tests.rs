@@ -2,11 +2,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use icu_locale_core::langid;
+use mail_rendering::Part;
 use minijinja::context;
 use testkit::clock::ManualClock;
 
 use super::*;
-use crate::wording::Part;
 
 /// A bucket in memory that remembers what it was asked; clones share it.
 #[derive(Debug, Clone, Default)]

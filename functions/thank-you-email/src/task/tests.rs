@@ -17,11 +17,12 @@ use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
 use crate::config::Config;
-use crate::downloads::{Download, DownloadsError};
+use crate::downloads::DownloadsError;
 use crate::limit::LimitError;
 use crate::overrides::tests::InMemoryTemplates;
 use crate::sender::Refused;
 use crate::ses::SesEmailSender;
+use mail_rendering::Download;
 
 /// A mail service that remembers what it accepted (recipient and text), and first gives the replies that a test sets.
 #[derive(Default)]

@@ -22,6 +22,12 @@ impl Request {
         types.iter().fold(Self::list("/v1/events"), |request, name| request.with("types[]", *name))
     }
 
+    /// Events of some types that Stripe has not delivered to every webhook endpoint of the account: it still tries, or
+    /// has given up. <https://docs.stripe.com/api/events/list#list_events-delivery_success>
+    pub fn undelivered_events(types: &[&str]) -> Self {
+        Self::events(types).with("delivery_success", "false")
+    }
+
     /// Checkout sessions, newest first, by when they were opened.
     ///
     /// <https://docs.stripe.com/api/checkout/sessions/list>

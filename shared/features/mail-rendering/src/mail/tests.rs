@@ -6,7 +6,7 @@ use include_dir::Dir;
 
 use super::*;
 use crate::customer_name::tests::linkable;
-use crate::overrides::{OwnFiles, text_of};
+use crate::own_files::{OwnFiles, text_of};
 
 const TEMPLATES: [&str; 6] =
     ["contribution", "download", "files-ready", "membership", "payment-pending", "payment-failed"];

@@ -11,13 +11,12 @@ use minijinja::value::Value;
 use crate::customer_name::customer_name;
 use crate::date_format::date_text;
 use crate::displayed::displayed;
-use crate::downloads::Download;
 use crate::money_format::money_text;
 use crate::wording::{BrokenTemplate, Part, Wording, Wordings, or_missing};
 
 /// What a mail is written from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion<'a> {
+pub enum Occasion<'a> {
     /// The payment has arrived, or nothing was due.
     ThankYou {
         /// The template the Payment Link names, if it names one.
@@ -33,27 +32,36 @@ pub(crate) enum Occasion<'a> {
 
 /// Everything a mail is made of.
 #[derive(Clone, Copy)]
-pub(crate) struct MailContext<'a> {
+pub struct MailContext<'a> {
     /// What the mail is about.
-    pub(crate) occasion: Occasion<'a>,
+    pub occasion: Occasion<'a>,
     /// The kind of product.
-    pub(crate) kind: FulfilmentKind,
+    pub kind: FulfilmentKind,
     /// Whether a subscription was paid again.
-    pub(crate) renewal: bool,
+    pub renewal: bool,
     /// The files that were bought, and where to fetch them.
-    pub(crate) download: Option<&'a Download>,
+    pub download: Option<&'a Download>,
     /// The organisation, its products, its default templates.
-    pub(crate) policy: &'a Policy,
+    pub policy: &'a Policy,
     /// The evidence of the customer's language.
-    pub(crate) locale: LocaleRequest<'a>,
+    pub locale: LocaleRequest<'a>,
     /// The name as the customer typed it. Personal data.
-    pub(crate) customer_name: Option<&'a str>,
+    pub customer_name: Option<&'a str>,
     /// The amount the customer saw.
-    pub(crate) amount: Money,
+    pub amount: Money,
     /// When the payment was made, or tried, in Unix seconds.
-    pub(crate) paid_on: i64,
+    pub paid_on: i64,
     /// What the customer can quote to the organisation and the organisation can look up.
-    pub(crate) reference: &'a str,
+    pub reference: &'a str,
+}
+
+/// What a customer may fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// In the order of the purchase. None at all when nothing names a file.
+    pub files: Vec<OfferedFile>,
+    /// The page that lists them.
+    pub link: String,
 }
 
 impl fmt::Debug for MailContext<'_> {
@@ -72,19 +80,19 @@ impl fmt::Debug for MailContext<'_> {
 
 /// A mail ready to be sent. Its texts are personal data.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct RenderedMail {
+pub struct RenderedMail {
     /// One line.
-    pub(crate) subject: String,
+    pub subject: String,
     /// The HTML part.
-    pub(crate) html: String,
+    pub html: String,
     /// The plain text part; says the same as the HTML.
-    pub(crate) text: String,
+    pub text: String,
     /// The template that was used, `contribution`.
-    pub(crate) template: String,
+    pub template: String,
     /// The locale of the words, `en`.
-    pub(crate) locale: String,
+    pub locale: String,
     /// What should have been used but could not be. The mail is good; a marketer has a template to fix.
-    pub(crate) passed_over: Vec<RenderError>,
+    pub passed_over: Vec<RenderError>,
 }
 
 impl fmt::Debug for RenderedMail {
@@ -99,7 +107,7 @@ impl fmt::Debug for RenderedMail {
 
 /// Why a mail cannot be written. Holds no personal data. Trying again would not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RenderError {
+pub enum RenderError {
     /// No source has the template in a usable locale.
     #[error(
         "there is no template `{0}` with subject.txt, html and txt in the customer's language or English"
@@ -119,7 +127,7 @@ pub(crate) enum RenderError {
 /// # Errors
 ///
 /// When the link's template and the defaults behind it all fail, or the payment's time is no time.
-pub(crate) fn render(own: Option<&Wordings>, context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
+pub fn render(own: Option<&Wordings>, context: &MailContext<'_>) -> Result<RenderedMail, RenderError> {
     let mut passed_over = Vec::new();
     for wordings in own.into_iter().chain([Wordings::built_in()]) {
         for template in context.templates() {
@@ -151,7 +159,7 @@ impl<'a> MailContext<'a> {
     }
 
     /// The templates that may be used, best first.
-    pub(crate) fn templates(&self) -> Vec<&'a str> {
+    pub fn templates(&self) -> Vec<&'a str> {
         match self.occasion {
             Occasion::ThankYou { template } => {
                 let named = template.map(TemplateName::as_str);

@@ -4,9 +4,8 @@ use customer_locale::LocaleRequest;
 use download_claims::{BoughtFile, OfferedFile};
 use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
 
-use crate::downloads::Download;
-use crate::mail::{MailContext, Occasion, render};
-use crate::overrides::{OwnFiles, text_of};
+use crate::mail::{Download, MailContext, Occasion, render};
+use crate::own_files::{OwnFiles, text_of};
 
 /// What to show.
 #[derive(Debug, Clone)]
@@ -189,7 +188,7 @@ mod tests {
         );
     }
 
-    const HANDBOOK: &str = include_str!("../../../docs/WORDING.md");
+    const HANDBOOK: &str = include_str!("../../../../docs/WORDING.md");
 
     /// The examples of the handbook that have a file name, and those that have none.
     fn examples() -> (Vec<(String, Vec<u8>)>, Vec<&'static str>) {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use thank_you_email::preview::{PreviewRequest, preview};
+use mail_rendering::preview::{PreviewRequest, preview};
 
 /// Shows a mail with an invented payment in it: the plain text here, the HTML in a file for the browser.
 #[derive(Parser)]

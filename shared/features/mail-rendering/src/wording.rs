@@ -32,7 +32,7 @@ pub(crate) trait WordingSource: Send + Sync {
 
 /// A file that is there but cannot be a template; says what it is instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unusable(pub(crate) &'static str);
+pub struct Unusable(pub &'static str);
 
 /// The templates that ship in the function.
 pub(crate) struct BuiltIn;
@@ -50,11 +50,11 @@ impl WordingSource for BuiltIn {
 
 /// A template in one locale. Only [`Wordings::find`] makes one, so its three files are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wording {
+pub struct Wording {
     /// The template's name.
-    pub(crate) template: String,
+    pub template: String,
     /// The locale of its words.
-    pub(crate) locale: LanguageIdentifier,
+    pub locale: LanguageIdentifier,
 }
 
 /// A template that cannot be filled in: a mistake in its text.
@@ -62,13 +62,13 @@ pub(crate) struct Wording {
 /// Says what and where, and never a value: values are the customer's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("template file {path}{}: {problem}", in_line(*.line))]
-pub(crate) struct BrokenTemplate {
+pub struct BrokenTemplate {
     /// The file, `contribution/en.html`; a shared layout when the mistake is there.
-    pub(crate) path: String,
+    pub path: String,
     /// The line, from 1; 0 when the mistake is the file as a whole.
-    pub(crate) line: usize,
+    pub line: usize,
     /// The defect, in a few words.
-    pub(crate) problem: String,
+    pub problem: String,
 }
 
 fn in_line(line: usize) -> String {
@@ -77,9 +77,12 @@ fn in_line(line: usize) -> String {
 
 /// The three files of a template, by their endings.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Part {
+pub enum Part {
+    /// `subject.txt`
     Subject,
+    /// `html`
     Html,
+    /// `txt`
     Text,
 }
 
@@ -99,7 +102,7 @@ impl Part {
 const LONGEST_PART: usize = 200 * 1024;
 
 /// All the wordings of some sources, ready to be filled in. Files are read and compiled when first used.
-pub(crate) struct Wordings {
+pub struct Wordings {
     sources: Arc<[Box<dyn WordingSource>]>,
     html: Environment<'static>,
     text: Environment<'static>,
@@ -116,7 +119,7 @@ impl Wordings {
     }
 
     /// The wordings that ship in the function.
-    pub(crate) fn built_in() -> &'static Self {
+    pub fn built_in() -> &'static Self {
         static WORDINGS: LazyLock<Wordings> = LazyLock::new(|| Wordings::of(vec![Box::new(BuiltIn)]));
         &WORDINGS
     }
@@ -124,7 +127,7 @@ impl Wordings {
     /// The template in the first of these locales that has all three files.
     ///
     /// A better locale that has only some of them is a mistake, and goes to `incomplete`.
-    pub(crate) fn find(
+    pub fn find(
         &self,
         template: &str,
         locales: &[LanguageIdentifier],
@@ -149,12 +152,11 @@ impl Wordings {
     }
 
     /// One part of a mail, filled in.
-    pub(crate) fn fill(
-        &self,
-        wording: &Wording,
-        part: Part,
-        values: &Value,
-    ) -> Result<String, BrokenTemplate> {
+    ///
+    /// # Errors
+    ///
+    /// When the template has a mistake.
+    pub fn fill(&self, wording: &Wording, part: Part, values: &Value) -> Result<String, BrokenTemplate> {
         let path = path(&wording.template, &wording.locale, part);
         let engine = match part {
             Part::Html => &self.html,
