@@ -144,6 +144,14 @@ impl DeadLetter {
         self.reason.as_deref().unwrap_or(NO_REASON)
     }
 
+    /// What it asks for, so that the same request is known when it comes again in another message.
+    pub(crate) fn request(&self) -> String {
+        match &self.event_id {
+            Some(event_id) => format!("{event_id} {}", self.resend_id.as_deref().unwrap_or_default()),
+            None => self.body.clone(),
+        }
+    }
+
     /// What the ledger keeps of it when it leaves the queue: what it is about and its fingerprint, none of its text.
     pub(crate) fn described(&self) -> String {
         let event = self.event_id.as_deref().unwrap_or("an unreadable event");

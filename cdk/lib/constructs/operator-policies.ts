@@ -4,7 +4,7 @@ import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { acknowledge } from '../acknowledge.ts';
+import { acknowledge, importedName } from '../acknowledge.ts';
 import { type DataStack, OPEN_EFFECTS, SESSION_INDEX } from '../stacks/data.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { allow } from './rust-function.ts';
@@ -43,6 +43,8 @@ export class OperatorPolicies extends Construct {
     acknowledge(reader, {
       'AwsSolutions-IAM5[Resource::*]': 'AWS knows no resource for these calls.',
       [`AwsSolutions-IAM5[Resource::${asNagShows(stack, stacks)}]`]: "CloudFormation ends a stack's ARN with an id.",
+      [`AwsSolutions-IAM5[Resource::${importedName(props.data, props.data.templates.bucketArn)}/*]`]:
+        'Templates are named by the marketers: the whole bucket is theirs.',
     });
     this.policy('Act', stage, 'Repair a stage with afterlink; attach the read policy too', actStatements(props));
   }

@@ -1,5 +1,5 @@
 // Long because each function names its variables and grants here, in one place.
-import { ArnFormat, CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, Duration } from 'aws-cdk-lib';
 import { EventBus, Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -13,7 +13,7 @@ import {
   SuppressionReasons,
 } from 'aws-cdk-lib/aws-ses';
 import type { Construct } from 'constructs';
-import { acknowledge } from '../acknowledge.ts';
+import { acknowledge, importedName } from '../acknowledge.ts';
 import { assertComplete } from '../catalogue.ts';
 import { BusTap } from '../constructs/bus-tap.ts';
 import { ClosedBus } from '../constructs/closed-bus.ts';
@@ -461,11 +461,6 @@ export class PipelineStack extends StageStack {
     new CfnOutput(this, `${id}BusName`, { value: bus.eventBusName });
     return bus;
   }
-}
-
-/** What a stack calls a value when another stack imports it, as cdk-nag shows it. */
-function importedName(stack: Stack, value: string): string {
-  return stack.resolve(stack.exportValue(value))['Fn::ImportValue'];
 }
 
 /** A From header value: `Example Project <thanks@example.org>`, quoted or encoded where the name needs it. */

@@ -66,6 +66,8 @@ pub(crate) struct Redriven {
     problems: Vec<Problem>,
     /// The reasons of messages that were passed over.
     other_reasons: BTreeMap<String, usize>,
+    /// How many stay because the same was sent back before: they came into the queue again, or were there twice.
+    came_back: usize,
     /// Messages that somebody else is looking at: they are hidden for two minutes at most.
     in_other_hands: u64,
     /// Whether it was interrupted before its end.
@@ -146,12 +148,14 @@ impl Run<'_> {
             list: Vec::new(),
             problems: Vec::new(),
             other_reasons: BTreeMap::new(),
+            came_back: 0,
             in_other_hands: depth(&self.sqs, dlq_url).await?.in_flight,
             interrupted: false,
         };
         let progress = Progress::new();
         let mut reader = Reader::of(&self.sqs, dlq_url);
         let mut histories = BTreeMap::new();
+        let mut sent_back = BTreeSet::new();
         loop {
             if interrupt.came() {
                 report.interrupted = true;
@@ -169,6 +173,14 @@ impl Run<'_> {
                 *report.other_reasons.entry(other.reason().to_owned()).or_default() += 1;
             }
             reader.hold(others);
+            // The task may park one again before the end of the queue is reached.
+            let (again, wanted): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|message| sent_back.contains(&message.request()));
+            report.came_back += again.len();
+            reader.hold(again);
+            if self.operator.is_some() {
+                sent_back.extend(wanted.iter().map(DeadLetter::request));
+            }
             if let Err(error) = self.batch(&wanted, &mut report, &mut histories, arguments.list).await {
                 let sent = if report.acted { report.messages } else { 0 };
                 reader.hold(wanted);

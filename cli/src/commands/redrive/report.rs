@@ -92,6 +92,13 @@ impl Report for Redriven {
             }
             (false, true) => format!("\nInterrupted after {messages}: nothing was changed."),
         });
+        if self.came_back > 0 {
+            page.line(format_args!(
+                "{} more asking for the same stay in the DLQ: they came back, or were there twice. `afterlink explain <payment>` \
+                 says whether the cause is fixed; then run this again.",
+                self.came_back
+            ));
+        }
         if self.settled > 0 {
             page.line(format_args!(
                 "{} of them for effects that are done, left out or unknown: the ledger drops those.",
@@ -109,7 +116,11 @@ impl Report for Redriven {
     fn verdict(&self) -> Verdict {
         let waits = !self.acted && (self.messages > 0 || !self.other_reasons.is_empty());
         Verdict::needs_you_if(
-            waits || self.interrupted || self.in_other_hands > 0 || !self.problems.is_empty(),
+            waits
+                || self.came_back > 0
+                || self.interrupted
+                || self.in_other_hands > 0
+                || !self.problems.is_empty(),
         )
     }
 }

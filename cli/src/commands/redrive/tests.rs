@@ -59,6 +59,7 @@ fn report(acted: bool) -> Redriven {
         list: Vec::new(),
         problems: Vec::new(),
         other_reasons: BTreeMap::new(),
+        came_back: 0,
         in_other_hands: 0,
         interrupted: false,
     }
@@ -88,7 +89,9 @@ fn an_empty_look_says_whether_the_queue_is_empty() {
     assert!(plain(&others, 0).contains("It has others: no_recipient (40)"), "{}", plain(&others, 0));
     let hidden = Redriven { in_other_hands: 257, ..nothing() };
     assert!(plain(&hidden, 0).contains("257 messages are in other hands"), "{}", plain(&hidden, 0));
-    for report in [others, hidden, report(false), Redriven { interrupted: true, ..report(true) }] {
+    let came_back = Redriven { came_back: 2, ..report(true) };
+    assert!(plain(&came_back, 0).contains("2 more asking for the same stay"), "{}", plain(&came_back, 0));
+    for report in [others, hidden, came_back, report(false), Redriven { interrupted: true, ..report(true) }] {
         assert_eq!(report.verdict(), Verdict::NeedsYou, "{}", plain(&report, 0));
     }
     assert_eq!(report(true).verdict(), Verdict::Fine);
@@ -133,7 +136,11 @@ async fn a_queue_is_read_from_end_to_end_and_an_interrupt_leaves_the_rest() {
     interrupt.come();
     let none = run(&stage, operator()).through(&ARGUMENTS, &interrupt).await.unwrap();
     assert_eq!((none.messages, none.interrupted, stage.depth(queue_url)), (0, true, 0));
+    // A task whose cause is not fixed parks a message again before the end is reached: it must not be an endless tale.
+    let again = SessionEvent::paid().payment("P0").to_json();
+    stage.send(dlq_url, &testkit::queue::envelope("afterlink.webhook", &again), Some("sender_refused"));
     let done = run(&stage, operator()).through(&ARGUMENTS, &Interrupt::default()).await.unwrap();
-    assert_eq!((done.messages, stage.depth(dlq_url), stage.depth(queue_url)), (25, 0, 25));
+    assert_eq!((done.came_back, done.verdict()), (1, Verdict::NeedsYou));
+    assert_eq!((done.messages, stage.depth(dlq_url), stage.depth(queue_url)), (25, 1, 25));
     assert_eq!(stage.here.ledger().unwrap().deeds(0).await.unwrap().len(), 25);
 }

@@ -216,7 +216,7 @@ fn who_fetched_too_often_may_go_on_when_an_operator_says_so() {
     assert_eq!(json_of(&[&reset[..], &["--yes", "--because", "a bad line"]].concat())["acted"], true);
     assert_eq!(ask("POST", &link, "file=1").status, 303);
     let reported = says(&["explain", "pi_Often"]);
-    assert!(reported.contains("fetched once") && reported.contains("a bad line"), "{reported}");
+    assert!(reported.contains("fetched 1 of") && reported.contains("a bad line"), "{reported}");
 }
 
 #[test]
