@@ -29,22 +29,33 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Site {
     folder: PathBuf,
     profile: Profile,
+    /// Whether calls of the functions can be made to fail.
+    has_faults: bool,
 }
 
 impl Site {
     /// The one people work with.
     pub(crate) fn local(checkout: &Checkout) -> Self {
-        Self { folder: checkout.root().join("target/local"), profile: Profile::Everyday }
+        Self::of(checkout, "local", Profile::Everyday)
     }
 
     /// The one of `cargo xtask test`, which leaves the other alone.
     pub(crate) fn test(checkout: &Checkout) -> Self {
-        Self { folder: checkout.root().join("target/local-test"), profile: Profile::Everyday }
+        Self::of(checkout, "local-test", Profile::Everyday)
     }
 
     /// The one of `cargo xtask bench`.
     pub(crate) fn bench(checkout: &Checkout) -> Self {
-        Self { folder: checkout.root().join("target/local-bench"), profile: Profile::Release }
+        Self::of(checkout, "local-bench", Profile::Release)
+    }
+
+    /// The one of `cargo xtask drills`, on which bad days are staged.
+    pub(crate) fn drills(checkout: &Checkout) -> Self {
+        Self { has_faults: true, ..Self::of(checkout, "local-drills", Profile::Everyday) }
+    }
+
+    fn of(checkout: &Checkout, folder: &str, profile: Profile) -> Self {
+        Self { folder: checkout.root().join("target").join(folder), profile, has_faults: false }
     }
 
     /// How its functions are built.
@@ -132,6 +143,8 @@ pub struct Cloud {
     pub(crate) aws: Aws,
     /// Where Stripe's API is played.
     pub(crate) stripe_api: String,
+    /// The way of the functions to the cloud, where it is one on which calls can be made to fail.
+    pub(crate) fault_proxy: Option<String>,
 }
 
 impl Cloud {
@@ -187,6 +200,7 @@ impl Cloud {
             secret_access_key: random_hex(20)?,
             session_token: None,
         };
+        let fault_proxy = site.has_faults.then(|| fault_proxy::start(&aws.endpoint)).transpose()?;
         let log = site.log();
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
 
@@ -207,7 +221,7 @@ impl Cloud {
             .env("GATEWAY_PORT", port.to_string())
             // The host of the queue URLs that it hands out, and the endpoint that functions are given.
             .env("MINISTACK_HOST", "127.0.0.1")
-            .env("AWS_ENDPOINT_URL", &aws.endpoint)
+            .env("AWS_ENDPOINT_URL", fault_proxy.as_ref().unwrap_or(&aws.endpoint))
             .env("AUTH", "true")
             .env("AWS_ACCESS_KEY_ID", &aws.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &aws.secret_access_key)
@@ -222,7 +236,8 @@ impl Cloud {
 
         let group = Group::spawn(&mut command)?;
         let pid = group.id();
-        let mut cloud = Self { site: site.clone(), pid, group: Some(group), aws, stripe_api: String::new() };
+        let stripe_api = String::new();
+        let mut cloud = Self { site: site.clone(), pid, group: Some(group), aws, stripe_api, fault_proxy };
         fs::write(site.pid_file(), cloud.pid.to_string())?;
         cloud.stripe_api = stripe::start_api(pid)?;
         cloud.wait_until_ready(step)?;

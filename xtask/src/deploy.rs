@@ -139,6 +139,7 @@ fn write_stack_file(cloud: &Cloud, outputs: &Path, signing_secret: &str) -> Resu
         "secret_access_key": cloud.aws.secret_access_key,
         "ministack_pid": cloud.pid,
         "stripe_api": cloud.stripe_api,
+        "fault_proxy": cloud.fault_proxy,
         "signing_secret": signing_secret,
         "outputs": outputs,
     });

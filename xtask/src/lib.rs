@@ -65,6 +65,12 @@ enum Command {
     },
     /// Runs all tests: of the crates, of the CDK app, before a second AWS, and end to end on a local cloud of its own
     Test(test::Selection),
+    /// Stages bad days on a local cloud, and follows the runbooks through each of them
+    Drills {
+        /// Names of drills, or other arguments for the test runner
+        #[arg(last = true)]
+        filters: Vec<String>,
+    },
     /// Runs what CI runs: formatting, lints, dependency checks, documentation, then all tests
     Ci,
     /// Breaks a copy of the code on purpose, one bug at a time, and reports which the tests notice
@@ -171,6 +177,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo { once, port } => demo::run(&checkout, port.port, once),
         Command::Test(selection) => test::run(&checkout, &selection),
+        Command::Drills { filters } => test::drills(&checkout, filters),
         Command::Ci => ci::run(&checkout),
         Command::Mutants(selection) => mutants::run(&checkout, &selection),
         Command::Local(Local::Up { port }) => local::up(&checkout, port.port),

@@ -86,7 +86,7 @@ pub(crate) fn webhook_destination(url: &str) -> Value {
     serde_json::json!({
         "id": "we_1LocalCloud", "object": "v2.core.event_destination", "type": "webhook_endpoint", "name": "local cloud",
         "description": "", "status": "enabled", "event_payload": "snapshot", "enabled_events": ["*"], "events_from": ["@self"],
-        "livemode": false, "metadata": {}, "snapshot_api_version": stripe_client::API_VERSION,
+        "livemode": false, "metadata": {}, "snapshot_api_version": stripe_api_fake::Published::get().api_version(),
         "created": "2026-11-18T11:06:40.000Z", "updated": "2026-11-18T11:06:40.000Z",
         "webhook_endpoint": { "url": url, "signing_secret": null },
     })

@@ -21,6 +21,7 @@ use crate::tools::Tools;
 const END_TO_END: &str = "end-to-end";
 const LOCAL_CLOUD: &str = "local-cloud";
 const MOTO: &str = "moto";
+const DRILLS: &str = "drills";
 
 #[derive(Args)]
 pub(crate) struct Selection {
@@ -115,6 +116,22 @@ pub(crate) fn run(checkout: &Checkout, selection: &Selection) -> Result<()> {
     }
     if passed == 0 {
         bail!("no test has this name");
+    }
+    Ok(())
+}
+
+/// Bad days, one after the other, on a local cloud on which calls can be made to fail.
+pub(crate) fn drills(checkout: &Checkout, filters: Vec<String>) -> Result<()> {
+    heading("Bad days, on a local cloud with IAM enforced");
+    let (cloud, stack) = bring_up(checkout, &Site::drills(checkout), None, Lifetime::Ours)?;
+    let arguments = ["--package", END_TO_END, "--features", DRILLS, "--test-threads", "1"];
+    let selection = Selection { only: None, filters };
+    let results = rust_tests(checkout, &arguments, &selection, Some(("AFTERLINK_STACK", &stack.file)))?;
+    drop(cloud);
+    let Results { passed, failed } = results;
+    say(format_args!("{passed} passed, {failed} failed"));
+    if failed > 0 || passed == 0 {
+        bail!("{failed} drills failed; their output is above");
     }
     Ok(())
 }
