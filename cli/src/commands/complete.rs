@@ -410,7 +410,8 @@ impl Report for Completed {
     }
 
     fn verdict(&self) -> Verdict {
-        Verdict::needs_you_if(!self.problems.is_empty())
+        let waits = !self.acted && !self.payments.is_empty();
+        Verdict::needs_you_if(waits || !self.problems.is_empty())
     }
 }
 

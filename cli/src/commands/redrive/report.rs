@@ -85,7 +85,7 @@ impl Report for Redriven {
         page.line(match (self.acted, self.interrupted) {
             (true, false) => format!("\n{messages} sent back to {task}."),
             (true, true) => {
-                format!("\nInterrupted: {messages} sent back to {task}, the rest is still in the DLQ.")
+                format!("\nInterrupted: {messages} sent back to {task}; the dead-letter queue was not read to its end.")
             }
             (false, false) => {
                 format!("\nA dry run: {messages} would go back to {task}. With --yes and --because they do.")

@@ -61,8 +61,9 @@ fn drill_05_a_links_kind_is_mistyped() {
 fn drill_06_a_links_key_is_misspelt() {
     let day = Day::begins();
     let event = of(SessionEvent::paid(), "Misspelt").metadata(json!({ "fullfilment": "contribution" }));
-    day.cloud.post(&event);
     // Its event came, and no rule lets it through.
+    let (status, _) = day.cloud.stack.post(&event.to_json().to_string()).unwrap();
+    assert_eq!(status, 200);
     day.expect(
         1,
         &["explain", " pi_Misspelt "],

@@ -82,7 +82,7 @@ fn drill_03_a_campaigns_template_is_broken() {
         day.put_template("drill-appeal/en.txt", "Thank you for the drill");
     };
     words("<p>{{ amonut }}</p>");
-    day.paid("BeforeListing");
+    day.restarts("thank-you-email");
     let event = of(SessionEvent::paid(), "Wording")
         .metadata(json!({ "fulfilment": "contribution", "thank_you": "drill-appeal" }));
     day.cloud.post(&event);

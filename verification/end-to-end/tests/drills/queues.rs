@@ -77,7 +77,7 @@ fn drill_09_a_dead_letter_queue_is_full_of_different_things() {
 #[test]
 fn drill_08_a_function_dies_at_start() {
     let day = Day::begins();
-    let before = day.function("contribution-records", "GET", "configuration", &json!({}));
+    let before = day.function("contribution-records", "GET", "configuration", &serde_json::Value::Null);
     let variables = before["Environment"]["Variables"].clone();
     let mut broken = variables.clone();
     broken.as_object_mut().unwrap().remove("CONTRIBUTIONS_TABLE");

@@ -1,6 +1,5 @@
 //! Days on which something is wrong between Stripe and us.
 
-use serde_json::json;
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 use xtask::aws::unix_now;
 
@@ -74,18 +73,16 @@ fn drill_15_the_signing_secret_is_not_the_destinations() {
     let right = day.cloud.stack.output("signing_secret").unwrap().to_owned();
     // Stripe's side was rolled, and the secret was not.
     day.put_secret("SigningSecretName", "whsec_c29tZSBvdGhlciBzZWNyZXQ");
+    day.restarts("stripe-webhook");
     let event = of(SessionEvent::paid(), "Rolled").at(ago(600));
-    // The function keeps what it has read for some minutes, and looks again when nothing matches.
-    day.cloud.wait_until(400, || day.cloud.stack.post(&event.to_json().to_string()).unwrap().0);
-    day.expect(
-        3,
-        &["doctor"],
-        &["FAIL", "webhook deliveries", "Stripe could not deliver 1 event", "webhook-refused.md"],
-    );
+    let post = || day.cloud.stack.post(&event.to_json().to_string()).unwrap().0;
+    assert_eq!(post(), 400);
+    let deliveries = ["FAIL", "webhook deliveries", "Stripe could not deliver 1 event", "webhook-refused.md"];
+    day.expect(3, &["doctor"], &deliveries);
     day.expect(3, &["status"], &["pi_Rolled"]);
     day.put_secret("SigningSecretName", &format!("{right} whsec_c29tZSBvdGhlciBzZWNyZXQ"));
     // Stripe tries again.
-    day.cloud.wait_until(200, || day.cloud.stack.post(&event.to_json().to_string()).unwrap().0);
+    day.cloud.wait_until(200, post);
     day.cloud.wait_for_effect("pi_Rolled", "email#thank-you done");
     day.mails("Rolled", 1);
     day.put_secret("SigningSecretName", &right);
@@ -119,12 +116,5 @@ fn drill_16_the_stripe_key_is_revoked_or_wrong() {
     );
     assert!(!doctor.contains("put ") && !doctor.contains("FAIL"), "{doctor}");
     day.is_repaired();
-    assert!(
-        day.json(&["doctor"])["checks"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|check| check["result"] != json!("fail"))
-    );
     day.ends_quietly();
 }
