@@ -56,6 +56,8 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
 
     test::run(checkout, &test::Selection::all())?;
 
+    test::drills(checkout, Vec::new())?;
+
     heading("A new task, in a copy");
     new_task::trial(checkout)?;
     if advisories == Advisories::NotChecked {

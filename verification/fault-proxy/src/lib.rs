@@ -88,7 +88,9 @@ fn of_rest(method: &str, path: &str) -> String {
 pub fn start(upstream: &str) -> io::Result<String> {
     let rules = Arc::new(Mutex::new(Vec::<Rule>::new()));
     let upstream = upstream.to_owned();
-    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    // As it came: no headers of the client's own, and redirects are the caller's.
+    let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    let config = config.proxy(None).user_agent("").accept("").accept_encoding("");
     let client: ureq::Agent = config.timeout_global(Some(Duration::from_secs(120))).build().into();
     let answer = move |request: Request| -> Answer {
         if let Some(said) = told(&rules, &request) {
