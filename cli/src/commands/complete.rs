@@ -21,6 +21,7 @@ use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Cell, Page, Report, Verdict, count};
 use crate::payments::{self, PAYMENT};
+use crate::progress::Progress;
 use crate::queues::{self, DeadLetter, delete, payment_link_of, release, take};
 use crate::stripe::{self, Found};
 
@@ -132,8 +133,9 @@ async fn complete(
     operator: Option<&Operator>,
     now: i64,
 ) -> Result<Completed> {
+    let progress = Progress::new();
     let mut run = Run { deployment, now, client: None, kinds: BTreeMap::new() };
-    let mut waiting = run.dead_letters(scope).await?;
+    let mut waiting = run.dead_letters(scope, &progress).await?;
     match scope {
         Scope::Payment(payment_id) => {
             waiting.entry(payment_id.clone()).or_default();
@@ -145,7 +147,9 @@ async fn complete(
         }
     }
     let mut completed = Completed { acted: operator.is_some(), payments: Vec::new(), problems: Vec::new() };
-    for (payment_id, mut found) in waiting {
+    let payments = waiting.len();
+    for (place, (payment_id, mut found)) in waiting.into_iter().enumerate() {
+        progress.say(format_args!("{place} of {payments} payments looked at"));
         match run.plan(&payment_id, &mut found, kind).await? {
             Ok(None) => {}
             Ok(Some(plan)) => {
@@ -185,10 +189,11 @@ impl Run<'_> {
     }
 
     /// The messages of the payments in the dead-letter queues, by payment, and the events in them.
-    async fn dead_letters(&self, scope: &Scope) -> Result<BTreeMap<PaymentId, Waiting>> {
+    async fn dead_letters(&self, scope: &Scope, progress: &Progress) -> Result<BTreeMap<PaymentId, Waiting>> {
         let sqs = aws_sdk_sqs::Client::new(&self.deployment.sdk);
         let mut waiting: BTreeMap<PaymentId, Waiting> = BTreeMap::new();
         for task in Task::ALL {
+            progress.say(format_args!("Reading the dead-letter queue of {}", task.name()));
             for message in
                 take(&sqs, self.deployment.dlq_url(task)?, |message| scope.includes(message)).await?
             {

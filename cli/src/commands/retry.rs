@@ -18,6 +18,7 @@ use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
 use crate::page::{Page, Report, Verdict};
 use crate::payments::{self, PAYMENT};
+use crate::progress::Progress;
 use crate::queues::{self, DeadLetter, move_back, release, take};
 use crate::stripe::{self, Found};
 
@@ -225,6 +226,8 @@ pub(crate) async fn dead_letter(
     key: &EffectKey,
     seen: Option<&EffectRow>,
 ) -> Result<Option<DeadLetter>> {
+    let progress = Progress::new();
+    progress.say(format_args!("Reading the dead-letter queue of {}", task.name()));
     let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
     let dlq_url = deployment.dlq_url(task)?;
     let livemode = deployment.livemode()?;
