@@ -5,7 +5,7 @@ use effect_ledger::{
 };
 use fulfilment::{
     BrokenCorrection, BrokenSession, Contribution, CorrectionBroken, InvoiceEvent, PaymentEvent, PaymentId,
-    Policy, Reading, RefundEvent, RefundStatus, SessionBroken, SkipReason, SupporterRow, effects,
+    Policy, Reading, RefundStatus, SessionBroken, SkipReason, SupporterRow, effects,
 };
 use payment_ledger::as_filed;
 use payment_lookup::{LookupFailed, PaymentLookup, Stripe, Whose};
@@ -129,37 +129,35 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
         let payment = self.lookup.payment(event.payment_id(), delivery.executor()).await?;
         let remembered = Remembered::of(&payment.rows);
         let event = event.of_payment(payment.payment_id);
-        let outcome = self.record(&event, remembered, delivery).await?;
-        if let PaymentEvent::Refund(refund) = &event
-            && refund.status == RefundStatus::Failed
-            && remembered.is_ours
-        {
-            self.hand_to_operator(refund, &payment.rows, delivery).await?;
-        }
-        Ok(outcome)
+        self.record(&event, remembered, delivery).await
     }
 
     /// Stripe has the money of a failed refund back with us, and the customer was told that it comes: they must be paid
-    /// in another way. Parked until an operator closes it.
+    /// in another way. Parked until an operator closes it, once for each refund; whoever closed it has paid them.
     ///
     /// <https://docs.stripe.com/refunds#failed-refunds>
     async fn hand_to_operator(
         &self,
-        refund: &RefundEvent,
-        rows: &[EffectRow],
+        payment_id: &PaymentId,
+        failed: &[String],
         delivery: &Delivery,
     ) -> Result<(), TaskFailed> {
-        let key = EffectKey::new(&refund.payment_id, effects::contribution_refund_failed(&refund.refund_id));
-        // Whoever closed it has paid the customer.
-        if rows.iter().any(|row| row.effect == key.effect) {
+        if failed.is_empty() {
             return Ok(());
         }
-        let detail = "the refund failed, and the customer did not get the money";
-        let park = Disposition::Park { reason: REFUND_FAILED_REASON, detail };
-        let disposed =
-            dispose::<_, TaskFailed>(&self.ledger, &self.clock, &key, park, delivery.event.id()).await?;
-        if disposed == Disposed::Written {
-            delivery.count(REFUND_FAILED);
+        let rows = self.ledger.of_subject(payment_id).await?;
+        for refund_id in failed {
+            let key = EffectKey::new(payment_id, effects::contribution_refund_failed(refund_id));
+            if rows.iter().any(|row| row.effect == key.effect) {
+                continue;
+            }
+            let detail = "the refund failed, and the customer did not get the money";
+            let park = Disposition::Park { reason: REFUND_FAILED_REASON, detail };
+            let event_id = delivery.event.id();
+            let disposed = dispose::<_, TaskFailed>(&self.ledger, &self.clock, &key, park, event_id).await?;
+            if disposed == Disposed::Written {
+                delivery.count(REFUND_FAILED);
+            }
         }
         Ok(())
     }
@@ -234,7 +232,9 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                 .cloned()
                 .unwrap_or_else(|| Contribution::new(event.payment_id().clone()))
                 .with_event(event, &self.supporter_namespace);
+            let failed = failed_refunds(&after);
             if before == Some(&after) {
+                self.hand_to_operator(event.payment_id(), &failed, delivery).await?;
                 if found.already_settled {
                     return Ok(Outcome::Skipped("already_done"));
                 }
@@ -253,6 +253,7 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
                     if becomes_paid {
                         delivery.count(PAID);
                     }
+                    self.hand_to_operator(event.payment_id(), &failed, delivery).await?;
                     return Ok(Outcome::Done);
                 }
                 Saved::Refused(now) if only_asks && now.is_absent => {
@@ -351,6 +352,12 @@ impl<R: Records, S: Stripe, L: EffectStore, C: Clock> ContributionRecords<R, S, 
 
 /// Why a record is not written again that the ledger remembers.
 const ERASED_OR_EXPIRED: &str = "erased_or_expired";
+
+/// The refunds of a payment of ours that did not reach the customer.
+fn failed_refunds(record: &Contribution) -> Vec<String> {
+    let failed = record.refunds.iter().filter(|(_, refund)| refund.status == RefundStatus::Failed);
+    failed.filter(|_| record.is_known()).map(|(id, _)| id.clone()).collect()
+}
 
 /// The metric that counts refunds which failed, once each.
 const REFUND_FAILED: &str = "RefundFailed";

@@ -59,6 +59,7 @@ fn refunds_after_the_payment_leave_the_money_kept() {
         "contribution#paid done",
         "contribution#refund#re_one done",
         "contribution#refund#re_two done",
+        "contribution#refund#re_two#failed parked (refund_failed)",
         "email#thank-you done",
     ];
     assert_eq!(account.ledger("pi_Refunded"), reported);
