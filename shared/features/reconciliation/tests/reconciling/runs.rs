@@ -288,6 +288,25 @@ async fn a_run_that_dies_leaves_no_event_marked_that_was_not_put_back() {
     }
 }
 
+/// An hour would pass before anybody put it back, and the operator would read that it was.
+#[tokio::test]
+async fn a_bus_that_takes_nothing_leaves_nothing_marked() {
+    let world = World::new();
+    world.lose(&paid("Old").at(NOW - 3 * DAY).to_json());
+    let client = world.client();
+    let look_back = async || {
+        let run = world.reconciliation(&client);
+        run.look_back(NOW - 4 * DAY, NOW, true, |_| ControlFlow::Continue(())).await
+    };
+    world.bus.out_of_order.set(true);
+    assert!(look_back().await.is_err());
+    assert!(world.journal.missing.borrow().values().all(|missing| missing.put_back_at.is_none()));
+    world.bus.out_of_order.set(false);
+    world.clock.advance_ms(121_000);
+    assert_eq!(look_back().await.unwrap().put_back, 1);
+    assert_eq!(world.deliver(), ["evt_Old_completed"]);
+}
+
 #[tokio::test]
 async fn what_is_older_than_stripes_events_is_made_from_its_objects() {
     let world = World::new();
