@@ -160,13 +160,15 @@ impl Page {
         }
     }
 
-    /// The rows of a table one below the other: the first cell of each, then a line for each other that says something.
+    /// The rows of a table one below the other: the first two cells of each, then a line for each other that says
+    /// something.
     fn blocks(&mut self, columns: &[&str], rows: &[Vec<Cell>]) {
         for row in rows {
-            for (place, (Cell { text, style }, column)) in row.iter().zip(columns).enumerate() {
-                if place == 0 {
-                    self.line(format_args!("  {style}{text}{style:#}"));
-                } else if !text.is_empty() {
+            let heads: Vec<_> =
+                row.iter().take(2).map(|Cell { text, style }| format!("{style}{text}{style:#}")).collect();
+            self.line(format_args!("  {}", heads.join("  ").trim_end()));
+            for (Cell { text, style }, column) in row.iter().zip(columns).skip(2) {
+                if !text.is_empty() {
                     self.folded(&format!("{column}: "), text, *style);
                 }
             }
@@ -342,12 +344,10 @@ mod tests {
         page.table(&["result", "what", "seen"], &rows);
         let text = anstream::adapter::strip_str(page.text()).to_string();
         insta::assert_snapshot!(text, @r#"
-        FAIL
-            what: Stripe key
+        FAIL  Stripe key
             seen: Stripe does not let it
               in: make a new one
-        pass
-            what: ledger
+        pass  ledger
         "#);
         assert!(text.lines().all(|line| line.chars().count() <= 36), "{text}");
         let mut wide = Page::new(0, Some(100));
