@@ -260,7 +260,7 @@ impl Idle {
         Self {
             polling: deployment.queues.len() as f64 * POLLERS * POLLS_A_MONTH / 1e6
                 * prices.sqs.million_requests,
-            alarms: deployment.alarms as f64 * prices.cloudwatch.alarm_month,
+            alarms: deployment.alarm_metrics as f64 * prices.cloudwatch.alarm_month,
             dashboard: deployment.dashboards as f64 * prices.cloudwatch.dashboard_month,
             secret: deployment.secrets as f64 * prices.secrets_manager.secret_month,
             metrics: metrics(protocols) as f64 * prices.cloudwatch.metric_month,

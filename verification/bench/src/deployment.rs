@@ -8,6 +8,12 @@ use serde_json::Value;
 use xtask::checkout::Checkout;
 use xtask::templates::{is_of_stage, synthesize};
 
+/// How many metrics an alarm looks at.
+fn metrics_of(alarm: &Value) -> usize {
+    let queries = alarm["Properties"]["Metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
+    queries.iter().filter(|query| !query["MetricStat"].is_null()).count().max(1)
+}
+
 /// What the model and the simulation need of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment {
@@ -15,7 +21,8 @@ pub(crate) struct Deployment {
     pub(crate) queues: BTreeMap<String, Mapping>,
     /// Memory of the functions, in MB: all have the same.
     pub(crate) memory_mb: f64,
-    pub(crate) alarms: usize,
+    /// An alarm over an expression is paid for each metric in it: <https://aws.amazon.com/cloudwatch/pricing/>.
+    pub(crate) alarm_metrics: usize,
     pub(crate) dashboards: usize,
     pub(crate) secrets: usize,
 }
@@ -64,7 +71,7 @@ impl Deployment {
         Ok(Self {
             queues,
             memory_mb: u32::try_from(number(&memory["Properties"]["MemorySize"])?)?.into(),
-            alarms: of_type("AWS::CloudWatch::Alarm").count(),
+            alarm_metrics: of_type("AWS::CloudWatch::Alarm").map(|alarm| metrics_of(alarm)).sum(),
             dashboards: of_type("AWS::CloudWatch::Dashboard").count(),
             secrets: of_type("AWS::SecretsManager::Secret").count(),
         })
