@@ -20,6 +20,12 @@ pub(crate) fn remembered_kind(history: &History) -> Option<FulfilmentKind> {
     FulfilmentKind::from_typed(last.after.strip_prefix(COMPLETED_AS)?)
 }
 
+/// The contract of the kind that a payment was last completed with. What an operator completed is read as they decided,
+/// also when another operator delivers it again.
+pub(crate) fn remembered_contract(history: &History) -> Option<CorrectedContract> {
+    remembered_kind(history).map(contract_of)
+}
+
 /// The metadata that makes a session one of that kind.
 pub(crate) fn contract_of(kind: FulfilmentKind) -> CorrectedContract {
     CorrectedContract::new(LinkContract::MARKER, kind.as_str())

@@ -135,9 +135,7 @@ pub(crate) async fn event_again(stripe: &StripeClient, key: &EffectKey, livemode
             )
         })?,
     };
-    let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
-    let made = made.with_context(|| format!("as {} stands now it calls for nothing", object.id))?;
-    Found::of(&made)
+    made_now(&object, livemode)
 }
 
 /// The same event, made again from its object as Stripe has it now.
@@ -153,8 +151,11 @@ pub(crate) async fn object_again(stripe: &StripeClient, event: &Event, livemode:
         Some(Object::Dispute(dispute)) => Request::dispute(&dispute.id),
         _ => bail!("its event is about nothing that can be read again at Stripe"),
     };
-    let object = stripe.one(&request).await?;
-    let made = made_from(&object, livemode, SystemClock.now_ms() / 1000);
+    made_now(&stripe.one(&request).await?, livemode)
+}
+
+fn made_now(object: &ApiObject, livemode: bool) -> Result<Found> {
+    let made = made_from(object, livemode, SystemClock.now_ms() / 1000);
     Found::of(&made.with_context(|| format!("as {} stands now it calls for nothing", shown_id(&object.id)))?)
 }
 

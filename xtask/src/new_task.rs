@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use catalogue::construct_id;
 use clap::Args;
 
 use crate::checkout::{Checkout, files_below};
@@ -106,8 +107,7 @@ impl Names {
         if purpose.is_empty() || purpose.contains(['\n', '"', '|']) {
             bail!("the purpose must be one line without quotes: it becomes a row of a table");
         }
-        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-        let pascal: String = words.iter().map(|word| capital(word)).collect();
+        let pascal = construct_id(kebab);
         Ok(Self {
             kebab: kebab.to_owned(),
             snake: words.join("_"),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use catalogue::construct_id;
 use serde_json::{Map, Value, json};
 
 use crate::aws::{Aws, get_json, http};
@@ -252,7 +253,7 @@ impl Stack {
     ///
     /// When there is no such function.
     pub fn function_name(&self, function: &str) -> Result<&str> {
-        self.output(&format!("{}FunctionName", pascal_case(function)))
+        self.output(&format!("{}FunctionName", construct_id(function)))
     }
 
     /// What a function has logged, oldest first. A line appears when its invocation has ended.
@@ -334,7 +335,7 @@ impl Stack {
         let mut quiet = 0;
         while quiet < QUIET_LOOKS {
             let tasks: Vec<_> =
-                self.tasks().iter().map(|task| format!("{}Queue", pascal_case(task))).collect();
+                self.tasks().iter().map(|task| format!("{}Queue", construct_id(task))).collect();
             let busy = self.queues()?.iter().any(|queue| queue.messages > 0 && tasks.contains(&queue.name));
             quiet = if busy { 0 } else { quiet + 1 };
             if Instant::now() > deadline {
@@ -414,19 +415,6 @@ fn kebab_case(name: &str) -> String {
         kebab.extend(letter.to_lowercase());
     }
     kebab
-}
-
-/// `thank-you-email` to `ThankYouEmail`.
-fn pascal_case(name: &str) -> String {
-    name.split('-')
-        .map(|word| {
-            let mut letters = word.chars();
-            letters
-                .next()
-                .map(|first| first.to_uppercase().chain(letters).collect::<String>())
-                .unwrap_or_default()
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -137,16 +137,11 @@ async fn discard(
     let mut reader = Reader::of(&sqs, dlq_url);
     loop {
         report.interrupted = interrupt.came();
-        let batch = if report.interrupted { Vec::new() } else { reader.next().await? };
-        if batch.is_empty() {
+        if report.interrupted {
             break;
         }
-        for message in batch {
-            if !is_wanted(&message) {
-                *report.other_reasons.entry(message.reason().to_owned()).or_default() += 1;
-                reader.hold([message]);
-                continue;
-            }
+        let Some(wanted) = reader.next_wanted(is_wanted, &mut report.other_reasons).await? else { break };
+        for message in wanted {
             let open = match (arguments.task, &message.payment_id) {
                 (Source::Task(task), Some(payment_id)) => {
                     open_effects(task, &message, ledger.history(payment_id).await?.effects, livemode, now)
@@ -165,15 +160,16 @@ async fn discard(
                     }
                 }
             }
+            let is_gone = operator.is_some() && stays.is_none();
             report.messages.push(Message {
                 message_id: message.id.clone(),
-                payment_id: message.payment_id.as_ref().map(|payment_id| payment_id.reference().into_owned()),
+                payment_id: message.reference(),
                 event_id: message.event_id.clone(),
                 reason: message.reason().to_owned(),
                 closes: open.iter().map(|row| row.effect.to_string()).collect(),
                 stays,
             });
-            if operator.is_none() || report.messages.last().is_some_and(|message| message.stays.is_some()) {
+            if !is_gone {
                 reader.hold([message]);
             }
         }
@@ -245,12 +241,7 @@ async fn record(
 impl Report for Discarded {
     fn print(&self, page: &mut Page) {
         if self.messages.is_empty() && !self.interrupted {
-            if self.other_reasons.is_empty() && self.in_other_hands == 0 {
-                page.line(format_args!("The dead-letter queue of {} is empty.", self.task));
-            } else {
-                print_nothing(page, self.task, &self.other_reasons);
-            }
-            print_in_other_hands(page, self.in_other_hands);
+            print_nothing(page, self.task, &self.other_reasons, self.in_other_hands);
             return;
         }
         let rows: Vec<_> = self

@@ -12,7 +12,7 @@ use serde::Serialize;
 use stripe_client::StripeClient;
 
 pub(crate) use self::report::{print_in_other_hands, print_nothing};
-use crate::contract::{contract_of, remembered_kind};
+use crate::contract::remembered_contract;
 use crate::deployment::Deployment;
 use crate::interrupt::Interrupt;
 use crate::operator::{Acting, Operator};
@@ -68,7 +68,7 @@ pub(crate) struct Redriven {
     other_reasons: BTreeMap<String, usize>,
     /// How many stay because the same was sent back before: they came into the queue again, or were there twice.
     came_back: usize,
-    /// Messages that somebody else is looking at: they are hidden for two minutes at most.
+    /// Messages that another operator is looking at: they are hidden for two minutes at most.
     in_other_hands: u64,
     /// Whether it was interrupted before its end.
     interrupted: bool,
@@ -152,6 +152,9 @@ impl Run<'_> {
             in_other_hands: depth(&self.sqs, dlq_url).await?.in_flight,
             interrupted: false,
         };
+        let is_wanted = |message: &DeadLetter| {
+            arguments.reason.as_deref().is_none_or(|wanted| message.reason() == wanted)
+        };
         let progress = Progress::new();
         let mut reader = Reader::of(&self.sqs, dlq_url);
         let mut histories = BTreeMap::new();
@@ -161,18 +164,7 @@ impl Run<'_> {
                 report.interrupted = true;
                 break;
             }
-            let batch = reader.next().await?;
-            if batch.is_empty() {
-                break;
-            }
-            let is_wanted = |message: &DeadLetter| {
-                arguments.reason.as_deref().is_none_or(|wanted| message.reason() == wanted)
-            };
-            let (wanted, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_wanted);
-            for other in &others {
-                *report.other_reasons.entry(other.reason().to_owned()).or_default() += 1;
-            }
-            reader.hold(others);
+            let Some(wanted) = reader.next_wanted(is_wanted, &mut report.other_reasons).await? else { break };
             // The task may park one again before the end of the queue is reached.
             let (again, wanted): (Vec<_>, Vec<_>) =
                 wanted.into_iter().partition(|message| sent_back.contains(&message.request()));
@@ -224,10 +216,7 @@ impl Run<'_> {
                     report.counted(message, list);
                 }
                 Err(problem) => report.problems.push(Problem {
-                    payment_id: message
-                        .payment_id
-                        .as_ref()
-                        .map(|payment_id| payment_id.reference().into_owned()),
+                    payment_id: message.reference(),
                     message_id: message.id.clone(),
                     problem,
                 }),
@@ -265,7 +254,7 @@ impl Run<'_> {
         let event = Found::of_message(&message.body).context("the message holds no event")?.event;
         let found = stripe::object_again(stripe, &event, self.livemode).await?;
         let contract = match &message.payment_id {
-            Some(payment_id) => remembered_kind(&self.ledger.history(payment_id).await?).map(contract_of),
+            Some(payment_id) => remembered_contract(&self.ledger.history(payment_id).await?),
             None => None,
         };
         Ok(found.corrected(contract))
@@ -299,7 +288,7 @@ impl Redriven {
         reason.oldest = reason.oldest.min(message.sent_at);
         if list {
             self.list.push(Listed {
-                payment_id: message.payment_id.as_ref().map(|payment_id| payment_id.reference().into_owned()),
+                payment_id: message.reference(),
                 event_id: message.event_id.clone(),
                 message_id: message.id.clone(),
                 reason: message.reason().to_owned(),

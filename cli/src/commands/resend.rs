@@ -6,7 +6,7 @@ use fulfilment::{LinkContract, Money, PaymentId, effects, recipient, without_inv
 use serde::Serialize;
 use stripe_events::{Delivered, Event, Object, Personal, Resend};
 
-use crate::contract::{contract_of, remembered_kind};
+use crate::contract::remembered_contract;
 use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
 use crate::operator::Acting;
@@ -81,7 +81,7 @@ pub(crate) async fn run(
     let instead =
         course(asked, &key, seen.map(|row| &row.state), now).map_err(Error::msg)? == Course::AnotherInstead;
     let seen = seen.with_context(|| format!("the ledger has no {first} of {payment_id}"))?;
-    let contract = remembered_kind(&history).map(contract_of);
+    let contract = remembered_contract(&history);
     let found = original(deployment, &payment_id, seen).await?.corrected(contract);
     let paid = stripe::paid(&found.event, deployment.livemode()?)?;
     if paid.payment_id != payment_id {

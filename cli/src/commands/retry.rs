@@ -9,10 +9,10 @@ use clap::Args;
 use effect_ledger::{Change, Effect, EffectKey, EffectRow, EffectState, Verb};
 use fulfilment::{ExpectedEffects, PaymentId, Policy};
 use serde::Serialize;
-use stripe_events::{Delivered, shown_id};
+use stripe_events::{CorrectedContract, Delivered, shown_id};
 
 pub(crate) use self::then::then;
-use crate::contract::{contract_of, remembered_kind};
+use crate::contract::remembered_contract;
 use crate::course::{Asked, Course, course};
 use crate::deployment::Deployment;
 use crate::operator::{Acting, Operator};
@@ -248,12 +248,15 @@ async fn made_anew(
 ) -> Result<Event> {
     let client = stripe::client(deployment, stripe::BUDGET).await?;
     let found = stripe::event_again(&client, key, deployment.livemode()?).await?;
-    let contract = remembered_kind(&deployment.ledger()?.history(&key.subject).await?).map(contract_of);
-    let found = found.corrected(contract);
+    let found = found.corrected(contract(deployment, key).await?);
     Ok(match dead_letter(deployment, task, key, seen).await? {
         Some(message) => Event::MadeInstead(found, Box::new(message)),
         None => Event::Made(found),
     })
+}
+
+async fn contract(deployment: &Deployment, key: &EffectKey) -> Result<Option<CorrectedContract>> {
+    Ok(remembered_contract(&deployment.ledger()?.history(&key.subject).await?))
 }
 
 /// Refuses an effect that the ledger has no row of and the event does not call for: a name that was mistyped would be
@@ -298,8 +301,7 @@ pub(crate) async fn find(
     }
     let event_id = seen.and_then(|row| row.event_id.as_deref());
     let client = stripe::client(deployment, stripe::BUDGET).await?;
-    // What an operator completed is read as they decided, also when another operator delivers it again.
-    let contract = remembered_kind(&deployment.ledger()?.history(&key.subject).await?).map(contract_of);
+    let contract = contract(deployment, key).await?;
     if let Some(event_id) = event_id
         && let Some(found) = stripe::event(&client, event_id).await?
     {

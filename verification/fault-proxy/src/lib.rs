@@ -93,8 +93,8 @@ pub fn start(upstream: &str) -> io::Result<String> {
     let config = config.proxy(None).user_agent("").accept("").accept_encoding("");
     let client: ureq::Agent = config.timeout_global(Some(Duration::from_secs(120))).build().into();
     let answer = move |request: Request| -> Answer {
-        if let Some(said) = told(&rules, &request) {
-            return said.into();
+        if let Some(reply) = controlled(&rules, &request) {
+            return reply.into();
         }
         let through = |request: Request| forwarded(&client, &upstream, request).into();
         match fault_of(&rules, &Call::of(&request)) {
@@ -116,11 +116,12 @@ pub fn start(upstream: &str) -> io::Result<String> {
     Ok(format!("http://{}", loopback::serve(answer)?))
 }
 
-/// Where a proxy is told what to do.
+/// The paths over which faults are injected and lifted.
 const INJECT: &str = "/_faults/inject";
 const LIFT: &str = "/_faults/lift";
 
-fn told(rules: &Mutex<Vec<Rule>>, request: &Request) -> Option<Reply> {
+/// The reply to a request of the test itself: it injects or lifts faults.
+fn controlled(rules: &Mutex<Vec<Rule>>, request: &Request) -> Option<Reply> {
     match request.path.as_str() {
         INJECT => match serde_json::from_slice(&request.body) {
             Ok(rule) => lock(rules).push(rule),
@@ -184,7 +185,7 @@ fn refusal(request: &Request, status: u16, code: &str, message: &str) -> Reply {
         .with("x-amzn-errortype", code)
 }
 
-/// A proxy in another process, to be told what to do.
+/// A proxy in another process, with its faults.
 #[derive(Debug, Clone)]
 pub struct Faults {
     url: String,

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn outputs_and_tasks_have_each_others_names() {
     assert_eq!(kebab_case("ThankYouEmail"), "thank-you-email");
-    assert_eq!(pascal_case("thank-you-email"), "ThankYouEmail");
+    assert_eq!(construct_id("thank-you-email"), "ThankYouEmail");
 }
 
 #[test]

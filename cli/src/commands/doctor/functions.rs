@@ -1,7 +1,7 @@
 //! Whether each function is there, is switched on, and starts.
 
 use anyhow::{Context as _, Result};
-use catalogue::{Function, Task, Trigger, functions};
+use catalogue::{Function, Task, Trigger, construct_id, functions};
 use serde::Deserialize;
 
 use super::Check;
@@ -74,7 +74,7 @@ async fn of_function(
     now: i64,
 ) -> Result<Check> {
     let what = format!("function {}", function.name);
-    let name = deployment.output(&format!("{}FunctionName", id_of(function)))?;
+    let name = deployment.output(&format!("{}FunctionName", construct_id(function.name)))?;
     let answer = lambda.request("GET", &format!("/2015-03-31/functions/{name}/configuration"), "").await?;
     let configuration = serde_json::from_str(&answer).context("Lambda's answer cannot be read")?;
     if let Some(seen) = of_configuration(&configuration) {
@@ -102,18 +102,6 @@ async fn of_function(
         ),
         None => Check::pass(what, "there, and switched on"),
     })
-}
-
-/// The start of the names of its outputs.
-fn id_of(function: Function) -> String {
-    let word = |word: &str| {
-        let mut letters = word.chars();
-        letters
-            .next()
-            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
-            .unwrap_or_default()
-    };
-    function.name.split('-').map(word).collect()
 }
 
 fn of_configuration(configuration: &Configuration) -> Option<String> {
@@ -191,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_function_has_its_outputs() {
-        let names: Vec<_> = functions().map(id_of).collect();
+        let names: Vec<_> = functions().map(|function| construct_id(function.name)).collect();
         for task in Task::ALL {
             assert!(names.contains(&task.id().to_owned()), "{names:?}");
         }

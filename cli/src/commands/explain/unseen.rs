@@ -1,10 +1,13 @@
 //! The report on an unknown payment.
 
+use anyhow::Result;
 use effect_ledger::Effect;
 use fulfilment::{Currency, ExpectedEffects, LinkContract, Money, PaymentId, Policy, shown};
 use reconciliation::made_from;
+use stripe_client::ApiObject;
 use stripe_events::{CheckoutSession, Event, PaymentStatus};
 
+use super::Amount;
 use crate::deployment::Deployment;
 use crate::page::Time;
 use crate::privacy::Privacy;
@@ -14,9 +17,7 @@ use crate::stripe;
 pub(super) async fn never_came(deployment: &Deployment, payment_id: &PaymentId) -> String {
     let shown = payment_id.reference();
     let nothing = format!("nothing is known of {shown}: no event of it has come");
-    let asked =
-        async || stripe::session(&stripe::client(deployment, stripe::BUDGET).await?, payment_id).await;
-    match asked().await {
+    match session_of(deployment, payment_id).await {
         Ok(Some(session)) => match session.session() {
             Ok(session) => format!("{nothing}. {}", of_unseen(&session, &session_day(&session))),
             Err(error) => format!("{nothing}. Stripe has a session of it that cannot be read: {error}"),
@@ -31,6 +32,10 @@ pub(super) async fn never_came(deployment: &Deployment, payment_id: &PaymentId) 
         ),
         Err(error) => format!("{nothing}. Stripe could not say more: {error:#}"),
     }
+}
+
+async fn session_of(deployment: &Deployment, payment_id: &PaymentId) -> Result<Option<ApiObject>> {
+    stripe::session(&stripe::client(deployment, stripe::BUDGET).await?, payment_id).await
 }
 
 /// What Stripe has of a payment without a record.
@@ -49,9 +54,7 @@ pub(super) async fn seen_at_stripe(
     privacy: Privacy,
 ) -> AtStripe {
     let unclear = |why: String| AtStripe { sentence: why, expected: Vec::new(), paid_at: None };
-    let asked =
-        async || stripe::session(&stripe::client(deployment, stripe::BUDGET).await?, payment_id).await;
-    let object = match asked().await {
+    let object = match session_of(deployment, payment_id).await {
         Ok(Some(object)) => object,
         Ok(None) => return unclear("there is no checkout session of it".to_owned()),
         Err(error) => return unclear(format!("Stripe could not be asked: {error:#}")),
@@ -78,9 +81,7 @@ pub(super) async fn seen_at_stripe(
 fn in_a_sentence(session: &CheckoutSession, privacy: Privacy) -> String {
     let currency = session.currency.as_deref().and_then(|code| Currency::try_from(code).ok());
     let amount = session.amount_total.zip(currency).map(|(minor, currency)| Money::new(minor, currency));
-    let amount = amount
-        .map(|amount| format!(" {} {}", amount.decimal_text(), amount.currency().code()))
-        .unwrap_or_default();
+    let amount = amount.map(|amount| format!(" {}", Amount::of(&amount).text)).unwrap_or_default();
     let over = session.payment_link.as_ref().map(|link| format!(" over {link}")).unwrap_or_default();
     let email = session.customer_details.as_ref().and_then(|details| details.email.as_ref());
     let by = email.map(|email| format!(", by {}", privacy.email(email))).unwrap_or_default();

@@ -6,17 +6,23 @@ use crate::queues::NO_REASON;
 use crate::reason;
 
 /// What an empty look at a dead-letter queue means: there may be messages with other reasons, or in others' hands.
-pub(crate) fn print_nothing(page: &mut Page, task: &str, other_reasons: &BTreeMap<String, usize>) {
-    if other_reasons.is_empty() {
-        page.line(format_args!("No message could be read from the dead-letter queue of {task}."));
-        return;
-    }
+pub(crate) fn print_nothing(
+    page: &mut Page,
+    task: &str,
+    other_reasons: &BTreeMap<String, usize>,
+    in_other_hands: u64,
+) {
     let others: Vec<_> =
         other_reasons.iter().map(|(reason, messages)| format!("{reason} ({messages})")).collect();
-    page.line(format_args!(
-        "No such message is in the dead-letter queue of {task}. It has others: {}.",
-        others.join(", ")
-    ));
+    page.line(match (others.is_empty(), in_other_hands) {
+        (true, 0) => format!("The dead-letter queue of {task} is empty."),
+        (true, _) => format!("No message could be read from the dead-letter queue of {task}."),
+        (false, _) => format!(
+            "No such message is in the dead-letter queue of {task}. It has others: {}.",
+            others.join(", ")
+        ),
+    });
+    print_in_other_hands(page, in_other_hands);
 }
 
 /// Messages that another look hides.
@@ -34,12 +40,7 @@ impl Report for Redriven {
     fn print(&self, page: &mut Page) {
         let task = self.task.name();
         if self.messages == 0 && self.problems.is_empty() && !self.interrupted {
-            if self.in_other_hands == 0 && self.other_reasons.is_empty() {
-                page.line(format_args!("The dead-letter queue of {task} is empty."));
-            } else {
-                print_nothing(page, task, &self.other_reasons);
-            }
-            print_in_other_hands(page, self.in_other_hands);
+            print_nothing(page, task, &self.other_reasons, self.in_other_hands);
             return;
         }
         let rows: Vec<_> = self
