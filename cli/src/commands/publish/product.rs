@@ -117,7 +117,7 @@ type Value = Line<LONGEST_METADATA>;
 struct Slug(String);
 
 /// The metadata key of a Payment Link, and of a price, that says which product file it was made of.
-pub(crate) const PUBLISHED_AS: &str = "published_as";
+pub(crate) const PUBLISHED_AS: &str = LinkContract::PUBLISHED_AS;
 
 /// A value of metadata. Keys have room for 40 characters and objects for 50 keys, and ours are short and few.
 /// <https://docs.stripe.com/api/metadata>
@@ -187,6 +187,7 @@ impl Product {
             (LinkContract::MARKER, kind.to_string()),
             (MetadataKey::ThankYou.name(), written.thank_you.map(String::from).unwrap_or_default()),
             (MetadataKey::Files.name(), named),
+            (MetadataKey::ShownAs.name(), written.name.0.clone()),
             (PUBLISHED_AS, id.clone()),
         ]
         .into();

@@ -54,7 +54,7 @@ impl AbTest {
             return None;
         }
         let (name, variant) = text.split_once(':').unwrap_or((text, ""));
-        Some(Self { name: safe(name)?, variant: safe(variant).unwrap_or_default() })
+        Some(Self { name: publishable(name)?, variant: publishable(variant).unwrap_or_default() })
     }
 }
 
@@ -78,7 +78,8 @@ impl Attribution {
     }
 
     fn of_link(metadata: &BTreeMap<String, String>) -> Self {
-        let text = |key: MetadataKey| key.value_in(metadata).and_then(tidy).and_then(|typed| safe(&typed));
+        let text =
+            |key: MetadataKey| key.value_in(metadata).and_then(tidy).and_then(|typed| publishable(&typed));
         let parts = |key: MetadataKey| key.value_in(metadata).map_or_else(Vec::new, split);
         Self {
             campaign_codes: safe_list(parts(MetadataKey::Campaign)),
@@ -180,7 +181,7 @@ const MOST: usize = 20;
 
 /// Each value as it may be passed on, the first [`MOST`] of them.
 fn safe_list(texts: Vec<String>) -> Vec<String> {
-    let mut safe_texts = distinct(texts.iter().filter_map(|text| safe(text)));
+    let mut safe_texts = distinct(texts.iter().filter_map(|text| publishable(text)));
     safe_texts.truncate(MOST);
     safe_texts
 }
@@ -193,7 +194,7 @@ fn ab_tests(texts: &[String]) -> Vec<AbTest> {
 ///
 /// Analysts open what we publish in spreadsheets, which run a cell that begins like a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>), and keep it for years, which no address may be.
-fn safe(text: &str) -> Option<String> {
+pub(crate) fn publishable(text: &str) -> Option<String> {
     if has_address(text) {
         return None;
     }

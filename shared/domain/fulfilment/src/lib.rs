@@ -72,7 +72,7 @@ pub use policy_error::PolicyError;
 pub use reading::{BrokenCorrection, BrokenSession, Reading};
 pub use recipient::{NoRecipient, recipient};
 pub use refund_event::{RefundEvent, RefundStatus};
-pub use session_event::{NotReadable, SessionBroken, SessionEvent, SessionOutcome};
+pub use session_event::{AmountParts, NotReadable, SessionBroken, SessionEvent, SessionOutcome};
 pub use skip_reason::SkipReason;
 pub use stripe_events::{Currency, Money, MoneyError};
 pub use subscription_contract::SubscriptionContract;

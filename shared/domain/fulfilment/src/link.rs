@@ -4,6 +4,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::MetadataKey;
+use crate::attribution::publishable;
 use crate::file_key::file_keys;
 use crate::typed::{bare, is_invisible, is_nearly, latin_lookalike, shown, tidy};
 
@@ -70,6 +71,9 @@ impl From<TemplateName> for String {
     }
 }
 
+/// The longest name of what is sold, in characters. A subject line has it.
+const LONGEST_SHOWN_AS: usize = 100;
+
 /// What the marketer promised us in the Payment Link's metadata, which Stripe copies to the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkContract {
@@ -82,6 +86,10 @@ pub struct LinkContract {
     pub unusable_thank_you: Option<ContractError>,
     /// `files`: the keys of the files that were bought.
     pub files: Vec<String>,
+    /// `shown_as`: the name of what is sold, as the customer reads it.
+    pub shown_as: Option<String>,
+    /// `item`: what analysts count the sale as; by itself the id of the product file that the link was published from.
+    pub item: Option<String>,
 }
 
 /// A link that carries our marker but breaks the contract. The sentence is for the marketer who typed it.
@@ -114,6 +122,9 @@ impl LinkContract {
         "FULFILMENT",
         "FULFILLMENT",
     ];
+
+    /// The metadata key with the id of the product file that a link, a product and a price were published from.
+    pub const PUBLISHED_AS: &str = "published_as";
 
     /// The two spellings that are right.
     const SPELLINGS: [&str; 2] = [Self::MARKER, "fulfillment"];
@@ -148,7 +159,12 @@ impl LinkContract {
         };
         // A missing file stops neither the thanks nor the records: it is for the function that serves the files.
         let files = file_keys(metadata);
-        Ok(Some(Self { kind, thank_you, unusable_thank_you, files }))
+        let shown_as = MetadataKey::ShownAs.value_in(metadata).and_then(tidy);
+        let shown_as = shown_as.map(|name| name.chars().take(LONGEST_SHOWN_AS).collect());
+        let published_as = || metadata.get(Self::PUBLISHED_AS).map(String::as_str);
+        let item = MetadataKey::Item.value_in(metadata).or_else(published_as);
+        let item = item.and_then(tidy).and_then(|item| publishable(&item));
+        Ok(Some(Self { kind, thank_you, unusable_thank_you, files, shown_as, item }))
     }
 
     /// The key of a link's metadata that is nearly the marker, where neither spelling is there. Such a link was most
@@ -322,6 +338,25 @@ mod tests {
             .collect();
         use FulfilmentKind::*;
         assert_eq!(kinds, [(Contribution, 0), (Download, 2), (Membership, 0)]);
+    }
+
+    #[test]
+    fn reads_the_names_that_customers_and_analysts_read() {
+        let read = |metadata: &[(&str, &str)]| {
+            let metadata = [("fulfilment", "download")].iter().chain(metadata);
+            let metadata = metadata.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let link = LinkContract::from_metadata(&metadata).unwrap().unwrap();
+            (link.shown_as, link.item)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read(&[]), (None, None));
+        assert_eq!(read(&[("shown_as", " The\n guide\u{200b} ")]), (some("The guide"), None));
+        assert_eq!(read(&[("shown_as", "\u{200b}"), ("item", " ")]), (None, None));
+        assert_eq!(read(&[("shown_as", &"x".repeat(300))]), (Some("x".repeat(100)), None));
+        assert_eq!(read(&[("published_as", "guide")]), (None, some("guide")));
+        assert_eq!(read(&[("published_as", "guide"), ("Item", "guide-2026")]), (None, some("guide-2026")));
+        assert_eq!(read(&[("item", "=1+1")]), (None, some("1+1")));
+        assert_eq!(read(&[("item", "ada@example.org")]), (None, None));
     }
 
     #[test]

@@ -76,6 +76,10 @@ metadata_keys! {
     ThankYou: "thank_you", Product, One;
     /// The files of a download.
     Files: "files", Product, Several;
+    /// The name of what is sold, as the customer reads it.
+    ShownAs: "shown_as", Product, One;
+    /// What analysts count the sale as.
+    Item: "item", Attribution, One;
     /// That the page shows the notice of a soft opt-in where no event has it.
     SoftOptIn: "soft_opt_in", Page, One;
 }

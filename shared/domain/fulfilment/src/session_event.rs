@@ -39,6 +39,8 @@ pub struct SessionEvent {
     pub promotion_code_id: Option<String>,
     /// The booked amount.
     pub amount: Money,
+    /// What the booked amount is made of.
+    pub parts: AmountParts,
     /// The amount that the customer saw, when it differs from the booked one.
     pub presentment: Option<Money>,
     /// Where to write to.
@@ -53,6 +55,19 @@ pub struct SessionEvent {
     pub postal_code: Option<Personal<String>>,
     /// The language tag of the payment page; `auto` is none.
     pub locale: Option<String>,
+}
+
+/// What a booked amount is made of, in minor units of its currency; `None` where Stripe does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AmountParts {
+    /// Before discounts, tax that was added, and shipping.
+    pub subtotal: Option<i64>,
+    /// What discounts took off, above zero.
+    pub discount: Option<i64>,
+    /// Tax, whether it was added to the prices or is in them.
+    pub tax: Option<i64>,
+    /// Shipping.
+    pub shipping: Option<i64>,
 }
 
 /// What a session event says of the money.
@@ -203,6 +218,7 @@ impl SessionEvent {
             subscription_id: session.subscription.clone(),
             promotion_code_id: session.discounts.iter().find_map(|discount| discount.promotion_code.clone()),
             amount,
+            parts: parts(session),
             presentment,
             email: customer.email.and_then(|email| without_invisible(email.expose())).map(Personal::new),
             name,
@@ -272,6 +288,21 @@ fn amounts(session: &CheckoutSession) -> Option<(Money, Option<Money>)> {
         .as_ref()
         .and_then(|shown| money(shown.presentment_amount, shown.presentment_currency.as_ref()));
     Some((total, presentment))
+}
+
+/// The parts of the booked amount. Before 2025-03-31 a converted session's parts are in the customer's currency, and
+/// say nothing of the booked one.
+fn parts(session: &CheckoutSession) -> AmountParts {
+    if session.currency_conversion.is_some() {
+        return AmountParts::default();
+    }
+    let details = session.total_details;
+    AmountParts {
+        subtotal: session.amount_subtotal,
+        discount: details.and_then(|details| details.amount_discount),
+        tax: details.and_then(|details| details.amount_tax),
+        shipping: details.and_then(|details| details.amount_shipping),
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,12 @@ pub struct SubscriptionContract {
     /// The mail template, when the link names its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thank_you: Option<TemplateName>,
+    /// The name of what is sold, as the customer reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<String>,
+    /// What analysts count the sale as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
     /// `cs_…`; none for a subscription that no session began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
@@ -35,6 +41,8 @@ impl SubscriptionContract {
         Self {
             kind: event.link.kind,
             thank_you: event.link.thank_you.clone(),
+            shown_as: event.link.shown_as.clone(),
+            item: event.link.item.clone(),
             session_id: Some(event.session_id.clone()),
             payment_link_id: event.payment_link_id.clone(),
             locale: event.locale.clone(),
@@ -74,6 +82,8 @@ impl SubscriptionContract {
         Ok(link.map(|link| Self {
             kind: link.kind,
             thank_you: link.thank_you,
+            shown_as: link.shown_as,
+            item: link.item,
             session_id: None,
             payment_link_id: None,
             locale: None,

@@ -32,7 +32,7 @@ pub use refund::{Refund, RefundStatus};
 pub use session::{
     Address, CheckoutSession, Consent, CurrencyConversion, CustomField, CustomFieldAnswer, CustomFieldLabel,
     CustomText, CustomTextMessage, CustomerDetails, Discount, DropdownAnswer, DropdownOption, PaymentStatus,
-    PresentmentDetails, Promotions, SessionMode, ShippingAddressCollection,
+    PresentmentDetails, Promotions, SessionMode, ShippingAddressCollection, TotalDetails,
 };
 pub use shown_id::shown_id;
 pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};

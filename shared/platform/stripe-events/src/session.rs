@@ -24,6 +24,12 @@ pub struct CheckoutSession {
     /// The charged amount, in minor units of `currency`.
     #[serde(default)]
     pub amount_total: Option<i64>,
+    /// Before discounts, tax and shipping, in minor units of `currency`.
+    #[serde(default)]
+    pub amount_subtotal: Option<i64>,
+    /// What lies between `amount_subtotal` and `amount_total`. Null in setup mode.
+    #[serde(default)]
+    pub total_details: Option<TotalDetails>,
     /// Three lower-case letters.
     #[serde(default)]
     pub currency: Option<String>,
@@ -82,6 +88,22 @@ pub struct CheckoutSession {
     /// `auto`, a language tag, or null: the language of the page, not a promise about the customer.
     #[serde(default, deserialize_with = "wire::text")]
     pub locale: Option<String>,
+}
+
+/// The parts of a session's total, in minor units of its currency. Each is in the total.
+///
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-total_details>
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct TotalDetails {
+    /// What discounts took off.
+    #[serde(default)]
+    pub amount_discount: Option<i64>,
+    /// Shipping.
+    #[serde(default)]
+    pub amount_shipping: Option<i64>,
+    /// Tax, whether it was added to the prices or is in them.
+    #[serde(default)]
+    pub amount_tax: Option<i64>,
 }
 
 /// A discount on a session.

@@ -32,6 +32,10 @@ fn a_key_that_is_nearly_ours_is_noticed_and_another_business_s_is_not() {
         ("title", None),
         ("size", None),
         ("file", None),
+        ("shown-as", Some("shown_as")),
+        ("items", Some("item")),
+        ("time", None),
+        ("team", None),
         ("published_as", None),
         ("", None),
     ] {
