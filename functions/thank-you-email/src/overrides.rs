@@ -163,7 +163,7 @@ impl Shelf {
         self.wordings = None;
         for ListedFile { path, version, size } in listed {
             // Pictures and notes may lie beside the templates.
-            if ![".html", ".txt"].iter().any(|ending| path.ends_with(ending)) {
+            if ![".html", ".txt", ".md"].iter().any(|ending| path.ends_with(ending)) {
                 continue;
             }
             let known = known.remove(&path).filter(|file| file.version == version);

@@ -10,7 +10,6 @@ mod html;
 mod rendering;
 mod sentences;
 mod source;
-mod tags;
 
 use std::collections::BTreeSet;
 

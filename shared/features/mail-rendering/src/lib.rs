@@ -5,9 +5,11 @@ mod customer_name;
 mod date_format;
 mod displayed;
 mod mail;
+mod markdown;
 mod money_format;
 mod own_files;
 pub mod preview;
+mod tags;
 mod wording;
 
 pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, render};

@@ -2,13 +2,29 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::wording::{BuiltIn, Unusable, WordingSource, Wordings};
+use crate::markdown::derived;
+use crate::wording::{BuiltIn, Part, Unusable, WordingSource, Wordings};
 
 /// Own template files, by path, as they have been read.
 #[derive(Debug, Default)]
 pub struct OwnFiles(pub BTreeMap<String, Result<Arc<str>, Unusable>>);
 
 impl OwnFiles {
+    /// A file that one in Markdown stands for. An empty one where that has a mistake, which is reported with its line.
+    fn part_of_markdown(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
+        let (template, name) = path.split_once('/')?;
+        let (tag, ending) = name.split_once('.')?;
+        let part = Part::ALL.into_iter().find(|part| part.ending() == ending)?;
+        if let Some(Err(unusable)) =
+            self.0.get(&format!("{template}/{tag}.md")).filter(|_| !self.0.contains_key(path))
+        {
+            return Some(Err(*unusable));
+        }
+        let text = self.markdown(template, tag)?;
+        let language = tag.split('-').next().unwrap_or(tag);
+        Some(Ok(Cow::Owned(derived(text, language, part).unwrap_or_default())))
+    }
+
     /// These files before the built-in ones.
     pub fn over_built_in(self) -> Wordings {
         Wordings::of(vec![Box::new(self), Box::new(BuiltIn)])
@@ -16,7 +32,17 @@ impl OwnFiles {
 }
 
 impl WordingSource for OwnFiles {
+    fn markdown(&self, template: &str, tag: &str) -> Option<&str> {
+        let has_three =
+            Part::ALL.iter().all(|part| self.0.contains_key(&format!("{template}/{tag}.{}", part.ending())));
+        let text = self.0.get(&format!("{template}/{tag}.md")).filter(|_| !has_three)?;
+        text.as_ref().ok().map(|text| &**text)
+    }
+
     fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>> {
+        if let Some(part) = self.part_of_markdown(path) {
+            return Some(part);
+        }
         Some(self.0.get(path)?.as_ref().map(|text| Cow::Borrowed(&**text)).map_err(|unusable| *unusable))
     }
 }

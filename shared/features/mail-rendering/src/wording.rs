@@ -16,6 +16,7 @@ mod allowed;
 mod engine;
 mod missing;
 
+use crate::markdown::{NotAMail, problem_of};
 use engine::{engine, render};
 pub(crate) use missing::or_missing;
 
@@ -23,6 +24,11 @@ pub(crate) use missing::or_missing;
 pub(crate) trait WordingSource: Send + Sync {
     /// The text of a file by its path, `contribution/en.html`; `None` when this source does not have it.
     fn file(&self, path: &str) -> Option<Result<Cow<'_, str>, Unusable>>;
+
+    /// The text of a template that is one file in Markdown; `None` where it is none, or three files are there as well.
+    fn markdown(&self, _template: &str, _tag: &str) -> Option<&str> {
+        None
+    }
 
     /// Whether its files shipped with the function; others are read through before they are used (`allowed.rs`).
     fn is_trusted(&self) -> bool {
@@ -87,9 +93,9 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
+    pub(crate) const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
 
-    const fn ending(self) -> &'static str {
+    pub(crate) const fn ending(self) -> &'static str {
         match self {
             Self::Subject => "subject.txt",
             Self::Html => "html",
@@ -158,13 +164,54 @@ impl Wordings {
     /// When the template has a mistake.
     pub fn fill(&self, wording: &Wording, part: Part, values: &Value) -> Result<String, BrokenTemplate> {
         let path = path(&wording.template, &wording.locale, part);
+        if self.is_markdown(wording) {
+            return self.fill_markdown(wording, part, &path, values);
+        }
+        self.fill_file(&path, part, values)
+    }
+
+    fn is_markdown(&self, wording: &Wording) -> bool {
+        let tag = wording.locale.to_string();
+        self.sources.iter().any(|source| source.markdown(&wording.template, &tag).is_some())
+    }
+
+    /// The file in Markdown is filled in by itself before its first part is: its tags are those of all parts, and so a
+    /// mistake in one is found on its own line.
+    fn fill_markdown(
+        &self,
+        wording: &Wording,
+        part: Part,
+        derived: &str,
+        values: &Value,
+    ) -> Result<String, BrokenTemplate> {
+        let tag = wording.locale.to_string();
+        let path = format!("{}/{tag}.md", wording.template);
+        if let Part::Subject = part {
+            let text = self.sources.iter().find_map(|source| source.markdown(&wording.template, &tag));
+            if let Some(NotAMail { line, problem }) = text.and_then(problem_of) {
+                return Err(BrokenTemplate { path, line, problem });
+            }
+            self.fill_file(&path, Part::Text, values)?;
+        }
+        let broken = |error: BrokenTemplate| {
+            // What is left is about the frame, or about the file as a whole.
+            if error.path == derived { BrokenTemplate { path, line: 0, ..error } } else { error }
+        };
+        self.fill_file(derived, part, values).map_err(broken)
+    }
+
+    fn fill_file(&self, path: &str, part: Part, values: &Value) -> Result<String, BrokenTemplate> {
         let engine = match part {
             Part::Html => &self.html,
             Part::Subject | Part::Text => &self.text,
         };
-        let filled = render(engine, &path, values).map_err(|error| broken(&path, &error))?;
+        let filled = render(engine, path, values).map_err(|error| broken(path, &error))?;
         if filled.trim().is_empty() {
-            return Err(BrokenTemplate { path, line: 0, problem: "it comes out empty".to_owned() });
+            return Err(BrokenTemplate {
+                path: path.to_owned(),
+                line: 0,
+                problem: "it comes out empty".to_owned(),
+            });
         }
         Ok(filled)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Finding;
 use super::files::{Ending, OwnFile, OwnTemplate};
 use super::sentences::nearest;
-use super::tags::{Segment, SegmentKind, segments};
+use crate::tags::{Segment, SegmentKind, segments};
 use crate::wording::BUILT_IN;
 
 /// What a template does with the frame.

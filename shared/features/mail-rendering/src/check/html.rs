@@ -1,7 +1,7 @@
 //! The HTML of a template: what mail programs would make of it. Reads the template's own text, so that every finding has
 //! its line; tags of the template count as a word.
 
-use super::tags::{Segment, SegmentKind};
+use crate::tags::{Segment, SegmentKind};
 
 /// Something about the HTML, in the marketer's words.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::files::{Ending, OwnFile, OwnTemplate};
 use super::frame::check_frame;
 use super::html::{check_html, check_link, has_typographic_quotes};
 use super::sentences::{nearest, unknown_value};
-use super::tags::{Segment, SegmentKind, segments};
+use crate::tags::{Segment, SegmentKind, segments};
 
 /// Characters of a subject that most inboxes show.
 const LONGEST_SUBJECT: usize = 60;

@@ -1,5 +1,5 @@
-use super::super::tags::segments;
 use super::*;
+use crate::tags::segments;
 
 fn problems(html: &str) -> Vec<(usize, bool)> {
     check_html(&segments(html)).iter().map(|finding| (finding.line, finding.is_mistake)).collect()

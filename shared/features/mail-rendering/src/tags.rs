@@ -2,16 +2,16 @@
 
 /// A part of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment<'a> {
-    pub(super) kind: SegmentKind,
+pub(crate) struct Segment<'a> {
+    pub(crate) kind: SegmentKind,
     /// What is between the tag's delimiters; a text as it is.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// Where it begins, from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SegmentKind {
+pub(crate) enum SegmentKind {
     /// Printed as it is.
     Text,
     /// `{{ … }}`
@@ -31,7 +31,7 @@ const DELIMITERS: [(&str, &str, SegmentKind); 3] = [
 ];
 
 /// The parts of a template, in order.
-pub(super) fn segments(source: &str) -> Vec<Segment<'_>> {
+pub(crate) fn segments(source: &str) -> Vec<Segment<'_>> {
     let mut segments = Vec::new();
     let mut rest = source;
     let mut line = 1;
@@ -70,23 +70,23 @@ fn has_opening(text: &str) -> bool {
 
 impl<'a> Segment<'a> {
     /// What is in the tag, without the signs that trim blanks around it.
-    pub(super) fn inner(&self) -> &'a str {
+    pub(crate) fn inner(&self) -> &'a str {
         self.text.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim()
     }
 
     /// The first word of a statement: `block`.
-    pub(super) fn word(&self) -> &'a str {
+    pub(crate) fn word(&self) -> &'a str {
         let inner = self.inner();
         inner.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default()
     }
 
     /// The rest of a statement.
-    pub(super) fn after_word(&self) -> &'a str {
+    pub(crate) fn after_word(&self) -> &'a str {
         self.inner()[self.word().len()..].trim()
     }
 
     /// The text of the first constant in it: `layout/en.html`.
-    pub(super) fn constant(&self) -> Option<&'a str> {
+    pub(crate) fn constant(&self) -> Option<&'a str> {
         let inner = self.inner();
         let at = inner.find(['"', '\''])?;
         let quote = inner[at..].chars().next()?;
@@ -95,7 +95,7 @@ impl<'a> Segment<'a> {
 
     /// The names in it that stand for values of the mail: `customer` of `customer.name | upper`, with what follows a
     /// dot.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let inner = self.inner();
         let mut names = Vec::new();
         let mut chars = inner.char_indices().peekable();
