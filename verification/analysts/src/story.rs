@@ -22,7 +22,7 @@ pub struct Story {
     pub at_stripe: Vec<Value>,
 }
 
-/// A payment, in the words of whoever paid it. Amounts are in Stripe's minor units.
+/// A payment, as it was meant. Amounts are in Stripe's minor units.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Sent {
     payment_id: String,

@@ -64,7 +64,7 @@ async fn makes_the_events_that_were_published() {
 }
 
 #[tokio::test]
-async fn keeps_to_its_window_and_knows_the_payments_before_it() {
+async fn keeps_to_its_window_and_finds_the_payments_before_it() {
     let story = Story::from_seed(SEED);
     let whole = history(&story, Window { from: 0, to: i64::MAX / 2 }).await;
     let from = 1_790_000_000;

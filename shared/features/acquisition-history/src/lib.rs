@@ -66,7 +66,7 @@ pub enum HistoryError {
 /// <https://docs.stripe.com/billing/revenue-recovery/smart-retries>
 const INVOICE_OPEN_SECONDS: i64 = 62 * 86_400;
 
-/// Reads a window. `progress` hears how many objects of Stripe's were read.
+/// Reads a window. `progress` is given how many objects of Stripe's were read so far.
 ///
 /// # Errors
 ///
