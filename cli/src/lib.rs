@@ -32,8 +32,8 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::commands::{
-    close, complete, discard, doctor, explain, log, publish, reconcile, redrive, renew_link, resend,
-    reset_fetches, resolve, retry, status, tasks,
+    acquisitions, close, complete, discard, doctor, explain, links, log, publish, reconcile, redrive,
+    renew_link, resend, reset_fetches, resolve, retry, status, tasks,
 };
 use crate::deployment::{Deployment, Where};
 use crate::page::{BAD, Page, Report, Verdict};
@@ -53,6 +53,7 @@ Examples:
   afterlink --stage live explain pi_3Q9…
   afterlink --stage live explain ada@example.org --show-personal-data
   afterlink --stage live tasks --state parked
+  afterlink --stage live acquisitions --since 2026-11-01 --csv november.csv
   afterlink --stage live redrive --task thank-you-email --reason sender_refused --because 'verified again' --yes
   afterlink --stage live complete --link plink_1Q9… --as contribution --because 'typed donation' --yes
   afterlink --stage live publish guide.toml --dry-run
@@ -112,6 +113,10 @@ enum Command {
     RenewLink(renew_link::Arguments),
     /// Compares Stripe's payments with the ledger, and puts missing events back on the bus
     Reconcile(reconcile::Arguments),
+    /// Shows what was paid, by campaign, or writes it to a file for a spreadsheet
+    Acquisitions(acquisitions::Arguments),
+    /// Lists our Payment Links: what each sells, for how much, for which campaign
+    Links(links::Arguments),
     /// Lists what operators did: who, why, to what
     Log(log::Arguments),
     /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
@@ -171,6 +176,10 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::Retry(arguments) => show.report(&retry::run(&here, arguments, now).await?),
         Command::Close(arguments) => show.report(&close::run(&here, arguments, now).await?),
         Command::Discard(arguments) => show.report(&discard::run(&here, arguments, now).await?),
+        Command::Acquisitions(arguments) => {
+            show.report(&acquisitions::find_out(&here, arguments, now).await?)
+        }
+        Command::Links(_) => show.report(&links::find_out(&here).await?),
         Command::Log(arguments) => show.report(&log::find_out(&here, arguments, now).await?),
         Command::Complete(arguments) => show.report(&complete::run(&here, arguments, now).await?),
         Command::Resolve(arguments) => show.report(&resolve::run(&here, arguments, now).await?),

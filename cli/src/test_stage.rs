@@ -33,6 +33,21 @@ impl Stage {
         Self { cloud, here }
     }
 
+    /// The same with a Stripe that has nothing yet, and the outputs that reading it takes.
+    pub(crate) fn with_stripe() -> Self {
+        let Self { cloud, .. } = Self::new();
+        cloud.put_secret("stripe-key", "rk_test_simulated");
+        let outputs = [
+            ("EffectsTableName", "effects"),
+            ("Livemode", "false"),
+            ("StripeKeyName", "stripe-key"),
+            ("SupporterNamespace", "7d0f3a52-6a55-4d0e-9a4f-2f6f4f3f9f11"),
+        ];
+        let outputs = outputs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let here = Deployment::in_memory(sdk_config(&cloud, ManualClock::default()), outputs);
+        Self { cloud, here }
+    }
+
     /// Puts a message into a queue, with a reason as tasks give one.
     pub(crate) fn send(&self, queue_url: &str, body: &str, reason: Option<&str>) {
         let attribute = |reason: &str| MessageAttribute {

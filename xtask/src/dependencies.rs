@@ -21,6 +21,7 @@ pub(crate) enum Requirements {
     CargoLambda,
     Ci,
     Moto,
+    Analysts,
 }
 
 impl Requirements {
@@ -30,6 +31,7 @@ impl Requirements {
             Self::CargoLambda => "cargo-lambda",
             Self::Ci => "ci",
             Self::Moto => "moto",
+            Self::Analysts => "analysts",
         }
     }
 

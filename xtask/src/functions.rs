@@ -211,7 +211,7 @@ pub(crate) fn repack(package: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Runs a cargo build, whose progress goes to the terminal, and hands back the executables by name.
-fn binaries(command: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
+pub(crate) fn binaries(command: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
     let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let stdout = group.child().stdout.take().context("cargo has no output to read")?;
     let mut binaries = BTreeMap::new();

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 
 use crate::checkout::Checkout;
 use crate::cloud::{Lifetime, Site};
-use crate::dependencies::install_node;
-use crate::functions::cargo;
+use crate::dependencies::{Requirements, install_node, install_python};
+use crate::functions::{binaries, cargo};
 use crate::local::bring_up;
 use crate::moto::Moto;
 use crate::process::{output_of, run_read};
@@ -41,6 +41,8 @@ enum Kind {
     Cdk,
     /// What Stripe publishes, against the copy that the Rust tests read
     Stripe,
+    /// The analysts' SQL, over events that the function published
+    Sql,
     /// The functions before a second AWS emulator, moto
     Moto,
     /// The functions on a local cloud
@@ -90,6 +92,10 @@ pub(crate) fn run(checkout: &Checkout, selection: &Selection) -> Result<()> {
     if selection.wants(Kind::Stripe) {
         heading("What Stripe publishes");
         total.add(stripe_tests(checkout)?);
+    }
+    if selection.wants(Kind::Sql) {
+        heading("What analysts ask");
+        total.add(sql_tests(checkout)?);
     }
     if selection.wants(Kind::Moto) {
         heading("The functions before a second AWS emulator");
@@ -168,6 +174,26 @@ fn stripe_tests(checkout: &Checkout) -> Result<Results> {
     install(checkout, &folder)?;
     let mut command = Command::new("npm");
     command.args(["test", "--silent"]).current_dir(folder);
+    run_tests(&mut command)
+}
+
+/// Publishes payments by the function's own code, and asks them the queries of the analysts' page.
+fn sql_tests(checkout: &Checkout) -> Result<Results> {
+    let step = Step::start("dependencies", "DuckDB");
+    let installed = install_python(checkout, &Tools::find()?, Requirements::Analysts, &step)?;
+    step.done(if installed { "DuckDB in .venv, as locked" } else { "unchanged" });
+    let folder = checkout.root().join("target/analysts");
+    let mut command = cargo(checkout);
+    // With the features of the whole workspace: what its tests are made of is not compiled once more.
+    command.args(["build", "--workspace", "--bin", "analysts", "--message-format=json-render-diagnostics"]);
+    let program = binaries(&mut command)?.remove("analysts").context("`analysts` was not built")?;
+    let (status, _) = run_read(Command::new(program).arg(&folder))?;
+    if !status.success() {
+        bail!("the payments were not published: `analysts` says why above");
+    }
+    let mut command = Command::new(checkout.venv_bin("python"));
+    command.arg(checkout.root().join("verification/analysts/queries.py")).arg(folder);
+    command.arg(checkout.root().join("docs/ACQUISITION-EVENTS.md"));
     run_tests(&mut command)
 }
 

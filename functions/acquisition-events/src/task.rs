@@ -136,10 +136,12 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         let circumstances = self.circumstances(delivery);
         let mut acquisition =
             AcquisitionEvent::of_session(&event, &self.policy, &self.supporter_namespace, circumstances);
-        if let Some(subscription_id) = &event.subscription_id
-            && let Some(frequency) = self.lookup.frequency(subscription_id, delivery.executor()).await?
-        {
-            acquisition = acquisition.due(frequency);
+        if let Some(subscription_id) = &event.subscription_id {
+            let subscribed = self.lookup.subscribed(subscription_id, delivery.executor()).await?;
+            acquisition = match subscribed.frequency {
+                Some(frequency) => acquisition.due(frequency).of_items(subscribed.items),
+                None => acquisition.of_items(subscribed.items),
+            };
         }
         let key = EffectKey::new(event.payment_id, effects::acquisition());
         self.publish_with_corrections(&key, &acquisition, delivery).await
@@ -170,7 +172,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
             AcquisitionEvent::of_invoice(&payment, &self.policy, &self.supporter_namespace, circumstances);
         if payment.invoice.frequency.is_none()
             && let Some(frequency) =
-                self.lookup.frequency(&payment.invoice.subscription_id, delivery.executor()).await?
+                self.lookup.subscribed(&payment.invoice.subscription_id, delivery.executor()).await?.frequency
         {
             acquisition = acquisition.due(frequency);
         }
@@ -347,6 +349,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         let waiting = Disposition::AwaitPayment {
             reason: PAYMENT_UNKNOWN,
             moved: MovedMoney { amount: correction.amount, occurred_at: correction.occurred_at },
+            moved_reason: correction.reason.as_deref(),
             expires_at,
         };
         let event_id = delivery.event.id();
@@ -365,6 +368,7 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         Circumstances {
             livemode: self.livemode,
             replayed: matches!(delivery.source, Source::Reconcile | Source::Operator),
+            published_at: self.clock.now_ms() / 1000,
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn waiting(payment_id: &Subject, rows: &[EffectRow]) -> Vec<Acquisiti
             Some(AcquisitionCorrection {
                 payment_id: payment_id.clone().into(),
                 movement: effects::movement(&row.effect)?,
+                reason: row.moved_reason.clone(),
                 amount: moved.amount,
                 occurred_at: moved.occurred_at,
             })

@@ -256,6 +256,11 @@ impl Cloud {
         self.state().stripe.record(&event.to_string());
     }
 
+    /// What a session or a Payment Link of Stripe's sells.
+    pub fn put_line_items_at_stripe(&self, id: &str, items: &[Value]) {
+        self.state().stripe.put_line_items(id, items);
+    }
+
     /// Puts a secret there.
     pub fn put_secret(&self, name: &str, text: &str) {
         self.state().secrets_manager.secrets.insert(name.to_owned(), text.to_owned());

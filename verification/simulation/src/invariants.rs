@@ -57,7 +57,7 @@ impl Delivered {
                     let key = keys.get(event.payment_id().as_str()).map(PaymentId::new);
                     Some(match key {
                         Some(key) => event.of_payment(key),
-                        None => event,
+                        None => *event,
                     })
                 }
                 Meaning::Invoice(invoice) => {
@@ -374,8 +374,12 @@ fn acquisitions<D: Director>(
 /// when it did, depends on which comes first.
 fn content(detail: &Value) -> Value {
     let mut content = detail.clone();
-    if let Some(fields) = content.as_object_mut().filter(|_| detail["kind"] == "reinstatement") {
-        fields.remove("occurred_at");
+    if let Some(fields) = content.as_object_mut() {
+        // When this copy was published.
+        fields.remove("published_at");
+        if detail["kind"] == "reinstatement" {
+            fields.remove("occurred_at");
+        }
     }
     content
 }

@@ -308,7 +308,8 @@ impl Payment {
     pub fn contract(&self) -> Option<(String, SubscriptionContract)> {
         let subscription = self.subscription().filter(|_| self.has_session())?;
         let delivered = Message::of(self.session_events().first()?).meaning?;
-        let Meaning::Payment(PaymentEvent::Session(session)) = delivered else { return None };
+        let Meaning::Payment(event) = delivered else { return None };
+        let PaymentEvent::Session(session) = *event else { return None };
         Some((format!("sub_{}", subscription.name), SubscriptionContract::of_event(&session)))
     }
 

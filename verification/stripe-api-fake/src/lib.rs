@@ -37,6 +37,11 @@ impl StripeAccount {
         self.0.record(event, 0, i64::MIN);
     }
 
+    /// As [`StripeApi::put_line_items`].
+    pub fn put_line_items(&mut self, id: &str, items: &[Value]) {
+        self.0.line_items.insert(id.to_owned(), items.to_vec());
+    }
+
     /// The answer to a GET by its path and query, at a time in Unix seconds: its status, and JSON.
     pub fn get(&self, target: &str, now: i64) -> (u16, String) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));

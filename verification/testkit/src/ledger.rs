@@ -208,8 +208,10 @@ impl EffectStore for InMemoryEffects {
                 let (state, detail) = (EffectState::Parked { reason }, Some(detail.to_owned()));
                 EffectRow { state, detail, expires_at: None, open: true, ..row }
             }
-            Disposition::AwaitPayment { moved, expires_at, .. } => {
-                EffectRow { state: EffectState::Retry { reason }, moved: Some(moved), expires_at, ..row }
+            Disposition::AwaitPayment { moved, moved_reason, expires_at, .. } => {
+                let state = EffectState::Retry { reason };
+                let moved_reason = moved_reason.map(str::to_owned).or(row.moved_reason);
+                EffectRow { state, moved: Some(moved), moved_reason, expires_at, ..row }
             }
         };
         rows.begun.insert(key.clone(), row);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use payment_lookup::Stripe;
 use serde_json::{Value, json};
-use stripe_access::{Began, StripeAccessError};
+use stripe_access::{Began, StripeAccessError, SubscriptionItem};
 use stripe_client::StripeError;
 use stripe_events::{CheckoutSession, Interval, Invoice, Recurring};
 
@@ -16,7 +16,7 @@ pub fn every(count: i64, interval: Interval) -> Recurring {
     Recurring { interval: Some(interval), interval_count: Some(count) }
 }
 
-type Session = (CheckoutSession, Option<Recurring>);
+type Session = (CheckoutSession, Option<Recurring>, Vec<SubscriptionItem>);
 
 /// Replies from what a test put; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,14 @@ impl SubscriptionsAtStripe {
     /// A session began a subscription. `event` is any event of the session.
     pub fn began(&self, subscription_id: &str, event: &Value, recurring: Option<Recurring>) {
         let session = serde_json::from_value(event["data"]["object"].clone()).unwrap();
-        self.sessions.borrow_mut().insert(subscription_id.to_owned(), (session, recurring));
+        self.sessions.borrow_mut().insert(subscription_id.to_owned(), (session, recurring, Vec::new()));
+    }
+
+    /// What a subscription is for that a session began: two of a price of £2.50.
+    pub fn is_for_two(&self, subscription_id: &str) {
+        let price = json!({ "id": "price_1Fixture", "product": "prod_1Fixture", "unit_amount": 250 });
+        let item = serde_json::from_value(json!({ "price": price, "quantity": 2 })).unwrap();
+        self.sessions.borrow_mut().get_mut(subscription_id).unwrap().2.push(item);
     }
 
     /// A session began each of the subscriptions whose invoices are recorded.
@@ -75,6 +82,6 @@ impl Stripe for SubscriptionsAtStripe {
         self.answer().await?;
         let sessions = self.sessions.borrow();
         let began = sessions.get(subscription_id).cloned();
-        Ok(began.map(|(session, recurring)| Began { session, recurring }))
+        Ok(began.map(|(session, recurring, items)| Began { session, recurring, items }))
     }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 const NOW: i64 = 1_795_000_000;
 const NAMESPACE: Uuid = Uuid::from_u128(7);
-const CIRCUMSTANCES: Circumstances = Circumstances { livemode: false, replayed: false };
+const CIRCUMSTANCES: Circumstances = Circumstances { livemode: false, replayed: false, published_at: 0 };
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| match Policy::compiled_in() {
     Ok(policy) => policy,
@@ -182,7 +182,7 @@ fn whatever_the_tasks_make_of(event: &Event) {
                 let supporter_id = SupporterId::of_email(&NAMESPACE, "ada@example.org");
                 let consents = Consents::of(&session, &POLICY, &supporter_id);
                 assert!(consents.states.len() <= consents.evidence.len());
-                AcquisitionEvent::of_session(&session, &POLICY, &NAMESPACE, CIRCUMSTANCES);
+                published(&AcquisitionEvent::of_session(&session, &POLICY, &NAMESPACE, CIRCUMSTANCES));
                 record(&(*session).into());
             }
             Ok(Reading::Refund(Ok(refund))) => {
@@ -199,7 +199,7 @@ fn whatever_the_tasks_make_of(event: &Event) {
                     && let Ok(payment) = invoice.payment(contract)
                 {
                     clean(&payment.contract.attribution);
-                    AcquisitionEvent::of_invoice(&payment, &POLICY, &NAMESPACE, CIRCUMSTANCES);
+                    published(&AcquisitionEvent::of_invoice(&payment, &POLICY, &NAMESPACE, CIRCUMSTANCES));
                     record(&payment.into());
                 }
             }
@@ -212,8 +212,15 @@ fn whatever_the_tasks_make_of(event: &Event) {
 
 fn correct(corrections: Vec<AcquisitionCorrection>) {
     for correction in corrections {
-        AcquisitionEvent::of_correction(&correction, CIRCUMSTANCES);
+        published(&AcquisitionEvent::of_correction(&correction, CIRCUMSTANCES));
     }
+}
+
+/// What analysts read beside the attribution that others may have written.
+fn published(event: &AcquisitionEvent) {
+    let names = event.items.iter().filter_map(|item| item.name.as_ref());
+    event.reason.iter().chain(&event.item).chain(names).for_each(|text| clean_text(text));
+    assert!(event.items.len() <= 20, "{}", event.items.len());
 }
 
 /// Folded in twice, an event leaves the record that it left after once.
@@ -243,8 +250,10 @@ fn clean(attribution: &Attribution) {
         .chain(&attribution.page_view_id)
         .chain(&attribution.browser_id)
         .chain(tests);
-    for text in texts {
-        assert!(!text.chars().any(|c| c.is_control() || is_invisible(c)), "{text:?}");
-        assert!(!text.starts_with(['=', '+', '-', '@']) && text.chars().count() <= 100, "{text:?}");
-    }
+    texts.for_each(|text| clean_text(text));
+}
+
+fn clean_text(text: &str) {
+    assert!(!text.chars().any(|c| c.is_control() || is_invisible(c)), "{text:?}");
+    assert!(!text.starts_with(['=', '+', '-', '@']) && text.chars().count() <= 100, "{text:?}");
 }

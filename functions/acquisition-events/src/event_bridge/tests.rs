@@ -13,10 +13,14 @@ fn event() -> AcquisitionEvent {
     let correction = AcquisitionCorrection {
         payment_id: PaymentId::new("pi_1"),
         movement: Movement::Refund("re_1".to_owned()),
+        reason: Some("requested_by_customer".to_owned()),
         amount: Money::new(500, Currency::try_from("gbp").unwrap()),
         occurred_at: 1_795_000_600,
     };
-    AcquisitionEvent::of_correction(&correction, Circumstances { livemode: false, replayed: false })
+    AcquisitionEvent::of_correction(
+        &correction,
+        Circumstances { livemode: false, replayed: false, published_at: 0 },
+    )
 }
 
 async fn publish(endpoint: &Endpoint) -> Attempted<NotPublished> {

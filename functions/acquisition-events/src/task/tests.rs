@@ -5,7 +5,7 @@ use effect_ledger::{
     Attempted, Claim, Disposition, EffectState, Executor, NotGranted, Refused, Settlement, Subject,
 };
 use effect_ledger::{Effect, EffectRow};
-use fulfilment::{AcquisitionKind, PaymentId, effects};
+use fulfilment::{AcquisitionKind, Cause, Money, PaymentId, effects};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use task_runtime::Tally;
@@ -317,6 +317,67 @@ async fn a_refund_that_comes_before_its_payment_waits_for_it() {
     assert_eq!(task.ledger.row(&refund("re_1")).unwrap().expires_at, None, "it is a payment of ours");
     let (tally, _) = deliver(&task, &[created]).await;
     assert_eq!((tally.skipped, published(&task).len()), ([("already_done", 1)].into(), 4));
+}
+
+#[tokio::test]
+async fn a_correction_says_why_also_when_it_has_waited() {
+    let refund = CorrectionEvent::refund("Example", "re_1", "created")
+        .object("reason", json!("requested_by_customer"))
+        .to_json();
+    let dispute = CorrectionEvent::dispute("Example", "du_1", "funds_withdrawn")
+        .object("reason", json!("fraudulent"))
+        .to_json();
+    let paid = StripeEvent::paid().to_json();
+    for order in [[&paid, &refund, &dispute], [&refund, &dispute, &paid]] {
+        let task = task();
+        deliver(&task, &order.map(Clone::clone)).await;
+        let published = task.bus.published.borrow();
+        let causes: Vec<_> = published
+            .iter()
+            .filter(|event| event.kind == AcquisitionKind::Reversal)
+            .map(|event| (event.cause, event.cause_id.as_deref(), event.reason.as_deref()))
+            .collect();
+        let expected = [
+            (Some(Cause::Refund), Some("re_1"), Some("requested_by_customer")),
+            (Some(Cause::Dispute), Some("du_1"), Some("fraudulent")),
+        ];
+        assert!(expected.iter().all(|cause| causes.contains(cause)), "{causes:?}");
+        assert_eq!(causes.len(), 2);
+    }
+}
+
+/// Versions up to 0.2.0 left no word for why in the ledger.
+#[tokio::test]
+async fn a_correction_that_an_earlier_version_left_waiting_has_no_reason() {
+    let task = task();
+    let amount = Money::new(500, "gbp".try_into().unwrap());
+    let row = EffectRow {
+        moved: Some(MovedMoney { amount, occurred_at: 1_795_000_600 }),
+        version: 0,
+        ..EffectRow::new(refund("re_1").effect, EffectState::Retry { reason: PAYMENT_UNKNOWN.to_owned() })
+    };
+    task.ledger.put_row(&acquisition().subject, row);
+    task.ledger.put_version(&acquisition(), None);
+    deliver(&task, &[StripeEvent::paid().to_json()]).await;
+    let published = task.bus.published.borrow();
+    let correction = &published[1];
+    let cause = (correction.cause, correction.cause_id.as_deref(), correction.reason.as_deref());
+    assert_eq!((correction.amount, cause), (-500, (Some(Cause::Refund), Some("re_1"), None)));
+}
+
+#[tokio::test]
+async fn a_copy_says_when_it_was_published() {
+    let task = task();
+    let event = [StripeEvent::paid().to_json()];
+    deliver(&task, &event).await;
+    task.ledger.put(&acquisition(), EffectState::Retry { reason: "forgotten".to_owned() });
+    task.clock.advance_ms(60_000);
+    deliver(&task, &event).await;
+    let published = task.bus.published.borrow();
+    let [first, second] = &published[..] else { panic!("{published:?}") };
+    assert!(first.published_at < second.published_at, "{} {}", first.published_at, second.published_at);
+    let published_at = first.published_at.clone();
+    assert_eq!(AcquisitionEvent { published_at, ..second.clone() }, *first, "all else is the same");
 }
 
 #[tokio::test]

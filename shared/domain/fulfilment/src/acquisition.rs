@@ -2,8 +2,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AbTest, AcquisitionKind, Direction, DisputeEvent, DisputeMovement, Money, Movement, PaymentFrequency,
-    PaymentId, Policy, RefundEvent, SessionEvent, SubscriptionPayment, SupporterId,
+    AbTest, AcquisitionCorrection, AcquisitionKind, AmountParts, Cause, MarketingAnswer, Money, Movement,
+    PaymentFrequency, PaymentId, Policy, SessionEvent, SoldItem, SubscriptionPayment, SupporterId,
 };
 
 /// What analysts read of a payment, or of money that went back. No personal data.
@@ -20,10 +20,22 @@ pub struct AcquisitionEvent {
     pub kind: AcquisitionKind,
     /// The event it corrects.
     pub reverses: Option<Uuid>,
+    /// What moved the money of a correction.
+    pub cause: Option<Cause>,
+    /// The refund's or the dispute's id: `re_…`, `du_…`, `dp_…`.
+    pub cause_id: Option<String>,
+    /// Stripe's word for why the refund was made or the dispute opened.
+    pub reason: Option<String>,
     /// When the money moved, in UTC: `2026-11-18T11:06:40Z`.
     pub occurred_at: String,
+    /// When this copy was published, in UTC. The one field that differs by design between two copies.
+    pub published_at: String,
     /// As `policy.toml` names it.
     pub product: Option<String>,
+    /// What was sold, as the marketer or `publish` wrote it on the link.
+    pub item: Option<String>,
+    /// What the payment was for, where an event or a look-up that was needed anyway says.
+    pub items: Vec<SoldItem>,
     /// Minor units of `currency`; below zero for money that went back, so that amounts add up.
     pub amount: i64,
     /// Three capital letters.
@@ -32,6 +44,14 @@ pub struct AcquisitionEvent {
     pub currency_exponent: u32,
     /// The amount as people write numbers: `12.50`.
     pub amount_decimal: String,
+    /// Minor units of `currency`: before discounts, and before taxes that are added.
+    pub amount_subtotal: Option<i64>,
+    /// Minor units of `currency`: what discounts took off, above zero.
+    pub amount_discount: Option<i64>,
+    /// Minor units of `currency`: all taxes, those in the prices too.
+    pub amount_tax: Option<i64>,
+    /// Minor units of `currency`.
+    pub amount_shipping: Option<i64>,
     /// Minor units of `presentment_currency`: what the customer saw, when it differs.
     pub presentment_amount: Option<i64>,
     /// Three capital letters.
@@ -82,6 +102,8 @@ pub struct AcquisitionEvent {
     pub reader_type: Option<String>,
     /// How it came about.
     pub acquisition_type: Option<&'static str>,
+    /// What the customer answered about marketing.
+    pub marketing_answer: Option<MarketingAnswer>,
     /// Real money or not.
     pub livemode: bool,
     /// Whether reconciliation found it, late.
@@ -104,19 +126,8 @@ pub struct Circumstances {
     pub livemode: bool,
     /// Whether reconciliation found it.
     pub replayed: bool,
-}
-
-/// Money that moved after the payment, of which its acquisition could not know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcquisitionCorrection {
-    /// The payment.
-    pub payment_id: PaymentId,
-    /// What moved it. With the payment, the correction's identity.
-    pub movement: Movement,
-    /// How much, above zero in either direction.
-    pub amount: Money,
-    /// When, in Unix seconds.
-    pub occurred_at: i64,
+    /// Now, in Unix seconds.
+    pub published_at: i64,
 }
 
 /// Where the ids of published events come from. Never changes: consumers drop what they have seen.
@@ -141,6 +152,7 @@ impl AcquisitionEvent {
         let supporter_id = event.email.as_ref().map(|email| SupporterId::of_email(namespace, email.expose()));
         Self {
             product: Some(policy.kind(event.link.kind).product.clone()),
+            item: event.link.item.clone(),
             presentment_amount: event.presentment.map(|shown| shown.minor()),
             presentment_currency: event.presentment.map(|shown| shown.currency().code()),
             country: event.country.clone(),
@@ -163,8 +175,28 @@ impl AcquisitionEvent {
             promo_code: event.promotion_code_id.clone(),
             platform: Some("STRIPE_CHECKOUT"),
             acquisition_type: Some("PURCHASE"),
+            marketing_answer: Some(MarketingAnswer::of(&event.consent_form, &policy.marketing)),
             ..Self::bare(&event.payment_id, None, event.amount, event.occurred_at, circumstances)
         }
+        .made_of(event.parts)
+    }
+
+    /// The same payment with what its amount is made of.
+    fn made_of(self, parts: AmountParts) -> Self {
+        let AmountParts { subtotal, discount, tax, shipping } = parts;
+        Self {
+            amount_subtotal: subtotal,
+            amount_discount: discount,
+            amount_tax: tax,
+            amount_shipping: shipping,
+            ..self
+        }
+    }
+
+    /// The same payment with what it was for, which no session event says.
+    #[must_use]
+    pub fn of_items(self, items: Vec<SoldItem>) -> Self {
+        Self { items, ..self }
     }
 
     /// The same payment with the word for how often it is due, which no session says.
@@ -186,6 +218,8 @@ impl AcquisitionEvent {
             invoice.email.as_ref().map(|email| SupporterId::of_email(namespace, email.expose()));
         Self {
             product: Some(policy.kind(contract.kind).product.clone()),
+            item: contract.item.clone(),
+            items: invoice.items.clone(),
             country: invoice.country.clone(),
             state: invoice.state.clone(),
             payment_frequency: Some(invoice.frequency.unwrap_or(PaymentFrequency::Recurring)),
@@ -202,17 +236,24 @@ impl AcquisitionEvent {
             acquisition_type: Some(if invoice.is_first { "PURCHASE" } else { "RENEWAL" }),
             ..Self::bare(&invoice.payment_id, None, *amount, invoice.paid_at, circumstances)
         }
+        .made_of(invoice.parts)
     }
 
     /// The event of a correction: which event it corrects, and by how much. The product, and the attribution,
     /// is said by the acquisition of the same payment.
     pub fn of_correction(correction: &AcquisitionCorrection, circumstances: Circumstances) -> Self {
-        let AcquisitionCorrection { payment_id, movement, amount, occurred_at } = correction;
+        let AcquisitionCorrection { payment_id, movement, reason, amount, occurred_at } = correction;
+        let (cause, cause_id) = movement.cause();
         let amount = match movement.kind() {
             AcquisitionKind::Reversal => Money::new(amount.minor().saturating_neg(), amount.currency()),
             AcquisitionKind::Acquisition | AcquisitionKind::Reinstatement => *amount,
         };
-        Self::bare(payment_id, Some(movement), amount, *occurred_at, circumstances)
+        Self {
+            cause: Some(cause),
+            cause_id: Some(cause_id.to_owned()),
+            reason: reason.clone(),
+            ..Self::bare(payment_id, Some(movement), amount, *occurred_at, circumstances)
+        }
     }
 
     /// What every event has; all else is null.
@@ -228,12 +269,22 @@ impl AcquisitionEvent {
             event_id: event_id(payment_id, movement),
             kind: movement.map_or(AcquisitionKind::Acquisition, Movement::kind),
             reverses: movement.map(|movement| event_id(payment_id, movement.undoes().as_ref())),
+            cause: None,
+            cause_id: None,
+            reason: None,
             occurred_at: utc(occurred_at),
+            published_at: utc(circumstances.published_at),
             product: None,
+            item: None,
+            items: Vec::new(),
             amount: amount.minor(),
             currency: amount.currency().code(),
             currency_exponent: amount.currency().exponent(),
             amount_decimal: amount.decimal_text(),
+            amount_subtotal: None,
+            amount_discount: None,
+            amount_tax: None,
+            amount_shipping: None,
             presentment_amount: None,
             presentment_currency: None,
             country: None,
@@ -259,47 +310,10 @@ impl AcquisitionEvent {
             platform: None,
             reader_type: None,
             acquisition_type: None,
+            marketing_answer: None,
             livemode: circumstances.livemode,
             replayed: circumstances.replayed,
         }
-    }
-}
-
-impl AcquisitionCorrection {
-    /// What a refund says has moved so far: the refund itself, and its return if it failed.
-    ///
-    /// A failed refund is published with the refund that it undoes, whichever of its events comes first. So the sum
-    /// is right after any of them, and the same after all.
-    pub fn of_refund(refund: &RefundEvent) -> Vec<Self> {
-        let correction = |movement: fn(String) -> Movement, occurred_at| Self {
-            payment_id: refund.payment_id.clone(),
-            movement: movement(refund.refund_id.clone()),
-            amount: refund.amount,
-            occurred_at,
-        };
-        let made_at = refund.created_at.unwrap_or(refund.occurred_at);
-        let mut moved = vec![correction(Movement::Refund, made_at)];
-        if !refund.status.returns_money() {
-            moved.push(correction(Movement::RefundFailed, refund.occurred_at));
-        }
-        moved
-    }
-
-    /// What a dispute says has moved so far; nothing for an inquiry and for one of which no money is known to have
-    /// moved. A return of which the amount is not known is left out: see [`DisputeEvent::return_unknown`].
-    pub fn of_dispute(dispute: &DisputeEvent) -> Vec<Self> {
-        let correction = |moved: &DisputeMovement| Self {
-            payment_id: dispute.payment_id.clone(),
-            movement: match moved.direction {
-                Direction::Out => Movement::Dispute { id: dispute.dispute_id.clone(), nth: moved.nth },
-                Direction::Back => {
-                    Movement::DisputeReinstated { id: dispute.dispute_id.clone(), nth: moved.nth }
-                }
-            },
-            amount: moved.amount,
-            occurred_at: moved.occurred_at,
-        };
-        dispute.movements.iter().map(correction).collect()
     }
 }
 

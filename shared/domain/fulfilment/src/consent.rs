@@ -142,14 +142,8 @@ impl Consents {
         let marketing = &policy.marketing;
         let questions = &event.consent_form.questions;
         let asked: Vec<_> = questions.iter().filter(|question| marketing.asks(question)).collect();
-        let mut answered: Vec<_> =
-            asked.iter().filter_map(|question| Some((*question, marketing.understand(question)?))).collect();
+        let answered = marketing.answers(questions);
         let unknown: Vec<_> = questions.iter().filter(|question| marketing.is_unknown(question)).collect();
-        if answered.is_empty() {
-            // Perhaps a refusal under a key that is missing in the policy, perhaps the answer to another question.
-            let refusals = unknown.iter().filter(|question| marketing.might_refuse(question));
-            answered.extend(refusals.map(|question| (*question, Answer::NotUnderstood)));
-        }
         let mut evidence = BTreeMap::new();
         for consent in &policy.kind(event.link.kind).consents {
             let found: Vec<_> = if answered.is_empty() {

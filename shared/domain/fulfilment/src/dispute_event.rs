@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use stripe_events::{DisputeStatus as Wire, Event, EventType, Object};
 
+use crate::attribution::publishable;
 use crate::correction::{Correction, snapshot};
 use crate::dispute_movement::{DisputeBalance, DisputeMovement, Listed, Movements, Shown};
 use crate::made::is_made;
@@ -31,6 +32,8 @@ pub struct DisputeEvent {
     pub return_unknown: bool,
     /// Which of two events of one second is the later one.
     pub step: DisputeStep,
+    /// Stripe's word for why the customer's bank opened it.
+    pub reason: Option<String>,
     /// When the dispute was opened, in Unix seconds.
     pub created_at: Option<i64>,
 }
@@ -103,6 +106,7 @@ impl DisputeEvent {
             balance,
             return_unknown,
             step,
+            reason: dispute.reason.as_deref().and_then(publishable),
             created_at: dispute.created,
         })
     }
@@ -146,6 +150,7 @@ impl DisputeEvent {
             balance,
             return_unknown,
             step,
+            reason: Some("fraudulent".to_owned()),
             created_at: Some(opened_at),
         }
     }
@@ -174,6 +179,7 @@ mod tests {
         let dispute = read(fixture()).unwrap();
         assert_eq!(dispute.payment_id.as_str(), "pi_3FixtureContribution");
         assert_eq!(dispute.dispute_id, "du_1Fixture");
+        assert_eq!(dispute.reason.as_deref(), Some("fraudulent"));
         assert_eq!((dispute.amount.minor(), dispute.amount.currency().as_str()), (1250, "gbp"));
         assert_eq!((dispute.status, dispute.moved), (DisputeStatus::Inquiry, DisputeMoved::None));
     }

@@ -2,8 +2,8 @@ use stripe_events::{BillingReason, Event, EventType, Invoice, InvoiceStatus, Obj
 
 use crate::correction::snapshot;
 use crate::{
-    AsOf, ContractError, Currency, Money, PaymentFrequency, PaymentId, SessionBroken, SkipReason,
-    SubscriptionContract,
+    AmountParts, AsOf, ContractError, Currency, Money, PaymentFrequency, PaymentId, SessionBroken,
+    SkipReason, SoldItem, SubscriptionContract,
 };
 
 /// A paid invoice of a subscription, read. It may be another business's: only a session, or the subscription's own
@@ -26,6 +26,10 @@ pub struct InvoiceEvent {
     pub marked: Option<Result<SubscriptionContract, ContractError>>,
     /// The paid amount.
     pub amount: Option<Money>,
+    /// What the invoice's total is made of.
+    pub parts: AmountParts,
+    /// What it is for, as many lines as the event holds.
+    pub items: Vec<SoldItem>,
     /// Until when it was paid for, in Unix seconds.
     pub term_ends_at: Option<i64>,
     /// How often it is due, where the invoice says.
@@ -93,6 +97,8 @@ impl InvoiceEvent {
             is_first: invoice.billing_reason == Some(BillingReason::SubscriptionCreate),
             marked,
             amount: amount(invoice),
+            parts: parts(invoice),
+            items: SoldItem::of_invoice(invoice),
             term_ends_at: term_ends_at(invoice),
             frequency: frequency(invoice),
             customer_id: invoice.customer.clone(),
@@ -125,6 +131,15 @@ impl SubscriptionPayment {
 fn amount(invoice: &Invoice) -> Option<Money> {
     let currency = Currency::try_from(invoice.currency.as_deref()?).ok()?;
     Some(Money::new(invoice.amount_paid?, currency))
+}
+
+fn parts(invoice: &Invoice) -> AmountParts {
+    AmountParts {
+        subtotal: invoice.subtotal,
+        discount: invoice.discount_minor(),
+        tax: invoice.tax_minor(),
+        shipping: invoice.amount_shipping,
+    }
 }
 
 /// The last day that any line pays for.

@@ -125,6 +125,20 @@ impl MarketingPolicy {
         })
     }
 
+    /// What the answers on a page mean. Where the policy names none of its questions, a refusal under an unknown key is
+    /// an answer that is not understood: it may be one about marketing.
+    pub(crate) fn answers<'a>(&self, questions: &'a [Question]) -> Vec<(&'a Question, Answer)> {
+        let asked = questions.iter().filter(|question| self.asks(question));
+        let answered: Vec<_> =
+            asked.filter_map(|question| Some((question, self.understand(question)?))).collect();
+        if !answered.is_empty() {
+            return answered;
+        }
+        let unknown = questions.iter().filter(|question| self.is_unknown(question));
+        let refusals = unknown.filter(|question| self.might_refuse(question));
+        refusals.map(|question| (question, Answer::NotUnderstood)).collect()
+    }
+
     /// Whether an answer holds a word of yes or no in any place, as an answer to a question about marketing might.
     pub fn might_consent(&self, question: &Question) -> bool {
         self.might_refuse(question) || answers(question).any(|words| self.yes.are_in(&words))

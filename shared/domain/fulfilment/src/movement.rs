@@ -12,6 +12,16 @@ pub enum AcquisitionKind {
     Reinstatement,
 }
 
+/// What moves the money of a correction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// We gave it back, or a refund failed.
+    Refund,
+    /// The customer's bank took it, or gave it back.
+    Dispute,
+}
+
 /// What can move money after a payment. Each happens once.
 ///
 /// The movements of a dispute are counted in each direction: the first of each are the ones that nearly every dispute
@@ -49,6 +59,14 @@ impl Movement {
         match self {
             Self::Refund(_) | Self::Dispute { .. } => AcquisitionKind::Reversal,
             Self::RefundFailed(_) | Self::DisputeReinstated { .. } => AcquisitionKind::Reinstatement,
+        }
+    }
+
+    /// What moved the money, and its id at Stripe.
+    pub fn cause(&self) -> (Cause, &str) {
+        match self {
+            Self::Refund(id) | Self::RefundFailed(id) => (Cause::Refund, id),
+            Self::Dispute { id, .. } | Self::DisputeReinstated { id, .. } => (Cause::Dispute, id),
         }
     }
 

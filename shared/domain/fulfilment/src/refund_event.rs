@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use stripe_events::{Event, EventType, Object, RefundStatus as Wire};
 
+use crate::attribution::publishable;
 use crate::correction::{Correction, snapshot};
 use crate::{AsOf, Money, NotACorrection, PaymentId, SkipReason};
 
@@ -19,6 +20,8 @@ pub struct RefundEvent {
     pub amount: Money,
     /// Where the refund stands.
     pub status: RefundStatus,
+    /// Stripe's word for why it was made.
+    pub reason: Option<String>,
     /// When the refund was made, in Unix seconds.
     pub created_at: Option<i64>,
 }
@@ -83,6 +86,7 @@ impl RefundEvent {
             refund_id: refund.id.clone(),
             amount: correction.amount,
             status,
+            reason: refund.reason.as_deref().and_then(publishable),
             created_at: refund.created,
         })
     }
@@ -164,6 +168,21 @@ mod tests {
         strange["data"]["object"]["payment_intent"] = json!(null);
         strange["data"]["object"]["amount"] = json!(null);
         assert_eq!(read(strange), Err(NotACorrection::Skip(NoPaymentIntent)));
+    }
+
+    #[test]
+    fn passes_stripes_word_for_it_on_as_it_is_and_nothing_that_is_no_word() {
+        for (reason, expected) in [
+            (json!("requested_by_customer"), Some("requested_by_customer")),
+            (json!("expired_uncaptured_charge"), Some("expired_uncaptured_charge")),
+            (json!("a_word_of_2027"), Some("a_word_of_2027")),
+            (json!(null), None),
+            (json!(" "), None),
+            (json!("=HYPERLINK(1)"), Some("HYPERLINK(1)")),
+            (json!("asked by ada@example.org"), None),
+        ] {
+            assert_eq!(changed("/data/object/reason", reason.clone()).unwrap().reason.as_deref(), expected);
+        }
     }
 
     #[test]

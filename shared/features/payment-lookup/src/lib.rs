@@ -8,4 +8,4 @@ mod testing;
 
 pub use lookup::{LookupFailed, Payment, PaymentLookup};
 pub use stripe::Stripe;
-pub use subscription::Whose;
+pub use subscription::{Subscribed, Whose};

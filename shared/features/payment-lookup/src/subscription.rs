@@ -1,10 +1,11 @@
 use aws::Clock;
 use effect_ledger::{EffectKey, EffectRow, EffectState, EffectStore, Executor, Subject};
 use fulfilment::{
-    ContractError, InvoiceEvent, PaymentFrequency, SessionBroken, SubscriptionContract, SubscriptionPayment,
-    effects,
+    ContractError, InvoiceEvent, PaymentFrequency, SessionBroken, SoldItem, SubscriptionContract,
+    SubscriptionPayment, effects,
 };
 use serde::{Deserialize, Serialize};
+use stripe_access::Began;
 
 use crate::lookup::{Answer, NONE, is_abandoned, remembered};
 use crate::{LookupFailed, PaymentLookup, Stripe};
@@ -44,6 +45,29 @@ struct Known {
     /// How often it is due, as far as Stripe says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     frequency: Option<PaymentFrequency>,
+    /// What it is for. Rows of 0.2.0 and before have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    items: Vec<SoldItem>,
+}
+
+/// What a subscription costs, as its prices were at Stripe when it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subscribed {
+    /// How often it is due; `None` where Stripe does not say.
+    pub frequency: Option<PaymentFrequency>,
+    /// What it is for; empty where Stripe does not say.
+    pub items: Vec<SoldItem>,
+}
+
+impl Subscribed {
+    /// What Stripe sends of a subscription.
+    pub fn of(began: &Began) -> Self {
+        let priced = began.items.iter().filter_map(|item| Some((item.price.as_ref()?, item.quantity)));
+        Self {
+            frequency: began.recurring.as_ref().map(PaymentFrequency::of_price),
+            items: SoldItem::of_subscription(priced),
+        }
+    }
 }
 
 /// The facts of a subscription: by its session's own event, and by what Stripe was asked.
@@ -138,24 +162,25 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
         }
     }
 
-    /// How often a subscription of ours is due, as its price is at Stripe; `None` when Stripe does not say, or refuses
+    /// How often a subscription of ours is due, and what it is for; nothing of it when Stripe does not say, or refuses
     /// the question: a payment is published all the same.
     ///
     /// # Errors
     ///
     /// When that can be found out later.
-    pub async fn frequency(
+    pub async fn subscribed(
         &self,
         subscription_id: &str,
         executor: Executor<'_>,
-    ) -> Result<Option<PaymentFrequency>, LookupFailed> {
+    ) -> Result<Subscribed, LookupFailed> {
         let known = match self.remembered(subscription_id).await?.asked {
             Some(known) => Ok(known),
             None => self.ask_what_began(subscription_id, true, executor).await,
         };
         match known {
-            Ok(known) => Ok(known.and_then(|known| known.frequency)),
-            Err(LookupFailed::Stripe(error)) if !error.passes() => Ok(None),
+            Ok(Some(Known { frequency, items, .. })) => Ok(Subscribed { frequency, items }),
+            Ok(None) => Ok(Subscribed::default()),
+            Err(LookupFailed::Stripe(error)) if !error.passes() => Ok(Subscribed::default()),
             Err(error) => Err(error),
         }
     }
@@ -198,8 +223,8 @@ impl<S: Stripe, L: EffectStore, C: Clock> PaymentLookup<S, L, C> {
             Err(ContractError::Kind(typed)) => (None, Some(typed)),
             Err(ContractError::TemplateName) => (None, Some(String::new())),
         };
-        let frequency = began.recurring.as_ref().map(PaymentFrequency::of_price);
-        Ok(Some(Known { contract, broken, frequency }))
+        let Subscribed { frequency, items } = Subscribed::of(&began);
+        Ok(Some(Known { contract, broken, frequency, items }))
     }
 }
 

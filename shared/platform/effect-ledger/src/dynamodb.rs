@@ -61,6 +61,8 @@ struct StoredRow {
     /// Unix seconds, as Stripe counts.
     #[serde(default)]
     occurred_at: Option<i64>,
+    #[serde(default)]
+    moved_reason: Option<String>,
     /// Unix seconds, as DynamoDB's TTL counts.
     #[serde(default)]
     expires_at: Option<i64>,
@@ -109,6 +111,7 @@ impl StoredRow {
             state,
             last_claim,
             moved,
+            moved_reason: self.moved_reason,
             expires_at: self.expires_at,
             event_id: self.event_id,
             reference: self.reference,
@@ -348,7 +351,7 @@ impl EffectStore for DynamoDbEffects {
                 .expression_attribute_names("#expires_at", "expires_at")
                 .expression_attribute_names("#open", "open")
                 .expression_attribute_values(":open", text(&open_shard(&key.subject))),
-            Disposition::AwaitPayment { moved, expires_at, .. } => {
+            Disposition::AwaitPayment { moved, moved_reason, expires_at, .. } => {
                 let set = format!("{set}, {SET_MOVED}");
                 let update = moved_attributes(&moved).into_iter().fold(
                     update.expression_attribute_names("#expires_at", "expires_at"),
@@ -358,6 +361,16 @@ impl EffectStore for DynamoDbEffects {
                             .expression_attribute_values(format!(":{name}"), value)
                     },
                 );
+                // An event without the word takes none away that another event brought.
+                let (set, update) = match moved_reason {
+                    Some(moved_reason) => (
+                        format!("{set}, #moved_reason = :moved_reason"),
+                        update
+                            .expression_attribute_names("#moved_reason", "moved_reason")
+                            .expression_attribute_values(":moved_reason", text(moved_reason)),
+                    ),
+                    None => (set, update),
+                };
                 match expires_at {
                     Some(expires_at) => update
                         .update_expression(format!("{set}, #expires_at = :expires_at"))

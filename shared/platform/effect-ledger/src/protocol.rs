@@ -134,6 +134,8 @@ pub enum Disposition<'a> {
         reason: &'a str,
         /// The money that moved.
         moved: MovedMoney,
+        /// Stripe's word for why. Never personal data.
+        moved_reason: Option<&'a str>,
         /// When the row expires, in Unix seconds: the payment is probably another business's. `None` for a payment that
         /// is known to be ours. A claim lifts it.
         expires_at: Option<i64>,

@@ -14,6 +14,9 @@ pub struct EffectRow {
     pub last_claim: Option<(String, u32)>,
     /// The money that a refund or a dispute holds back.
     pub moved: Option<MovedMoney>,
+    /// Stripe's word for why that money moved, while the row waits for its payment: `fraudulent`. Rows of 0.2.0
+    /// and before have none.
+    pub moved_reason: Option<String>,
     /// When the row expires, in Unix seconds. Only rows about a payment that is not known to be ours have one: most
     /// refunds and disputes of an account may be another business's.
     pub expires_at: Option<i64>,
@@ -52,6 +55,7 @@ impl EffectRow {
             state,
             last_claim: None,
             moved: None,
+            moved_reason: None,
             expires_at: None,
             event_id: None,
             reference: None,

@@ -83,10 +83,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let disposition = prop_oneof![
         reason().prop_map(Disposition::Skip),
         (reason(), reason()).prop_map(|(reason, detail)| Disposition::Park { reason, detail }),
-        (reason(), -5..500_i64, proptest::option::of(1..9_i64)).prop_map(|(reason, minor, expires_at)| {
-            let amount = Money::new(minor, Currency::try_from("gbp").expect("a currency"));
-            Disposition::AwaitPayment { reason, moved: MovedMoney { amount, occurred_at: minor }, expires_at }
-        }),
+        (reason(), -5..500_i64, proptest::option::of(reason()), proptest::option::of(1..9_i64)).prop_map(
+            |(reason, minor, moved_reason, expires_at)| {
+                let amount = Money::new(minor, Currency::try_from("gbp").expect("a currency"));
+                Disposition::AwaitPayment {
+                    reason,
+                    moved: MovedMoney { amount, occurred_at: minor },
+                    moved_reason,
+                    expires_at,
+                }
+            }
+        ),
     ];
     let owner = prop_oneof![Just("a"), Just("b")];
     let guarantee = prop_oneof![Just(Guarantee::AtMostOnce), Just(Guarantee::AtLeastOnce)];

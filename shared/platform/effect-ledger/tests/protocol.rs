@@ -343,6 +343,7 @@ async fn what_waits_for_its_payment_is_done_when_the_payment_comes() {
     let waiting = Disposition::AwaitPayment {
         reason: "payment_unknown",
         moved: money(500, "gbp"),
+        moved_reason: None,
         expires_at: Some(9),
     };
     bench.store.write_disposition(&key(), waiting, "evt_1", 0).await.unwrap().unwrap();

@@ -335,6 +335,7 @@ async fn waiting_for_a_payment_keeps_the_money_and_goes_away_by_itself() {
     let waiting = Disposition::AwaitPayment {
         reason: "payment_unknown",
         moved: moved(),
+        moved_reason: Some("fraudulent"),
         expires_at: Some(1_795_605_400),
     };
     assert_eq!(ledger.write_disposition(&key(), waiting, "evt_1", 9).await.unwrap(), Ok(()));

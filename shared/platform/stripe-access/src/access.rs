@@ -65,6 +65,32 @@ pub struct Began {
     pub session: CheckoutSession,
     /// The interval of the subscription's price as it is now; `None` when Stripe does not send one.
     pub recurring: Option<Recurring>,
+    /// What the subscription is for now, as far as Stripe sends it.
+    pub items: Vec<SubscriptionItem>,
+}
+
+/// One of the prices that a subscription is for. <https://docs.stripe.com/api/subscription_items/object>
+#[derive(Debug, Clone, Deserialize)]
+pub struct SubscriptionItem {
+    /// The price.
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// How many.
+    #[serde(default)]
+    pub quantity: Option<i64>,
+}
+
+impl Began {
+    /// Reads a session that was asked for with its subscription expanded.
+    ///
+    /// # Errors
+    ///
+    /// When it is something else.
+    pub fn of(session: &ApiObject) -> Result<Self, NotReadable> {
+        let items = session.read::<WithSubscription>()?.items();
+        let recurring = items.iter().find_map(|item| item.price.as_ref()?.recurring.clone());
+        Ok(Self { session: session.session()?, recurring, items })
+    }
 }
 
 /// The part of a session with its subscription expanded that has the interval.
@@ -79,21 +105,15 @@ struct Subscription {
     items: Option<Items>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Items {
     #[serde(default)]
-    data: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    #[serde(default)]
-    price: Option<Price>,
+    data: Vec<SubscriptionItem>,
 }
 
 impl WithSubscription {
-    fn recurring(self) -> Option<Recurring> {
-        self.subscription?.items?.data.into_iter().find_map(|item| item.price?.recurring)
+    fn items(self) -> Vec<SubscriptionItem> {
+        self.subscription.and_then(|subscription| subscription.items).unwrap_or_default().data
     }
 }
 
@@ -190,8 +210,7 @@ impl<C: Clock> StripeAccess<C> {
         let Some(session) = page.items.first() else {
             return Ok(None);
         };
-        let recurring = session.read::<WithSubscription>()?.recurring();
-        Ok(Some(Began { session: session.session()?, recurring }))
+        Ok(Some(Began::of(session)?))
     }
 
     async fn client(&self) -> Result<StripeClient, StripeAccessError> {

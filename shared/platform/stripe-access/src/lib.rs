@@ -3,5 +3,5 @@
 mod access;
 mod config;
 
-pub use access::{Began, StripeAccess, StripeAccessError};
+pub use access::{Began, StripeAccess, StripeAccessError, SubscriptionItem};
 pub use config::StripeConfig;

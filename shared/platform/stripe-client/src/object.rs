@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use stripe_events::{
-    CheckoutSession, CustomField, CustomText, DecodeError, Dispute, Event, Object, Refund,
+    CheckoutSession, CustomField, CustomText, DecodeError, Dispute, Event, Object, Recurring, Refund,
     ShippingAddressCollection, without_lone_surrogates,
 };
 
@@ -247,11 +247,26 @@ pub struct LinkItem {
     /// At which price.
     #[serde(default)]
     pub price: Option<LinkPrice>,
+    /// How many.
+    #[serde(default)]
+    pub quantity: Option<i64>,
 }
 
 /// A price, as far as it matters for a link.
 #[derive(Debug, Clone, Deserialize)]
 pub struct LinkPrice {
+    /// `price_…`
+    #[serde(default)]
+    pub id: String,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub currency: String,
+    /// For one, in minor units of `currency`; null where the customer chooses, or it is graduated.
+    #[serde(default)]
+    pub unit_amount: Option<i64>,
+    /// How often it is due; null for a price that is paid once.
+    #[serde(default)]
+    pub recurring: Option<Recurring>,
     /// `one_time` or `recurring`.
     #[serde(rename = "type", default)]
     pub kind: String,

@@ -20,6 +20,9 @@ pub struct Dispute {
     /// `warning_*` are inquiries: no money moves.
     #[serde(default)]
     pub status: Option<DisputeStatus>,
+    /// Why the customer's bank opened it, in Stripe's word: `fraudulent`.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub reason: Option<String>,
     /// `pi_…`: what ties the dispute to its payment.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub payment_intent: Option<String>,

@@ -31,6 +31,25 @@ pub struct Invoice {
     /// credited.
     #[serde(default)]
     pub total: Option<i64>,
+    /// The sum of its lines, before discounts and before taxes that are added to the prices, in minor units of
+    /// `currency`.
+    #[serde(default)]
+    pub subtotal: Option<i64>,
+    /// What each discount took off.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub total_discount_amounts: Option<Vec<PartAmount>>,
+    /// What each tax comes to, since 2025-03-31. [`Invoice::tax_minor`] reads every place.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub total_taxes: Option<Vec<PartAmount>>,
+    /// What each tax comes to, before 2025-03-31.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub total_tax_amounts: Option<Vec<PartAmount>>,
+    /// What all taxes come to, before 2025-03-31: null where there is none.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub tax: Option<i64>,
+    /// Shipping, in minor units of `currency`.
+    #[serde(default)]
+    pub amount_shipping: Option<i64>,
     /// Three lower-case letters.
     #[serde(default)]
     pub currency: Option<String>,
@@ -108,15 +127,34 @@ pub struct InvoiceLines {
     pub data: Vec<InvoiceLine>,
 }
 
+/// A tax or a discount of an invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct PartAmount {
+    /// Minor units of the invoice's currency.
+    pub amount: i64,
+}
+
 /// A line of an invoice. <https://docs.stripe.com/api/invoice-line-item/object>
 #[derive(Debug, Clone, Deserialize)]
 pub struct InvoiceLine {
     /// For which time.
     #[serde(default)]
     pub period: Option<Period>,
+    /// What is sold, as the invoice shows it.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub description: Option<String>,
+    /// How many; null where that makes no sense.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub quantity: Option<i64>,
+    /// Before discounts and before taxes that are added, in minor units of the invoice's currency.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub amount: Option<i64>,
     /// The price, before 2025-03-31: with its interval.
     #[serde(default)]
     pub price: Option<Price>,
+    /// The price, since 2025-03-31: by its ids.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub pricing: Option<Pricing>,
     /// Whether it settles a change in the middle of a period, before 2025-03-31.
     #[serde(default)]
     pub proration: Option<bool>,
@@ -126,6 +164,25 @@ pub struct InvoiceLine {
     /// What made it, since 2025-03-31.
     #[serde(default)]
     pub parent: Option<LineParent>,
+}
+
+/// The price of a line, since 2025-03-31.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Pricing {
+    /// There for a line that a price is behind.
+    #[serde(default)]
+    pub price_details: Option<PriceDetails>,
+}
+
+/// A price by its ids.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PriceDetails {
+    /// `price_…`
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub price: Option<String>,
+    /// `prod_…`
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub product: Option<String>,
 }
 
 /// What made a line.
@@ -148,6 +205,20 @@ pub struct ItemDetails {
 }
 
 impl InvoiceLine {
+    /// `price_…`
+    pub fn price_id(&self) -> Option<&str> {
+        let details = self.pricing.as_ref().and_then(|pricing| pricing.price_details.as_ref());
+        let id = details.and_then(|details| details.price.as_ref());
+        id.or_else(|| self.price.as_ref()?.id.as_ref()).map(String::as_str)
+    }
+
+    /// `prod_…`
+    pub fn product_id(&self) -> Option<&str> {
+        let details = self.pricing.as_ref().and_then(|pricing| pricing.price_details.as_ref());
+        let id = details.and_then(|details| details.product.as_ref());
+        id.or_else(|| self.price.as_ref()?.product.as_ref()).map(String::as_str)
+    }
+
     /// Whether the line is the subscription's own price for a whole period, not the settlement of a change.
     pub fn is_whole_period(&self) -> bool {
         let proration = |details: &ItemDetails| details.proration == Some(true);
@@ -173,6 +244,15 @@ pub struct Period {
 /// A price, as far as it is read. <https://docs.stripe.com/api/prices/object>
 #[derive(Debug, Clone, Deserialize)]
 pub struct Price {
+    /// `price_…`
+    #[serde(default, deserialize_with = "wire::text")]
+    pub id: Option<String>,
+    /// `prod_…`
+    #[serde(default, deserialize_with = "wire::expandable")]
+    pub product: Option<String>,
+    /// For one, in minor units; null where it is graduated or the customer chooses.
+    #[serde(default, deserialize_with = "wire::readable")]
+    pub unit_amount: Option<i64>,
     /// How often it is due; null for a price that is paid once.
     #[serde(default)]
     pub recurring: Option<Recurring>,
@@ -231,6 +311,19 @@ pub struct InvoiceTransitions {
 }
 
 impl Invoice {
+    /// What its discounts took off, in minor units of its currency; `None` where Stripe does not say.
+    pub fn discount_minor(&self) -> Option<i64> {
+        sum(self.total_discount_amounts.as_ref()?)
+    }
+
+    /// What its taxes come to, whether they were added to the prices or are in them, in minor units of its currency;
+    /// `None` where Stripe does not say. API version 2025-03-31 moved it into `total_taxes`.
+    /// <https://docs.stripe.com/changelog/basil/2025-03-31/invoice-tax-configurations>
+    pub fn tax_minor(&self) -> Option<i64> {
+        let listed = self.total_taxes.as_ref().or(self.total_tax_amounts.as_ref());
+        listed.map_or(self.tax, |taxes| sum(taxes))
+    }
+
     /// `sub_…`, when the invoice is a subscription's.
     pub fn subscription_id(&self) -> Option<&str> {
         let details = self.parent.as_ref().and_then(|parent| parent.subscription_details.as_ref());
@@ -243,6 +336,11 @@ impl Invoice {
         let details = self.parent.as_ref().and_then(|parent| parent.subscription_details.as_ref());
         details.or(self.subscription_details.as_ref()).map(|details| &details.metadata)
     }
+}
+
+/// `None` for what no money adds up to.
+fn sum(parts: &[PartAmount]) -> Option<i64> {
+    parts.iter().try_fold(0_i64, |sum, part| sum.checked_add(part.amount))
 }
 
 /// A payment of an invoice: one invoice may have several. <https://docs.stripe.com/api/invoice-payment/object>

@@ -23,8 +23,8 @@ pub use envelope::{CorrectedContract, Delivered, Resend, Source};
 pub use event::{DecodeError, Event, EventHead, EventType, Object, SnapshotEvent, ThinEvent};
 pub use invoice::{
     BillingReason, Interval, Invoice, InvoiceLine, InvoiceLines, InvoiceParent, InvoicePayment,
-    InvoiceReference, InvoiceStatus, InvoiceTransitions, ItemDetails, LineParent, PaymentOfInvoice, Period,
-    Price, Recurring, SubscriptionDetails,
+    InvoiceReference, InvoiceStatus, InvoiceTransitions, ItemDetails, LineParent, PartAmount,
+    PaymentOfInvoice, Period, Price, PriceDetails, Pricing, Recurring, SubscriptionDetails,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use personal::Personal;

@@ -20,6 +20,9 @@ pub struct Refund {
     /// A refund can fail long after it succeeded.
     #[serde(default)]
     pub status: Option<RefundStatus>,
+    /// Why it was made, in Stripe's word: `requested_by_customer`. The account may give none.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub reason: Option<String>,
     /// `pi_…`: what ties the refund to its payment.
     #[serde(default, deserialize_with = "wire::expandable")]
     pub payment_intent: Option<String>,

@@ -18,7 +18,7 @@ pub struct Message {
 #[derive(Debug, Clone)]
 pub enum Meaning {
     /// Of a payment. A correction has its payment intent for a key.
-    Payment(PaymentEvent),
+    Payment(Box<PaymentEvent>),
     /// That a subscription was paid for, without saying whose it is.
     Invoice(Box<InvoiceEvent>),
 }
@@ -40,7 +40,9 @@ fn meaning_of(event: &Event) -> Option<Meaning> {
         | Reading::Refund(_)
         | Reading::Dispute(_)
         | Reading::FraudWarning(_)
-        | Reading::InvoicePayment { .. }) => reading.into_payment_event().map(Meaning::Payment),
+        | Reading::InvoicePayment { .. }) => {
+            reading.into_payment_event().map(|event| Meaning::Payment(Box::new(event)))
+        }
     }
 }
 

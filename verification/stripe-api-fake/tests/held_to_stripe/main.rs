@@ -71,6 +71,8 @@ const OTHERS: [(&str, &str); 13] = [
 const LEGACY: &[Legacy] = &[
     ("Invoice", "subscription", None, "2025-03-31: moved into `parent`"),
     ("Invoice", "subscription_details", None, "2025-03-31: moved into `parent`"),
+    ("Invoice", "total_tax_amounts", None, "2025-03-31: `total_taxes` takes its place"),
+    ("Invoice", "tax", None, "2025-03-31: `total_taxes` has it"),
     ("InvoiceLine", "price", None, "2025-03-31: moved into `pricing`"),
     ("InvoiceLine", "proration", None, "2025-03-31: moved into `parent`"),
     ("DropdownAnswer", "value", Some("PaymentLink.CustomField.Dropdown"), "only a session has an answer"),

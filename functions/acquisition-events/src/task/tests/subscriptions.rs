@@ -46,6 +46,24 @@ fn kept_of(task: &TestTask) -> BTreeMap<String, i64> {
 }
 
 #[tokio::test]
+async fn what_a_subscription_is_for_is_published_without_another_question() {
+    let task = membership();
+    task.lookup.stripe.is_for_two("sub_M");
+    deliver(&task, &[session(), renewal("Second")]).await;
+    let published = task.bus.published.borrow();
+    let items: Vec<_> = published
+        .iter()
+        .flat_map(|event| &event.items)
+        .map(|item| (item.price_id.as_deref(), item.quantity, item.amount, item.name.is_some()))
+        .collect();
+    let price = Some("price_1Fixture");
+    let of_session = (price, Some(2), Some(500), false);
+    let of_invoice = (price, Some(1), Some(500), true);
+    assert_eq!(items, [of_session, of_invoice]);
+    assert_eq!(task.lookup.stripe.asked.get(), 1);
+}
+
+#[tokio::test]
 async fn the_first_payment_says_how_often_it_is_due_and_is_published_once() {
     let task = membership();
     let first = InvoiceEvent::first("M").to_json();

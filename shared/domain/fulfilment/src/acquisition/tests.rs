@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use stripe_events::Event;
 
 use super::*;
-use crate::{Currency, DisputeStatus, DisputeStep, RefundStatus};
+use crate::{
+    Currency, DisputeEvent, DisputeStatus, DisputeStep, InvoiceEvent, RefundEvent, RefundStatus,
+    SubscriptionContract,
+};
 
 const NAMESPACE: Uuid = Uuid::from_u128(7);
-const LATE: Circumstances = Circumstances { livemode: true, replayed: true };
-const TEST: Circumstances = Circumstances { livemode: false, replayed: false };
+const LATE: Circumstances = Circumstances { livemode: true, replayed: true, published_at: 1_795_000_700 };
+const TEST: Circumstances = Circumstances { livemode: false, replayed: false, published_at: 1_795_000_007 };
 
 fn session(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
     let fixture = include_str!("../../../../../verification/testkit/fixtures/session_completed_paid.json");
@@ -22,21 +25,33 @@ fn session(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
 #[test]
 fn publishes_the_session() {
     let event = serde_json::to_value(session(|_| {})).unwrap();
-    let expected = json!({
+    let mut expected = json!({
         "schema_version": 1,
         "event_id": event_id(&PaymentId::new("pi_3FixtureContribution"), None),
         "kind": "acquisition",
         "reverses": null,
+        "cause": null,
+        "cause_id": null,
+        "reason": null,
         "occurred_at": "2026-11-18T11:06:40Z",
+        "published_at": "2026-11-18T11:06:47Z",
         "product": "CONTRIBUTION",
+        "item": null,
+        "items": [],
         "amount": 1250,
         "currency": "GBP",
         "currency_exponent": 2,
         "amount_decimal": "12.50",
+        "amount_subtotal": 1250,
+        "amount_discount": 0,
+        "amount_tax": 0,
+        "amount_shipping": 0,
         "presentment_amount": null,
         "presentment_currency": null,
         "country": "GB",
-        "state": null,
+        "state": null
+    });
+    let about_the_sale = json!({
         "payment_frequency": "ONE_OFF",
         "payment_provider": "STRIPE",
         "contribution_id": "pi_3FixtureContribution",
@@ -58,10 +73,118 @@ fn publishes_the_session() {
         "platform": "STRIPE_CHECKOUT",
         "reader_type": null,
         "acquisition_type": "PURCHASE",
+        "marketing_answer": "not_asked",
         "livemode": false,
         "replayed": false
     });
+    expected.as_object_mut().unwrap().extend(about_the_sale.as_object().unwrap().clone());
     assert_eq!(event, expected);
+}
+
+#[test]
+fn publishes_what_the_amount_is_made_of() {
+    let event = session(|session| {
+        session["amount_total"] = json!(1070);
+        session["amount_subtotal"] = json!(1000);
+        session["total_details"] = json!({ "amount_discount": 100, "amount_tax": 170, "amount_shipping": 0 });
+    });
+    let parts = [event.amount_subtotal, event.amount_discount, event.amount_tax, event.amount_shipping];
+    assert_eq!(parts, [Some(1000), Some(100), Some(170), Some(0)]);
+    let unknown = session(|session| {
+        session["amount_subtotal"] = json!(null);
+        session["total_details"] = json!(null);
+    });
+    assert_eq!((unknown.amount_subtotal, unknown.amount_tax), (None, None), "unknown is not nothing");
+}
+
+#[test]
+fn counts_a_sale_as_what_the_link_says() {
+    let item = |metadata: Value| session(|session| session["metadata"] = metadata).item;
+    assert_eq!(
+        item(json!({ "fulfilment": "download", "item": "guide-2026" })).as_deref(),
+        Some("guide-2026")
+    );
+    let published = json!({ "fulfilment": "download", "published_as": "guide" });
+    assert_eq!(item(published).as_deref(), Some("guide"));
+    assert_eq!(item(json!({ "fulfilment": "download" })), None);
+}
+
+#[test]
+fn publishes_what_the_customer_answered_about_marketing() {
+    let field = |key: &str, value: Option<&str>| {
+        json!({ "key": key, "type": "text", "label": { "type": "custom", "custom": "?" },
+            "text": { "value": value } })
+    };
+    let check = |fields: Value, promotions: Value, expected: MarketingAnswer| {
+        let event = session(|session| {
+            session["custom_fields"] = fields.clone();
+            session["consent"] = json!({ "promotions": promotions });
+        });
+        assert_eq!(event.marketing_answer, Some(expected), "{fields}");
+    };
+    use MarketingAnswer::{No, NotAsked, NotUnderstood, Yes};
+    check(json!([field("marketing", Some("yes"))]), json!(null), Yes);
+    check(json!([field("marketing", Some("Nein, danke"))]), json!(null), No);
+    check(json!([field("marketing", Some("perhaps"))]), json!(null), NotUnderstood);
+    check(json!([field("marketing", None)]), json!(null), NotAsked);
+    check(json!([field("company", Some("ACME"))]), json!(null), NotAsked);
+    check(json!([]), json!("opt_in"), Yes);
+    // As in the record of consents.
+    check(json!([field("marketing", Some("yes"))]), json!("opt_out"), No);
+    check(json!([field("newsletter_2", Some("no"))]), json!(null), NotUnderstood);
+}
+
+fn renewal(change: impl FnOnce(&mut Value)) -> AcquisitionEvent {
+    let fixture = include_str!("../../../../../verification/testkit/fixtures/invoice_paid_renewal.json");
+    let mut event: Value = serde_json::from_str(fixture).unwrap();
+    change(&mut event["data"]["object"]);
+    let invoice = InvoiceEvent::from_event(&Event::from_value(event).unwrap(), false).unwrap();
+    let metadata =
+        [("fulfilment", "membership"), ("item", "gold")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let contract = SubscriptionContract::of_subscription(&metadata.into()).unwrap().unwrap();
+    let payment = invoice.payment(contract).unwrap();
+    AcquisitionEvent::of_invoice(&payment, &Policy::compiled_in().unwrap(), &NAMESPACE, TEST)
+}
+
+#[test]
+fn a_renewal_says_what_it_is_for_in_every_api_version() {
+    let now = renewal(|_| {});
+    let item = SoldItem {
+        product_id: Some("prod_1Fixture".to_owned()),
+        price_id: Some("price_1Fixture".to_owned()),
+        name: Some("1 × Membership (at £5.00 / month)".to_owned()),
+        quantity: Some(1),
+        amount: Some(500),
+    };
+    assert_eq!((now.item.as_deref(), &now.items[..]), (Some("gold"), &[item.clone()][..]));
+    assert_eq!(now.marketing_answer, None, "no page asked");
+    let before_2025 = renewal(|invoice| {
+        let line = &mut invoice["lines"]["data"][0];
+        line["pricing"] = json!(null);
+        line["price"] = json!({ "id": "price_1Fixture", "product": "prod_1Fixture" });
+    });
+    assert_eq!(before_2025.items, [item]);
+}
+
+#[test]
+fn a_renewals_discounts_and_taxes_are_read_from_every_api_version() {
+    let check = |taxes: Value, expected: Option<i64>| {
+        let event = renewal(|invoice| {
+            let invoice = invoice.as_object_mut().unwrap();
+            invoice.remove("total_taxes");
+            invoice.insert("total_discount_amounts".to_owned(), json!([{ "amount": 70 }, { "amount": 30 }]));
+            invoice.extend(taxes.as_object().unwrap().clone());
+        });
+        let parts = [event.amount_subtotal, event.amount_discount, event.amount_tax, event.amount_shipping];
+        assert_eq!(parts, [Some(500), Some(100), expected, Some(0)], "{taxes}");
+    };
+    check(json!({ "total_taxes": [{ "amount": 80 }, { "amount": 15 }] }), Some(95));
+    check(json!({ "total_tax_amounts": [{ "amount": 80 }, { "amount": 15 }], "tax": 95 }), Some(95));
+    check(json!({ "tax": 95 }), Some(95));
+    check(json!({ "total_taxes": [] }), Some(0));
+    check(json!({ "total_taxes": "none" }), None);
+    check(json!({}), None);
+    check(json!({ "total_taxes": [{ "amount": i64::MAX }, { "amount": 1 }] }), None);
 }
 
 #[test]
@@ -104,6 +227,7 @@ fn a_correction_names_what_it_corrects_and_takes_its_amount_away() {
         let correction = AcquisitionCorrection {
             payment_id: PaymentId::new("pi_1"),
             movement,
+            reason: Some("fraudulent".to_owned()),
             amount: Money::new(amount, Currency::try_from("gbp").unwrap()),
             occurred_at: 1_795_000_600,
         };
@@ -115,6 +239,11 @@ fn a_correction_names_what_it_corrects_and_takes_its_amount_away() {
     assert_eq!((refund.amount, refund.amount_decimal.as_str()), (-500, "-5.00"));
     assert_eq!((refund.livemode, refund.replayed), (true, true));
     assert_eq!((refund.product, refund.supporter_id), (None, None));
+    let cause = (refund.cause, refund.cause_id.as_deref(), refund.reason.as_deref());
+    assert_eq!(cause, (Some(Cause::Refund), Some("re_1"), Some("fraudulent")));
+    let dispute = correction(Movement::DisputeReinstated { id: "du_1".to_owned(), nth: 2 }, 500);
+    assert_eq!((dispute.cause, dispute.cause_id.as_deref()), (Some(Cause::Dispute), Some("du_1")));
+    assert_eq!(refund.published_at, "2026-11-18T11:18:20Z");
     let failed = correction(Movement::RefundFailed("re_1".to_owned()), 500);
     assert_eq!((failed.kind, failed.reverses), (AcquisitionKind::Reinstatement, Some(refund.event_id)));
     assert_eq!(failed.amount, 500);
@@ -172,6 +301,7 @@ impl Occurrence {
         let payment_id = PaymentId::new("pi_1");
         let occurred_at = 1_795_000_000;
         let refund = |amount, status| RefundEvent {
+            reason: None,
             payment_id: payment_id.clone(),
             event_id: "evt_1".to_owned(),
             occurred_at,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tests::{NAMESPACE, event, gbp};
 use super::*;
-use crate::{InvoiceEvent, SubscriptionContract, SupporterRow};
+use crate::{AmountParts, InvoiceEvent, SubscriptionContract, SupporterRow};
 
 fn contract() -> SubscriptionContract {
     let metadata = BTreeMap::from([
@@ -18,6 +18,8 @@ fn contract() -> SubscriptionContract {
 
 fn invoice(is_first: bool, occurred_at: i64, id: &str) -> PaymentEvent {
     let invoice = InvoiceEvent {
+        parts: AmountParts::default(),
+        items: Vec::new(),
         payment_id: PaymentId::new("in_1"),
         event_id: format!("evt_{id}{occurred_at}"),
         occurred_at,
@@ -52,6 +54,7 @@ fn session(occurred_at: i64) -> PaymentEvent {
 
 fn refund(amount: i64, occurred_at: i64) -> PaymentEvent {
     PaymentEvent::Refund(RefundEvent {
+        reason: None,
         payment_id: PaymentId::new("in_1"),
         event_id: format!("evt_re_{amount}_{occurred_at}"),
         occurred_at,

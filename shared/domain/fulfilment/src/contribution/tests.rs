@@ -47,6 +47,7 @@ pub(super) fn gbp(minor: i64) -> Money {
 
 fn refund(id: &str, status: RefundStatus, amount: Money, occurred_at: i64) -> RefundEvent {
     RefundEvent {
+        reason: None,
         payment_id: PaymentId::new("pi_1"),
         event_id: format!("evt_{id}{status:?}"),
         occurred_at,

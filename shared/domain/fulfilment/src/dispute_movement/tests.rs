@@ -34,7 +34,7 @@ fn settled(currency: &str, amounts: &[i64]) -> Value {
 
 /// What analysts read: the name of each movement and its amount.
 fn published(event: &DisputeEvent) -> Vec<(String, i64)> {
-    let circumstances = Circumstances { livemode: false, replayed: false };
+    let circumstances = Circumstances { livemode: false, replayed: false, published_at: 0 };
     let corrections = AcquisitionCorrection::of_dispute(event);
     corrections
         .iter()

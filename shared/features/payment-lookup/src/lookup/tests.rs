@@ -183,7 +183,11 @@ async fn a_first_invoice_leads_to_the_session_that_an_earlier_version_filed_it_u
     let lookup = lookup();
     let began = |metadata: serde_json::Value| {
         let session = serde_json::json!({ "id": "cs_1", "object": "checkout.session", "metadata": metadata });
-        stripe_access::Began { session: serde_json::from_value(session).unwrap(), recurring: None }
+        stripe_access::Began {
+            session: serde_json::from_value(session).unwrap(),
+            recurring: None,
+            items: Vec::new(),
+        }
     };
     let first = |payment_intent: &str, invoice: &str| {
         lookup.stripe.pays(payment_intent, invoice, Some("sub_1"));

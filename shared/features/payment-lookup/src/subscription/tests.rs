@@ -1,7 +1,7 @@
 use fulfilment::PaymentId;
 use fulfilment::{FulfilmentKind, effects};
 use serde_json::{Value, json};
-use stripe_access::Began;
+use stripe_access::{Began, SubscriptionItem};
 use stripe_client::StripeError;
 use stripe_events::Interval;
 use stripe_events::{CheckoutSession, Event, Object};
@@ -19,8 +19,14 @@ fn session(metadata: Value) -> CheckoutSession {
     *session
 }
 
+fn item() -> SubscriptionItem {
+    let price = json!({ "id": "price_1", "product": "prod_1", "unit_amount": 250 });
+    serde_json::from_value(json!({ "price": price, "quantity": 2 })).unwrap()
+}
+
 fn began(lookup: &Lookup, metadata: Value) {
-    let began = Began { session: session(metadata), recurring: Some(every(3, Interval::Month)) };
+    let began =
+        Began { session: session(metadata), recurring: Some(every(3, Interval::Month)), items: vec![item()] };
     lookup.stripe.sessions.borrow_mut().insert("sub_1Fixture".to_owned(), began);
 }
 
@@ -52,7 +58,10 @@ async fn the_session_that_began_it_says_whose_it_is_and_is_asked_for_once() {
         let found = kind(whose(&lookup, json!({})).await);
         assert_eq!(found, Some((FulfilmentKind::Membership, Some(SESSION.to_owned()))));
     }
-    let frequency = lookup.frequency("sub_1Fixture", executor("a")).await.unwrap();
+    let Subscribed { frequency, items } = lookup.subscribed("sub_1Fixture", executor("a")).await.unwrap();
+    let item = &items[0];
+    assert_eq!((item.price_id.as_deref(), item.product_id.as_deref()), (Some("price_1"), Some("prod_1")));
+    assert_eq!((item.quantity, item.amount, items.len()), (Some(2), Some(500), 1));
     assert_eq!(frequency, Some(PaymentFrequency::Quarterly));
     assert_eq!(lookup.stripe.asked.get(), 1);
     let [row] = &rows(&lookup, "sub_1Fixture")[..] else { panic!() };
@@ -119,10 +128,10 @@ async fn an_interval_that_stripe_refuses_to_return_stops_no_payment() {
     let lookup = lookup();
     let refused = StripeError::Unreadable { path: String::new() };
     *lookup.stripe.fails.borrow_mut() = Some(refused);
-    assert_eq!(lookup.frequency("sub_1Fixture", executor("a")).await.unwrap(), None);
+    assert_eq!(lookup.subscribed("sub_1Fixture", executor("a")).await.unwrap().frequency, None);
     let down = StripeError::RateLimited { path: String::new(), attempts: 4 };
     *lookup.stripe.fails.borrow_mut() = Some(down);
-    assert!(lookup.frequency("sub_1Fixture", executor("a")).await.is_err());
+    assert!(lookup.subscribed("sub_1Fixture", executor("a")).await.is_err());
 }
 
 #[tokio::test]
@@ -150,6 +159,6 @@ async fn a_question_that_the_session_answered_is_asked_to_its_end_and_nothing_wa
         assert!(kind(lookup.whose(&renewal, executor("a")).await.unwrap()).is_some());
         assert_eq!((is_open(), lookup.stripe.asked.get()), (is_down, asked));
     }
-    let frequency = lookup.frequency("sub_1Fixture", executor("b")).await.unwrap();
+    let frequency = lookup.subscribed("sub_1Fixture", executor("b")).await.unwrap().frequency;
     assert_eq!((frequency, lookup.stripe.asked.get()), (Some(PaymentFrequency::Quarterly), 3));
 }
