@@ -9,6 +9,8 @@ mod own_files;
 pub mod preview;
 mod wording;
 
-pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, render};
+pub use displayed::displayed;
+pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, Sale, render};
+pub use money_format::money_text;
 pub use own_files::{OwnFiles, text_of};
 pub use wording::{BrokenTemplate, Part, Unusable, Wording, Wordings};

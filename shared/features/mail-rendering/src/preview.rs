@@ -4,7 +4,7 @@ use customer_locale::LocaleRequest;
 use download_claims::{BoughtFile, OfferedFile};
 use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
 
-use crate::mail::{Download, MailContext, Occasion, render};
+use crate::mail::{Download, MailContext, Occasion, Sale, render};
 use crate::own_files::{OwnFiles, text_of};
 
 /// What to show.
@@ -99,6 +99,10 @@ pub fn preview(request: &PreviewRequest) -> Result<Preview, PreviewError> {
         locale: LocaleRequest { session: Some(&request.locale), country: None },
         customer_name: request.name.as_deref(),
         amount: Money::new(request.minor, currency),
+        sale: Sale {
+            shown_as: (kind == FulfilmentKind::Download).then_some("The field guide"),
+            ..Sale::default()
+        },
         paid_on: 1_795_262_400, // 21 November 2026
         reference: "pi_3QPreviewOfAMail000001",
     };
