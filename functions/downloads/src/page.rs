@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use customer_locale::{BuiltInLanguage, LocaleRequest};
 use download_claims::OfferedFile;
-use fulfilment::Organisation;
+use fulfilment::{Money, Organisation};
 use include_dir::{Dir, include_dir};
+use mail_rendering::money_text;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -94,6 +95,8 @@ pub(crate) struct PageContext<'a> {
     pub(crate) gone: bool,
     /// Whether it was opened by a link of a mail, which may have been cut.
     pub(crate) is_link: bool,
+    /// What was paid, and for what; none on pages about nothing in particular.
+    pub(crate) purchase: Option<ShownPurchase>,
     /// Whether it was free.
     pub(crate) nothing_due: bool,
     /// How long files can be fetched, in days.
@@ -102,6 +105,15 @@ pub(crate) struct PageContext<'a> {
     pub(crate) utm: String,
     /// What the customer can quote to the organisation and the organisation can look up.
     pub(crate) reference: Option<Cow<'a, str>>,
+}
+
+/// A purchase as its customer recognises it: the page after paying looks the same for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShownPurchase {
+    /// The amount the customer saw.
+    pub(crate) amount: Money,
+    /// The name of what was bought, in the page's language.
+    pub(crate) product: String,
 }
 
 /// All files of the folder: one a page and language, and what they share.
@@ -188,12 +200,16 @@ impl Renderer {
         };
         let files: Vec<Value> =
             context.files.iter().zip(1..).map(|(file, number)| shown(file, number, language)).collect();
+        let amount = context.purchase.as_ref().and_then(|purchase| {
+            let format = context.locale.format_of(&language.tag().parse().ok()?);
+            Some(money_text(purchase.amount, &format))
+        });
         let values = context! {
             locale => language.tag(),
             style => Value::from_safe_string(style().to_owned()),
-            organisation => context! {
-                name => &self.organisation.name, contact => &self.organisation.contact,
-            },
+            organisation => self.shown_organisation(),
+            amount => amount,
+            product => context.purchase.as_ref().map(|purchase| purchase.product.as_str()),
             onward => onward,
             files => files,
             offers => context.files.iter().any(|offered| offered.size.is_some()),
@@ -209,6 +225,17 @@ impl Renderer {
         let template = self.templates.get_template(&format!("{}/{}.html", page.name(), language.tag()));
         // The templates are compiled in and each is rendered by the tests.
         template.and_then(|template| template.render(values)).expect("a built-in page")
+    }
+
+    fn shown_organisation(&self) -> Value {
+        let organisation = &self.organisation;
+        context! {
+            name => organisation.name.clone(),
+            contact => organisation.contact.clone(),
+            legal_name => organisation.legal_name.clone(),
+            address => organisation.address_lines().map(str::to_owned).collect::<Vec<_>>(),
+            tax_id => organisation.tax_id.clone(),
+        }
     }
 }
 

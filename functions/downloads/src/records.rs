@@ -20,7 +20,7 @@ pub(crate) struct RecordsError {
 }
 
 /// What decides about a page, and nothing of who paid: no address, no name, no postal code.
-const READ: [&str; 17] = [
+const READ: [&str; 18] = [
     "payment_id",
     "session_id",
     "as_of",
@@ -32,6 +32,7 @@ const READ: [&str; 17] = [
     "refunds",
     "disputes",
     "kind",
+    "shown_as",
     "amount",
     "currency",
     "presentment_amount",

@@ -7,10 +7,11 @@ use download_claims::{
     SessionsError, TableError, TokenKeys, Verified,
 };
 use fulfilment::{FulfilmentKind, PaymentId, Policy};
+use mail_rendering::displayed;
 use tracing::{error, info, warn};
 
 use crate::access::{Access, access};
-use crate::page::{Page, PageContext, Renderer};
+use crate::page::{Page, PageContext, Renderer, ShownPurchase};
 use crate::payments::{Closed, Lookup, Payment, Payments, PaymentsError};
 use crate::request::{Route, preferred_language, utm_parameters};
 use crate::size::lifetime;
@@ -246,7 +247,7 @@ impl<C: Clock + Clone> Site<C> {
         if by_mail_only {
             return Ok(Handled { by_mail_only, ..Handled::page(page, Some(payment)) });
         }
-        let Offer { files, generation: newest } = self.offer(&payment).await?;
+        let Offer { files, generation: newest, sold: _ } = self.offer(&payment).await?;
         if generation.is_some_and(|generation| generation != newest) {
             return Ok(Handled::page(Page::Replaced, Some(payment)));
         }
@@ -301,8 +302,10 @@ impl<C: Clock + Clone> Site<C> {
         let locale = session.and_then(|session| session.locale.as_deref());
         // As in the mail; the browser is asked where that would be a guess.
         let locale = if country.is_none() { locale.or_else(|| preferred_language(request)) } else { locale };
+        let locale = LocaleRequest { session: locale, country };
         PageContext {
-            locale: LocaleRequest { session: locale, country },
+            locale,
+            purchase: self.shown_purchase(outcome, locale.built_in().tag()),
             files: &outcome.files,
             action: outcome.action.as_deref(),
             is_download: outcome.payment.as_ref().is_some_and(is_download),
@@ -314,6 +317,40 @@ impl<C: Clock + Clone> Site<C> {
             utm: utm_parameters(request),
             reference: outcome.payment.as_ref().map(|payment| payment.contribution.payment_id.reference()),
         }
+    }
+
+    /// What the page says was bought: the link's name for it, else those of the products, else the policy's word. A page
+    /// about an order that is gone, or that a link no longer opens, names nothing.
+    fn shown_purchase(&self, outcome: &Handled, language: &str) -> Option<ShownPurchase> {
+        let is_about_it = match outcome.page {
+            Page::Thanks
+            | Page::Downloads
+            | Page::Pending
+            | Page::Failed
+            | Page::Refunded
+            | Page::Disputed => true,
+            Page::Welcome
+            | Page::Expired
+            | Page::LimitReached
+            | Page::Replaced
+            | Page::Unknown
+            | Page::Unavailable => false,
+        };
+        let session = &outcome.payment.as_ref().filter(|_| is_about_it)?.contribution.session;
+        let mut products: Vec<&str> = Vec::new();
+        for product in outcome.files.iter().filter_map(|offered| offered.file.product.as_deref()) {
+            if !products.contains(&product) {
+                products.push(product);
+            }
+        }
+        let named =
+            session.shown_as.as_deref().and_then(displayed).or_else(|| displayed(&products.join(", ")));
+        let product = match (named, session.kind) {
+            (Some(named), _) => named,
+            (None, Some(kind)) => self.policy.kind(kind).shown_as(language).to_owned(),
+            (None, None) => return None,
+        };
+        Some(ShownPurchase { amount: session.shown_amount()?, product })
     }
 
     /// Logs the outcome of a request, and returns what to count.

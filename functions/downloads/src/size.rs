@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use customer_locale::BuiltInLanguage;
 
-/// A size in the units of a language: `950 KB`, `1,2 MB`, `14 Mo`.
+/// A size in the units of a language: `950 KB`, `1,2 MB`, `14 Mo`, `51 ko`.
 pub(crate) fn size_text(bytes: i64, language: &BuiltInLanguage) -> String {
     const THOUSAND: i64 = 1000;
     let mut tenths = bytes.clamp(0, i64::MAX / 100) * 10;
@@ -19,8 +19,9 @@ pub(crate) fn size_text(bytes: i64, language: &BuiltInLanguage) -> String {
     } else {
         format!("{}{}{}", tenths / 10, language.decimal_mark, tenths % 10)
     };
-    let prefix = ["", "K", "M", "G", "T"][unit];
-    format!("{number}\u{a0}{prefix}{}", language.byte)
+    let prefix = [None, Some(language.kilo), Some('M'), Some('G'), Some('T')][unit];
+    let unit: String = prefix.into_iter().chain([language.byte]).collect();
+    format!("{number}\u{a0}{unit}")
 }
 
 const SHORTEST: Duration = Duration::from_mins(5);
@@ -55,9 +56,9 @@ mod tests {
         for (bytes, en, de, fr) in [
             (0, "0 B", "0 B", "0 o"),
             (999, "999 B", "999 B", "999 o"),
-            (1000, "1 KB", "1 KB", "1 Ko"),
-            (1250, "1.3 KB", "1,3 KB", "1,3 Ko"),
-            (949_999, "950 KB", "950 KB", "950 Ko"),
+            (1000, "1 KB", "1 KB", "1 ko"),
+            (1250, "1.3 KB", "1,3 KB", "1,3 ko"),
+            (949_999, "950 KB", "950 KB", "950 ko"),
             (999_999, "1 MB", "1 MB", "1 Mo"),
             (1_234_567, "1.2 MB", "1,2 MB", "1,2 Mo"),
             (14_400_000, "14 MB", "14 MB", "14 Mo"),

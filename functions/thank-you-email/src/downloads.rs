@@ -1,15 +1,26 @@
 use aws::{CachedSecret, Clock, SecretError};
 use aws_types::SdkConfig;
-use download_claims::{AwsPurchases, NoKeys, Purchase, Purchases as _, PurchasesError, TokenKeys};
+use download_claims::{AwsPurchases, NoKeys, Purchase, Purchases as _, PurchasesError, SoldItem, TokenKeys};
 use fulfilment::{Policy, SessionEvent};
 use mail_rendering::Download;
 
 use crate::Config;
 
-/// Determines what a customer may fetch.
+/// Determines what a customer bought and may fetch.
 pub(crate) trait Downloads {
     /// The files of a session's purchase, and where to fetch them.
-    fn of(&self, event: &SessionEvent) -> impl Future<Output = Result<Download, DownloadsError>>;
+    fn of(&self, event: &SessionEvent) -> impl Future<Output = Result<Bought, DownloadsError>>;
+
+    /// What was sold in a session, within a few seconds or not at all: a mail goes out without it.
+    fn sold(&self, event: &SessionEvent) -> impl Future<Output = Result<Vec<SoldItem>, DownloadsError>>;
+}
+
+/// A purchase of files.
+pub(crate) struct Bought {
+    /// The files, and where to fetch them.
+    pub(crate) download: Download,
+    /// What was sold, where Stripe had to be asked for the files; empty where the link names them.
+    pub(crate) sold: Vec<SoldItem>,
 }
 
 /// It cannot be determined now.
@@ -39,7 +50,7 @@ impl<C: Clock + Clone> AwsDownloads<C> {
         clock: C,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self {
-            // Stripe is asked, over `network`, only where the link does not name the files.
+            // Over `network`, because Stripe is no service of AWS's.
             purchases: AwsPurchases::new(&config.purchases, sdk, network, policy, clock.clone())?,
             keys: CachedSecret::stored(sdk, &config.purchases.token_keys_secret_name, clock),
             pages_url: config.pages_url.trim_end_matches('/').to_owned(),
@@ -48,7 +59,7 @@ impl<C: Clock + Clone> AwsDownloads<C> {
 }
 
 impl<C: Clock + Clone> Downloads for AwsDownloads<C> {
-    async fn of(&self, event: &SessionEvent) -> Result<Download, DownloadsError> {
+    async fn of(&self, event: &SessionEvent) -> Result<Bought, DownloadsError> {
         let purchase = Purchase {
             payment_id: &event.payment_id,
             session_id: &event.session_id,
@@ -57,6 +68,11 @@ impl<C: Clock + Clone> Downloads for AwsDownloads<C> {
         let offer = self.purchases.offer(&purchase).await?;
         let keys = TokenKeys::parse(&self.keys.current().await?)?;
         let token = keys.sign(&event.payment_id, offer.generation);
-        Ok(Download { files: offer.files, link: format!("{}/d/{token}", self.pages_url) })
+        let download = Download { files: offer.files, link: format!("{}/d/{token}", self.pages_url) };
+        Ok(Bought { download, sold: offer.sold })
+    }
+
+    async fn sold(&self, event: &SessionEvent) -> Result<Vec<SoldItem>, DownloadsError> {
+        Ok(self.purchases.sold(&event.session_id).await?)
     }
 }

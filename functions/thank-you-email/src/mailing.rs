@@ -1,11 +1,14 @@
 use customer_locale::LocaleRequest;
+use download_claims::SoldItem;
 use effect_ledger::{Effect, EffectKey, EffectRow, EffectState};
-use fulfilment::{FulfilmentKind, Policy, SessionOutcome, effects};
+use fulfilment::{
+    FulfilmentKind, NoRecipient, Policy, SessionOutcome, effects, recipient, without_invisible,
+};
 use task_runtime::Delivery;
 
 use crate::failure::TaskFailed;
 use crate::payment::Payment;
-use mail_rendering::{Download, MailContext, Occasion};
+use mail_rendering::{Download, MailContext, Occasion, Sale};
 
 /// One mail that a delivery calls for: everything that the decisions about it look at.
 pub(crate) struct Mailing<'a> {
@@ -16,6 +19,8 @@ pub(crate) struct Mailing<'a> {
     pub(crate) key: EffectKey,
     /// The files that were bought, and which of them are there; `None` where no files were.
     pub(crate) download: Option<Download>,
+    /// What was sold, line by line; none where Stripe was not asked, or did not answer.
+    pub(crate) sold: Vec<SoldItem>,
     /// Whether a marketer's own wording may be used.
     pub(crate) own_wording: bool,
 }
@@ -35,7 +40,7 @@ impl<'a> Mailing<'a> {
         let effect = effect_of(payment.outcome(), delivery);
         let key = EffectKey::new(payment.payment_id(), effect);
         let about = About::Money(payment.outcome());
-        Self { delivery, payment, about, key, download: None, own_wording: true }
+        Self { delivery, payment, about, key, download: None, sold: Vec::new(), own_wording: true }
     }
 
     /// The second mail of a purchase, once the promised files are there.
@@ -48,12 +53,13 @@ impl<'a> Mailing<'a> {
     ///
     /// The task that records a refund raises the version of the thank-you's own row, and the claim is refused until the
     /// rows are read. The other mails read first: pending and failed ones to find out whether they were overtaken, a
-    /// resent one for the state of the first. A purchase of files does, because looking up its files costs more, which a
-    /// duplicate need not. A message that was received before does, because the end of its last delivery decides about the
+    /// resent one for the state of the first. A purchase of files and a subscription do, because looking up what was sold
+    /// costs more, which a duplicate need not. A message that was received before does, because the end of its last delivery decides about the
     /// wording.
     pub(crate) fn is_claimed_unread(&self) -> bool {
         self.payment.outcome() == SessionOutcome::Paid
             && self.payment.kind() != FulfilmentKind::Download
+            && self.payment.asks_what_was_sold().is_none()
             && self.delivery.resend.is_none()
             && self.delivery.receive_count <= 1
     }
@@ -108,6 +114,13 @@ impl<'a> Mailing<'a> {
         (!missing.is_empty()).then(|| TaskFailed::FilesMissing(missing.join(", ")))
     }
 
+    /// The address that the mail goes to: the customer's, or the one that an operator names.
+    pub(crate) fn recipient(&self) -> Result<String, NoRecipient> {
+        let named = self.delivery.resend.as_ref().and_then(|resend| resend.to.as_ref());
+        let address = named.or(self.payment.email()).and_then(|email| without_invisible(email.expose()));
+        recipient(&address.ok_or(NoRecipient::NotOne)?)
+    }
+
     /// What the mail's templates are filled with.
     pub(crate) fn context<'c>(&'c self, policy: &'c Policy, reference: &'c str) -> MailContext<'c> {
         let payment = self.payment;
@@ -125,6 +138,12 @@ impl<'a> Mailing<'a> {
             locale: LocaleRequest { session: payment.locale(), country: payment.country() },
             customer_name: payment.name().map(|name| name.expose().as_str()),
             amount: payment.shown_amount(),
+            sale: Sale {
+                shown_as: payment.shown_as(),
+                items: &self.sold,
+                parts: payment.parts(),
+                converted: payment.is_converted(),
+            },
             paid_on: payment.paid_on(),
             reference,
         }

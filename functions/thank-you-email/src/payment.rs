@@ -1,6 +1,6 @@
 use fulfilment::{
-    ContractError, FulfilmentKind, Money, PaymentId, SessionEvent, SessionOutcome, SubscriptionPayment,
-    TemplateName,
+    AmountParts, ContractError, FulfilmentKind, Money, PaymentId, SessionEvent, SessionOutcome,
+    SubscriptionPayment, TemplateName,
 };
 use stripe_events::Personal;
 
@@ -50,6 +50,39 @@ impl<'a> Payment<'a> {
         match self {
             Self::Session(event) if is_download => Some(event),
             Self::Session(_) | Self::Renewal(_) => None,
+        }
+    }
+
+    /// The session, when Stripe is to be asked what was sold in it: it says how a subscription goes on, and names files
+    /// whose link has no name for them. What any other link sells is named well enough by the link, or by its kind.
+    pub(crate) fn asks_what_was_sold(self) -> Option<&'a SessionEvent> {
+        let Self::Session(event) = self else { return None };
+        let is_unnamed = event.link.kind == FulfilmentKind::Download && event.link.shown_as.is_none();
+        let asks = event.outcome == SessionOutcome::Paid && (event.subscription_id.is_some() || is_unnamed);
+        asks.then_some(event)
+    }
+
+    /// The name that the link gives to what is sold.
+    pub(crate) fn shown_as(self) -> Option<&'a str> {
+        match self {
+            Self::Session(event) => event.link.shown_as.as_deref(),
+            Self::Renewal(payment) => payment.contract.shown_as.as_deref(),
+        }
+    }
+
+    /// What the booked amount is made of. An invoice's parts are not read.
+    pub(crate) fn parts(self) -> AmountParts {
+        match self {
+            Self::Session(event) => event.parts,
+            Self::Renewal(_) => AmountParts::default(),
+        }
+    }
+
+    /// Whether the customer saw another amount than the booked one.
+    pub(crate) const fn is_converted(self) -> bool {
+        match self {
+            Self::Session(event) => event.presentment.is_some(),
+            Self::Renewal(_) => false,
         }
     }
 

@@ -3,7 +3,8 @@
 //! 1. the event is read: a session's outcome, or a renewal where the policy thanks for renewals;
 //! 2. a first thank-you is claimed at once; every other mail first reads the payment's rows, and is skipped where it is
 //!    settled or out of date;
-//! 3. the files of a purchase are looked up; missing ones are promised, and a second mail is parked;
+//! 3. the files of a purchase are looked up; missing ones are promised, and a second mail is parked; of subscriptions
+//!    and unnamed files Stripe is asked what was sold, and the mail does without where it does not answer;
 //! 4. everything that can fail without the mail service: recipient, wording, limit;
 //! 5. claim, one call of SES, settle. Where the payment's rows have changed meanwhile, they are read and the mail is
 //!    skipped or claimed once more.
@@ -12,10 +13,7 @@ use aws::{Clock, cause_chain};
 use effect_ledger::{
     Busy, Disposition, EffectKey, EffectStore, Executor, Performed, StoreError, Subject, dispose, perform,
 };
-use fulfilment::{
-    BrokenSession, InvoiceEvent, NoRecipient, PaymentId, Policy, Reading, SessionOutcome, SkipReason,
-    recipient, without_invisible,
-};
+use fulfilment::{BrokenSession, InvoiceEvent, PaymentId, Policy, Reading, SessionOutcome, SkipReason};
 use mail_rendering::render;
 use payment_ledger::as_filed;
 use payment_lookup::{PaymentLookup, Stripe, Whose};
@@ -23,7 +21,7 @@ use stripe_events::{Event, Personal, shown_id};
 use task_runtime::{Delivery, FailureClass, Outcome, Task, TaskError};
 use tracing::warn;
 
-use crate::downloads::Downloads;
+use crate::downloads::{Downloads, DownloadsError};
 use crate::failure::TaskFailed;
 use crate::limit::{AddressLimit, Admission};
 use crate::mailing::{About, Mailing, already_settled, effect_of, files_ready, promised_files};
@@ -169,13 +167,13 @@ where
                 return self.skip(&mailing.key, reason, mailing.delivery).await;
             }
             return self
-                .mail_about_files(self.with_files(mailing).await?.with_wording_allowed_by(&rows))
+                .mail_about_files(self.with_purchase(mailing).await?.with_wording_allowed_by(&rows))
                 .await;
         }
         if let Some(reason) = mailing.out_of_date(&rows) {
             return self.skip(&mailing.key, reason, mailing.delivery).await;
         }
-        let mailing = self.with_files(mailing).await?.with_wording_allowed_by(&rows);
+        let mailing = self.with_purchase(mailing).await?.with_wording_allowed_by(&rows);
         match mailing.missing_files() {
             Some(missing) => self.mail_with_promise(&mailing, missing).await,
             None => {
@@ -188,13 +186,26 @@ where
         }
     }
 
-    /// The same mail with the files that were bought, where files were.
-    async fn with_files<'a>(&self, mailing: Mailing<'a>) -> Result<Mailing<'a>, TaskFailed> {
-        let download = match mailing.payment.download() {
-            Some(session) => Some(self.downloads.of(session).await.map_err(TaskFailed::NoDownload)?),
-            None => None,
+    /// The same mail with the files that were bought, where files were, and with what was sold.
+    async fn with_purchase<'a>(&self, mailing: Mailing<'a>) -> Result<Mailing<'a>, TaskFailed> {
+        let payment = mailing.payment;
+        let (download, mut sold) = match payment.download() {
+            Some(session) => {
+                let bought = self.downloads.of(session).await.map_err(TaskFailed::NoDownload)?;
+                (Some(bought.download), bought.sold)
+            }
+            None => (None, Vec::new()),
         };
-        Ok(Mailing { download, ..mailing })
+        if let Some(session) = payment.asks_what_was_sold()
+            && sold.is_empty()
+        {
+            match self.downloads.sold(session).await {
+                Ok(items) => sold = items,
+                // Only words are lacking: neither a delay nor a failure of Stripe's is worth a mail.
+                Err(error) => log_without_words(payment, &error),
+            }
+        }
+        Ok(Mailing { download, sold, ..mailing })
     }
 
     /// The second mail of a purchase, if the promised files are there.
@@ -252,7 +263,7 @@ where
 
     /// Everything that can fail without the mail service.
     async fn prepare(&self, mailing: &Mailing<'_>) -> Result<Prepared, TaskFailed> {
-        let to = recipient_of(mailing)?;
+        let to = mailing.recipient().map_err(TaskFailed::NoRecipient)?;
         let reference = mailing.payment.payment_id().reference();
         let context = mailing.context(&self.policy, &reference);
         let mut passed_over = Vec::new();
@@ -375,12 +386,9 @@ where
     }
 }
 
-/// The address that a mail goes to: the customer's, or the one that an operator names.
-fn recipient_of(mailing: &Mailing<'_>) -> Result<String, TaskFailed> {
-    let named = mailing.delivery.resend.as_ref().and_then(|resend| resend.to.as_ref());
-    let address = named.or(mailing.payment.email()).and_then(|email| without_invisible(email.expose()));
-    let address = address.ok_or(TaskFailed::NoRecipient(NoRecipient::NotOne))?;
-    recipient(&address).map_err(TaskFailed::NoRecipient)
+fn log_without_words(payment: Payment<'_>, error: &DownloadsError) {
+    let payment_id = shown_id(payment.payment_id().as_str());
+    warn!(payment.id = %payment_id, "the mail does not name what was bought: {}", cause_chain(error));
 }
 
 #[cfg(test)]

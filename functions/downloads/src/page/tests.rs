@@ -39,6 +39,7 @@ fn context<'a>(language: &'a str, files: &'a [OfferedFile]) -> PageContext<'a> {
         by_mail_only: false,
         gone: false,
         is_link: true,
+        purchase: None,
         nothing_due: false,
         days: 365,
         utm: String::new(),
@@ -173,7 +174,7 @@ fn a_mail_offers_no_file_that_is_not_there() {
 #[test]
 fn a_payment_of_another_day_sends_to_the_mail() {
     for (language, sentence) in
-        [("en", "link in the mail"), ("de", "Link in der E-Mail"), ("fr", "lien de l’e-mail")]
+        [("en", "link in the email"), ("de", "Link in der E-Mail"), ("fr", "lien de l’e-mail")]
     {
         let html = html(Page::Thanks, &PageContext { by_mail_only: true, ..context(language, &[]) });
         assert!(html.contains(sentence) && !html.contains("<button"), "{html}");
@@ -188,5 +189,39 @@ fn thanks_in_general_say_nothing_of_a_link_and_nothing_of_a_payment() {
         for word in ["incomplete", "unvollständig", "incomplet", "<code>", "your payment has arrived"] {
             assert!(!html.contains(word), "{language} {word}");
         }
+    }
+}
+
+#[test]
+fn a_page_names_what_was_paid_and_for_what_as_its_language_writes_it() {
+    for (language, amount, label) in [
+        ("en", "€12.50", "Amount"),
+        ("de", "12,50\u{a0}€", "Betrag"),
+        ("fr", "12,50\u{a0}€", "Montant"),
+        ("es", "12,50\u{a0}€", "Importe"),
+        ("it", "12,50\u{a0}€", "Importo"),
+        ("nl", "€\u{a0}12,50", "Bedrag"),
+    ] {
+        let amount_paid = Money::new(1250, "eur".parse().unwrap());
+        let purchase = Some(ShownPurchase { amount: amount_paid, product: "Guide & <map>".to_owned() });
+        let html = html(Page::Thanks, &PageContext { purchase, ..context(language, &[]) });
+        assert!(html.contains(&format!("<dt>{label}</dt><dd>{amount}</dd>")), "{html}");
+        assert!(html.contains("<dd>Guide &amp; &lt;map&gt;</dd>"), "{html}");
+        let nothing = self::html(Page::Thanks, &context(language, &[]));
+        assert!(!nothing.contains("<dl"), "{nothing}");
+    }
+}
+
+#[test]
+fn every_page_says_who_the_organisation_is_by_law_where_the_policy_says_it() {
+    let mut organisation = Policy::compiled_in().unwrap().organisation;
+    organisation.legal_name = Some("Example & Sons".to_owned());
+    organisation.address = Some("Musterstraße 1\n10115 Berlin".to_owned());
+    organisation.tax_id = Some("USt-IdNr. DE123456789".to_owned());
+    let renderer = Renderer::new(&organisation, "https://goods.s3.eu-west-1.amazonaws.com");
+    for page in PAGES {
+        let html = renderer.answer(page, &context("de", &[])).body.unwrap();
+        let lines = "Example &amp; Sons<br>Musterstraße 1<br>10115 Berlin<br>USt-IdNr. DE123456789";
+        assert!(html.contains(lines), "{page:?} {html}");
     }
 }

@@ -173,18 +173,18 @@ fn page(status: i64, heading: &str) -> (i64, String) {
 }
 
 const FETCHED: (i64, &str) = (303, "");
-const PENDING: (i64, &str) = (200, "Your payment is on its way");
-const REFUNDED: (i64, &str) = (403, "This payment went back to you");
+const PENDING: (i64, &str) = (200, "Your payment is being confirmed");
+const REFUNDED: (i64, &str) = (403, "This payment has been refunded");
 const DISPUTED: (i64, &str) = (403, "Your bank is looking into this payment");
-const EXPIRED: (i64, &str) = (410, "This link has run out");
-const UNKNOWN: (i64, &str) = (404, "We do not know this page");
+const EXPIRED: (i64, &str) = (410, "This link has expired");
+const UNKNOWN: (i64, &str) = (404, "Page not found");
 
 /// What each state of a payment gives for each way to ask.
 #[tokio::test]
 async fn every_state_of_a_payment_gives_what_it_should() {
     let thanks = (200, "Thank you");
     let claim = (200, "Your downloads");
-    let failed = (200, "Your payment did not arrive");
+    let failed = (200, "Your payment didn’t go through");
     for (name, on_thanks, on_claim, on_fetch) in [
         ("pending", PENDING, PENDING, PENDING),
         ("paid", thanks, claim, FETCHED),
@@ -285,7 +285,7 @@ async fn the_limit_holds_for_a_payment_and_can_be_reset() {
         assert_eq!(case.fetch().await.response.status_code, 303);
     }
     let answer = case.fetch().await;
-    assert_eq!(answer.page(), page(429, "These files have been fetched very often"));
+    assert_eq!(answer.page(), page(429, "These files have been downloaded very often"));
     assert_eq!((answer.location(), answer.offers()), (None, 0));
     let mut row = case.cloud.row("downloads", &["pi_Example"]).unwrap();
     row["fetches"] = json!(0);
@@ -333,7 +333,7 @@ async fn a_customer_who_is_faster_than_the_event_gets_the_same() {
     let case = case();
     for (event, heading, offers) in [
         (session(Session::paid()), "Thank you", 1),
-        (session(Session::unpaid()), "Your payment is on its way", 0),
+        (session(Session::unpaid()), "Your payment is being confirmed", 0),
     ] {
         case.stripe.record(&event.to_json().to_string());
         let answer = case.thanks().await;

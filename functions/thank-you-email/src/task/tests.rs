@@ -2,7 +2,9 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use aws::Environment;
-use download_claims::{BoughtFile, OfferedFile};
+use download_claims::{
+    BoughtFile, OfferedFile, Period, PeriodUnit, PurchasesError, Recurring, SessionsError, SoldItem,
+};
 use effect_ledger::{Attempted, Claim, DynamoDbEffects, EffectRow, EffectState, MovedMoney, Subject};
 use fulfilment::{FulfilmentKind, Money, PaymentId, SessionEvent, effects};
 use serde_json::{Value, json};
@@ -17,7 +19,7 @@ use testkit::subscriptions::SubscriptionsAtStripe;
 
 use super::*;
 use crate::config::Config;
-use crate::downloads::DownloadsError;
+use crate::downloads::{Bought, DownloadsError};
 use crate::limit::LimitError;
 use crate::overrides::tests::InMemoryTemplates;
 use crate::sender::Refused;
@@ -47,17 +49,29 @@ impl EmailSender for InMemoryMail {
 struct InMemoryDownloads {
     there: RefCell<Vec<&'static str>>,
     asked: RefCell<u32>,
+    /// What Stripe says of any session; nothing where it takes too long.
+    sold: RefCell<Option<Vec<SoldItem>>>,
+    asked_what_was_sold: RefCell<u32>,
 }
 
 impl Downloads for InMemoryDownloads {
-    async fn of(&self, event: &SessionEvent) -> Result<Download, DownloadsError> {
+    async fn of(&self, event: &SessionEvent) -> Result<Bought, DownloadsError> {
         *self.asked.borrow_mut() += 1;
         let there = self.there.borrow();
         let files = BoughtFile::of_link(&event.link.files).into_iter().map(|file| {
             let size = there.contains(&file.key.as_str()).then_some(1200);
             OfferedFile { file, size }
         });
-        Ok(Download { files: files.collect(), link: "https://example.org/d/token".to_owned() })
+        let download = Download { files: files.collect(), link: "https://example.org/d/token".to_owned() };
+        Ok(Bought { download, sold: Vec::new() })
+    }
+
+    async fn sold(&self, _: &SessionEvent) -> Result<Vec<SoldItem>, DownloadsError> {
+        *self.asked_what_was_sold.borrow_mut() += 1;
+        self.sold
+            .borrow()
+            .clone()
+            .ok_or(DownloadsError::Purchases(PurchasesError::Stripe(SessionsError::TooSlow)))
     }
 }
 
@@ -104,7 +118,7 @@ fn with_templates(templates: &InMemoryTemplates) -> TestTask {
         ledger,
         sender: InMemoryMail::default(),
         overrides: Overrides::new(templates.clone(), clock.clone()),
-        downloads: InMemoryDownloads { there: vec!["guide.pdf"].into(), asked: RefCell::default() },
+        downloads: InMemoryDownloads { there: vec!["guide.pdf"].into(), ..InMemoryDownloads::default() },
         limit: InMemoryLimit(RefCell::default(), 5),
         policy: Policy::compiled_in().unwrap(),
         livemode: false,
@@ -180,6 +194,59 @@ async fn the_customer_reads_the_amount_they_saw_in_their_language() {
     deliver(&task, &[event.to_json()]).await;
     let mail = &mails(&task)[0];
     assert!(mail.contains("13,70\u{a0}€"), "{mail}");
+}
+
+#[tokio::test]
+async fn the_mail_names_what_was_bought() {
+    let sold =
+        |name: &str| SoldItem { name: name.to_owned(), quantity: 1, amount: Some(1250), recurring: None };
+    let download = |more: Value| {
+        let mut metadata = json!({ "fulfilment": "download", "files": "guide.pdf" });
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        StripeEvent::paid().metadata(metadata)
+    };
+    // The event, whether Stripe answers, what the mail names, and how often Stripe was asked.
+    let cases = [
+        (download(json!({ "shown_as": "The field guide" })), true, "For: The field guide", 0),
+        (download(json!({})), true, "For: The guide", 1),
+        (download(json!({})), false, "For: Download", 1),
+        (
+            StripeEvent::paid().metadata(json!({ "fulfilment": "contribution", "shown_as": "Forty trees" })),
+            true,
+            "For: Forty trees",
+            0,
+        ),
+        (StripeEvent::paid(), true, "For: Contribution", 0),
+        (StripeEvent::paid().subscription("Ada"), false, "For: Membership", 1),
+    ];
+    for (event, answers, named, asked) in cases {
+        let task = task();
+        if answers {
+            *task.downloads.sold.borrow_mut() = Some(vec![sold("The guide")]);
+        }
+        let (tally, _) = deliver(&task, &[event.to_json()]).await;
+        assert_eq!(tally.done, 1, "{named}: no mail waits for Stripe");
+        let mail = &mails(&task)[0];
+        assert!(mail.contains(named), "{named}: {mail}");
+        assert_eq!(*task.downloads.asked_what_was_sold.borrow(), asked, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_payment_says_how_the_subscription_goes_on_and_a_duplicate_asks_nothing() {
+    let task = task();
+    let period = Period { unit: PeriodUnit::Month, count: 1 };
+    let recurring = Some(Recurring { period, amount: Some(500) });
+    let friend = SoldItem { name: "Friend".to_owned(), quantity: 1, amount: Some(500), recurring };
+    *task.downloads.sold.borrow_mut() = Some(vec![friend]);
+    let event = StripeEvent::paid().subscription("Ada").to_json();
+    deliver(&task, std::slice::from_ref(&event)).await;
+    let mail = mails(&task).remove(0);
+    let expected =
+        "Your payment renews every month for £5.00 until you cancel. To cancel, write to hello@example.org.";
+    assert!(mail.contains(expected) && mail.contains("For: Friend"), "{mail}");
+    deliver(&task, &[event]).await;
+    assert_eq!((mails(&task).len(), *task.downloads.asked_what_was_sold.borrow()), (1, 1));
 }
 
 #[tokio::test]
@@ -478,7 +545,7 @@ async fn a_download_is_listed_with_its_link_and_nothing_else_asks_for_files() {
         mails.iter().filter(|text| text.contains("https://example.org/d/token")).collect();
     assert_eq!((mails.len(), with_link.len(), *task.downloads.asked.borrow()), (2, 1, 1));
     assert!(with_link[0].contains("- guide.pdf\n"), "{}", with_link[0]);
-    assert!(!with_link[0].contains("will follow"), "{}", with_link[0]);
+    assert!(!with_link[0].contains("to follow"), "{}", with_link[0]);
     assert_eq!(state(&task, "files-ready"), None);
     deliver(
         &task,
@@ -499,8 +566,8 @@ async fn a_missing_file_is_promised_parked_and_announced_once_when_it_is_there()
     assert_eq!((tally.parked, &tally.counted), (1, &[("FilesMissing", 1)].into()));
     assert_eq!(reasons(&queue), ["file_missing"]);
     assert_eq!((state(&task, "thank-you"), state(&task, "files-ready")), (Some("done"), Some("parked")));
-    assert!(mails(&task)[0].contains("- audio.mp3 (will follow)"), "{}", mails(&task)[0]);
-    assert!(mails(&task)[0].contains("We write to you again"), "{}", mails(&task)[0]);
+    assert!(mails(&task)[0].contains("- audio.mp3 (to follow)"), "{}", mails(&task)[0]);
+    assert!(mails(&task)[0].contains("We’ll email you when they are"), "{}", mails(&task)[0]);
 
     // Redriven too early: parked again, and no mail.
     let (tally, _) = deliver(&task, std::slice::from_ref(&event)).await;
@@ -509,7 +576,7 @@ async fn a_missing_file_is_promised_parked_and_announced_once_when_it_is_there()
     task.downloads.there.borrow_mut().push("audio.mp3");
     deliver(&task, &[event.clone(), event.clone()]).await;
     assert_eq!(mails(&task).len(), 2);
-    assert!(mails(&task)[1].contains("- audio.mp3\n") && !mails(&task)[1].contains("will follow"));
+    assert!(mails(&task)[1].contains("- audio.mp3\n") && !mails(&task)[1].contains("to follow"));
     assert_eq!(state(&task, "files-ready"), Some("done"));
     deliver(&task, &[event]).await;
     assert_eq!(mails(&task).len(), 2);

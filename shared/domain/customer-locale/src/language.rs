@@ -12,20 +12,23 @@ pub struct BuiltInLanguage {
     pub(crate) also_in: &'static str,
     /// Between a whole number and its tenths: `1.2`.
     pub decimal_mark: char,
-    /// The symbol of a byte, after the prefix of a unit: `KB`, `Ko`.
+    /// The prefix of a thousand bytes: `KB`, `ko`.
+    pub kilo: char,
+    /// The symbol of a byte, after the prefix of a unit: `MB`, `Mo`.
     pub byte: char,
 }
 
 /// The built-in languages; English is what all others fall back to.
 ///
-/// Belgium has no first language here: it is Dutch, and to a Fleming a mail in French is worse than one in
-/// English. A Belgian who chose French in Checkout gets it, with Belgium's own numbers.
+/// Belgium's first language is Dutch, which most people there speak. A Belgian who chose French or German in Checkout gets
+/// it, with Belgium's own numbers. Switzerland's is German for the same reason.
 pub const LANGUAGES: &[BuiltInLanguage] = &[
     BuiltInLanguage {
         language: language!("en"),
         first_in: "AU CA GB IE NZ US",
         also_in: "IN MT SG ZA",
         decimal_mark: '.',
+        kilo: 'K',
         byte: 'B',
     },
     BuiltInLanguage {
@@ -33,6 +36,7 @@ pub const LANGUAGES: &[BuiltInLanguage] = &[
         first_in: "AT CH DE LI",
         also_in: "BE LU",
         decimal_mark: ',',
+        kilo: 'K',
         byte: 'B',
     },
     BuiltInLanguage {
@@ -40,7 +44,32 @@ pub const LANGUAGES: &[BuiltInLanguage] = &[
         first_in: "FR LU MC",
         also_in: "BE CA CH",
         decimal_mark: ',',
+        kilo: 'k',
         byte: 'o',
+    },
+    BuiltInLanguage {
+        language: language!("es"),
+        first_in: "AR BO CL CO CR CU DO EC ES GT HN MX NI PA PE PR PY SV UY VE",
+        also_in: "AD GI US",
+        decimal_mark: ',',
+        kilo: 'k',
+        byte: 'B',
+    },
+    BuiltInLanguage {
+        language: language!("it"),
+        first_in: "IT SM VA",
+        also_in: "CH",
+        decimal_mark: ',',
+        kilo: 'K',
+        byte: 'B',
+    },
+    BuiltInLanguage {
+        language: language!("nl"),
+        first_in: "BE NL SR",
+        also_in: "AW CW SX",
+        decimal_mark: ',',
+        kilo: 'K',
+        byte: 'B',
     },
 ];
 

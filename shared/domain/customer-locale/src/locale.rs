@@ -107,7 +107,10 @@ mod tests {
             check(silent, Some("LU"), "fr en", "fr-LU");
             check(silent, Some("US"), "en", "en-US");
             check(silent, Some("gb"), "en", "en-GB");
-            check(silent, Some("BE"), "en", "en-001");
+            check(silent, Some("BE"), "nl en", "nl-BE");
+            check(silent, Some("NL"), "nl en", "nl-NL");
+            check(silent, Some("MX"), "es en", "es-MX");
+            check(silent, Some("IT"), "it en", "it-IT");
             check(silent, Some("JP"), "en", "en-001");
             check(silent, Some("?"), "en", "en-001");
             check(silent, None, "en", "en-001");
@@ -119,6 +122,10 @@ mod tests {
         check(Some("de"), Some("CH"), "de en", "de-CH");
         check(Some("fr"), Some("CH"), "fr en", "fr-CH");
         check(Some("fr"), Some("BE"), "fr en", "fr-BE");
+        check(Some("nl"), Some("BE"), "nl en", "nl-BE");
+        check(Some("es-419"), Some("MX"), "es-419 es en", "es-419");
+        check(Some("es"), Some("US"), "es en", "es-US");
+        check(Some("it"), Some("CH"), "it en", "it-CH");
         check(Some("en"), Some("US"), "en", "en-US");
         check(Some("en"), Some("DE"), "en", "en-001");
         // A language without a wording: English words, and no Brazilian English.

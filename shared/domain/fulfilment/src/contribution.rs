@@ -107,6 +107,9 @@ pub struct SessionFacts {
     pub subscription_id: Option<String>,
     /// The kind of product.
     pub kind: Option<FulfilmentKind>,
+    /// The name that the link gives to what is sold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<String>,
     /// Minor units of `currency`: the booked amount.
     pub amount: Option<i64>,
     /// Three lower-case letters.
@@ -412,6 +415,15 @@ impl RefundFacts {
 }
 
 impl SessionFacts {
+    /// The amount that the customer saw, where an event has said it.
+    pub fn shown_amount(&self) -> Option<Money> {
+        let money = |minor: Option<i64>, code: &Option<String>| {
+            Some(Money::new(minor?, Currency::try_from(code.as_deref()?).ok()?))
+        };
+        money(self.presentment_amount, &self.presentment_currency)
+            .or_else(|| money(self.amount, &self.currency))
+    }
+
     /// Takes over newer facts; a session's before an invoice's, whatever their times.
     fn replace_by(&mut self, facts: Self) {
         let order = |facts: &Self| (facts.session_id.is_some(), facts.kind.is_some(), facts.as_of.clone());
@@ -432,6 +444,7 @@ impl SessionFacts {
             customer_id: invoice.customer_id.clone(),
             subscription_id: Some(invoice.subscription_id.clone()),
             kind: Some(contract.kind),
+            shown_as: contract.shown_as.clone(),
             amount: Some(amount.minor()),
             currency: Some(amount.currency().as_str().to_owned()),
             presentment_amount: None,
@@ -457,6 +470,7 @@ impl SessionFacts {
             customer_id: event.customer_id.clone(),
             subscription_id: event.subscription_id.clone(),
             kind: Some(event.link.kind),
+            shown_as: event.link.shown_as.clone(),
             amount: Some(event.amount.minor()),
             currency: Some(event.amount.currency().as_str().to_owned()),
             presentment_amount: event.presentment.as_ref().map(|shown| shown.minor()),

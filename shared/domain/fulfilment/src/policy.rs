@@ -37,6 +37,73 @@ pub struct Organisation {
     /// What a day is: the date of a payment in a mail.
     #[serde(default)]
     pub time_zone: TimeZone,
+    /// The name in the register, where it is another one.
+    #[serde(default)]
+    pub legal_name: Option<String>,
+    /// The postal address, one line each.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// The number by which tax offices, or registers of charities, know it: as it is to be shown.
+    #[serde(default)]
+    pub tax_id: Option<String>,
+    /// Where subscribers change and end what they pay for: an `https` address.
+    #[serde(default)]
+    pub manage_subscription: Option<String>,
+}
+
+impl Organisation {
+    /// The lines of the postal address.
+    pub fn address_lines(&self) -> impl Iterator<Item = &str> {
+        self.address.as_deref().unwrap_or_default().lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+
+    /// Checks what its types cannot; names the first mistake.
+    fn check(&self) -> Result<(), PolicyError> {
+        const MOST_LINES: usize = 8;
+        const LONGEST_LINE: usize = 100;
+        let wrong = |problem: &str| Err(PolicyError::new(format!("[organisation] {problem}")));
+        if self.name.trim().is_empty() {
+            return wrong("`name` is empty; write the name customers know you by");
+        }
+        if !self.contact.contains('@') {
+            return wrong("`contact` must be an email address");
+        }
+        if !is_web_address(&self.site) {
+            return wrong("`site` must be an address like https://example.org");
+        }
+        let is_line = |text: &str| {
+            !text.trim().is_empty()
+                && text.chars().count() <= LONGEST_LINE
+                && !text.contains(char::is_control)
+        };
+        if self.legal_name.as_deref().is_some_and(|name| !is_line(name)) {
+            return wrong("`legal_name` must be one line of at most 100 characters; leave it out for none");
+        }
+        if self.tax_id.as_deref().is_some_and(|id| !is_line(id)) {
+            return wrong(
+                "`tax_id` must be one line of at most 100 characters, like \"VAT ID: DE123456789\"",
+            );
+        }
+        let lines = self.address_lines().count();
+        let fits = (1..=MOST_LINES).contains(&lines) && self.address_lines().all(is_line);
+        if self.address.is_some() && !fits {
+            return wrong(
+                "`address` must have one to eight lines of at most 100 characters; leave it out for none",
+            );
+        }
+        if self.manage_subscription.as_deref().is_some_and(|address| !is_web_address(address)) {
+            return wrong(
+                "`manage_subscription` must be an address like https://billing.stripe.com/p/login/…",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is an `https` address with a host, and nothing that could end it in a mail.
+fn is_web_address(text: &str) -> bool {
+    let ends_it = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>');
+    text.strip_prefix("https://").is_some_and(|host| host.contains('.') && !host.contains(ends_it))
 }
 
 /// How customers fetch the files they bought.
@@ -161,16 +228,7 @@ impl Policy {
     /// Checks what its types cannot; names the first mistake and where it is.
     fn checked(self) -> Result<Self, PolicyError> {
         let wrong = |problem: String| Err(PolicyError::new(problem));
-        if self.organisation.name.trim().is_empty() {
-            return wrong("[organisation] `name` is empty; write the name customers know you by".into());
-        }
-        if !self.organisation.contact.contains('@') {
-            return wrong("[organisation] `contact` must be an email address".into());
-        }
-        let site = self.organisation.site.strip_prefix("https://");
-        if !site.is_some_and(|host| host.contains('.') && !host.contains(char::is_whitespace)) {
-            return wrong("[organisation] `site` must be an address like https://example.org".into());
-        }
+        self.organisation.check()?;
         self.marketing.check()?;
         if self.mail.free_mails_a_day < 1 {
             return wrong("[mail] `free_mails_a_day` must be at least 1".into());

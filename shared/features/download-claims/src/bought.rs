@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use fulfilment::file_keys;
 use serde::{Deserialize, Serialize};
 
+use crate::sold::{Period, PeriodUnit, Recurring, SoldItem};
+
 /// A file that was bought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoughtFile {
@@ -52,6 +54,9 @@ pub(crate) struct LineItem {
     description: Option<String>,
     #[serde(default)]
     quantity: Option<i64>,
+    /// With its discount and tax.
+    #[serde(default)]
+    amount_total: Option<i64>,
     #[serde(default)]
     price: Option<Price>,
 }
@@ -60,6 +65,51 @@ pub(crate) struct LineItem {
 struct Price {
     #[serde(default)]
     product: Product,
+    /// None where the price has tiers, or parts of a cent.
+    #[serde(default)]
+    unit_amount: Option<i64>,
+    #[serde(default)]
+    tax_behavior: Option<String>,
+    #[serde(default)]
+    recurring: Option<PricePeriod>,
+}
+
+/// <https://docs.stripe.com/api/prices/object#price_object-recurring>
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct PricePeriod {
+    /// None for a unit that this version does not know.
+    #[serde(default, deserialize_with = "known_unit")]
+    interval: Option<PeriodUnit>,
+    #[serde(default)]
+    interval_count: Option<u32>,
+}
+
+fn known_unit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PeriodUnit>, D::Error> {
+    let named = serde_json::Value::deserialize(deserializer)?;
+    Ok(PeriodUnit::deserialize(named).ok())
+}
+
+/// What line items say of a sale; lines without a name are left out.
+pub(crate) fn sold_items(items: &[LineItem]) -> Vec<SoldItem> {
+    items.iter().filter_map(LineItem::sold).collect()
+}
+
+impl LineItem {
+    /// What the line says of the sale; `None` without a name.
+    fn sold(&self) -> Option<SoldItem> {
+        let quantity = self.quantity.unwrap_or(1);
+        let price = self.price.as_ref();
+        let recurring = price.and_then(|price| {
+            let period = price.recurring?;
+            let period = Period { unit: period.interval?, count: period.interval_count.unwrap_or(1).max(1) };
+            // Where tax comes on top, the price alone is not what a customer pays.
+            let is_whole = price.tax_behavior.as_deref() != Some("exclusive");
+            let amount = price.unit_amount.filter(|_| is_whole).and_then(|each| each.checked_mul(quantity));
+            Some(Recurring { period, amount })
+        });
+        let name = self.description.clone().filter(|name| !name.trim().is_empty())?;
+        Some(SoldItem { name, quantity, amount: self.amount_total, recurring })
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -143,5 +193,56 @@ mod tests {
         let name = |key: &str| BoughtFile::of_link(&[key.to_owned()])[0].name().to_owned();
         assert_eq!(name("guide.pdf"), "guide.pdf");
         assert_eq!(name("2026/audio/Guide one.mp3"), "Guide one.mp3");
+    }
+
+    fn sold(items: &[Value]) -> Vec<SoldItem> {
+        let items: Vec<LineItem> =
+            items.iter().map(|item| serde_json::from_value(item.clone()).unwrap()).collect();
+        sold_items(&items)
+    }
+
+    fn line(quantity: i64, price: Value) -> Value {
+        json!({ "id": "li_1", "description": "Friend", "quantity": quantity, "amount_total": 1000, "price": price })
+    }
+
+    #[test]
+    fn a_line_says_its_name_its_number_and_what_it_cost() {
+        let lines = sold(&[
+            line(2, json!({ "unit_amount": 500 })),
+            json!({ "id": "li_2", "description": " ", "quantity": 1 }),
+            json!({ "id": "li_3", "description": "Map", "price": null }),
+        ]);
+        let lines: Vec<_> = lines.iter().map(|line| (&*line.name, line.quantity, line.amount)).collect();
+        assert_eq!(lines, [("Friend", 2, Some(1000)), ("Map", 1, None)]);
+    }
+
+    #[test]
+    fn a_sale_renews_at_one_pace_and_for_an_amount_that_is_sure() {
+        let monthly = |more: Value| {
+            let mut price =
+                json!({ "unit_amount": 500, "recurring": { "interval": "month", "interval_count": 1 } });
+            price.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            price
+        };
+        let once = || json!({ "unit_amount": 900, "recurring": null });
+        let check = |items: &[Value], expected: Option<(PeriodUnit, u32, Option<i64>)>| {
+            let renewal = SoldItem::renewal_of(&sold(items));
+            assert_eq!(renewal.map(|r| (r.period.unit, r.period.count, r.amount)), expected, "{items:?}");
+        };
+        let month = |amount| Some((PeriodUnit::Month, 1, amount));
+        check(&[], None);
+        check(&[line(1, once())], None);
+        check(&[line(2, monthly(json!({})))], month(Some(1000)));
+        check(
+            &[line(1, monthly(json!({}))), line(1, once()), line(3, monthly(json!({})))],
+            month(Some(2000)),
+        );
+        // Tax on top, tiers and parts of a cent: the amount is not known.
+        check(&[line(1, monthly(json!({ "tax_behavior": "exclusive" })))], month(None));
+        check(&[line(1, monthly(json!({ "unit_amount": null }))), line(1, monthly(json!({})))], month(None));
+        let every = |unit: &str, count: u32| json!({ "unit_amount": 1, "recurring": { "interval": unit, "interval_count": count } });
+        check(&[line(1, every("year", 2))], Some((PeriodUnit::Year, 2, Some(1))));
+        check(&[line(1, every("fortnight", 1))], None);
+        check(&[line(1, every("week", 1)), line(1, every("month", 1))], None);
     }
 }

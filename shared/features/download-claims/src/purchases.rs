@@ -3,10 +3,11 @@ use aws_types::SdkConfig;
 use fulfilment::{FulfilmentKind, PaymentId, Policy, file_keys, object_key};
 use futures_util::future::try_join_all;
 
+use crate::bought::sold_items;
 use crate::spelling::spellings;
 use crate::{
     BoughtFile, BucketError, DynamoDbDownloads, FOLDER, FilesBucket, PurchasesConfig, SessionsError,
-    StripeSessions, TableError,
+    SoldItem, StripeSessions, TableError,
 };
 
 /// Determines the files of a purchase, and which of them are there.
@@ -22,6 +23,8 @@ pub struct Offer {
     pub files: Vec<OfferedFile>,
     /// How often the purchase's link was renewed: links of earlier generations offer nothing.
     pub generation: u32,
+    /// What was sold, where Stripe had to be asked for the files.
+    pub sold: Vec<SoldItem>,
 }
 
 /// A payment that files were bought with.
@@ -116,31 +119,48 @@ impl<C: Clock + Clone> AwsPurchases<C> {
         &self.stripe
     }
 
-    /// The purchase, and the generation of its link.
-    async fn bought(&self, purchase: &Purchase<'_>) -> Result<(Vec<BoughtFile>, u32), PurchasesError> {
+    /// What was bought in a session, for the words of a mail: within a few seconds, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// When Stripe cannot be asked, or takes longer.
+    pub async fn sold(&self, session_id: &str) -> Result<Vec<SoldItem>, PurchasesError> {
+        Ok(self.stripe.sold(session_id).await?)
+    }
+
+    /// The purchase, the generation of its link, and what was sold where Stripe was asked for it.
+    async fn bought(
+        &self,
+        purchase: &Purchase<'_>,
+    ) -> Result<(Vec<BoughtFile>, u32, Vec<SoldItem>), PurchasesError> {
         if let Some(decided) = self.table.of_payment(purchase.payment_id).await? {
-            return Ok((decided.files, decided.generation));
+            return Ok((decided.files, decided.generation, Vec::new()));
         }
-        let files = by_their_keys(self.promised(purchase).await?, &self.bucket);
+        let (promised, sold) = self.promised(purchase).await?;
+        let files = by_their_keys(promised, &self.bucket);
         if files.is_empty() {
-            return Ok((files, 0));
+            return Ok((files, 0, sold));
         }
         let now = self.clock.now_ms() / 1000;
         let keep_until = now.saturating_add(self.retention_seconds);
         let decided = self.table.decide(purchase.payment_id, files, now, keep_until).await?;
-        Ok((decided, 0))
+        Ok((decided, 0, sold))
     }
 
     /// What the link says, else what Stripe says of the products.
-    async fn promised(&self, purchase: &Purchase<'_>) -> Result<Vec<BoughtFile>, PurchasesError> {
+    async fn promised(
+        &self,
+        purchase: &Purchase<'_>,
+    ) -> Result<(Vec<BoughtFile>, Vec<SoldItem>), PurchasesError> {
         let of_link = match purchase.of_link {
             Some(keys) => keys.to_vec(),
             None => self.of_session(purchase.session_id).await?,
         };
         if !of_link.is_empty() {
-            return Ok(BoughtFile::of_link(&of_link));
+            return Ok((BoughtFile::of_link(&of_link), Vec::new()));
         }
-        Ok(BoughtFile::of_line_items(&self.stripe.line_items(purchase.session_id).await?))
+        let items = self.stripe.line_items(purchase.session_id).await?;
+        Ok((BoughtFile::of_line_items(&items), sold_items(&items)))
     }
 
     async fn of_session(&self, session_id: &str) -> Result<Vec<String>, PurchasesError> {
@@ -154,9 +174,9 @@ impl<C: Clock + Clone> AwsPurchases<C> {
 
 impl<C: Clock + Clone> Purchases for AwsPurchases<C> {
     async fn offer(&self, purchase: &Purchase<'_>) -> Result<Offer, PurchasesError> {
-        let (bought, generation) = self.bought(purchase).await?;
+        let (bought, generation, sold) = self.bought(purchase).await?;
         let files = try_join_all(bought.into_iter().map(|file| self.offered(file))).await?;
-        Ok(Offer { files, generation })
+        Ok(Offer { files, generation, sold })
     }
 }
 

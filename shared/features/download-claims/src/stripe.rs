@@ -10,8 +10,12 @@ use serde_json::Value;
 use stripe_access::{StripeAccess, StripeAccessError, StripeConfig};
 use stripe_client::{ApiObject, NotReadable, Patience, Request};
 
-use crate::bought::LineItem;
+use crate::bought::{LineItem, sold_items};
 use crate::pace::Pace;
+use crate::sold::SoldItem;
+
+/// How long a mail waits for the name of what was bought. It can do without.
+const WORDS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Stripe's sessions and their line items.
 #[derive(Debug)]
@@ -53,8 +57,8 @@ pub enum SessionsError {
     /// It cannot be asked, or does not answer.
     #[error(transparent)]
     Stripe(#[from] StripeAccessError),
-    /// A page waited for Stripe as long as a customer waits.
-    #[error("Stripe took too long for a page")]
+    /// A page waited for Stripe as long as a customer waits, or a mail as long as its words are worth.
+    #[error("Stripe took too long")]
     TooSlow,
     /// This instance has made as many calls as strangers may cause.
     #[error("pages have made as many calls to Stripe as they may for now")]
@@ -165,6 +169,13 @@ impl<C: Clock> StripeSessions<C> {
         let request = Request::line_items(session_id).expand("data.price.product");
         let items = self.in_time(self.access.all(request)).await?;
         Ok(items.iter().map(ApiObject::read).collect::<Result<_, _>>()?)
+    }
+
+    /// What was bought in a session, for the words of a mail. Stripe has [`WORDS_PATIENCE`] for it, attempts included.
+    pub(crate) async fn sold(&self, session_id: &str) -> Result<Vec<SoldItem>, SessionsError> {
+        let items = std::pin::pin!(self.line_items(session_id));
+        let items = Timeout::new(items, self.sleep.sleep(WORDS_PATIENCE)).await;
+        Ok(sold_items(&items.map_err(|_| SessionsError::TooSlow)??))
     }
 
     /// What Stripe answers, if the page's time suffices.

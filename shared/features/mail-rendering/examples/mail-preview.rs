@@ -16,7 +16,7 @@ use mail_rendering::preview::{PreviewRequest, preview};
 #[derive(Parser)]
 #[command(name = "mail preview", bin_name = "cargo xtask mail preview")]
 struct Arguments {
-    /// contribution, download, membership, payment-pending, payment-failed, or one of your own
+    /// contribution, download, membership, payment-pending, payment-failed, files-ready, or one of your own
     #[arg(long)]
     template: String,
     /// The customer's language: en, de, fr-CA

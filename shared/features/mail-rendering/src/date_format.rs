@@ -18,6 +18,12 @@ const LAST_DAY: i64 = 2_932_896;
 /// UTC is named, because it is the zone of those who decided on none: its day is another one than the customer's for
 /// some hours of each night.
 pub(crate) fn date_text(unix_seconds: i64, zone: &TimeZone, locale: &Locale) -> Option<String> {
+    let text = day_text(unix_seconds, zone, locale)?;
+    Some(if zone.is_utc() { format!("{text} (UTC)") } else { text })
+}
+
+/// The same without the zone: for a day that is far away.
+pub(crate) fn day_text(unix_seconds: i64, zone: &TimeZone, locale: &Locale) -> Option<String> {
     if !(0..=LAST_DAY).contains(&unix_seconds.div_euclid(SECONDS_A_DAY)) {
         return None;
     }
@@ -25,8 +31,7 @@ pub(crate) fn date_text(unix_seconds: i64, zone: &TimeZone, locale: &Locale) -> 
     let date = Date::from_rata_die(RataDie::new(UNIX_EPOCH + day), Gregorian);
     let formatter =
         FixedCalendarDateTimeFormatter::<Gregorian, _>::try_new(locale.into(), YMD::long()).ok()?;
-    let text = formatter.format(&date).to_string();
-    Some(if zone.is_utc() { format!("{text} (UTC)") } else { text })
+    Some(formatter.format(&date).to_string())
 }
 
 #[cfg(test)]

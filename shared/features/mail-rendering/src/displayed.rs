@@ -5,7 +5,7 @@
 /// Control characters, direction overrides and invisible characters go, because they can make a mail read
 /// differently from what it says. White space becomes single spaces. This is not escaping, which the template
 /// engine does.
-pub(crate) fn displayed(text: &str) -> Option<String> {
+pub fn displayed(text: &str) -> Option<String> {
     let mut line = String::new();
     for word in text.split(breaks_words) {
         let start = line.len();

@@ -4,6 +4,7 @@ pub mod check;
 mod customer_name;
 mod date_format;
 mod displayed;
+mod invented;
 mod mail;
 mod markdown;
 mod money_format;
@@ -12,6 +13,8 @@ pub mod preview;
 mod tags;
 mod wording;
 
-pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, render};
+pub use displayed::displayed;
+pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, Sale, render};
+pub use money_format::money_text;
 pub use own_files::{OwnFiles, text_of};
 pub use wording::{BrokenTemplate, Part, Unusable, Wording, Wordings, is_built_in};

@@ -15,7 +15,7 @@ use icu_locale_core::Locale;
 use icu_provider::prelude::*;
 
 /// The exact amount in the locale's own form, no digit rounded away.
-pub(crate) fn money_text(money: Money, locale: &Locale) -> String {
+pub fn money_text(money: Money, locale: &Locale) -> String {
     // Plain text in place of an error: a mail that says `GBP 12.50` is better than no mail.
     localised(money, locale)
         .unwrap_or_else(|_| format!("{} {}", money.currency().code(), money.decimal_text()))

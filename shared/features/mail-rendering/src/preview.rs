@@ -1,10 +1,9 @@
 //! Mails with an invented payment in them, for the marketers who write the wording.
 
-use customer_locale::LocaleRequest;
-use download_claims::{BoughtFile, OfferedFile};
 use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
 
-use crate::mail::{Download, MailContext, Occasion, render};
+use crate::invented::{InventedPayment, kind_named};
+use crate::mail::{MailContext, render};
 use crate::own_files::{OwnFiles, text_of};
 
 /// What to show.
@@ -65,7 +64,7 @@ pub fn preview(request: &PreviewRequest) -> Result<Preview, PreviewError> {
     let template = TemplateName::try_from(request.template.clone())
         .map_err(|_| error("a template's name is lower-case letters, digits and hyphens, at most 60"))?;
     let kind = request.kind.as_deref().unwrap_or(&request.template);
-    let kind = FulfilmentKind::ALL.into_iter().find(|known| known.as_str() == kind);
+    let kind = kind_named(kind);
     let kind = match (kind, &request.kind) {
         (Some(kind), _) => kind,
         (None, None) => FulfilmentKind::Contribution,
@@ -75,32 +74,12 @@ pub fn preview(request: &PreviewRequest) -> Result<Preview, PreviewError> {
     let files = request.files.iter().map(|(path, bytes)| (path.clone(), text_of(bytes.clone()))).collect();
     let own = OwnFiles(files).over_built_in();
     let policy = Policy::compiled_in().map_err(error)?;
-    let download = Download {
-        files: ["guide.pdf", "audio/guide.mp3"]
-            .map(|key| OfferedFile {
-                file: BoughtFile { key: key.to_owned(), quantity: 1, product: None },
-                size: Some(1_200_000),
-            })
-            .into(),
-        link: "https://example.org/d/v1.preview".to_owned(),
-    };
+    let payment = InventedPayment::new();
     let context = MailContext {
-        occasion: match template.as_str() {
-            "payment-pending" => Occasion::PaymentPending,
-            "payment-failed" => Occasion::PaymentFailed,
-            "files-ready" => Occasion::FilesReady,
-            _ => Occasion::ThankYou { template: Some(&template) },
-        },
-        kind,
         renewal: request.renewal,
-        download: (kind == FulfilmentKind::Download || template.as_str() == "files-ready")
-            .then_some(&download),
-        policy: &policy,
-        locale: LocaleRequest { session: Some(&request.locale), country: None },
         customer_name: request.name.as_deref(),
         amount: Money::new(request.minor, currency),
-        paid_on: 1_795_262_400, // 21 November 2026
-        reference: "pi_3QPreviewOfAMail000001",
+        ..payment.context(&template, kind, &request.locale, &policy)
     };
     let mail = render(Some(&own), &context).map_err(error)?;
     let mut mistakes: Vec<String> = mail.passed_over.iter().map(ToString::to_string).collect();
@@ -156,7 +135,7 @@ mod tests {
         }
         let membership =
             preview(&PreviewRequest { kind: Some("membership".to_owned()), ..request("gala", "en") });
-        assert!(membership.unwrap().text.contains("For: Membership"));
+        assert!(membership.unwrap().text.contains("For: Friends of the project"));
     }
 
     #[test]

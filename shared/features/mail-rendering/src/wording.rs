@@ -63,6 +63,14 @@ pub struct Wording {
     pub locale: LanguageIdentifier,
 }
 
+impl Wording {
+    /// What is wrong with one of its parts as a whole.
+    pub(crate) fn broken(&self, part: Part, problem: &str) -> BrokenTemplate {
+        let path = path(&self.template, &self.locale, part);
+        BrokenTemplate { path, line: 0, problem: problem.to_owned() }
+    }
+}
+
 /// A template that cannot be filled in: a mistake in its text.
 ///
 /// Says what and where, and never a value: values are the customer's.

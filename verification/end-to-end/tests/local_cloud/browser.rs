@@ -202,7 +202,7 @@ fn a_customer_goes_from_the_page_after_paying_to_the_files_own_bytes() {
     cloud.wait_for_effect("pi_Browser", "contribution#refund#re_Browser done");
     fs::remove_file(&file).unwrap();
     browser.click(BUTTON);
-    cloud.wait_until("This payment went back to you", || browser.heading());
+    cloud.wait_until("This payment has been refunded", || browser.heading());
     browser.look("refunded");
     assert!(!file.exists());
 }
@@ -222,7 +222,7 @@ fn the_pages_that_offer_nothing_read_well_too() {
     assert_eq!((browser.text("h1").as_str(), browser.count(BUTTON)), ("Merci", 0));
     browser.look("follows");
     browser.open(&thanks_url(&cloud, "BrowserNobody"));
-    assert_eq!(browser.text("h1"), "We do not know this page");
+    assert_eq!(browser.text("h1"), "Page not found");
     browser.look("unknown");
     // The browser blocked nothing that a page needs.
     assert_eq!(browser.run("return getComputedStyle(document.querySelector('main')).borderRadius"), "14px");

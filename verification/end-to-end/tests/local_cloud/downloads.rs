@@ -120,7 +120,7 @@ fn a_download_is_mailed_and_fetched_until_the_money_goes_back() {
     cloud.wait_for_effect("pi_Fetched", "contribution#refund#re_Fetched done");
     let refused = ask("POST", &link, "file=1");
     assert_eq!((refused.status, refused.location.as_str()), (403, ""));
-    assert!(refused.body.contains("This payment went back to you"), "{}", refused.body);
+    assert!(refused.body.contains("This payment has been refunded"), "{}", refused.body);
     assert_eq!(cloud.mails_to(&address("Fetched")).len(), 1, "no page sends a mail");
 }
 
@@ -181,7 +181,7 @@ fn a_missing_file_is_promised_and_announced_once_it_is_there() {
     cloud.wait_for_ledger("pi_LateFile", &promised);
     cloud.wait_for_dead_letter("ThankYouEmail", "pi_LateFile");
     let mails = cloud.mails_to(&address("LateFile"));
-    assert!(mails[0].text.contains("- late.txt (will follow)"), "{}", mails[0].text);
+    assert!(mails[0].text.contains("- late.txt (to follow)"), "{}", mails[0].text);
     assert!(thanks(&cloud, "LateFile").body.contains("This file will follow"));
 
     upload(&cloud, "files/e2e/late.txt", "better late");
@@ -240,6 +240,6 @@ fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_noth
     deliver(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" }));
     for session in ["Stranger", "NeverWas"] {
         let page = thanks(&cloud, session);
-        assert_eq!((page.status, page.heading()), (404, Some("We do not know this page")));
+        assert_eq!((page.status, page.heading()), (404, Some("Page not found")));
     }
 }

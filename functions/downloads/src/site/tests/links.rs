@@ -32,7 +32,7 @@ async fn only_the_newest_link_of_a_purchase_opens_it() {
                 continue;
             }
             for answer in [page, fetch] {
-                assert_eq!(answer.page(), super::page(410, "This link was replaced"), "{generation}");
+                assert_eq!(answer.page(), super::page(410, "This link has been replaced"), "{generation}");
                 assert_eq!((answer.location(), answer.offers()), (None, 0));
             }
         }

@@ -45,7 +45,7 @@ async fn without_a_session_customers_are_thanked_in_general() {
             let answer = case.thanks_at(path, query).await;
             assert_eq!((answer.page(), answer.offers()), (welcome(), 0), "{path} {query}");
             let body = answer.response.body.unwrap();
-            assert!(body.contains("a mail with everything you need is on its way"), "{body}");
+            assert!(body.contains("an email with everything you need is on its way"), "{body}");
             assert!(!body.contains("incomplete") && !body.contains("<code>"), "{body}");
         }
     }
@@ -63,7 +63,7 @@ async fn a_session_offers_files_for_a_day_and_then_the_mail_does() {
     assert_eq!((answer.page(), answer.offers()), (welcome(), 0));
     assert_eq!(answer.counts, [("Pages", 1)]);
     let body = answer.response.body.unwrap();
-    assert!(body.contains("use the link in the mail") && body.contains("hello@example.org"), "{body}");
+    assert!(body.contains("use the link in the email") && body.contains("hello@example.org"), "{body}");
     assert!(!body.contains("/d/") && !body.contains("d&#x2f;v1"), "no token: {body}");
     assert_eq!(case.fetch().await.response.status_code, 303, "the mail's link goes on");
 }
@@ -159,4 +159,29 @@ async fn an_id_that_is_too_short_for_real_money_reaches_neither_table_nor_stripe
         assert_eq!(answer.page(), welcome(), "{id}");
     }
     assert_eq!(live.stripe_requests(), 0);
+}
+
+/// The record says it, and Stripe where there is no record yet.
+#[tokio::test]
+async fn the_page_after_paying_names_what_was_bought_and_for_how_much() {
+    for (shown_as, product) in [(Some("The field guide"), "The field guide"), (None, "Download")] {
+        let mut metadata = json!({ "fulfilment": "download", "files": "guide.pdf" });
+        if let Some(shown_as) = shown_as {
+            metadata["shown_as"] = json!(shown_as);
+        }
+        let bought = session(Session::paid()).metadata(metadata);
+        let with_record = case();
+        with_record.record_events(&[bought.to_json()]);
+        let faster = case();
+        faster.stripe.record(&bought.to_json().to_string());
+        for case in [with_record, faster] {
+            let body = case.thanks().await.response.body.unwrap();
+            assert!(body.contains("<dd>£12.50</dd>"), "{body}");
+            assert!(body.contains(&format!("<dd>{product}</dd>")), "{body}");
+        }
+    }
+    let case = case();
+    let shown = json!({ "presentment_amount": 1490, "presentment_currency": "eur" });
+    case.record_events(&[session(Session::paid()).session("presentment_details", shown).to_json()]);
+    assert!(case.thanks().await.response.body.unwrap().contains("<dd>€14.90</dd>"));
 }

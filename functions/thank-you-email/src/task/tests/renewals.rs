@@ -148,7 +148,7 @@ async fn a_renewal_that_cost_nothing_counts_as_a_mail_that_costs_nothing() {
     assert_eq!((tally.done, tally.parked), (1, 1));
     assert_eq!(queue.dead_letters.borrow()[0].1, "too_many_to_one_address");
     let text = &mails(&task)[0];
-    assert!(text.contains("nichts zu zahlen") && text.contains("läuft weiter"), "{text}");
+    assert!(text.contains("nichts zu bezahlen") && text.contains("läuft weiter"), "{text}");
 }
 
 #[tokio::test]

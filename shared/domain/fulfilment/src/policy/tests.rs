@@ -44,6 +44,32 @@ fn a_mistake_is_named_where_it_is() {
 }
 
 #[test]
+fn who_the_organisation_is_by_law_is_checked_before_customers_read_it() {
+    let with = |line: &str| Policy::parse(&FILE.replacen("\nsite = ", &format!("\n{line}\nsite = "), 1));
+    for (line, expected) in [
+        ("legal_name = \"\"", "`legal_name` must be one line"),
+        ("legal_name = \"Example\\nProject\"", "`legal_name` must be one line"),
+        ("tax_id = \" \"", "`tax_id` must be one line"),
+        ("address = \"\"", "`address` must have one to eight lines"),
+        ("address = \"1\\n2\\n3\\n4\\n5\\n6\\n7\\n8\\n9\"", "`address` must have one to eight lines"),
+        ("manage_subscription = \"billing.stripe.com\"", "`manage_subscription` must be an address"),
+        ("manage_subscription = \"http://billing.stripe.com/p\"", "`manage_subscription` must be an address"),
+        (
+            "manage_subscription = \"https://billing.stripe.com/p\\\"x\"",
+            "`manage_subscription` must be an address",
+        ),
+    ] {
+        let mistake = with(line).unwrap_err().to_string();
+        assert!(mistake.contains("[organisation] ") && mistake.contains(expected), "{line}: {mistake}");
+    }
+    let address = "address = \"\"\"\nExample Project e. V.\n\n  Musterstraße 1\n10115 Berlin\n\"\"\"";
+    let policy = with(address).unwrap();
+    let lines: Vec<_> = policy.organisation.address_lines().collect();
+    assert_eq!(lines, ["Example Project e. V.", "Musterstraße 1", "10115 Berlin"]);
+    assert!(with("manage_subscription = \"https://billing.stripe.com/p/login/test_1\"").is_ok());
+}
+
+#[test]
 fn renewals_are_thanked_for_only_where_the_kind_says_so() {
     let others: Vec<_> = FILE.lines().filter(|line| !line.starts_with("thank_renewals")).collect();
     let others = others.join("\n");
@@ -131,7 +157,7 @@ fn a_mistake_about_consents_is_named_where_it_is() {
     );
     check(
         "de = \"Wir schreiben",
-        "de = \"Liebe Leute\"\nnl = \"Wir schreiben",
+        "de = \"Liebe Leute\"\npt = \"Wir schreiben",
         "[marketing] notice \"2025-01\" in \"de\" must be the words as the payment page shows them",
     );
 }
@@ -191,5 +217,5 @@ fn names_products_in_the_customers_language() {
     let policy = Policy::compiled_in().unwrap();
     let contribution = policy.kind(FulfilmentKind::Contribution);
     assert_eq!(contribution.shown_as("de"), "Spende");
-    assert_eq!(contribution.shown_as("nl"), "Contribution");
+    assert_eq!(contribution.shown_as("pt"), "Contribution");
 }

@@ -1,10 +1,13 @@
 //! Over the real adapters: tables and bucket in memory, Stripe's API on loopback.
 
+use std::time::Duration;
+
 use aws::CachedSecret;
 use aws_in_memory::{Cloud, sdk_config};
 use serde_json::{Value, json};
 use testkit::aws::Endpoint;
 use testkit::clock::ManualClock;
+use testkit::silence::SilentAws;
 use testkit::stripe::{InvoiceEvent, SessionEvent};
 use testkit::stripe_api::{Fault, KEY, StripeApi};
 
@@ -275,4 +278,39 @@ async fn a_secret_is_fetched_again_when_it_is_old_or_turns_out_to_be() {
     case.cloud.put_secret("keys", "three");
     case.clock.advance_ms(300_001);
     assert_eq!(secret.current().await.unwrap(), "three");
+}
+
+#[tokio::test]
+async fn the_names_of_what_was_sold_come_from_the_line_items() {
+    let case = case();
+    case.sells(&[(2, json!({ "file": "guide.pdf" }))]);
+    let named =
+        |sold: Vec<SoldItem>| sold.into_iter().map(|item| (item.name, item.quantity)).collect::<Vec<_>>();
+    let guides = [("Guide".to_owned(), 2)];
+    assert_eq!(named(case.purchases.sold("cs_test_Example").await.unwrap()), guides);
+    // Where Stripe is asked for the files, it need not be asked again.
+    let payment_id = PaymentId::new("pi_Example");
+    let purchase = Purchase { payment_id: &payment_id, session_id: "cs_test_Example", of_link: Some(&[]) };
+    assert_eq!(named(case.purchases.offer(&purchase).await.unwrap().sold), guides);
+    case.stripe.withhold(Some("rak_product_read"));
+    let error = case.purchases.sold("cs_test_Example").await.unwrap_err();
+    assert!(matches!(error, PurchasesError::Stripe(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stripe_that_never_answers_is_given_up_after_three_seconds() {
+    let stripe = SilentAws::start();
+    let network = stripe.sdk_config();
+    let cloud = Cloud::with_tables();
+    cloud.put_secret("stripe-key", KEY);
+    let clock = ManualClock::default();
+    let api_base_url = network.endpoint_url().map(str::to_owned);
+    let config = StripeConfig { key_secret_name: "stripe-key".to_owned(), api_base_url };
+    let sdk = sdk_config(&cloud, clock.clone());
+    let sessions = crate::StripeSessions::new(&config, &sdk, &network, clock).unwrap();
+    // Each attempt has a timer of its own, by which attempts are counted.
+    let attempt = stripe_client::Patience::QUEUED.attempt_timeout;
+    let (sold, waited) = stripe.wait(attempt, sessions.sold("cs_test_Example")).await;
+    assert!(matches!(sold, Err(SessionsError::TooSlow)), "{sold:?}");
+    assert_eq!(waited.elapsed, Duration::from_secs(3));
 }

@@ -1,14 +1,13 @@
 //! A template filled in for every language and every kind of customer, as the mail function would.
 
-use customer_locale::LocaleRequest;
-use download_claims::{BoughtFile, OfferedFile};
 use fulfilment::{Currency, FulfilmentKind, Money, Policy, TemplateName};
 
 use super::Finding;
 use super::files::OwnTemplate;
 use super::sentences::sentence;
 use super::source::check_subject_length;
-use crate::mail::{Download, MailContext, Occasion, RenderError, render, value_names};
+use crate::invented::{InventedPayment, kind_named};
+use crate::mail::{MailContext, RenderError, render, value_names};
 use crate::own_files::OwnFiles;
 use crate::wording::BrokenTemplate;
 
@@ -24,12 +23,12 @@ pub(super) fn check_rendering(
 ) -> Vec<Finding> {
     let wordings = OwnFiles(own.all.clone()).over_built_in();
     let Ok(name) = TemplateName::try_from(template.to_owned()) else { return Vec::new() };
+    let payment = InventedPayment::new();
     let mut findings: Vec<Finding> = Vec::new();
     for locale in &own.locales {
         let tag = locale.to_string();
         for case in cases(template) {
-            let download = download();
-            let context = case.context(&name, &tag, policy, &download);
+            let context = case.context(&payment, &name, &tag, policy);
             let Ok(mail) = render(Some(&wordings), &context) else { continue };
             for broken in mail.passed_over.iter().filter_map(broken_of) {
                 let is_known =
@@ -83,7 +82,7 @@ fn subject_path(own: &OwnTemplate, template: &str, tag: &str) -> String {
 struct Case {
     kind: FulfilmentKind,
     named: bool,
-    minor: i64,
+    is_free: bool,
     renewal: bool,
     /// In a sentence: what goes out instead, and for whom.
     when: &'static str,
@@ -91,16 +90,15 @@ struct Case {
 
 /// The customers of a template: of one kind where it is the kind's own, else of all.
 fn cases(template: &str) -> Vec<Case> {
-    let own_kind = FulfilmentKind::ALL.into_iter().find(|kind| kind.as_str() == template);
-    let kinds = own_kind.map_or_else(|| FulfilmentKind::ALL.to_vec(), |kind| vec![kind]);
+    let kinds = kind_named(template).map_or_else(|| FulfilmentKind::ALL.to_vec(), |kind| vec![kind]);
     let mut cases = Vec::new();
     for kind in kinds {
-        let case = |named, minor, renewal, when| Case { kind, named, minor, renewal, when };
-        cases.push(case(true, 1250, false, "for every customer"));
-        cases.push(case(false, 1250, false, "for a customer without a name"));
-        cases.push(case(true, 0, false, "where nothing was due"));
-        cases.push(case(true, 1250, true, "for a renewal"));
-        cases.push(case(false, 0, true, "for a free renewal"));
+        let case = |named, is_free, renewal, when| Case { kind, named, is_free, renewal, when };
+        cases.push(case(true, false, false, "for every customer"));
+        cases.push(case(false, false, false, "for a customer without a name"));
+        cases.push(case(true, true, false, "where nothing was due"));
+        cases.push(case(true, false, true, "for a renewal"));
+        cases.push(case(false, true, true, "for a free renewal"));
     }
     cases
 }
@@ -108,29 +106,17 @@ fn cases(template: &str) -> Vec<Case> {
 impl Case {
     fn context<'a>(
         &self,
+        payment: &'a InventedPayment,
         template: &'a TemplateName,
         tag: &'a str,
         policy: &'a Policy,
-        download: &'a Download,
     ) -> MailContext<'a> {
-        let occasion = match template.as_str() {
-            "payment-pending" => Occasion::PaymentPending,
-            "payment-failed" => Occasion::PaymentFailed,
-            "files-ready" => Occasion::FilesReady,
-            _ => Occasion::ThankYou { template: Some(template) },
-        };
-        let has_files = self.kind == FulfilmentKind::Download || occasion == Occasion::FilesReady;
+        let context = payment.context(template, self.kind, tag, policy);
         MailContext {
-            occasion,
-            kind: self.kind,
             renewal: self.renewal,
-            download: has_files.then_some(download),
-            policy,
-            locale: LocaleRequest { session: Some(tag), country: None },
-            customer_name: self.named.then_some("Ada Lovelace"),
-            amount: Money::new(self.minor, Currency::EUR),
-            paid_on: 1_795_262_400, // 21 November 2026
-            reference: "pi_3QPreviewOfAMail000001",
+            customer_name: context.customer_name.filter(|_| self.named),
+            amount: if self.is_free { Money::new(0, Currency::EUR) } else { context.amount },
+            ..context
         }
     }
 }
@@ -138,15 +124,7 @@ impl Case {
 /// The names of all that a template can put in.
 pub(super) fn known_values() -> Vec<String> {
     let Ok(policy) = Policy::compiled_in() else { return Vec::new() };
-    let Ok(template) = TemplateName::try_from("download".to_owned()) else { return Vec::new() };
-    let case = Case { kind: FulfilmentKind::Download, named: true, minor: 1250, renewal: false, when: "" };
-    value_names(&case.context(&template, "en", &policy, &download()))
-}
-
-fn download() -> Download {
-    let file = OfferedFile {
-        file: BoughtFile { key: "guide.pdf".to_owned(), quantity: 1, product: None },
-        size: Some(1_200_000),
-    };
-    Download { files: vec![file], link: "https://example.org/d/v1.preview".to_owned() }
+    let Ok(template) = TemplateName::try_from("membership".to_owned()) else { return Vec::new() };
+    let payment = InventedPayment::new();
+    value_names(&payment.context(&template, FulfilmentKind::Membership, "en", &policy))
 }
