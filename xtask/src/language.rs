@@ -17,7 +17,7 @@ const ENGLISH: &str = "en.";
 pub(crate) fn run(checkout: &Checkout, tag: &str) -> Result<()> {
     let is_tag = (2..=3).contains(&tag.len()) && tag.bytes().all(|letter| letter.is_ascii_lowercase());
     if !is_tag {
-        bail!("\"{tag}\" is no language: write the two or three letters of ISO 639, such as es");
+        bail!("\"{tag}\" is no language: write the two or three letters of ISO 639, such as pt");
     }
     let missing = missing(checkout.root(), tag)?;
     if missing.is_empty() {

@@ -54,6 +54,11 @@ mod tests {
         check(noon, "de-CH", Some("21. November 2026"));
         check(noon, "fr", Some("21 novembre 2026"));
         check(noon, "fr-CA", Some("21 novembre 2026"));
+        check(noon, "es", Some("21 de noviembre de 2026"));
+        check(noon, "es-MX", Some("21 de noviembre de 2026"));
+        check(noon, "it", Some("21 novembre 2026"));
+        check(noon, "nl", Some("21 november 2026"));
+        check(noon, "nl-BE", Some("21 november 2026"));
     }
 
     #[test]

@@ -164,9 +164,30 @@ mod tests {
     }
 
     #[test]
+    fn writes_amounts_as_spanish_italian_and_dutch_do() {
+        let check = |minor, code, expected: [&str; 5]| {
+            let tags = ["es", "es-MX", "it", "nl", "nl-BE"];
+            let texts = tags.map(|tag| formatted(minor, code, tag).replace('\u{a0}', "_"));
+            assert_eq!(texts, expected, "{minor} {code}");
+        };
+        check(1250, "gbp", ["12,50_£", "£12.50", "12,50_£", "£_12,50", "£_12,50"]);
+        check(123_456, "eur", ["1234,56_€", "€1,234.56", "1234,56_€", "€_1.234,56", "€_1.234,56"]);
+        check(
+            1_234_567,
+            "eur",
+            ["12.345,67_€", "€12,345.67", "12.345,67_€", "€_12.345,67", "€_12.345,67"],
+        );
+        check(500, "jpy", ["500_JP¥", "JP¥500", "500_JP¥", "JP¥_500", "JP¥_500"]);
+        check(-1250, "eur", ["-12,50_€", "-€12.50", "-12,50_€", "€_-12,50", "€_-12,50"]);
+    }
+
+    #[test]
     fn loses_no_digit_of_any_currency() {
         for code in STRIPE_CURRENCIES.split_whitespace() {
-            for tag in ["en", "en-001", "en-GB", "en-US", "de", "de-AT", "de-CH", "fr", "fr-CA", "fr-CH"] {
+            for tag in [
+                "en", "en-001", "en-GB", "en-US", "de", "de-AT", "de-CH", "fr", "fr-CA", "fr-CH", "es",
+                "es-MX", "it", "nl", "nl-BE",
+            ] {
                 let exact = money(12_345_671, code);
                 let text = formatted(12_345_671, code, tag);
                 assert_eq!(digits(&text), digits(&exact.decimal_text()), "{code} in {tag}: {text}");
@@ -176,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn loses_no_digit_of_any_amount(minor: i64, code in "gbp|jpy|kwd|isk|ugx|huf|rsd|[a-z]{3}", tag in "en|en-GB|de|de-CH|fr|fr-CA") {
+        fn loses_no_digit_of_any_amount(minor: i64, code in "gbp|jpy|kwd|isk|ugx|huf|rsd|[a-z]{3}", tag in "en|en-GB|de|de-CH|fr|fr-CA|es|it|nl") {
             let exact = money(minor, &code);
             let mut expected = exact.decimal_text();
             if exact.shown_exponent() < exact.currency().exponent() {
