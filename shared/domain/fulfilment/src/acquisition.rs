@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -74,7 +74,8 @@ pub struct AcquisitionEvent {
     pub labels: Vec<String>,
     /// `promo_…`, Stripe's id of the promotion code.
     pub promo_code: Option<String>,
-    /// Stripe's events hold none. Another tool's `client_reference_id` is not published: it may name a person.
+    /// What a site passed on of its page's address in a `client_reference_id` of ours. Another tool's is not published:
+    /// it may name a person.
     pub query_parameters: Vec<QueryParameter>,
     /// Where it was sold.
     pub platform: Option<&'static str>,
@@ -89,7 +90,7 @@ pub struct AcquisitionEvent {
 }
 
 /// A part of the address by which the customer came to the payment page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryParameter {
     /// The part before `=`.
     pub name: String,
@@ -161,6 +162,7 @@ impl AcquisitionEvent {
             ab_tests: attribution.ab_tests,
             labels: attribution.labels,
             promo_code: event.promotion_code_id.clone(),
+            query_parameters: attribution.query_parameters,
             platform: Some("STRIPE_CHECKOUT"),
             acquisition_type: Some("PURCHASE"),
             ..Self::bare(&event.payment_id, None, event.amount, event.occurred_at, circumstances)
