@@ -204,6 +204,7 @@ fn the_question_is_one_that_the_policy_knows() {
         asked_in: fulfilment::AskedIn::CustomField("marketing".to_owned()),
         words: None,
         option_value: None,
+        is_choice: true,
         answer: Some(stripe_events::Personal::new(answer.to_owned())),
     };
     assert!(policy.marketing.asks(&question("yes")));
