@@ -147,6 +147,7 @@ fn the_example_of_the_handbook_is_right() {
         campaign_codes: texts(&["autumn-2026"]),
         component_id: Some("footer-button".to_owned()),
         ab_tests: vec![test("headline", "short")],
+        query_parameters: parameters(&[("utm_campaign", "autumn-2026")]),
         ..Attribution::default()
     };
     assert_eq!(read(&[], address.lines().next()), expected);
