@@ -233,6 +233,8 @@ fn record(event: &PaymentEvent) {
 
 fn clean(attribution: &Attribution) {
     let tests = attribution.ab_tests.iter().flat_map(|test| [&test.name, &test.variant]);
+    let parameters = attribution.query_parameters.iter();
+    let parameters = parameters.flat_map(|parameter| [&parameter.name, &parameter.value]);
     let texts = attribution
         .campaign_codes
         .iter()
@@ -242,7 +244,8 @@ fn clean(attribution: &Attribution) {
         .chain(&attribution.component_type)
         .chain(&attribution.page_view_id)
         .chain(&attribution.browser_id)
-        .chain(tests);
+        .chain(tests)
+        .chain(parameters);
     for text in texts {
         assert!(!text.chars().any(|c| c.is_control() || is_invisible(c)), "{text:?}");
         assert!(!text.starts_with(['=', '+', '-', '@']) && text.chars().count() <= 100, "{text:?}");

@@ -180,20 +180,12 @@ fn text_of(bytes: Vec<u8>) -> Option<String> {
     (!text.contains('\0') && !text.starts_with("{\\rtf")).then_some(text)
 }
 
+/// Reads the file, field by field, then what its fields say together.
 fn read_product(mut fields: Fields<'_, '_>, folder: &Path, policy: &Policy) -> Option<Product> {
     let findings = fields.findings();
     let id = fields.needed_text::<LONGEST_METADATA>("id", "guide");
     let id = id.and_then(|(at, id)| findings.keep(&at, slug(&id.0)));
-    let name = fields.needed_text::<LONGEST_NAME>("name", "The guide");
-    if let Some((at, Line(name))) = &name
-        && name.chars().count() > LONGEST_SHOWN
-    {
-        findings.warn(
-            at,
-            format!("mails show the first {LONGEST_SHOWN} characters of a name, and this one has more"),
-        );
-    }
-    let name = name.map(|(_, name)| name.0);
+    let name = name(&mut fields);
     let description = fields.text::<LONGEST_DESCRIPTION>("description").map(|(_, text)| text.0);
     let image = fields.text::<LONGEST_ADDRESS>("image");
     let image = image.and_then(|(at, image)| findings.keep(&at, local_image(folder, &image.0)));
@@ -201,10 +193,9 @@ fn read_product(mut fields: Fields<'_, '_>, folder: &Path, policy: &Policy) -> O
     let thank_you = fields.text::<LONGEST_METADATA>("thank_you");
     let thank_you = thank_you.and_then(|(at, name)| findings.keep(&at, template(&name.0)));
     let price_at = fields.place_of("price");
-    fields.needs("price", "[price], and below it amount = 1250 and currency = \"gbp\"");
-    let price =
-        fields.table("price", "[price]", "[price], and below it amount = 1250 and currency = \"gbp\"");
-    let price = price.and_then(Price::read);
+    const PRICE: &str = "[price], and below it amount = 1250 and currency = \"gbp\"";
+    fields.needs("price", PRICE);
+    let price = fields.table("price", "[price]", PRICE).and_then(Price::read);
     let files_at = fields.has("files").then(|| fields.place_of("files"));
     let files = files::read(&mut fields, id.as_deref().unwrap_or("guide"), folder);
     let link = fields.table("link", "[link]", "[link], and below it campaign = \"autumn-2026\"");
@@ -223,10 +214,8 @@ fn read_product(mut fields: Fields<'_, '_>, folder: &Path, policy: &Policy) -> O
         (FulfilmentKind::Download, Some(at)) => {
             findings.keep(&at, fits("files", &named, "give the files shorter keys"));
         }
-        (FulfilmentKind::Contribution | FulfilmentKind::Membership, Some(at)) => {
-            findings.error(&at, format!("a {kind} hands out no files: only a download does"));
-        }
-        (FulfilmentKind::Contribution | FulfilmentKind::Membership, None) => {}
+        (_, Some(at)) => findings.error(&at, format!("a {kind} hands out no files: only a download does")),
+        (_, None) => {}
     }
     if let Some(price) = &price {
         findings.keep(&price_at, check_price(kind, price));
@@ -244,6 +233,16 @@ fn read_product(mut fields: Fields<'_, '_>, folder: &Path, policy: &Policy) -> O
     let mut metadata: BTreeMap<_, _> = own.into_iter().chain(link).collect();
     metadata.retain(|_, value| !value.is_empty());
     Some(Product { id, name, description, image, price: price?, files, metadata, checkout })
+}
+
+fn name(fields: &mut Fields<'_, '_>) -> Option<String> {
+    let (at, Line(name)) = fields.needed_text::<LONGEST_NAME>("name", "The guide")?;
+    if name.chars().count() > LONGEST_SHOWN {
+        let text =
+            format!("mails show the first {LONGEST_SHOWN} characters of a name, and this one has more");
+        fields.findings().warn(&at, text);
+    }
+    Some(name)
 }
 
 /// Words that say another kind than they are, in the languages of the mails.

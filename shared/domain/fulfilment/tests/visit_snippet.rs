@@ -12,7 +12,8 @@ const HANDBOOK: &str = include_str!("../../../../docs/PAYMENT-LINKS.md");
 /// The address that the script makes for each search and what the page says.
 fn addresses(cases: &Value) -> Vec<String> {
     let blocks = HANDBOOK.split("```js\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let script = blocks.into_iter().find(|block| block.contains("function clientReferenceId")).unwrap();
+    let script = blocks.into_iter().find(|block| block.contains("function clientReferenceId"));
+    let script = script.expect("the handbook has the script");
     let run = format!(
         "{script}\nconst cases = {cases};\nconst made = cases.map(([search, page]) => \
          paymentLink('https://buy.stripe.com/x', search, page));\nconsole.log(JSON.stringify(made));"
@@ -20,7 +21,7 @@ fn addresses(cases: &Value) -> Vec<String> {
     let done = Command::new("node").arg("-e").arg(&run).output();
     let done = done.expect("Node runs the handbook's script: README.md says which version is needed");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    serde_json::from_slice(&done.stdout).unwrap()
+    serde_json::from_slice(&done.stdout).expect("the addresses as JSON")
 }
 
 fn read(address: &str) -> (Attribution, usize) {

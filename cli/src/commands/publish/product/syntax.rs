@@ -57,31 +57,33 @@ fn explained(text: &str, line: usize, error: &Error) -> String {
     if value.is_empty() || value.starts_with('#') {
         return format!("`{field}` has no value: write {field} = \"…\", or take the line out");
     }
-    if value.starts_with('"') && !value[1..].contains('"') {
-        return format!(
-            "the quote at the end is missing: write {field} = {}\"",
-            value.trim_end_matches(is_curly)
-        );
+    in_value(field, value)
+}
+
+/// What is wrong behind the `=`.
+fn in_value(field: &str, value: &str) -> String {
+    let is_curly = |c: char| is_quote(c) && !c.is_ascii();
+    if let Some(inside) = value.strip_prefix('"') {
+        return if !inside.contains('"') {
+            let text = inside.trim_end_matches(is_curly);
+            format!("the quote at the end is missing: write {field} = \"{text}\"")
+        } else if value.contains('\\') {
+            format!(
+                "a backslash is read as the beginning of a special sign: write / instead, or {field} = '…'"
+            )
+        } else {
+            format!(
+                "there is something after the text's end, or a quote inside it: write {field} = \"…\", and quotes \
+                 inside as “ ”"
+            )
+        };
     }
-    if value.starts_with('"') && value.contains('\\') {
+    let value = value.split('#').next().unwrap_or_default().trim();
+    let is_of_an_amount = |c: char| c.is_ascii_digit() || ".,'_ £$€¥-".contains(c);
+    if value.contains(|c: char| c.is_ascii_digit()) && value.chars().all(is_of_an_amount) {
         return format!(
-            "a backslash is read as the beginning of a special sign: write / instead, or {field} = '…'"
-        );
-    }
-    if value.starts_with('"') {
-        return format!(
-            "there is something after the text's end, or a quote inside it: write {field} = \"…\", and quotes inside as “ ”"
-        );
-    }
-    let is_number =
-        |text: &str| !text.is_empty() && text.bytes().all(|byte| b"0123456789.,'_ ".contains(&byte));
-    if is_number(value) {
-        return format!("write the number without a point, comma or blank: {field} = {}", digits(value));
-    }
-    if value.starts_with(|c: char| "£$€¥".contains(c)) {
-        return format!(
-            "write the number without the currency's sign and without a point: {field} = {}",
-            digits(value)
+            "`{field}`: write the number in the currency's smallest unit, without a point, a comma, a blank or a sign: \
+             1250 is 12.50"
         );
     }
     if value.starts_with(['[', '{']) {
@@ -103,10 +105,6 @@ fn duplicate(written: &str, error: &Error, text: &str) -> String {
         }
         _ => format!("`{name}` is there twice: take one of the two out"),
     }
-}
-
-fn digits(value: &str) -> String {
-    value.chars().filter(char::is_ascii_digit).collect()
 }
 
 fn short(text: &str) -> String {

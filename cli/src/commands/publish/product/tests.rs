@@ -308,6 +308,8 @@ fn a_file_goes_into_a_folder_of_its_product() {
     // The SHA-256 of "1234".
     assert!(hex::encode(product.files[0].sha256.0).starts_with("03ac674216f3e15c761ee1a5e255f067"));
     assert_eq!(product.metadata["files"], "card/a.pdf");
+    let inline = text.replace("[[files]]\npath = \"a.pdf\"", "files = [{ path = \"a.pdf\" }]");
+    assert_eq!(parse(&inline).metadata, product.metadata);
 }
 
 #[test]
