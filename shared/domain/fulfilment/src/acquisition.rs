@@ -1,9 +1,9 @@
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     AbTest, AcquisitionKind, Direction, DisputeEvent, DisputeMovement, Money, Movement, PaymentFrequency,
-    PaymentId, Policy, RefundEvent, SessionEvent, SubscriptionPayment, SupporterId,
+    PaymentId, Policy, QueryParameter, RefundEvent, SessionEvent, SubscriptionPayment, SupporterId,
 };
 
 /// What analysts read of a payment, or of money that went back. No personal data.
@@ -87,15 +87,6 @@ pub struct AcquisitionEvent {
     pub livemode: bool,
     /// Whether reconciliation found it, late.
     pub replayed: bool,
-}
-
-/// A part of the address by which the customer came to the payment page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueryParameter {
-    /// The part before `=`.
-    pub name: String,
-    /// The part after it.
-    pub value: String,
 }
 
 /// How an event comes to be published.

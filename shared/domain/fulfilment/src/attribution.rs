@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stripe_events::{Personal, without_lone_surrogates};
 
+use crate::MetadataKey;
 use crate::file_key::percent_decoded;
 use crate::typed::{distinct, split, tidy, unquoted};
-use crate::{MetadataKey, QueryParameter};
 
 /// Where a sale came from: what the marketer typed on the link, and what the site passed on about this one visit.
 ///
@@ -48,6 +48,15 @@ pub struct AbTest {
     pub name: String,
     /// Its variant; empty when none was given.
     pub variant: String,
+}
+
+/// A part of the address by which the customer came to the payment page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryParameter {
+    /// The part before `=`.
+    pub name: String,
+    /// The part after it.
+    pub value: String,
 }
 
 impl AbTest {

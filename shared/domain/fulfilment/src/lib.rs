@@ -41,9 +41,9 @@ mod time_zone;
 mod typed;
 mod words;
 
-pub use acquisition::{AcquisitionCorrection, AcquisitionEvent, Circumstances, QueryParameter, utc};
+pub use acquisition::{AcquisitionCorrection, AcquisitionEvent, Circumstances, utc};
 pub use as_of::AsOf;
-pub use attribution::{AbTest, Attribution};
+pub use attribution::{AbTest, Attribution, QueryParameter};
 pub use campaigns::{AttributionPolicy, NewCampaign};
 pub use consent::{Basis, ConsentState, Consents, Evidence};
 pub use consent_form::{Answer, AskedIn, ConsentForm, PageText, Question};
