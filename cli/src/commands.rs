@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod links;
 pub(crate) mod log;
+pub(crate) mod mail;
 pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod redrive;

@@ -32,7 +32,7 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::commands::{
-    acquisitions, close, complete, discard, doctor, explain, links, log, publish, reconcile, redrive,
+    acquisitions, close, complete, discard, doctor, explain, links, log, mail, publish, reconcile, redrive,
     renew_link, resend, reset_fetches, resolve, retry, status, tasks,
 };
 use crate::deployment::{Deployment, Where};
@@ -56,6 +56,8 @@ Examples:
   afterlink --stage live acquisitions --since 2026-11-01 --csv november.csv
   afterlink --stage live redrive --task thank-you-email --reason sender_refused --because 'verified again' --yes
   afterlink --stage live complete --link plink_1Q9… --as contribution --because 'typed donation' --yes
+  afterlink publish guide.toml --check
+  afterlink mail check templates
   afterlink --stage live publish guide.toml --dry-run
   afterlink --local status
 
@@ -119,6 +121,8 @@ enum Command {
     Links(links::Arguments),
     /// Lists what operators did: who, why, to what
     Log(log::Arguments),
+    /// Checks, shows and tries the mails that customers get
+    Mail(mail::Arguments),
     /// Sells what a product file describes: uploads its files, and makes or updates its Payment Link
     Publish(publish::Arguments),
     /// Checks Stripe's side and AWS's side, and says how to fix what is wrong
@@ -164,10 +168,27 @@ fn read(matches: &ArgMatches) -> Result<Cli, clap::Error> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(cli: &Cli) -> Result<Verdict> {
+    let now = SystemClock.now_ms();
+    // A product file is read before a stage is looked for: a marketer may have neither a stage nor a key.
+    let mut product = None;
+    if let Command::Publish(arguments) = &cli.command {
+        if arguments.check {
+            let show = Show { json: cli.look.json, now, stage: None };
+            return show.report(&publish::check(arguments)?);
+        }
+        product = Some(publish::read_sound(arguments)?);
+    }
+    if let Command::Mail(arguments) = &cli.command {
+        let show = Show { json: cli.look.json, now, stage: None };
+        match &arguments.command {
+            mail::MailCommand::Check(arguments) => return show.report(&mail::check(arguments)?),
+            mail::MailCommand::Preview(arguments) => return show.report(&mail::preview(arguments)?),
+            mail::MailCommand::Test(_) => {}
+        }
+    }
     let here = Deployment::find(&cli.place).await?;
     let privacy = if cli.look.show_personal_data { Privacy::Shown } else { Privacy::Masked };
-    let now = SystemClock.now_ms();
-    let show = Show { json: cli.look.json, now, stage: &here.stage };
+    let show = Show { json: cli.look.json, now, stage: Some(&here.stage) };
     match &cli.command {
         Command::Explain(arguments) => show.report(&explain::find_out(&here, arguments, privacy, now).await?),
         Command::Tasks(arguments) => show.report(&tasks::find_out(&here, arguments, now).await?),
@@ -187,7 +208,15 @@ async fn run(cli: &Cli) -> Result<Verdict> {
         Command::RenewLink(arguments) => show.report(&renew_link::run(&here, arguments, now).await?),
         Command::ResetFetches(arguments) => show.report(&reset_fetches::run(&here, arguments, now).await?),
         Command::Reconcile(arguments) => show.report(&reconcile::run(&here, arguments, now).await?),
-        Command::Publish(arguments) => show.report(&publish::run(&here, arguments).await?),
+        Command::Publish(arguments) => {
+            let product = product.context("the product file was not read")?;
+            show.report(&publish::run(&here, arguments, product).await?)
+        }
+        Command::Mail(arguments) => match &arguments.command {
+            mail::MailCommand::Test(arguments) => show.report(&mail::test(&here, arguments).await?),
+            // Answered above: neither needs a stage.
+            mail::MailCommand::Check(_) | mail::MailCommand::Preview(_) => Ok(Verdict::Fine),
+        },
         Command::Doctor => show.report(&doctor::find_out(&here, now).await?),
         Command::Completions { .. } => Ok(Verdict::Fine),
     }
@@ -197,23 +226,25 @@ async fn run(cli: &Cli) -> Result<Verdict> {
 struct Show<'a> {
     json: bool,
     now: i64,
-    /// What it is about: every answer says so first.
-    stage: &'a str,
+    /// What it is about: every answer says so first, if it is about a stage.
+    stage: Option<&'a str>,
 }
 
 impl Show<'_> {
     fn report(&self, report: &impl Report) -> Result<Verdict> {
         if self.json {
             let mut json = serde_json::to_value(report).context("the report is not JSON")?;
-            if let Some(object) = json.as_object_mut() {
-                object.insert("stage".to_owned(), self.stage.into());
+            if let (Some(object), Some(stage)) = (json.as_object_mut(), self.stage) {
+                object.insert("stage".to_owned(), stage.into());
             }
             let json = format!("{json:#}");
             write_out(&format!("{}\n", page::escaped(&json)))?;
         } else {
             let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
             let mut page = Page::new(self.now, width);
-            page.heading(format_args!("Stage {}", self.stage));
+            if let Some(stage) = self.stage {
+                page.heading(format_args!("Stage {stage}"));
+            }
             report.print(&mut page);
             write_out(page.text())?;
         }
@@ -284,6 +315,30 @@ mod tests {
                 assert!(refused.contains(&format!("{flag} a place in AWS")), "{refused}");
             }
         }
+    }
+
+    /// A marketer has neither a stage nor a key: what is wrong with a product file is said before either is looked for.
+    #[test]
+    fn a_product_file_is_read_before_a_stage_is_looked_for() {
+        let folder = std::env::temp_dir().join(format!("afterlink-check-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name).display().to_string();
+        let card = "id = 'card'\nname = 'A card'\nfulfilment = 'membership'\n[price]\namount = 1250\ncurrency = 'gbp'\n";
+        std::fs::write(path("good.toml"), card).unwrap();
+        std::fs::write(path("bad.toml"), card.replace("1250", "12.50")).unwrap();
+        let runs = |arguments: &[&str]| {
+            let matches = Cli::command().get_matches_from([&["afterlink"], arguments].concat());
+            run(&read(&matches).unwrap()).map_err(|error| format!("{error:#}"))
+        };
+        let [good, bad] = ["good.toml", "bad.toml"].map(path);
+        assert!(matches!(runs(&["publish", &good, "--check"]), Ok(Verdict::Fine)));
+        assert!(matches!(runs(&["publish", &bad, "--check", "--json"]), Ok(Verdict::NeedsYou)));
+        for arguments in [&["publish", &bad, "--local"][..], &["publish", &bad, "--local", "--dry-run"]] {
+            let refused = runs(arguments).err().unwrap();
+            assert!(refused.contains("line 5: `amount`: write it without a point"), "{refused}");
+        }
+        // What is left behind in the temporary folder does no harm.
+        let _left = std::fs::remove_dir_all(&folder);
     }
 
     #[test]

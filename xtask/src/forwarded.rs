@@ -7,11 +7,6 @@ use anyhow::{Context as _, Result};
 
 use crate::checkout::Checkout;
 
-/// Shows a mail before a customer gets it.
-pub(crate) fn mail_preview(checkout: &Checkout, arguments: &[OsString]) -> Result<ExitCode> {
-    run(checkout, &["--package", "mail-rendering", "--example", "mail-preview"], arguments)
-}
-
 /// Runs the tasks over a simulated AWS, where everything goes wrong that can.
 pub(crate) fn simulate(checkout: &Checkout, arguments: &[OsString]) -> Result<ExitCode> {
     run(checkout, &["--package", "simulation"], arguments)

@@ -85,9 +85,6 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// The mails customers get
-    #[command(subcommand)]
-    Mail(Mail),
     /// Runs the tasks over a simulated AWS, where everything goes wrong that can, as long as asked
     #[command(disable_help_flag = true)]
     Simulate {
@@ -137,17 +134,6 @@ enum Local {
     },
 }
 
-#[derive(Subcommand)]
-enum Mail {
-    /// Shows a mail with an invented payment in it, before a customer gets it
-    #[command(disable_help_flag = true)]
-    Preview {
-        /// What to show; `--help` says more
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
-}
-
 #[derive(Args)]
 struct Port {
     /// The local cloud's port [default: the first free one from 4566]
@@ -185,7 +171,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Local(Local::Status) => local::status(&checkout),
         Command::Local(Local::Send { event }) => local::send(&checkout, &event),
         Command::Afterlink { arguments } => local::operator(&checkout, &arguments),
-        Command::Mail(Mail::Preview { arguments }) => return forwarded::mail_preview(&checkout, &arguments),
         Command::Simulate { arguments } => return forwarded::simulate(&checkout, &arguments),
         Command::Bench { arguments } => return forwarded::bench(&checkout, &arguments),
         Command::Language { tag } => language::run(&checkout, &tag),

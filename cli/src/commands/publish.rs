@@ -6,6 +6,7 @@ mod product;
 mod report;
 mod upload;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +14,7 @@ use aws::Clock as _;
 use aws::SystemClock;
 use clap::Args;
 use download_claims::FOLDER;
+use fulfilment::Policy;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeError, Write, Written};
@@ -20,16 +22,20 @@ use stripe_client::{ApiKey, ApiObject, Request, Sentence, StripeClient, StripeEr
 use self::bucket::FilesBucket;
 use self::object::{Form, FormObject, inactive};
 use self::plan::{Made, Place, Seen, Step, current_link, next_step, prices_kept};
-use self::product::{Image, LocalFile, PUBLISHED_AS, Product};
-pub(crate) use self::report::Published;
+use self::product::{Checked, Image, LocalFile, PUBLISHED_AS, Problem, Product};
+pub(crate) use self::report::{CheckedFile, Published};
 use self::report::{KeptPrice, StepReport, report_step};
 use crate::deployment::Deployment;
 use crate::page::{DIM, printable};
 use crate::stripe::client_with;
 
 const HELP: &str = "\
-Publishing is what this command is for, so it acts unless it is report_step --dry-run. It is safe to repeat,
-also after it was interrupted: what is as it shall be is left alone.
+Publishing is what this command is for, so it acts unless it is told --dry-run or --check. It is safe to
+repeat, also after it was interrupted: what is as it shall be is left alone.
+
+--check reads the product file and the files it names, and nothing else: no stage, no key, no network.
+It names everything that is wrong at once, each with its line, as `FILE:LINE: error: …`, and exits with 3;
+what is only odd is a warning.
 
 A price that changed becomes a new price with a new link, and the old link is switched off: Stripe
 changes neither the amount of a price nor the price of a link. The old price is archived, unless a link
@@ -38,7 +44,9 @@ that you made yourself sells it: then it stays, and the output names those links
 The key comes from the environment variable STRIPE_API_KEY: a restricted key of the stage's mode that
 may write Products, Prices, Payment Links and Files. docs/PAYMENT-LINKS.md describes the product file.
 
-Example: afterlink --stage live publish guide.toml --dry-run";
+Examples:
+  afterlink publish guide.toml --check
+  afterlink --stage live publish guide.toml --dry-run";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -49,6 +57,9 @@ pub(crate) struct Arguments {
     /// Shows what would be done, and changes nothing
     #[arg(long)]
     dry_run: bool,
+    /// Checks the product file alone: no stage, no key, no network
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) check: bool,
 }
 
 /// Requests of Stripe: an account may have thousands of links, a hundred to a page.
@@ -57,8 +68,35 @@ const BUDGET: u32 = 500;
 /// Other idempotency keys than the first, for what Stripe keeps a failure of.
 const OTHER_KEYS: u32 = 3;
 
-pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Published> {
-    let product = Product::read(&arguments.product)?;
+/// A product file that can be published, with what is odd about it.
+pub(crate) struct SoundProduct {
+    product: Product,
+    warnings: Vec<Problem>,
+}
+
+/// Checks a product file, and reaches for nothing but the files it names.
+pub(crate) fn check(arguments: &Arguments) -> Result<CheckedFile> {
+    let Checked { product, problems } = read_file(arguments)?;
+    let file = arguments.product.display().to_string();
+    Ok(CheckedFile { file, id: product.map(|product| product.id), problems })
+}
+
+/// Reads a product file before it is known where to publish it.
+pub(crate) fn read_sound(arguments: &Arguments) -> Result<SoundProduct> {
+    let (product, warnings) = read_file(arguments)?.sound(&arguments.product)?;
+    Ok(SoundProduct { product, warnings })
+}
+
+fn read_file(arguments: &Arguments) -> Result<Checked> {
+    Product::check(&arguments.product, &Policy::compiled_in()?)
+}
+
+pub(crate) async fn run(
+    deployment: &Deployment,
+    arguments: &Arguments,
+    file: SoundProduct,
+) -> Result<Published> {
+    let SoundProduct { product, warnings } = file;
     let stripe = client_with(deployment, key(deployment.livemode()?, environment())?, BUDGET)?;
     let files = FilesBucket::new(&deployment.sdk, deployment.output("FilesBucketName")?);
     let pages_url = deployment.output("PagesUrl")?.trim_end_matches('/').to_owned();
@@ -66,13 +104,17 @@ pub(crate) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let run = format!("{}-{}", SystemClock.now_ms(), std::process::id());
     let shop = Shop { product: &product, place: &place, stripe: &stripe, files: &files, run: &run };
     if arguments.dry_run {
-        return rehearse(&shop).await;
+        return Ok(Published { warnings, ..rehearse(&shop).await? });
     }
-    publish(&shop, |report| {
-        // Progress for the operator who waits. The report comes at the end, and on another stream.
-        anstream::eprintln!("{DIM}{} {}{DIM:#}", report.step, printable(&report.what));
+    // Progress for a person who waits; the report comes at the end, on another stream. Each step is shown once.
+    let is_watched = std::io::stderr().is_terminal();
+    let published = publish(&shop, |report| {
+        if is_watched {
+            anstream::eprintln!("{DIM}{} {}{DIM:#}", report.step, printable(&report.what));
+        }
     })
-    .await
+    .await?;
+    Ok(Published { warnings, is_shown: is_watched && std::io::stdout().is_terminal(), ..published })
 }
 
 /// A product, where it is sold, and by whose help.
@@ -151,7 +193,8 @@ fn published(product: &Product, seen: &Seen, steps: Vec<StepReport>, acted: bool
         links: links.into_iter().map(|link| link.url().to_owned()).collect(),
     });
     let kept = kept.collect();
-    Published { id: product.id.clone(), acted, steps, url: url.filter(|url| !url.is_empty()), kept }
+    let url = url.filter(|url| !url.is_empty());
+    Published { id: product.id.clone(), acted, steps, url, kept, warnings: Vec::new(), is_shown: false }
 }
 
 /// Adds Stripe's own words. No request of this command holds a customer's data, and only the person at the terminal

@@ -85,6 +85,9 @@ const PAYMENT_UNKNOWN: &str = "payment_unknown";
 /// The metric that counts events of returns which are not published, because nothing says how much came back.
 const RETURN_UNKNOWN: &str = "ReturnUnknown";
 
+/// Counts campaign codes that the policy does not list.
+const NEW_CAMPAIGN: &str = "NewCampaign";
+
 impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> Task for AcquisitionEvents<S, L, B, C> {
     type Error = TaskFailed;
 
@@ -283,7 +286,10 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
         )
         .await?;
         match performed {
-            Performed::Done { version } => Ok(Published { outcome: Outcome::Done, version }),
+            Performed::Done { version } => {
+                self.count_new_campaigns(event, delivery);
+                Ok(Published { outcome: Outcome::Done, version })
+            }
             Performed::AlreadySettled { version, .. } => {
                 Ok(Published { outcome: Outcome::Skipped("already_done"), version })
             }
@@ -294,6 +300,14 @@ impl<S: Stripe, L: EffectStore, B: AcquisitionBus, C: Clock> AcquisitionEvents<S
                 Err(TaskFailed::InFlight(Busy))
             }
             Performed::LeaseLost => Err(TaskFailed::LeaseLost),
+        }
+    }
+
+    /// Counts campaigns that the policy does not list, once for each sale. They are published as they are.
+    fn count_new_campaigns(&self, event: &AcquisitionEvent, delivery: &Delivery) {
+        for new in self.policy.attribution.new_campaigns(&event.campaign_codes) {
+            delivery.count(NEW_CAMPAIGN);
+            warn!(payment.id = event.payment_id.as_str(), "{new}");
         }
     }
 

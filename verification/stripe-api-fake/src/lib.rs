@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at once")]
 
 mod account;
+mod form;
 mod published;
 mod query;
 mod server;

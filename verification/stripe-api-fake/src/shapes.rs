@@ -13,13 +13,24 @@ pub(crate) fn product(id: &str, name: &str, now: i64) -> Value {
 }
 
 /// <https://docs.stripe.com/api/prices/object>
-pub(crate) fn price(id: &str, product: &str, currency: &str, amount: i64, now: i64) -> Value {
+pub(crate) fn price(id: &str, product: &str, currency: &str, amount: Option<i64>, now: i64) -> Value {
     json!({
         "id": id, "object": "price", "active": true, "billing_scheme": "per_unit", "created": now,
         "currency": currency, "custom_unit_amount": null, "livemode": false, "lookup_key": null, "metadata": {},
         "nickname": null, "product": product, "recurring": null, "tax_behavior": "unspecified", "tiers_mode": null,
         "transform_quantity": null, "type": "one_time", "unit_amount": amount,
-        "unit_amount_decimal": amount.to_string(),
+        "unit_amount_decimal": amount.map(|amount| amount.to_string()),
+    })
+}
+
+/// What a link says of the subscriptions it makes, before anything was said.
+pub(crate) fn subscription_data() -> Value {
+    json!({
+        "description": null, "metadata": {}, "trial_period_days": null, "trial_settings": null,
+        "invoice_settings": {
+            "account_tax_ids": null, "custom_fields": null, "description": null, "footer": null,
+            "issuer": { "type": "self" },
+        },
     })
 }
 
@@ -83,6 +94,17 @@ pub(crate) fn complete(object: &mut Value) {
         json!({ "payment_method_reuse_agreement": null, "promotions": null, "terms_of_service": null });
     if object.get("consent_collection").is_some() {
         defaults(&mut object["consent_collection"], consent);
+    }
+    if let Some(chosen) = object.get_mut("custom_unit_amount").and_then(Value::as_object_mut) {
+        chosen.remove("enabled");
+        defaults(
+            &mut object["custom_unit_amount"],
+            json!({ "maximum": null, "minimum": null, "preset": null }),
+        );
+    }
+    if object.get("recurring").is_some_and(Value::is_object) {
+        let recurring = json!({ "interval_count": 1, "meter": null, "trial_period_days": null, "usage_type": "licensed" });
+        defaults(&mut object["recurring"], recurring);
     }
     let fields = object.get_mut("custom_fields").and_then(Value::as_array_mut);
     for field in fields.into_iter().flatten() {

@@ -1,15 +1,26 @@
 //! Writes: products, prices, Payment Links and files, by the rules Stripe gives for them.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::account::{Account, Refusal, invalid};
+use crate::account::{Account, Refusal};
+use crate::form::{change, known};
 use crate::query::Query;
 use crate::shapes;
 
 /// What may be said of each kind, with `[]` for any index and `[*]` for any key.
 const PRODUCT: &[&str] = &["name", "description", "active", "images[]", "metadata[*]", "default_price"];
 const PRICE: &[&str] = &["lookup_key", "transfer_lookup_key", "metadata[*]", "nickname"];
-const NEW_PRICE: &[&str] = &["product", "currency", "unit_amount"];
+const NEW_PRICE: &[&str] = &[
+    "product",
+    "currency",
+    "unit_amount",
+    "custom_unit_amount[enabled]",
+    "custom_unit_amount[preset]",
+    "custom_unit_amount[minimum]",
+    "custom_unit_amount[maximum]",
+    "recurring[interval]",
+    "recurring[interval_count]",
+];
 const LINK: &[&str] = &[
     "metadata[*]",
     "after_completion[type]",
@@ -25,24 +36,11 @@ const LINK: &[&str] = &[
     "custom_fields[][label][custom]",
     "custom_fields[][dropdown][options][][label]",
     "custom_fields[][dropdown][options][][value]",
+    "subscription_data[metadata][*]",
+    "subscription_data[trial_period_days]",
 ];
 const NEW_LINK: &[&str] = &["line_items[][price]", "line_items[][quantity]"];
 const FILE: &[&str] = &["purpose", "file", "file_link_data[create]"];
-
-/// How many characters a text may have, by the name of its parameter without indices.
-/// <https://docs.stripe.com/api/metadata>, <https://docs.stripe.com/api/payment-link/create>
-const LONGEST: [(&str, usize); 7] = [
-    ("metadata[*]", 500),
-    ("lookup_key", 200),
-    ("name", 250),
-    ("custom_fields[][key]", 200),
-    ("custom_fields[][label][custom]", 100),
-    ("custom_fields[][dropdown][options][][label]", 100),
-    ("custom_fields[][dropdown][options][][value]", 100),
-];
-
-/// <https://docs.stripe.com/api/metadata>
-const METADATA_KEYS: usize = 50;
 
 /// <https://docs.stripe.com/api/prices/create>: the amount of most currencies has eight digits.
 const LARGEST_AMOUNT: i64 = 99_999_999;
@@ -61,7 +59,7 @@ impl Account {
             ("prices", "") => self.new_price(form, now)?,
             ("prices", id) => self.changed_price(id, form)?,
             ("payment_links", "") => self.new_link(form)?,
-            ("payment_links", id) => self.changed("/v1/payment_links", id, form, &[LINK, &["active"]])?,
+            ("payment_links", id) => self.changed_link(id, form)?,
             ("files", "") => self.new_file(form, now)?,
             ("payment_intents", id) if id.ends_with("/capture") => {
                 self.captured(id.trim_end_matches("/capture"), form)?
@@ -99,17 +97,30 @@ impl Account {
         if self.find("/v1/products", &product).is_none() {
             return Err(missing("product", &product));
         }
+        let is_chosen = form.one("custom_unit_amount[enabled]") == Some("true");
         let amount = form.number("unit_amount").filter(|amount| *amount >= 0);
-        let amount = amount.ok_or_else(|| Refusal::about("parameter_invalid_integer", "unit_amount"))?;
+        let amount = match (amount, is_chosen) {
+            (Some(_), true) => return Err(Refusal::about("parameter_invalid", "custom_unit_amount")),
+            (None, false) => return Err(Refusal::about("parameter_invalid_integer", "unit_amount")),
+            (amount, _) => amount,
+        };
+        let interval = form.one("recurring[interval]");
+        if interval.is_some() && is_chosen {
+            let message = "custom_unit_amount is not supported for recurring prices.";
+            return Err(Refusal::of(400, "", message.to_owned()));
+        }
+        three_years_at_most(form)?;
         let currency = required(form, "currency")?;
         if currency.len() != 3 || currency != currency.to_lowercase() {
             return Err(Refusal::about("parameter_invalid", "currency"));
         }
-        if amount > LARGEST_AMOUNT && !["idr", "cop", "huf", "jpy", "inr", "lbp", "twd"].contains(&&*currency)
+        if amount.is_some_and(|amount| amount > LARGEST_AMOUNT)
+            && !["idr", "cop", "huf", "jpy", "inr", "lbp", "twd"].contains(&&*currency)
         {
             return Err(Refusal::about("amount_too_large", "unit_amount"));
         }
         let mut object = shapes::price(&self.new_id("price"), &product, &currency, amount, now);
+        object["type"] = if interval.is_some() { "recurring" } else { "one_time" }.into();
         self.take_lookup_key(form)?;
         change(&mut object, form)?;
         self.put(object.clone());
@@ -162,6 +173,15 @@ impl Account {
         }
         let id = self.new_id("plink");
         let mut object = shapes::payment_link(&id, &price["currency"]);
+        if price["recurring"].is_object() {
+            object["subscription_data"] = shapes::subscription_data();
+        }
+        suits(&price, form)?;
+        if !price["custom_unit_amount"].is_null()
+            && (quantity != 1 || form.one("line_items[1][price]").is_some())
+        {
+            return Err(Refusal::about("parameter_invalid", "line_items[0][quantity]"));
+        }
         change(&mut object, form)?;
         let product = price["product"].as_str().and_then(|id| self.find("/v1/products", id));
         let description = product.map(|product| product["name"].clone()).unwrap_or_default();
@@ -169,6 +189,12 @@ impl Account {
         self.line_items.insert(id, vec![item]);
         self.put(object.clone());
         Ok(object)
+    }
+
+    fn changed_link(&mut self, id: &str, form: &Query) -> Result<Value, Refusal> {
+        let items = self.line_items.get(id).map(Vec::as_slice).unwrap_or_default();
+        items.iter().try_for_each(|item| suits(&item["price"], form))?;
+        self.changed("/v1/payment_links", id, form, &[LINK, &["active"]])
     }
 
     /// <https://docs.stripe.com/file-upload>
@@ -261,91 +287,30 @@ impl Account {
     }
 }
 
-/// Every name must be one of what may be said, and no value longer than Stripe takes.
-fn known(form: &Query, may: &[&[&str]]) -> Result<(), Refusal> {
-    for (name, value) in form.pairs() {
-        let pattern = without_indices(name);
-        if !may.iter().any(|names| names.contains(&pattern.as_str())) {
-            return Err(Refusal { param: Some(name.to_owned()), ..invalid_as("parameter_unknown", name) });
-        }
-        let longest =
-            LONGEST.iter().find(|(known, _)| *known == pattern).map_or(usize::MAX, |(_, most)| *most);
-        if value.chars().count() > longest {
-            return Err(Refusal::about("parameter_invalid", name));
-        }
+/// Whether what is said of a link goes with its price: customers who choose what they pay type no promotion code, and only
+/// subscriptions have a trial. <https://docs.stripe.com/payments/checkout/pay-what-you-want>
+fn suits(price: &Value, form: &Query) -> Result<(), Refusal> {
+    if !price["custom_unit_amount"].is_null() && form.one("allow_promotion_codes") == Some("true") {
+        return Err(Refusal::about("parameter_invalid", "allow_promotion_codes"));
     }
-    Ok(())
+    match form.names().find(|name| name.starts_with("subscription_data[")) {
+        Some(name) if !price["recurring"].is_object() => Err(Refusal::about("parameter_invalid", name)),
+        _ => Ok(()),
+    }
 }
 
-/// `custom_fields[0][key]` as `custom_fields[][key]`, `metadata[campaign]` as `metadata[*]`.
-fn without_indices(name: &str) -> String {
-    let metadata = name.starts_with("metadata[");
-    let parts = name.split('[').enumerate().map(|(i, part)| match part.strip_suffix(']') {
-        Some(index) if i > 0 && index.bytes().all(|byte| byte.is_ascii_digit()) => "[]".to_owned(),
-        Some(_) if metadata => "[*]".to_owned(),
-        Some(key) => format!("[{key}]"),
-        None => part.to_owned(),
-    });
-    parts.collect()
-}
-
-/// Sets what a form says. Metadata is merged, and an empty value takes a key away; lists are set as a whole.
-fn change(object: &mut Value, form: &Query) -> Result<(), Refusal> {
-    if form.names().any(|name| name.starts_with("custom_fields[")) {
-        object["custom_fields"] = json!([]);
-    }
-    if form.names().any(|name| name.starts_with("images[")) {
-        object["images"] = json!([]);
-    }
-    for (name, value) in form.pairs() {
-        if ["id", "product", "transfer_lookup_key"].contains(&name) || name.starts_with("line_items[") {
-            continue;
-        }
-        if let Some(key) = name.strip_prefix("metadata[").and_then(|key| key.strip_suffix(']')) {
-            let metadata = object["metadata"].as_object_mut().unwrap();
-            match value {
-                "" => metadata.remove(key),
-                _ => metadata.insert(key.to_owned(), value.into()),
-            };
-            if key.chars().count() > 40 || metadata.len() > METADATA_KEYS {
-                return Err(Refusal::about("parameter_invalid", name));
-            }
-            continue;
-        }
-        *place(object, name) = match value {
-            "true" => true.into(),
-            "false" => false.into(),
-            "" => Value::Null,
-            _ if name == "unit_amount" => value.parse::<i64>().unwrap().into(),
-            _ => value.into(),
-        };
-    }
-    shapes::complete(object);
-    Ok(())
-}
-
-/// Where `a[b][0][c]` is, made if it is not there.
-fn place<'a>(object: &'a mut Value, name: &str) -> &'a mut Value {
-    let mut at = object;
-    for part in name.split('[').map(|part| part.trim_end_matches(']')) {
-        at = match part.parse::<usize>() {
-            Ok(index) => {
-                if !at.is_array() {
-                    *at = json!([]);
-                }
-                let list = at.as_array_mut().unwrap();
-                list.resize(list.len().max(index + 1), Value::Null);
-                &mut list[index]
-            }
-            Err(_) => {
-                if !at.is_object() {
-                    *at = Value::Object(Map::new());
-                }
-                &mut at[part]
-            }
-        };
-    }
-    at
+/// <https://docs.stripe.com/api/prices/create#create_price-recurring-interval_count>
+fn three_years_at_most(form: &Query) -> Result<(), Refusal> {
+    let most = match form.one("recurring[interval]") {
+        None => return Ok(()),
+        Some("day") => 1_095,
+        Some("week") => 156,
+        Some("month") => 36,
+        Some(_) => 3,
+    };
+    let count = form.number("recurring[interval_count]").unwrap_or(1);
+    let refused = || Refusal::about("parameter_invalid_integer", "recurring[interval_count]");
+    (1..=most).contains(&count).then_some(()).ok_or_else(refused)
 }
 
 fn required(form: &Query, name: &str) -> Result<String, Refusal> {
@@ -358,8 +323,4 @@ fn missing(kind: &str, id: &str) -> Refusal {
         param: Some(kind.to_owned()),
         ..Refusal::of(400, "resource_missing", format!("No such {kind}: '{id}'"))
     }
-}
-
-fn invalid_as(code: &'static str, name: &str) -> Refusal {
-    Refusal { code, ..invalid(format!("Received unknown parameter: {name}")) }
 }

@@ -240,6 +240,8 @@ fn record(event: &PaymentEvent) {
 
 fn clean(attribution: &Attribution) {
     let tests = attribution.ab_tests.iter().flat_map(|test| [&test.name, &test.variant]);
+    let parameters = attribution.query_parameters.iter();
+    let parameters = parameters.flat_map(|parameter| [&parameter.name, &parameter.value]);
     let texts = attribution
         .campaign_codes
         .iter()
@@ -249,7 +251,8 @@ fn clean(attribution: &Attribution) {
         .chain(&attribution.component_type)
         .chain(&attribution.page_view_id)
         .chain(&attribution.browser_id)
-        .chain(tests);
+        .chain(tests)
+        .chain(parameters);
     texts.for_each(|text| clean_text(text));
 }
 

@@ -17,13 +17,17 @@ pub(super) fn of_link(link: &PaymentLink, contract: &LinkContract, policy: &Poli
     let mut checks: Vec<_> = link
         .custom_fields
         .iter()
-        .filter(|field| policy.marketing.is_unknown_field(&field.key))
         .map(|field| {
-            let label = field.label.as_ref().and_then(|label| label.custom.as_deref()).unwrap_or_default();
+            let label = field.label.as_ref().and_then(|label| label.custom.as_deref());
+            (&field.key, label)
+        })
+        .filter(|(key, label)| policy.marketing.is_unknown_field(key, *label))
+        .map(|(key, label)| {
             Check::warn(
                 what(),
-                format!("custom field `{}` (\"{label}\") is not in policy.toml", field.key),
-                "add its key to `fields` if it asks about marketing, else to `other_fields`: docs/CONSENTS.md",
+                format!("the question \"{}\" is not in policy.toml (custom field `{key}`)", label.unwrap_or_default()),
+                "if it asks whether you may write, add its words to `questions`, else add its key to `other_fields`: \
+                 docs/CONSENTS.md. Until then its answers count for nothing",
             )
         })
         .collect();
@@ -76,7 +80,11 @@ mod tests {
     }
 
     fn field(key: &str) -> Value {
-        json!({ "key": key, "type": "text", "label": { "type": "custom", "custom": "Size?" }, "text": {} })
+        asked(key, "Size?")
+    }
+
+    fn asked(key: &str, label: &str) -> Value {
+        json!({ "key": key, "type": "text", "label": { "type": "custom", "custom": label }, "text": {} })
     }
 
     #[test]
@@ -88,7 +96,13 @@ mod tests {
         assert_eq!(link(&[field("marketing")]), [""; 0]);
         assert_eq!(
             link(&[field("marketing"), field("shirt")]),
-            ["custom field `shirt` (\"Size?\") is not in policy.toml"]
+            ["the question \"Size?\" is not in policy.toml (custom field `shirt`)"]
+        );
+        let by_words = asked("maywewrite", "may we write to you about similar guides");
+        assert_eq!(link(&[by_words]), [""; 0], "whatever key Stripe made of it");
+        assert_eq!(
+            link(&[asked("maywewrite", "May we write?")]),
+            ["the question \"May we write?\" is not in policy.toml (custom field `maywewrite`)"]
         );
     }
 

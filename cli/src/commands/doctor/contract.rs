@@ -1,6 +1,6 @@
 //! What the metadata of Payment Links promises, and whether it can be kept.
 
-use fulfilment::{LinkContract, MetadataKey, Policy, object_key, shown};
+use fulfilment::{Attribution, LinkContract, MetadataKey, Policy, object_key, shown};
 use stripe_client::{PaymentLink, Request, StripeClient, StripeError};
 
 use super::links::Surroundings;
@@ -64,6 +64,7 @@ pub(super) fn of_links(links: &[PaymentLink], policy: &Policy, files_bucket: Opt
             (Ok(Some(contract)), None) => {
                 checks.extend(consent::of_link(link, contract, policy));
                 checks.extend(unread_keys(link));
+                checks.extend(new_campaigns(link, policy));
                 of_contract(link, contract, files_bucket)
             }
             (Err(error), None) => vec![Check::fail(
@@ -110,6 +111,14 @@ fn unread_keys(link: &PaymentLink) -> impl Iterator<Item = Check> {
         let seen = format!("its metadata key `{}` is not read; `{}` would be", shown(typed), key.name());
         Check::warn(format!("link {}", link.id), seen, "correct the key in Stripe: docs/PAYMENT-LINKS.md")
     })
+}
+
+/// Campaigns that `policy.toml` does not list. They count as they are.
+fn new_campaigns(link: &PaymentLink, policy: &Policy) -> Vec<Check> {
+    let codes = Attribution::read(&link.metadata, None).campaign_codes;
+    let new = policy.attribution.new_campaigns(&codes).into_iter();
+    let fix = "correct its metadata `campaign` in Stripe, or add the code to `campaigns` in policy.toml";
+    new.map(|new| Check::warn(format!("link {}", link.id), new.to_string(), fix)).collect()
 }
 
 /// The defects of a contract whose kind is right.

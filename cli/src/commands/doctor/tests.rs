@@ -122,6 +122,17 @@ fn a_key_that_is_read_as_none_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_campaign_that_is_not_listed_is_named_with_the_one_that_was_meant() {
+    let mut policy = Policy::compiled_in().unwrap();
+    let links = |codes: &str| [link("plink_new", json!({ "fulfilment": "contribution", "campaign": codes }))];
+    assert_eq!(of_links(&links("Autumn-2026"), &policy, None).len(), 1, "nothing is listed");
+    policy.attribution.campaigns = vec!["autumn-2026".to_owned()];
+    let checks = of_links(&links("“autumn-2026”, Autumn-2026"), &policy, None);
+    let seen: Vec<_> = checks[1..].iter().map(|check| (check.result, check.seen.as_str())).collect();
+    assert_eq!(seen, [(CheckResult::Warn, "Campaign “Autumn-2026” is new. Known: autumn-2026.")]);
+}
+
+#[test]
 fn a_link_whose_key_is_nearly_right_fails_by_name_with_the_key_it_should_have() {
     for (key, shown, is_read) in [
         ("Fulfilment", "`Fulfilment`", true),

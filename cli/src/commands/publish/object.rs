@@ -60,6 +60,13 @@ impl FormObject {
         self.fields.get(name).map(String::as_str).unwrap_or_default()
     }
 
+    /// The fields of a group, by their whole names.
+    pub(crate) fn fields_in(&self, group: &str) -> impl Iterator<Item = (&str, &str)> {
+        let inside = move |name: &str| name.strip_prefix(group).is_some_and(|rest| rest.starts_with('['));
+        let fields = self.fields.iter().filter(move |(name, _)| inside(name));
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub(crate) fn is(&self, name: &str, value: &str) -> bool {
         self.field(name) == value
     }

@@ -8,6 +8,7 @@ use fulfilment::{Concern, MetadataKey};
 
 use super::bucket::StoredObject;
 use super::object::{Form, FormObject, active, form, inactive};
+use super::price::{Amount, Every};
 use super::product::{Checkout, Image, LocalFile, PUBLISHED_AS, Product};
 
 /// Everything that a product file decides about, as it is.
@@ -126,7 +127,7 @@ pub(crate) fn next_step(product: &Product, place: &Place, seen: &Seen) -> Option
         return Some(Step::CreateLink(new_link(product, place, &price.id)));
     };
     let changes = link.lacks(&[link_form(product, place), active()].concat());
-    let changes = [changes, unwanted(link, product)].concat();
+    let changes = [changes, unwanted(link, product), subscription_changes(link, product)].concat();
     if !changes.is_empty() {
         return Some(Step::ChangeLink { id: link.id.clone(), form: changes });
     }
@@ -157,11 +158,46 @@ pub(crate) fn current_link<'a>(product: &Product, seen: &'a Seen) -> Option<&'a 
 }
 
 fn asked_price<'a>(product: &Product, seen: &'a Seen) -> Option<&'a FormObject> {
-    let currency = product.price.currency();
-    let amount = product.price.minor().to_string();
-    let asked =
-        |price: &&FormObject| price.is("currency", currency.as_str()) && price.is("unit_amount", &amount);
-    choose(seen.prices.iter().filter(asked))
+    let asked = asked_terms(product);
+    let is_asked = |price: &&FormObject| TERMS.iter().all(|name| price.is(name, value_in(&asked, name)));
+    choose(seen.prices.iter().filter(is_asked))
+}
+
+/// What a price that customers choose is known by. Stripe may complete limits that are not said, so they are not compared
+/// with what it answers.
+const CHOSEN: &str = "metadata[customer_chooses]";
+
+/// By what one price of a product is told from another; what is not said of it is not there.
+const TERMS: [&str; 5] =
+    ["currency", "unit_amount", "recurring[interval]", "recurring[interval_count]", CHOSEN];
+
+fn value_in<'a>(form: &'a Form, name: &str) -> &'a str {
+    form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+}
+
+/// The price as Stripe is asked for it. <https://docs.stripe.com/api/prices/create>
+fn asked_terms(product: &Product) -> Form {
+    let price = &product.price;
+    let mut terms = form([("currency", price.currency.as_str())]);
+    match &price.amount {
+        Amount::Fixed(money) => terms.push(("unit_amount".to_owned(), money.minor().to_string())),
+        Amount::Chosen { preset, minimum, maximum } => {
+            terms.push(("custom_unit_amount[enabled]".to_owned(), "true".to_owned()));
+            let mut said = vec!["true".to_owned()];
+            for (name, limit) in [("preset", preset), ("minimum", minimum), ("maximum", maximum)] {
+                if let Some(limit) = limit {
+                    terms.push((format!("custom_unit_amount[{name}]"), limit.minor().to_string()));
+                    said.push(format!("{name} {}", limit.minor()));
+                }
+            }
+            terms.push((CHOSEN.to_owned(), said.join(", ")));
+        }
+    }
+    if let Some(Every { interval, count }) = price.every {
+        terms.push(("recurring[interval]".to_owned(), interval.to_owned()));
+        terms.push(("recurring[interval_count]".to_owned(), count.to_string()));
+    }
+    terms
 }
 
 /// The active one, if there is one, and of several the oldest.
@@ -223,10 +259,56 @@ fn change(objects: &mut [FormObject], id: &str, form: &Form) {
 /// The keys of the link contract that a product file can set and this one does not, which are to go. Other keys are
 /// other people's.
 fn unwanted(link: &FormObject, product: &Product) -> Form {
+    let gone = unsaid(product).map(|key| format!("metadata[{key}]"));
+    gone.filter(|name| !link.field(name).is_empty()).map(|name| (name, String::new())).collect()
+}
+
+fn unsaid(product: &Product) -> impl Iterator<Item = &'static str> {
     let keys = MetadataKey::ALL.iter().filter(|key| key.concern() != Concern::Page).map(|key| key.name());
-    let gone = keys.filter(|key| !product.metadata.contains_key(key));
-    let gone = gone.map(|key| format!("metadata[{key}]")).filter(|name| !link.field(name).is_empty());
-    gone.map(|name| (name, String::new())).collect()
+    keys.filter(|key| !product.metadata.contains_key(key))
+}
+
+/// What a subscription's own metadata begins with.
+const SUBSCRIPTION_METADATA: &str = "subscription_data[metadata]";
+
+/// The settings of the subscriptions that a link makes. Their own metadata has the contract, so that renewals are known
+/// by it also when no session can be asked any more.
+///
+/// <https://docs.stripe.com/api/payment-link/create#create_payment_link-subscription_data>
+fn subscription_form(product: &Product) -> Form {
+    if product.price.every.is_none() {
+        return Form::new();
+    }
+    let metadata = product.metadata.iter();
+    let metadata = metadata.map(|(key, value)| (format!("{SUBSCRIPTION_METADATA}[{key}]"), value.clone()));
+    let trial = product.price.trial_days.map(|days| (TRIAL.to_owned(), days.to_string()));
+    metadata.chain(trial).collect()
+}
+
+const TRIAL: &str = "subscription_data[trial_period_days]";
+
+/// How a link's subscriptions have to change. Stripe replaces their metadata as a whole, so keys of other people's are
+/// said again.
+fn subscription_changes(link: &FormObject, product: &Product) -> Form {
+    let wanted = subscription_form(product);
+    if wanted.is_empty() {
+        return Form::new();
+    }
+    let gone = unsaid(product).map(|key| format!("{SUBSCRIPTION_METADATA}[{key}]"));
+    let trial = product.price.trial_days.is_none().then(|| TRIAL.to_owned());
+    let gone: Form = gone
+        .chain(trial)
+        .filter(|name| !link.field(name).is_empty())
+        .map(|name| (name, String::new()))
+        .collect();
+    let is_so = wanted.iter().all(|(name, value)| link.is(name, value));
+    if is_so && gone.is_empty() {
+        return Form::new();
+    }
+    let said = |name: &str| wanted.iter().chain(&gone).any(|(known, _)| known == name);
+    let others = link.fields_in(SUBSCRIPTION_METADATA).filter(|(name, _)| !said(name));
+    let others: Form = others.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    [others, wanted, gone].concat()
 }
 
 fn is_same(stored: &StoredObject, local: &LocalFile) -> bool {
@@ -264,15 +346,9 @@ fn image_form(product: &Product, seen: &Seen, sold: Option<&FormObject>) -> Opti
 }
 
 fn new_price(product: &Product, place: &Place) -> Form {
-    let amount = product.price.minor().to_string();
     let id = place.product_id(product);
-    let price = form([
-        ("product", id.as_str()),
-        ("currency", product.price.currency().as_str()),
-        ("unit_amount", &amount),
-        (&format!("metadata[{PUBLISHED_AS}]"), &product.id),
-    ]);
-    [price, lookup_key(product, place)].concat()
+    let ours = form([("product", id.as_str()), (&format!("metadata[{PUBLISHED_AS}]"), &product.id)]);
+    [ours, asked_terms(product), lookup_key(product, place)].concat()
 }
 
 /// <https://docs.stripe.com/api/prices/create#create_price-transfer_lookup_key>
@@ -286,7 +362,7 @@ fn price_form(product: &Product, place: &Place) -> Form {
 
 fn new_link(product: &Product, place: &Place, price_id: &str) -> Form {
     let item = form([("line_items[0][price]", price_id), ("line_items[0][quantity]", "1")]);
-    [item, link_form(product, place)].concat()
+    [item, link_form(product, place), subscription_form(product)].concat()
 }
 
 /// Every parameter of a link that can be set, also later.
@@ -312,9 +388,9 @@ fn link_form(product: &Product, place: &Place) -> Form {
         say("custom_fields[0][type]", Some("dropdown"));
         say("custom_fields[0][optional]", Some("true"));
         say("custom_fields[0][label][type]", Some("custom"));
-        say("custom_fields[0][label][custom]", Some(&marketing.question.0));
+        say("custom_fields[0][label][custom]", Some(&marketing.question));
         for (i, label, value) in options {
-            say(&format!("custom_fields[0][dropdown][options][{i}][label]"), Some(&label.0));
+            say(&format!("custom_fields[0][dropdown][options][{i}][label]"), Some(label));
             say(&format!("custom_fields[0][dropdown][options][{i}][value]"), Some(value));
         }
     }

@@ -1,19 +1,29 @@
 //! A product file: what a marketer says is sold, checked before anything is changed.
+//!
+//! ```text
+//! text ─ syntax ─▶ table ─ fields, one by one ─▶ Product
+//!          └──────────┴────────────────────────▶ Problems, all at once, each with its line
+//! ```
+
+mod checkout;
+mod files;
+mod link;
+mod syntax;
+mod table;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::checkout::Checkout;
+use self::files::local_image;
+use self::link::fits;
+use self::table::Findings;
+pub(crate) use self::table::{Fields, Problem, number_in, text_in};
+use super::bucket::Sha256Sum;
+use super::price::{Amount, Price};
 use anyhow::{Context as _, Result, bail};
-use fulfilment::{Arity, Concern, FulfilmentKind, LinkContract, MetadataKey, Money, TemplateName, file_keys};
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use toml::Spanned;
-
-use super::bucket::{LARGEST_UPLOAD, Sha256Sum};
-use super::price::Price;
+use fulfilment::{FulfilmentKind, LinkContract, MetadataKey, Policy, TemplateName, is_nearly};
 
 /// The product to sell.
 #[derive(Debug)]
@@ -23,7 +33,7 @@ pub(crate) struct Product {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) image: Option<Image>,
-    pub(crate) price: Money,
+    pub(crate) price: Price,
     pub(crate) files: Vec<LocalFile>,
     /// The link's, as the link contract wants it.
     pub(crate) metadata: BTreeMap<&'static str, String>,
@@ -50,82 +60,63 @@ pub(crate) enum Image {
     File { name: String, content_type: &'static str, bytes: Vec<u8>, sha256: String },
 }
 
-/// How the payment page shall be. Settings that are left out stay as they are.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Checkout {
-    pub(crate) promotion_codes: Option<bool>,
-    pub(crate) billing_address: Option<bool>,
-    pub(crate) automatic_tax: Option<bool>,
-    pub(crate) promotions_box: Option<bool>,
-    pub(crate) marketing: Option<Marketing>,
-}
-
-/// A question of one's own: may we write to you?
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Marketing {
-    pub(crate) question: Label,
-    #[serde(default = "yes")]
-    pub(crate) yes: Label,
-    #[serde(default = "no")]
-    pub(crate) no: Label,
-}
-
-/// The file as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    id: Slug,
-    name: Line<LONGEST_NAME>,
-    description: Option<Line<LONGEST_DESCRIPTION>>,
-    image: Option<Spanned<Line<LONGEST_ADDRESS>>>,
-    /// As in a link's metadata, in either spelling.
-    #[serde(alias = "fulfillment")]
-    fulfilment: Spanned<FulfilmentKind>,
-    thank_you: Option<TemplateName>,
-    price: Price,
-    #[serde(default)]
-    files: Vec<Entry>,
-    /// What analysts read: the keys of the link contract that are about where a sale came from.
-    #[serde(default)]
-    link: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
-    #[serde(default)]
-    checkout: Checkout,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    path: Spanned<Line>,
-    key: Option<Line>,
-}
-
 /// A text that says something, on one line, of at most so many characters.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line<const MOST: usize = { usize::MAX }>(pub(crate) String);
 
-/// What a custom field or one of its answers is called.
-pub(crate) type Label = Line<LONGEST_LABEL>;
-
-/// A value of metadata.
-type Value = Line<LONGEST_METADATA>;
-
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Slug(String);
+/// What came of reading a product file.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The product; none when anything is wrong.
+    pub(crate) product: Option<Product>,
+    /// Everything that is wrong or odd, by line.
+    pub(crate) problems: Vec<Problem>,
+}
 
 /// The metadata key of a Payment Link, and of a price, that says which product file it was made of.
 pub(crate) const PUBLISHED_AS: &str = LinkContract::PUBLISHED_AS;
+
+/// The fields at the top of the file.
+const FIELDS: [&str; 10] =
+    ["id", "name", "description", "image", "fulfilment", "thank_you", "price", "files", "link", "checkout"];
+
+/// Where fields belong that are easily put into another table. Whatever follows a table's name is in that table.
+pub(crate) const HOMES: &[(&str, &str)] = &[
+    ("id", ""),
+    ("name", ""),
+    ("title", ""),
+    ("description", ""),
+    ("image", ""),
+    ("fulfilment", ""),
+    ("fulfillment", ""),
+    ("thank_you", ""),
+    ("amount", "[price]"),
+    ("currency", "[price]"),
+    ("customer_chooses", "[price]"),
+    ("every", "[price]"),
+    ("trial_days", "[price]"),
+    ("path", "[[files]]"),
+    ("key", "[[files]]"),
+    ("campaign", "[link]"),
+    ("source", "[link]"),
+    ("component", "[link]"),
+    ("component_type", "[link]"),
+    ("labels", "[link]"),
+    ("ab_test", "[link]"),
+    ("item", "[link]"),
+    ("promotion_codes", "[checkout]"),
+    ("billing_address", "[checkout]"),
+    ("automatic_tax", "[checkout]"),
+    ("promotions_box", "[checkout]"),
+    ("marketing", "[checkout]"),
+];
 
 /// A value of metadata. Keys have room for 40 characters and objects for 50 keys, and ours are short and few.
 /// <https://docs.stripe.com/api/metadata>
 const LONGEST_METADATA: usize = 500;
 
-/// The label of a custom field, and of an option of its dropdown.
-/// <https://docs.stripe.com/api/payment-link/create#create_payment_link-custom_fields-label-custom>
-const LONGEST_LABEL: usize = 100;
+/// The longest name that a mail shows whole (`shown_as` of the link contract).
+const LONGEST_SHOWN: usize = 100;
 
 /// A product's name. <https://docs.stripe.com/changelog#2018-10-31>
 const LONGEST_NAME: usize = 250;
@@ -136,221 +127,208 @@ const LONGEST_DESCRIPTION: usize = 40_000;
 /// An address that Stripe is given.
 const LONGEST_ADDRESS: usize = 2_048;
 
-/// What Stripe takes as a logo, which is what a product's image is uploaded as.
-/// <https://docs.stripe.com/file-upload#uploading-a-file>
-const LARGEST_IMAGE: usize = 512 * 1024;
-
 impl Product {
-    /// Reads a product file, and the files that it names.
+    /// Reads a product file, and the files that it names. No network, no key, no stage.
+    ///
+    /// # Errors
+    ///
+    /// When the file itself cannot be read.
+    pub(crate) fn check(file: &Path, policy: &Policy) -> Result<Checked> {
+        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let text = text_of(bytes).with_context(|| {
+            format!(
+                "{} is no plain text: save it as plain text, in UTF-8, with the name guide.toml",
+                file.display()
+            )
+        })?;
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        Ok(Self::read(&text, folder, policy))
+    }
+
+    /// `folder` is where the paths in the text begin.
+    pub(crate) fn read(text: &str, folder: &Path, policy: &Policy) -> Checked {
+        let (table, unreadable) = syntax::parse(text);
+        let findings = Findings::new(text, unreadable);
+        let product = read_product(Fields::new(&findings, "", 0..0, table), folder, policy);
+        let problems = findings.into_problems();
+        let is_sound = problems.iter().all(|problem| problem.is_warning);
+        Checked { product: product.filter(|_| is_sound), problems }
+    }
+}
+
+impl Checked {
+    /// The product, with what is odd about its file.
     ///
     /// # Errors
     ///
     /// With everything that is wrong, if anything is.
-    pub(crate) fn read(file: &Path) -> Result<Self> {
+    pub(crate) fn sound(self, file: &Path) -> Result<(Product, Vec<Problem>)> {
+        let Some(product) = self.product else {
+            let errors = self.problems.iter().filter(|problem| !problem.is_warning);
+            let errors: Vec<_> =
+                errors.map(|problem| format!("line {}: {}", problem.line, problem.text)).collect();
+            bail!("{} cannot be published:\n{}", file.display(), errors.join("\n"));
+        };
+        Ok((product, self.problems))
+    }
+}
+
+/// Text in UTF-8, with or without a byte order mark; `None` for a document of a word processor, or another encoding.
+fn text_of(bytes: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(bytes).ok()?;
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    (!text.contains('\0') && !text.starts_with("{\\rtf")).then_some(text)
+}
+
+/// Reads the file, field by field, then what its fields say together.
+fn read_product(mut fields: Fields<'_, '_>, folder: &Path, policy: &Policy) -> Option<Product> {
+    let findings = fields.findings();
+    let id = fields.needed_text::<LONGEST_METADATA>("id", "guide");
+    let id = id.and_then(|(at, id)| findings.keep(&at, slug(&id.0)));
+    let name = name(&mut fields);
+    let description = fields.text::<LONGEST_DESCRIPTION>("description").map(|(_, text)| text.0);
+    let image = fields.text::<LONGEST_ADDRESS>("image");
+    let image = image.and_then(|(at, image)| findings.keep(&at, local_image(folder, &image.0)));
+    let kind = kind(&mut fields);
+    let thank_you = fields.text::<LONGEST_METADATA>("thank_you");
+    let thank_you = thank_you.and_then(|(at, name)| findings.keep(&at, template(&name.0)));
+    let price_at = fields.place_of("price");
+    const PRICE: &str = "[price], and below it amount = 1250 and currency = \"gbp\"";
+    fields.needs("price", PRICE);
+    let price = fields.table("price", "[price]", PRICE).and_then(Price::read);
+    let files_at = fields.has("files").then(|| fields.place_of("files"));
+    let files = files::read(&mut fields, id.as_deref().unwrap_or("guide"), folder);
+    let link = fields.table("link", "[link]", "[link], and below it campaign = \"autumn-2026\"");
+    let link = link.map(|link| link::read(link, policy)).unwrap_or_default();
+    let checkout_at = fields.place_of("checkout");
+    let checkout = fields.table("checkout", "[checkout]", "[checkout], and below it promotion_codes = true");
+    let checkout = checkout.map(|checkout| Checkout::read(checkout, policy)).unwrap_or_default();
+    fields.finish(&FIELDS, HOMES);
+
+    let (kind_at, kind) = kind?;
+    let named = files.iter().map(|file| file.key.as_str()).collect::<Vec<_>>().join(",");
+    match (kind, files_at) {
+        (FulfilmentKind::Download, None) => {
+            findings.missing(&kind_at, "a download needs at least one table [[files]], with a `path`");
+        }
+        (FulfilmentKind::Download, Some(at)) => {
+            findings.keep(&at, fits("files", &named, "give the files shorter keys"));
+        }
+        (_, Some(at)) => findings.error(&at, format!("a {kind} hands out no files: only a download does")),
+        (_, None) => {}
+    }
+    if let Some(price) = &price {
+        findings.keep(&price_at, check_price(kind, price));
+        findings.keep(&checkout_at, check_codes(price, &checkout));
+    }
+    let id = id?;
+    let name = name?;
+    let own = [
+        (LinkContract::MARKER, kind.to_string()),
+        (MetadataKey::ThankYou.name(), thank_you.map(String::from).unwrap_or_default()),
+        (MetadataKey::Files.name(), named),
+        (MetadataKey::ShownAs.name(), name.clone()),
+        (PUBLISHED_AS, id.clone()),
+    ];
+    let mut metadata: BTreeMap<_, _> = own.into_iter().chain(link).collect();
+    metadata.retain(|_, value| !value.is_empty());
+    Some(Product { id, name, description, image, price: price?, files, metadata, checkout })
+}
+
+fn name(fields: &mut Fields<'_, '_>) -> Option<String> {
+    let (at, Line(name)) = fields.needed_text::<LONGEST_NAME>("name", "The guide")?;
+    if name.chars().count() > LONGEST_SHOWN {
         let text =
-            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let folder = file.parent().unwrap_or_else(|| Path::new(""));
-        Self::parse(&text, folder).with_context(|| format!("{} says what cannot be", file.display()))
+            format!("mails show the first {LONGEST_SHOWN} characters of a name, and this one has more");
+        fields.findings().warn(&at, text);
     }
-
-    /// `folder` is where the paths in the text begin.
-    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self> {
-        let written: Written = toml::from_str(text)?;
-        let mut problems = Vec::new();
-        let mut or_problem = |place: Range<usize>, result: Result<(), String>| {
-            problems.extend(
-                result.err().map(|problem| format!("line {}: {problem}", line_of(text, place.start))),
-            );
-        };
-        let id = written.id.0;
-        let kind = *written.fulfilment.get_ref();
-        let mut files: Vec<LocalFile> = Vec::new();
-        let mut last_file = written.fulfilment.span();
-        for Entry { path, key } in written.files {
-            last_file = path.span();
-            match local_file(&id, folder, &path.get_ref().0, key) {
-                Ok(file) if files.iter().any(|other| other.key == file.key) => {
-                    let problem = format!("two files have the key {}; give one another `key`", file.key);
-                    or_problem(path.span(), Err(problem));
-                }
-                Ok(file) => files.push(file),
-                Err(problem) => or_problem(path.span(), Err(problem)),
-            }
-        }
-        let named = files.iter().map(|file| file.key.as_str()).collect::<Vec<_>>().join(",");
-        or_problem(last_file.clone(), fits("files", &named, "give the files shorter keys"));
-        let image = written.image.and_then(|image| {
-            let read = local_image(folder, &image.get_ref().0);
-            read.map_err(|problem| or_problem(image.span(), Err(problem))).ok()
-        });
-        let mut metadata: BTreeMap<_, _> = [
-            (LinkContract::MARKER, kind.to_string()),
-            (MetadataKey::ThankYou.name(), written.thank_you.map(String::from).unwrap_or_default()),
-            (MetadataKey::Files.name(), named),
-            (MetadataKey::ShownAs.name(), written.name.0.clone()),
-            (PUBLISHED_AS, id.clone()),
-        ]
-        .into();
-        for (name, value) in written.link {
-            match attribution(name.get_ref(), value.get_ref()) {
-                Ok((key, value)) => {
-                    metadata.insert(key.name(), value);
-                }
-                Err(problem) => or_problem(name.span(), Err(problem)),
-            }
-        }
-        metadata.retain(|_, value| !value.is_empty());
-        or_problem(last_file, check_files(kind, &files));
-        if !problems.is_empty() {
-            bail!("{}", problems.join("\n"));
-        }
-        Ok(Self {
-            id,
-            name: written.name.0,
-            description: written.description.map(|text| text.0),
-            image,
-            price: written.price.0,
-            files,
-            metadata,
-            checkout: written.checkout,
-        })
-    }
+    Some(name)
 }
 
-/// A key and its value from the table `link`.
-fn attribution(name: &str, value: &toml::Value) -> Result<(MetadataKey, String), String> {
-    let Some(key) = MetadataKey::from_name(name).filter(|key| key.concern() == Concern::Attribution) else {
-        let names: Vec<_> =
-            MetadataKey::about(Concern::Attribution).map(|key| format!("`{}`", key.name())).collect();
-        return Err(format!("[link] has no field `{name}`: it takes {}", names.join(", ")));
+/// Words that say another kind than they are, in the languages of the mails.
+const KINDS: [(&str, FulfilmentKind); 14] = [
+    ("donation", FulfilmentKind::Contribution),
+    ("gift", FulfilmentKind::Contribution),
+    ("spende", FulfilmentKind::Contribution),
+    ("don", FulfilmentKind::Contribution),
+    ("file", FulfilmentKind::Download),
+    ("files", FulfilmentKind::Download),
+    ("pdf", FulfilmentKind::Download),
+    ("product", FulfilmentKind::Download),
+    ("sale", FulfilmentKind::Download),
+    ("subscription", FulfilmentKind::Membership),
+    ("abo", FulfilmentKind::Membership),
+    ("member", FulfilmentKind::Membership),
+    ("mitgliedschaft", FulfilmentKind::Membership),
+    ("adhésion", FulfilmentKind::Membership),
+];
+
+/// The kind, under either spelling, as a link's metadata may have it.
+fn kind(fields: &mut Fields<'_, '_>) -> Option<(Range<usize>, FulfilmentKind)> {
+    let findings = fields.findings();
+    let ours = fields.text::<LONGEST_METADATA>("fulfilment");
+    let other = fields.text::<LONGEST_METADATA>("fulfillment");
+    if let (Some(_), Some((at, _))) = (&ours, &other) {
+        findings.error(at, "`fulfilment` is there in both spellings: take this one out");
+    }
+    let Some((at, Line(typed))) = ours.or(other) else {
+        fields.needs("fulfilment", "fulfilment = \"download\", or \"contribution\", or \"membership\"");
+        return None;
     };
-    let text = |value: &toml::Value| {
-        let text = value.as_str().ok_or_else(|| format!("`{name}` must be text in quotes"))?;
-        Value::try_from(text.to_owned()).map(|line| line.0).map_err(|problem| format!("`{name}`: {problem}"))
-    };
-    let value = match (value, key.arity()) {
-        (toml::Value::Array(values), Arity::Several) => {
-            let values = values.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-            if values.iter().any(|value| value.contains(',')) {
-                return Err(format!("one of `{name}` has a comma in it: commas separate one from the next"));
-            }
-            values.join(",")
+    let meant = typed.to_lowercase();
+    let near = || FulfilmentKind::ALL.into_iter().find(|kind| is_nearly(&meant, kind.as_str(), 2));
+    let by_word = || KINDS.iter().find(|(word, _)| *word == meant).map(|(_, kind)| *kind);
+    let kind = FulfilmentKind::from_typed(&typed).ok_or_else(|| match by_word().or_else(near) {
+        Some(kind) => format!("`fulfilment` has no value \"{typed}\": write \"{kind}\""),
+        None => format!(
+            "`fulfilment` has no value \"{typed}\": it is \"contribution\" for a donation, \"download\" for files, or \
+             \"membership\""
+        ),
+    });
+    Some((at.clone(), findings.keep(&at, kind)?))
+}
+
+/// Renewals hand out nothing, so nobody may be charged again and again for the same files.
+fn check_price(kind: FulfilmentKind, price: &Price) -> Result<(), String> {
+    match (kind, price.every) {
+        (FulfilmentKind::Download, Some(_)) => {
+            Err("a download is sold once: take `every` out, or sell a membership".to_owned())
         }
-        (toml::Value::Array(_), Arity::One) => {
-            return Err(format!("`{name}` takes one text, and no list"));
-        }
-        (value, Arity::One | Arity::Several) => text(value)?,
-    };
-    fits(name, &value, "give fewer or shorter ones").map(|()| (key, value))
-}
-
-/// The number of the line, from 1.
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-}
-
-/// Whether a value that is put together has room in metadata.
-fn fits(key: &str, value: &str, fix: &str) -> Result<(), String> {
-    match value.chars().count() {
-        0..=LONGEST_METADATA => Ok(()),
-        length => Err(format!(
-            "`{key}` has {length} characters together, longer than Stripe's {LONGEST_METADATA} characters; {fix}"
-        )),
+        (FulfilmentKind::Download | FulfilmentKind::Contribution | FulfilmentKind::Membership, _) => Ok(()),
     }
 }
 
-/// A download hands files out, and nothing else does.
-fn check_files(kind: FulfilmentKind, files: &[LocalFile]) -> Result<(), String> {
-    match kind {
-        FulfilmentKind::Download if files.is_empty() => {
-            Err("a download needs at least one table [[files]]".to_owned())
-        }
-        FulfilmentKind::Contribution | FulfilmentKind::Membership if !files.is_empty() => {
-            Err(format!("a {kind} hands out no files: only a download does"))
-        }
-        FulfilmentKind::Download | FulfilmentKind::Contribution | FulfilmentKind::Membership => Ok(()),
+fn check_codes(price: &Price, checkout: &Checkout) -> Result<(), String> {
+    match price.amount {
+        Amount::Chosen { .. } if checkout.promotion_codes == Some(true) => Err(
+            "Stripe takes no promotion codes where customers choose the price: take `promotion_codes` out"
+                .to_owned(),
+        ),
+        Amount::Chosen { .. } | Amount::Fixed(_) => Ok(()),
     }
 }
 
-fn local_file(id: &str, folder: &Path, path: &str, key: Option<Line>) -> Result<LocalFile, String> {
-    let path = folder.join(path);
-    let shown = path.display();
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let key = key.map_or_else(|| format!("{id}/{name}"), |key| key.0);
-    check_key(&key)?;
-    let (size, sha256) = digest(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    match size {
-        0 => Err(format!("{shown} is empty")),
-        size if size > LARGEST_UPLOAD => Err(format!(
-            "{shown} is larger than 5 GiB, the most that is uploaded at once: put it into the bucket by other \
-             means, and name it with `files` on a link of your own"
-        )),
-        size => Ok(LocalFile { path, key, size, sha256 }),
-    }
+/// The name of a mail template, with what a link's metadata forgives.
+fn template(typed: &str) -> Result<TemplateName, String> {
+    let name = typed.to_lowercase().replace([' ', '_'], "-");
+    TemplateName::try_from(name).map_err(|_| {
+        "`thank_you` is the name of a mail, lower-case letters, digits and hyphens: thank_you = \"autumn-appeal\"".to_owned()
+    })
 }
 
-/// A key must stay in the folder, and come out of the link's metadata as it went in.
-fn check_key(key: &str) -> Result<(), String> {
-    let inside = key.split('/').all(|part| !["", ".", ".."].contains(&part)) && !key.contains('\\');
-    if !inside {
-        return Err(format!("the key {key} leads out of the bucket's folder: write it as guide/guide.pdf"));
+/// The product's own name for ever.
+fn slug(typed: &str) -> Result<String, String> {
+    const MOST: usize = 60;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if typed.len() <= MOST && typed.chars().all(plain) {
+        return Ok(typed.to_owned());
     }
-    let metadata = BTreeMap::from([("files".to_owned(), key.to_owned())]);
-    if file_keys(&metadata) != [key] {
-        return Err(format!(
-            "the key {key} cannot be named on a link: no commas, no spaces around it, and without `files/`"
-        ));
-    }
-    Ok(())
-}
-
-/// The size and the SHA-256 of a file, whatever its size.
-fn digest(path: &Path) -> std::io::Result<(u64, Sha256Sum)> {
-    let mut file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
-    }
-    let mut size = 0;
-    let mut sha256 = Sha256::new();
-    let mut buffer = vec![0; 1024 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((size, Sha256Sum(sha256.finalize().into()))),
-            read => {
-                size += read as u64;
-                sha256.update(&buffer[..read]);
-            }
-        }
-    }
-}
-
-fn local_image(folder: &Path, image: &str) -> Result<Image, String> {
-    if image.starts_with("https://") {
-        return match image.contains(char::is_whitespace) {
-            true => Err(format!("the address {image} has a space in it: write it as %20")),
-            false => Ok(Image::Address(image.to_owned())),
-        };
-    }
-    if image.starts_with("http://") {
-        return Err(format!("{image} cannot be read by customers' browsers: give an `https://` address"));
-    }
-    let path = folder.join(image);
-    let shown = path.display();
-    let bytes = std::fs::read(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    let content_type = match bytes.as_slice() {
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
-        [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        _ => return Err(format!("{shown} is no PNG, JPEG or GIF, which Stripe takes")),
-    };
-    if bytes.len() > LARGEST_IMAGE {
-        return Err(format!(
-            "{shown} is larger than 512 KiB, the most Stripe takes: make it smaller, or give its `https://` address"
-        ));
-    }
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("image").to_owned();
-    let sha256 = hex::encode(Sha256::digest(&bytes));
-    Ok(Image::File { name, content_type, bytes, sha256 })
+    let parts = typed.to_lowercase();
+    let parts: Vec<_> =
+        parts.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let example: String = parts.join("-").chars().take(MOST).collect();
+    let example = if example.is_empty() { "guide".to_owned() } else { example };
+    Err(format!("`id` is lower-case letters, digits and hyphens, at most {MOST}: id = \"{example}\""))
 }
 
 impl<const MOST: usize> TryFrom<String> for Line<MOST> {
@@ -373,26 +351,6 @@ impl<const MOST: usize> TryFrom<String> for Line<MOST> {
         }
         Ok(Self(text.to_owned()))
     }
-}
-
-impl TryFrom<String> for Slug {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if text.is_empty() || text.len() > 60 || !text.bytes().all(plain) {
-            return Err("an id is lower-case letters, digits and hyphens, at most 60");
-        }
-        Ok(Self(text))
-    }
-}
-
-fn yes() -> Label {
-    Line("Yes".to_owned())
-}
-
-fn no() -> Label {
-    Line("No".to_owned())
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+mod prices;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -122,7 +124,8 @@ impl Case {
         let key = ApiKey::new(KEY).unwrap();
         let stripe = StripeClient::new(self.stripe.url(), key, http, sleep, BUDGET).unwrap();
         let files = FilesBucket::new(&sdk, "goods");
-        let product = Product::parse(text, &self.folder)?;
+        let checked = Product::read(text, &self.folder, &Policy::compiled_in()?);
+        let (product, _) = checked.sound(Path::new("guide.toml"))?;
         let place = Place { stage: "test".to_owned(), pages_url: "https://shop.example".to_owned() };
         let run = self.runs.fetch_add(1, Ordering::Relaxed).to_string();
         act(Shop { product: &product, place: &place, stripe: &stripe, files: &files, run: &run }).await
@@ -204,6 +207,7 @@ fn the_question_is_one_that_the_policy_knows() {
         asked_in: fulfilment::AskedIn::CustomField("marketing".to_owned()),
         words: None,
         option_value: None,
+        is_choice: true,
         answer: Some(stripe_events::Personal::new(answer.to_owned())),
     };
     assert!(policy.marketing.asks(&question("yes")));
@@ -220,10 +224,10 @@ async fn another_price_is_a_new_price_and_a_new_link_and_the_way_back_is_the_old
     let link = cheap.url.clone().unwrap();
     let old = case.active("/v1/prices")[0]["id"].as_str().unwrap().to_owned();
     let said = plain(&rehearsed, 0).replace(&link, "<the old link>").replace(&old, "<the old price>");
-    insta::assert_snapshot!(said, @r"
+    insta::assert_snapshot!(said, @"
     A dry run: guide would be published by
       step        what
-      create      the price 15.00 GBP, because Stripe changes no amounts
+      create      the price 15.00 GBP, because Stripe changes no prices
       create      a NEW Payment Link for 15.00 GBP, because a link keeps its price
       switch off  the link <the old link>, which sells at another price: wherever it stands, put the new one
       archive     the price <the old price>, which is no longer asked
@@ -255,12 +259,12 @@ async fn changes_only_what_differs_and_leaves_other_fields_alone() {
     let printed = plain(&case.publish(&text).await.unwrap(), 0);
     let printed =
         printed.replace(&case.folder.display().to_string(), "…").replace(link.as_deref().unwrap(), "<link>");
-    insta::assert_snapshot!(printed, @r"
+    insta::assert_snapshot!(printed, @"
     guide is published
       step    what
-      upload  …/guide.pdf (18 B) as files/guide/guide.pdf, in place of what is there: also for whoever bought it
-      change  the product: description = Fifty walks
-      change  the Payment Link: metadata[source] = poster, without metadata[campaign]
+      upload  …/guide.pdf (18 B) as files/guide/guide.pdf, in place of what is there: also for customers who bought it
+      change  the product: change the description
+      change  the Payment Link: `source` is now poster, take out `campaign`
 
     <link>
     ");
@@ -411,18 +415,21 @@ fn takes_a_key_of_the_stages_mode_only() {
     check(false, None, "set the environment variable STRIPE_API_KEY");
 }
 
-/// The example of the marketers' handbook.
-#[test]
-fn the_handbooks_example_can_be_published() {
-    let case = Case::new();
+/// The examples of the marketers' handbook: a download, a donation and a membership.
+#[tokio::test]
+async fn the_handbooks_examples_can_be_published() {
     let handbook = include_str!("../../../../docs/PAYMENT-LINKS.md");
-    let (_, example) = handbook.split_once("```toml\n").unwrap();
-    let (example, _) = example.split_once("```").unwrap();
-    for file in ["cover.png", "guide.pdf", "guide.mp3"] {
-        assert!(case.folder.join(file).exists());
+    let blocks = handbook.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut kinds = Vec::new();
+    for example in blocks.filter(|block| block.starts_with("id =")) {
+        let case = Case::new();
+        let checked = Product::read(example, &case.folder, &Policy::compiled_in().unwrap());
+        assert_eq!(checked.problems, [], "an example is without blemish");
+        kinds.push(checked.product.unwrap().metadata["fulfilment"].clone());
+        assert!(case.publish(example).await.unwrap().url.is_some());
+        assert!(case.can_be_bought());
     }
-    let product = Product::parse(example, &case.folder).unwrap();
-    assert_eq!((product.files.len(), product.price.minor()), (2, 1250));
+    assert_eq!(kinds, ["download", "contribution", "membership"]);
 }
 
 #[tokio::test]

@@ -649,6 +649,27 @@ async fn a_return_of_an_unknown_amount_is_counted_and_not_published() {
 }
 
 #[tokio::test]
+async fn a_campaign_that_the_policy_does_not_list_is_counted_once_and_published_as_it_is() {
+    let sale = |campaign: &str| {
+        StripeEvent::paid().metadata(json!({ "fulfilment": "contribution", "campaign": campaign })).to_json()
+    };
+    for (campaigns, campaign, expected) in [
+        (&["autumn-2026"][..], "“Autumn-2026”", Some((NEW_CAMPAIGN, 1))),
+        (&["autumn-2026"], "“autumn-2026”", None),
+        (&[], "Autumn-2026", None),
+    ] {
+        let mut task = task();
+        task.policy.attribution.campaigns = campaigns.iter().map(|code| (*code).to_owned()).collect();
+        let (tally, _) = deliver(&task, &[sale(campaign)]).await;
+        assert_eq!(tally.counted, expected.into_iter().collect(), "{campaign}");
+        let codes = task.bus.published.borrow()[0].campaign_codes.clone();
+        assert_eq!(codes, [campaign.trim_matches(['“', '”'])]);
+        let (tally, _) = deliver(&task, &[sale(campaign)]).await;
+        assert_eq!(tally.counted, [].into(), "a duplicate is no news");
+    }
+}
+
+#[tokio::test]
 async fn what_became_of_a_prevented_dispute_is_published() {
     for (case_type, expected) in [("block", 1250), ("resolution", 0), ("deflection", 1250)] {
         let task = task();

@@ -3,7 +3,8 @@ use uuid::Uuid;
 
 use crate::{
     AbTest, AcquisitionCorrection, AcquisitionKind, AmountParts, Cause, MarketingAnswer, Money, Movement,
-    PaymentFrequency, PaymentId, Policy, SessionEvent, SoldItem, SubscriptionPayment, SupporterId,
+    PaymentFrequency, PaymentId, Policy, QueryParameter, SessionEvent, SoldItem, SubscriptionPayment,
+    SupporterId,
 };
 
 /// What analysts read of a payment, or of money that went back. No personal data.
@@ -94,7 +95,8 @@ pub struct AcquisitionEvent {
     pub labels: Vec<String>,
     /// `promo_…`, Stripe's id of the promotion code.
     pub promo_code: Option<String>,
-    /// Stripe's events hold none. Another tool's `client_reference_id` is not published: it may name a person.
+    /// What a site passed on of its page's address in a `client_reference_id` of ours. Another tool's is not published:
+    /// it may name a person.
     pub query_parameters: Vec<QueryParameter>,
     /// Where it was sold.
     pub platform: Option<&'static str>,
@@ -108,15 +110,6 @@ pub struct AcquisitionEvent {
     pub livemode: bool,
     /// Whether reconciliation found it, late.
     pub replayed: bool,
-}
-
-/// A part of the address by which the customer came to the payment page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct QueryParameter {
-    /// The part before `=`.
-    pub name: String,
-    /// The part after it.
-    pub value: String,
 }
 
 /// How an event comes to be published.
@@ -173,6 +166,7 @@ impl AcquisitionEvent {
             ab_tests: attribution.ab_tests,
             labels: attribution.labels,
             promo_code: event.promotion_code_id.clone(),
+            query_parameters: attribution.query_parameters,
             platform: Some("STRIPE_CHECKOUT"),
             acquisition_type: Some("PURCHASE"),
             marketing_answer: Some(MarketingAnswer::of(&event.consent_form, &policy.marketing)),

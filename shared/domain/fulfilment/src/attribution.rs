@@ -8,7 +8,7 @@ use stripe_events::{Personal, without_lone_surrogates};
 
 use crate::MetadataKey;
 use crate::file_key::percent_decoded;
-use crate::typed::{distinct, split, tidy};
+use crate::typed::{distinct, split, tidy, unquoted};
 
 /// Where a sale came from: what the marketer typed on the link, and what the site passed on about this one visit.
 ///
@@ -33,6 +33,9 @@ pub struct Attribution {
     pub ab_tests: Vec<AbTest>,
     /// Free words for the analysts.
     pub labels: Vec<String>,
+    /// Parameters of the address by which the visitor came to the site, as the site passed them on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query_parameters: Vec<QueryParameter>,
     /// A `client_reference_id` with something in it that this version cannot read, as it came. It may be another
     /// tool's, and then often names a person.
     pub undecoded: Option<Personal<String>>,
@@ -45,6 +48,15 @@ pub struct AbTest {
     pub name: String,
     /// Its variant; empty when none was given.
     pub variant: String,
+}
+
+/// A part of the address by which the customer came to the payment page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryParameter {
+    /// The part before `=`.
+    pub name: String,
+    /// The part after it.
+    pub value: String,
 }
 
 impl AbTest {
@@ -90,6 +102,7 @@ impl Attribution {
             labels: safe_list(parts(MetadataKey::Labels)),
             page_view_id: None,
             browser_id: None,
+            query_parameters: Vec::new(),
             undecoded: None,
         }
     }
@@ -103,6 +116,13 @@ impl Attribution {
         };
         let mut whole = true;
         for (key, value) in &fields {
+            if key == "u" {
+                match query_parameters(value) {
+                    Some(parameters) => visit.query_parameters = parameters,
+                    None => whole = false,
+                }
+                continue;
+            }
             let parts = if LISTS.contains(&key.as_str()) { split } else { whole_text };
             let Some(texts) = texts_of(value, parts) else {
                 whole = false;
@@ -141,6 +161,7 @@ impl Attribution {
             browser_id: visit.browser_id.or(self.browser_id),
             ab_tests: all(self.ab_tests, visit.ab_tests),
             labels: all(self.labels, visit.labels),
+            query_parameters: all(self.query_parameters, visit.query_parameters),
             undecoded: visit.undecoded.or(self.undecoded),
         }
     }
@@ -167,6 +188,32 @@ fn texts_of(value: &Value, parts: fn(&str) -> Vec<String>) -> Option<Vec<String>
     }
 }
 
+/// The parameters of an address, `{"utm_campaign": "autumn"}` or `[["utm_campaign", "autumn"]]`; null is none. Anything
+/// else is not ours. A parameter without a value, or with one that may not be passed on, is left out.
+fn query_parameters(value: &Value) -> Option<Vec<QueryParameter>> {
+    let pairs: Vec<(Vec<String>, &Value)> = match value {
+        Value::Null => Vec::new(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (whole_text(name), value)).collect(),
+        Value::Array(pairs) => pairs
+            .iter()
+            .map(|pair| match pair.as_array().map(Vec::as_slice) {
+                Some([name, value]) => Some((texts_of(name, whole_text)?, value)),
+                Some(_) | None => None,
+            })
+            .collect::<Option<_>>()?,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+    };
+    let read = pairs.into_iter().map(|(name, value)| Some((name, texts_of(value, whole_text)?)));
+    let read = read.collect::<Option<Vec<_>>>()?;
+    let safe = read.into_iter().flat_map(|(names, values)| {
+        let name = names.first().and_then(|name| publishable(name));
+        values.into_iter().filter_map(move |value| {
+            Some(QueryParameter { name: name.clone()?, value: publishable(&value)? })
+        })
+    });
+    Some(safe.take(MOST).collect())
+}
+
 /// The JSON in a `client_reference_id` of ours.
 fn decoded(reference: &str) -> Option<String> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(reference.strip_prefix(Attribution::PREFIX)?).ok()?;
@@ -190,7 +237,8 @@ fn ab_tests(texts: &[String]) -> Vec<AbTest> {
     texts.iter().filter_map(|text| AbTest::of(text)).take(MOST).collect()
 }
 
-/// A value as it may be passed on; `None` when it is an e-mail address, or nothing is left of it.
+/// A value as it may be passed on; `None` when it is an e-mail address, or nothing is left of it. Quotes around it are
+/// typing, not part of a code: `“autumn-2026”` is the campaign `autumn-2026`.
 ///
 /// Analysts open what we publish in spreadsheets, which run a cell that begins like a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>), and keep it for years, which no address may be.
@@ -198,7 +246,15 @@ pub(crate) fn publishable(text: &str) -> Option<String> {
     if has_address(text) {
         return None;
     }
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || FORMULA.contains(&c));
+    let mut text = text;
+    loop {
+        let begun = text.trim_start_matches(|c: char| c.is_whitespace() || FORMULA.contains(&c));
+        let inside = unquoted(begun);
+        if inside == text {
+            break;
+        }
+        text = inside;
+    }
     let text: String = text.chars().take(LONGEST).collect();
     tidy(&text)
 }

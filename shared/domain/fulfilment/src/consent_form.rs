@@ -32,6 +32,8 @@ pub struct Question {
     pub answer: Option<Personal<String>>,
     /// The value behind the chosen option of a dropdown, where `answer` is the option's label.
     pub option_value: Option<Personal<String>>,
+    /// Whether the answer is one of several that the page offers: the field is a dropdown.
+    pub is_choice: bool,
 }
 
 /// A text on a payment page.
@@ -104,6 +106,7 @@ impl ConsentForm {
             words: None,
             answer: Some(Personal::new(answer.as_str().to_owned())),
             option_value: None,
+            is_choice: true,
         });
         let marker = session.metadata.get(Self::NOTICE_MARKER);
         Self {
@@ -133,6 +136,7 @@ fn question(field: &CustomField) -> Question {
         words: field.label.as_ref().and_then(|label| label.custom.clone()),
         answer,
         option_value,
+        is_choice: dropdown.is_some(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::metadata_key::{MetadataKey, ONE_FILE};
-use crate::typed::{breaks_lines, distinct, is_invisible, separates, value};
+use crate::typed::{breaks_lines, distinct, separates, unquoted, value};
 
 /// The folder of the files bucket that customers' files are in. Keys are relative to it.
 const FOLDER: &str = "files/";
@@ -21,10 +21,10 @@ pub fn file_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
     distinct(one.chain(several).filter_map(tidy_key))
 }
 
-/// The key without what surrounds it. What is inside stays: a joiner holds an emoji together, and two spaces are
+/// The key without what surrounds it: blanks, quotes, and the folder. What is inside stays: a joiner holds an emoji together, and two spaces are
 /// another name than one.
 fn tidy_key(typed: &str) -> Option<String> {
-    let key = typed.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
+    let key = unquoted(typed);
     let key = key.trim_start_matches('/');
     let key = if is_place(key) { key } else { key.strip_prefix(FOLDER).unwrap_or(key) };
     (!key.is_empty()).then(|| key.to_owned())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::MetadataKey;
 use crate::attribution::publishable;
 use crate::file_key::file_keys;
-use crate::typed::{bare, is_invisible, is_nearly, latin_lookalike, shown, tidy};
+use crate::typed::{bare, is_invisible, is_nearly, latin_lookalike, shown, tidy, unquoted};
 
 /// What a Payment Link sells: the value of its metadata key `fulfilment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl LinkContract {
 
     /// Reads the contract; `None` when the marker is missing, which means the session is another business's.
     ///
-    /// White space, capitals and characters that show nothing are forgiven: it is all typed by hand. Of several forms
+    /// White space, quotes, capitals and characters that show nothing are forgiven: it is all typed by hand. Of several forms
     /// of the key, one whose value is a kind wins over one whose value is none, and of two kinds the one whose form
     /// stands first in [`LinkContract::MARKERS`]: `fulfilment` over `fulfillment`.
     ///
@@ -150,8 +150,8 @@ impl LinkContract {
         };
         let kind = typed.find_map(|typed| FulfilmentKind::from_typed(typed));
         let kind = kind.ok_or_else(|| ContractError::Kind(shown(first)))?;
-        let thank_you =
-            MetadataKey::ThankYou.value_in(metadata).and_then(tidy).map(|name| name.to_lowercase());
+        let thank_you = MetadataKey::ThankYou.value_in(metadata).and_then(|typed| tidy(unquoted(typed)));
+        let thank_you = thank_you.map(|name| name.to_lowercase());
         let thank_you = thank_you.map(|name| name.replace([' ', '_'], "-"));
         let (thank_you, unusable_thank_you) = match thank_you.map(TemplateName::try_from).transpose() {
             Ok(thank_you) => (thank_you, None),
@@ -159,7 +159,7 @@ impl LinkContract {
         };
         // A missing file stops neither the thanks nor the records: it is for the function that serves the files.
         let files = file_keys(metadata);
-        let shown_as = MetadataKey::ShownAs.value_in(metadata).and_then(tidy);
+        let shown_as = MetadataKey::ShownAs.value_in(metadata).and_then(|typed| tidy(unquoted(typed)));
         let shown_as = shown_as.map(|name| name.chars().take(LONGEST_SHOWN_AS).collect());
         let published_as = || metadata.get(Self::PUBLISHED_AS).map(String::as_str);
         let item = MetadataKey::Item.value_in(metadata).or_else(published_as);
@@ -181,9 +181,9 @@ impl LinkContract {
 }
 
 impl FulfilmentKind {
-    /// The kind that a person typed, whatever the case, blanks around it, and characters that show nothing.
+    /// The kind that a person typed, whatever the case, blanks and quotes around it, and characters that show nothing.
     pub fn from_typed(typed: &str) -> Option<Self> {
-        let word = tidy(typed)?.to_lowercase();
+        let word = tidy(unquoted(typed))?.to_lowercase();
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }

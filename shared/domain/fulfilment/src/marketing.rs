@@ -11,6 +11,9 @@ use crate::{Answer, AskedIn, PageText, Question};
 #[serde(deny_unknown_fields)]
 pub struct MarketingPolicy {
     fields: Vec<String>,
+    /// The questions about marketing in the words that customers read, by language.
+    #[serde(default)]
+    questions: BTreeMap<String, Wordings>,
     /// Questions that do not ask about marketing.
     #[serde(default)]
     other_fields: Vec<String>,
@@ -61,7 +64,7 @@ impl AnswerWords {
     }
 }
 
-/// The words of a notice in a language: one text, or several that pages use side by side.
+/// The words of a notice or a question in a language: one text, or several that pages use side by side.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "expected a text or a list of texts")]
 enum Wordings {
@@ -79,26 +82,59 @@ impl Wordings {
 }
 
 impl MarketingPolicy {
-    /// Whether a question asks about marketing, as far as the policy says.
+    /// Whether a question asks about marketing, as far as the policy says: by the key of its field, or by the words
+    /// that the customer read. The words count whatever the key is, because a marketer types them, and Stripe makes
+    /// the key.
     pub fn asks(&self, question: &Question) -> bool {
         match &question.asked_in {
-            AskedIn::CustomField(key) => names(&self.fields, key),
+            AskedIn::CustomField(key) => self.field_asks(key, question.words.as_deref()),
             AskedIn::Promotions => true,
         }
+    }
+
+    fn field_asks(&self, key: &str, label: Option<&str>) -> bool {
+        names(&self.fields, key) || label.is_some_and(|label| self.language_of(label).is_some())
+    }
+
+    /// The language of a question of the policy, by its words; `None` when it is none of them.
+    pub fn language_of(&self, question: &str) -> Option<&str> {
+        let words = Words::of(question);
+        let is_it = |known: &String| !words.is_empty() && Words::of(known) == words;
+        let (language, _) = self.questions.iter().find(|(_, known)| known.all().iter().any(is_it))?;
+        Some(language)
+    }
+
+    /// The first question of a language, as a page shall ask it.
+    pub fn question_in(&self, language: &str) -> Option<&str> {
+        self.questions.get(language)?.all().first().map(String::as_str)
+    }
+
+    /// The languages of the questions, and every question.
+    pub fn questions(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.questions.iter().map(|(language, known)| (language.as_str(), known.all()))
+    }
+
+    /// The first words of yes and of no of a language, with a capital letter, as a page offers them.
+    pub fn answers_in(&self, language: &str) -> Option<[String; 2]> {
+        let first = |words: &AnswerWords| match words {
+            AnswerWords::ByLanguage(languages) => languages.get(language)?.first().map(|word| capital(word)),
+            AnswerWords::OfAnyLanguage(_) => None,
+        };
+        Some([first(&self.yes)?, first(&self.no)?])
     }
 
     /// Whether the policy does not say what a question asks about. It may be a question about marketing under a key
     /// that was not written into the policy.
     pub fn is_unknown(&self, question: &Question) -> bool {
         match &question.asked_in {
-            AskedIn::CustomField(key) => self.is_unknown_field(key),
+            AskedIn::CustomField(key) => self.is_unknown_field(key, question.words.as_deref()),
             AskedIn::Promotions => false,
         }
     }
 
-    /// Whether the policy does not say what a custom field asks about, by the field's key.
-    pub fn is_unknown_field(&self, key: &str) -> bool {
-        !names(&self.fields, key) && !names(&self.other_fields, key)
+    /// Whether the policy does not say what a custom field asks about, by the field's key and its label.
+    pub fn is_unknown_field(&self, key: &str, label: Option<&str>) -> bool {
+        !self.field_asks(key, label) && !names(&self.other_fields, key)
     }
 
     /// What an answer means; `None` when the question was left open, which is the same as not asked.
@@ -139,15 +175,17 @@ impl MarketingPolicy {
         refusals.map(|question| (question, Answer::NotUnderstood)).collect()
     }
 
-    /// Whether an answer holds a word of yes or no in any place, as an answer to a question about marketing might.
+    /// Whether an answer might be one to a question about marketing: it holds a word of yes or no in any place, or is
+    /// one of the choices of a dropdown, which may say yes and no in any words.
     pub fn might_consent(&self, question: &Question) -> bool {
         self.might_refuse(question) || answers(question).any(|words| self.yes.are_in(&words))
     }
 
-    /// Whether an answer holds a word of no in any place. Of a question that the policy does not name, that is enough
-    /// to assume nothing.
+    /// Whether an answer might be a refusal: it holds a word of no in any place, or is one of the choices of a
+    /// dropdown. Of a question that the policy does not name, that is enough to assume nothing.
     pub fn might_refuse(&self, question: &Question) -> bool {
-        answers(question).any(|words| self.no.are_in(&words))
+        let is_chosen = question.is_choice && question.answer.is_some();
+        is_chosen || answers(question).any(|words| self.no.are_in(&words))
     }
 
     /// The first of a page's texts that shows a version of the notice in any language.
@@ -205,6 +243,15 @@ impl MarketingPolicy {
         if let Some(word) = self.yes.all().into_iter().find(|yes| no.contains(&tidy(yes))) {
             return wrong(format!("\"{word}\" is listed as a yes and as a no; it cannot be both"));
         }
+        for (language, known) in &self.questions {
+            let texts = known.all();
+            if texts.is_empty() || texts.iter().any(|text| Words::of(text).len() < 2) {
+                return wrong(format!(
+                    "`questions` in \"{language}\" must be the questions as customers read them, in two words at \
+                     least"
+                ));
+            }
+        }
         if let Some(key) = self.other_fields.iter().find(|key| names(&self.fields, key)) {
             return wrong(format!(
                 "\"{key}\" is listed in `fields` and in `other_fields`; it cannot be both"
@@ -237,152 +284,15 @@ fn names(fields: &[String], key: &str) -> bool {
     fields.iter().any(|field| tidy(field) == tidy(key))
 }
 
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// Case and spacing, forgiven.
 fn tidy(typed: &str) -> String {
     typed.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 #[cfg(test)]
-mod tests {
-    use stripe_events::Personal;
-
-    use super::*;
-    use crate::Policy;
-
-    fn policy() -> MarketingPolicy {
-        Policy::compiled_in().unwrap().marketing
-    }
-
-    fn field(key: &str, answer: Option<&str>) -> Question {
-        question(AskedIn::CustomField(key.to_owned()), answer, None)
-    }
-
-    fn question(asked_in: AskedIn, answer: Option<&str>, value: Option<&str>) -> Question {
-        let personal = |text: &str| Personal::new(text.to_owned());
-        Question { asked_in, words: None, answer: answer.map(personal), option_value: value.map(personal) }
-    }
-
-    #[test]
-    fn understands_yes_and_no_in_every_language_of_the_mails() {
-        use Answer::{No, NotUnderstood, Yes};
-        for (answer, expected) in [
-            ("yes", Yes),
-            ("  YES\u{a0}", Yes),
-            ("Yes.", Yes),
-            ("¡Yes!", Yes),
-            ("\u{feff}Yes", Yes),
-            ("Ｙｅｓ", Yes),
-            ("Yes 👍", Yes),
-            ("Ja", Yes),
-            ("« oui »", Yes),
-            ("no", No),
-            ("No.", No),
-            ("NO!!", No),
-            ("Nein!", No),
-            ("“Non”", No),
-            ("No\n", No),
-            ("n\u{200b}o", No),
-            ("ＮＯ", No),
-            ("no thanks", No),
-            ("No, never", No),
-            ("nein danke", No),
-            ("Non, merci.", No),
-            ("Not really", No),
-            ("never", No),
-            ("Don’t", No),
-            ("do not write to me", No),
-            ("no, yes, no", No),
-            ("yes please", NotUnderstood),
-            ("yes but not on Sundays", NotUnderstood),
-            ("yes no", NotUnderstood),
-            ("yes / no", NotUnderstood),
-            ("notable", NotUnderstood),
-            ("nobody", NotUnderstood),
-            ("noon", NotUnderstood),
-            ("1", NotUnderstood),
-            ("true", NotUnderstood),
-            ("opt_in", NotUnderstood),
-            ("👎", NotUnderstood),
-            ("?", NotUnderstood),
-        ] {
-            assert_eq!(policy().understand(&field("marketing", Some(answer))), Some(expected), "{answer}");
-        }
-        assert_eq!(policy().understand(&field("marketing", None)), None);
-        let box_ = |answer: &str| policy().understand(&question(AskedIn::Promotions, Some(answer), None));
-        assert_eq!(
-            [box_("opt_in"), box_("opt_out"), box_("yes")],
-            [Some(Yes), Some(No), Some(NotUnderstood)]
-        );
-    }
-
-    #[test]
-    fn what_the_customer_read_decides_before_the_value_behind_it() {
-        use Answer::{No, NotUnderstood, Yes};
-        for (label, value, expected) in [
-            ("Yes", "1", Yes),
-            ("No", "no2", No),
-            ("No", "yes", No),
-            ("Yes", "no", Yes),
-            ("Yes, please", "yes", Yes),
-            ("Keep me posted", "yes", Yes),
-            ("Rather by post", "no", No),
-            ("Please, no mails", "yes", NotUnderstood),
-            ("I would not", "yes", NotUnderstood),
-            ("No, thank you", "2", No),
-            ("Maybe", "2", NotUnderstood),
-        ] {
-            let chosen = question(AskedIn::CustomField("marketing".to_owned()), Some(label), Some(value));
-            assert_eq!(policy().understand(&chosen), Some(expected), "{label} {value}");
-        }
-    }
-
-    #[test]
-    fn words_that_the_policy_lists_are_understood_as_they_stand() {
-        let text = "fields = ['marketing']\nyes = ['no problem', '1', '👍']\nno = ['no', '👎']";
-        let policy: MarketingPolicy = toml::from_str(text).unwrap();
-        policy.check().unwrap();
-        for (answer, expected) in [
-            ("No problem!", Answer::Yes),
-            ("1", Answer::Yes),
-            ("👍🏽", Answer::Yes),
-            ("no", Answer::No),
-            ("👎", Answer::No),
-        ] {
-            assert_eq!(policy.understand(&field("marketing", Some(answer))), Some(expected), "{answer}");
-        }
-    }
-
-    #[test]
-    fn only_the_fields_the_policy_names_ask_about_marketing() {
-        let mut policy = policy();
-        let asks = |key: &str| policy.asks(&field(key, Some("yes")));
-        assert!(asks("marketing") && asks("Marketing"));
-        assert!(!asks("company") && !asks("marketing2") && !asks(""));
-        assert!(policy.asks(&question(AskedIn::Promotions, None, None)));
-        let unknown = |policy: &MarketingPolicy, key: &str| policy.is_unknown(&field(key, None));
-        assert!(unknown(&policy, "tshirt") && !unknown(&policy, "marketing"));
-        assert!(!policy.is_unknown(&question(AskedIn::Promotions, None, None)));
-        policy.other_fields = vec!["TShirt".to_owned()];
-        assert!(!unknown(&policy, "tshirt"));
-    }
-
-    #[test]
-    fn a_word_of_no_in_any_place_might_be_a_refusal() {
-        for (answer, value, refuses, consents) in [
-            ("No", None, true, true),
-            ("Please, no mails", None, true, true),
-            ("Rather by post", Some("no"), true, true),
-            ("Yes", None, false, true),
-            ("M", Some("m"), false, false),
-            ("nobody", None, false, false),
-        ] {
-            let asked = question(AskedIn::CustomField("unknown".to_owned()), Some(answer), value);
-            assert_eq!(
-                (policy().might_refuse(&asked), policy().might_consent(&asked)),
-                (refuses, consents),
-                "{answer}"
-            );
-        }
-        assert!(!policy().might_refuse(&field("unknown", None)));
-    }
-}
+mod tests;

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
-use crate::{ConsentName, FulfilmentKind, MarketingPolicy, PolicyError, TemplateName, TimeZone};
+use crate::{
+    AttributionPolicy, ConsentName, FulfilmentKind, MarketingPolicy, PolicyError, TemplateName, TimeZone,
+};
 
 /// What the business decides: `policy.toml`, compiled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,6 +16,9 @@ pub struct Policy {
     pub organisation: Organisation,
     /// How a payment page asks about marketing.
     pub marketing: MarketingPolicy,
+    /// Which campaigns there are.
+    #[serde(default)]
+    pub attribution: AttributionPolicy,
     /// How customers fetch the files they bought.
     pub files: FilesPolicy,
     /// How much mail one address gets.
@@ -230,6 +235,7 @@ impl Policy {
         let wrong = |problem: String| Err(PolicyError::new(problem));
         self.organisation.check()?;
         self.marketing.check()?;
+        self.attribution.check()?;
         if self.mail.free_mails_a_day < 1 {
             return wrong("[mail] `free_mails_a_day` must be at least 1".into());
         }

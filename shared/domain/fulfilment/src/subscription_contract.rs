@@ -94,7 +94,13 @@ impl SubscriptionContract {
 
 /// An attribution without what names a visit, a browser or a person.
 fn of_campaign(attribution: Attribution) -> Attribution {
-    Attribution { page_view_id: None, browser_id: None, undecoded: None, ..attribution }
+    Attribution {
+        page_view_id: None,
+        browser_id: None,
+        query_parameters: Vec::new(),
+        undecoded: None,
+        ..attribution
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,37 @@ pub(crate) fn tidy(typed: &str) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
+/// The text without quotes and blanks around it, as text has them that comes from a document or a spreadsheet.
+///
+/// Quotes go in pairs. One that stands alone goes too, because a list in quotes is parted at its commas. A quote whose
+/// partner is inside belongs to the text, and so does an apostrophe without one: `The "best"`, `writers'`.
+pub fn unquoted(typed: &str) -> &str {
+    let blank = |c: char| c.is_whitespace() || is_invisible(c);
+    let mut text = typed.trim_matches(blank);
+    loop {
+        let is_single = |end: Option<char>| end.is_some_and(|c| is_quote(c) && !is_apostrophe(c));
+        let lone = |inside: &str| !inside.contains(|c| is_quote(c) && !is_apostrophe(c));
+        let after = text.strip_prefix(is_quote);
+        let before = text.strip_suffix(is_quote);
+        let inside = match (after, before) {
+            (Some(after), Some(_)) => after.strip_suffix(is_quote).unwrap_or_default(),
+            (Some(after), None) if is_single(text.chars().next()) && lone(after) => after,
+            (None, Some(before)) if is_single(text.chars().next_back()) && lone(before) => before,
+            (Some(_) | None, Some(_) | None) => return text,
+        };
+        text = inside.trim_matches(blank);
+    }
+}
+
+/// Whether a character is a quote of any language, straight or typographic, or is typed as one.
+pub const fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '“' | '”' | '„' | '‟' | '«' | '»' | '‹' | '›' | '＂' | '″') || is_apostrophe(c)
+}
+
+const fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '‘' | '’' | '‚' | '‛' | '´' | '`' | '＇' | '′')
+}
+
 /// The parts of a list: between commas, line breaks, tabs and other control characters. Empty parts and repetitions
 /// are left out.
 pub(crate) fn split(typed: &str) -> Vec<String> {
@@ -184,6 +215,32 @@ mod tests {
     }
 
     #[test]
+    fn quotes_around_a_text_are_no_part_of_it() {
+        for quoted in [
+            "autumn-2026",
+            "“autumn-2026”",
+            "„autumn-2026“",
+            "«autumn-2026»",
+            "« autumn-2026 »",
+            "\"autumn-2026\"",
+            " 'autumn-2026' ",
+            "‘autumn-2026’",
+            "\"'autumn-2026'\"",
+            "\u{feff}“autumn-2026”\u{200b}",
+            "“autumn-2026",
+            "autumn-2026”",
+        ] {
+            assert_eq!(unquoted(quoted), "autumn-2026", "{quoted}");
+        }
+        for whole in ["The \"best\"", "\"Best\" of 2026", "writers’", "'90s", "don't", "a “b” c"] {
+            assert_eq!(unquoted(whole), whole);
+        }
+        for nothing in ["", "\"", "“”", " ' ' "] {
+            assert_eq!(unquoted(nothing), "", "{nothing}");
+        }
+    }
+
+    #[test]
     fn shows_what_cannot_be_seen() {
         assert_eq!(shown("donation\u{200b}"), "donation[U+200B]");
         assert_eq!(shown("a b\u{a0}c\n\u{feff}"), "a b[U+00A0]c[U+000A][U+FEFF]");
@@ -209,6 +266,7 @@ mod tests {
                 prop_assert!(!line.chars().any(|c| c.is_control() || is_invisible(c)));
                 prop_assert_eq!(tidy(&line), Some(line.clone()));
             }
+            prop_assert_eq!(unquoted(unquoted(&typed)), unquoted(&typed));
             prop_assert!(!shown(&typed).chars().any(|c| c.is_control() || is_invisible(c)));
         }
     }

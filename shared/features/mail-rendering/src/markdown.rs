@@ -230,9 +230,8 @@ fn inline(text: &str, form: &impl Form) -> Option<String> {
     let protected = protected(text);
     let mut out = String::new();
     for event in Parser::new(&protected.text) {
-        match event {
-            Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
-            event => write_event(event, form, &mut out, &mut Vec::new()).ok()?,
+        if !matches!(event, Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph)) {
+            write_event(event, form, &mut out, &mut Vec::new()).ok()?;
         }
     }
     Some(protected.restored(out.trim()))

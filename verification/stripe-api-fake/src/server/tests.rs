@@ -269,6 +269,58 @@ fn takes_no_text_that_is_longer_than_stripe_does() {
 }
 
 #[test]
+fn a_price_says_what_its_links_may_say() {
+    let api = StripeApi::start(|| 100);
+    assert_eq!(post(&api, "/v1/products", "", "id=gift&name=Gift").0, 200);
+    let price = |form: &str| post(&api, "/v1/prices", "", &format!("product=gift&currency=gbp&{form}"));
+    let chosen = "custom_unit_amount[enabled]=true";
+    for (form, expected) in [
+        (chosen.to_owned(), 200),
+        (format!("{chosen}&custom_unit_amount[minimum]=500"), 200),
+        (format!("{chosen}&unit_amount=500"), 400),
+        (format!("{chosen}&recurring[interval]=month"), 400),
+        ("unit_amount=500&recurring[interval]=month&recurring[interval_count]=36".to_owned(), 200),
+        ("unit_amount=500&recurring[interval]=month&recurring[interval_count]=37".to_owned(), 400),
+        ("unit_amount=500&recurring[interval]=fortnight".to_owned(), 400),
+        ("recurring[interval]=month".to_owned(), 400),
+    ] {
+        assert_eq!(price(&form).0, expected, "{form}");
+    }
+    let id = |form: &str| price(form).1["id"].as_str().unwrap().to_owned();
+    let gift = id(chosen);
+    let monthly = id("unit_amount=500&recurring[interval]=month");
+    let link = |price: &str, more: &str| {
+        let item = format!("line_items[0][price]={price}&line_items[0][quantity]=1{more}");
+        post(&api, "/v1/payment_links", "", &item)
+    };
+    for (price, more, expected) in [
+        (&gift, "", 200),
+        (&gift, "&allow_promotion_codes=true", 400),
+        (&gift, "&subscription_data[trial_period_days]=7", 400),
+        (&monthly, "&allow_promotion_codes=true&subscription_data[trial_period_days]=7", 200),
+    ] {
+        assert_eq!(link(price, more).0, expected, "{more}");
+    }
+    assert_eq!(
+        post(
+            &api,
+            "/v1/payment_links",
+            "",
+            &format!("line_items[0][price]={gift}&line_items[0][quantity]=2")
+        )
+        .0,
+        400
+    );
+    // The metadata of subscriptions is replaced as a whole.
+    let made = link(&monthly, "&subscription_data[metadata][a]=1&subscription_data[metadata][b]=2").1;
+    let path = format!("/v1/payment_links/{}", made["id"].as_str().unwrap());
+    let changed = post(&api, &path, "", "subscription_data[metadata][a]=3").1;
+    assert_eq!(changed["subscription_data"]["metadata"], json!({ "a": "3" }));
+    let of_gift = format!("/v1/payment_links/{}", link(&gift, "").1["id"].as_str().unwrap());
+    assert_eq!(post(&api, &of_gift, "", "allow_promotion_codes=true").0, 400);
+}
+
+#[test]
 fn an_authorized_payment_is_captured_once_in_whole_or_in_part_or_cancelled() {
     let api = StripeApi::start(|| 100);
     let authorized = |id: &str| {

@@ -85,6 +85,26 @@ fn everything_that_the_fake_makes_has_the_whole_shape_of_stripes() {
     for item in ask(&api, "GET", &format!("{path}/line_items"), "")["data"].as_array().unwrap() {
         is_complete(item);
     }
+    let chosen = ask(
+        &api,
+        "POST",
+        "/v1/prices",
+        "product=guide&currency=gbp&custom_unit_amount[enabled]=true&custom_unit_amount[preset]=1500",
+    );
+    is_complete(&chosen);
+    let recurring = ask(
+        &api,
+        "POST",
+        "/v1/prices",
+        "product=guide&currency=gbp&unit_amount=1250&recurring[interval]=month&recurring[interval_count]=3",
+    );
+    is_complete(&recurring);
+    let membership = format!(
+        "line_items[0][price]={}&line_items[0][quantity]=1&metadata[fulfilment]=membership\
+         &subscription_data[metadata][fulfilment]=membership&subscription_data[trial_period_days]=14",
+        recurring["id"].as_str().unwrap()
+    );
+    is_complete(&ask(&api, "POST", "/v1/payment_links", &membership));
 }
 
 /// Fixtures are events as Stripe sends them; those of the pinned version have its whole shape.

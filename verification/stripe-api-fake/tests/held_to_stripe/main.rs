@@ -255,10 +255,27 @@ fn every_endpoint_that_is_written_to_is_one_of_stripes() {
     let writes: BTreeMap<_, _> = [
         ("new_product", Write::new_product().with("id", "x").with("name", "x").with("images[0]", "x")),
         ("product", Write::product("x").with("default_price", "x").with("metadata[a]", "x")),
-        ("new_price", Write::new_price().with("unit_amount", "1").with("transfer_lookup_key", "true")),
+        (
+            "new_price",
+            Write::new_price()
+                .with("unit_amount", "1")
+                .with("transfer_lookup_key", "true")
+                .with("custom_unit_amount[enabled]", "true")
+                .with("custom_unit_amount[preset]", "1")
+                .with("custom_unit_amount[minimum]", "1")
+                .with("custom_unit_amount[maximum]", "1")
+                .with("recurring[interval]", "month")
+                .with("recurring[interval_count]", "1"),
+        ),
         ("price", Write::price("x").with("lookup_key", "x").with("active", "true")),
         ("new_payment_link", Write::new_payment_link().with("line_items[0][price]", "x")),
-        ("payment_link", Write::payment_link("x").with("active", "false")),
+        (
+            "payment_link",
+            Write::payment_link("x")
+                .with("active", "false")
+                .with("subscription_data[metadata][a]", "x")
+                .with("subscription_data[trial_period_days]", ""),
+        ),
         ("new_file", Write::new_file("x", "image/png", Vec::new()).with("purpose", "business_logo")),
     ]
     .into();

@@ -19,6 +19,14 @@ fn test(name: &str, variant: &str) -> AbTest {
     AbTest { name: name.to_owned(), variant: variant.to_owned() }
 }
 
+fn parameters(pairs: &[(&str, &str)]) -> Vec<QueryParameter> {
+    let parameter = |(name, value): &(&str, &str)| QueryParameter {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+    };
+    pairs.iter().map(parameter).collect()
+}
+
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
@@ -61,9 +69,74 @@ fn the_visit_wins_field_by_field() {
         browser_id: Some("42".to_owned()),
         ab_tests: vec![test("colour", "red"), test("size", "xl")],
         labels: texts(&["evening", "mobile"]),
+        query_parameters: Vec::new(),
         undecoded: None,
     };
     assert_eq!(read(&LINK, Some(&reference)), expected);
+}
+
+#[test]
+fn the_parameters_of_an_address_are_passed_on_cleaned_and_bounded() {
+    let read = |value: Value| read(&[], Some(&reference_of(&json!({ "u": value }))));
+    let utm = parameters(&[("utm_campaign", "autumn-2026"), ("utm_term", "Bücher")]);
+    for value in [
+        json!({ "utm_campaign": "autumn-2026", "utm_term": "Bücher" }),
+        json!([["utm_campaign", "autumn-2026"], ["utm_term", "Bücher"]]),
+        json!({ "utm_campaign": " “autumn-2026” ", "utm_term": "=Bücher", "utm_id": null, "utm_content": "" }),
+        json!([["utm_campaign", "autumn-2026"], ["utm_term", "Bücher"], ["", "x"], ["=", "x"]]),
+    ] {
+        let read = read(value.clone());
+        assert_eq!((read.query_parameters, read.undecoded), (utm.clone(), None), "{value}");
+    }
+    for address in ADDRESSES {
+        let value =
+            json!({ "utm_campaign": "autumn-2026", "utm_term": "Bücher", "utm_id": address, address: "x" });
+        assert_eq!(read(value).query_parameters, utm, "{address}");
+    }
+    assert_eq!(
+        read(json!({ "a": 7, "b": ["1", "2"] })).query_parameters,
+        parameters(&[("a", "7"), ("b", "1"), ("b", "2")])
+    );
+    let many: Vec<_> = (0..300).map(|number| json!([format!("x{number}"), "é".repeat(500)])).collect();
+    let many = read(many.into()).query_parameters;
+    assert_eq!((many.len(), many[0].value.chars().count()), (MOST, LONGEST));
+    for foreign in
+        [json!("utm_campaign=a"), json!(7), json!([["a"]]), json!(["a", "b"]), json!({ "a": { "b": 1 } })]
+    {
+        let read = read(foreign.clone());
+        assert!(read.query_parameters.is_empty() && read.undecoded.is_some(), "{foreign}");
+    }
+}
+
+#[test]
+fn quotes_around_a_value_split_no_campaign() {
+    for typed in [
+        "“autumn-2026”",
+        "\"autumn-2026\"",
+        "„autumn-2026“",
+        "« autumn-2026 »",
+        "'autumn-2026'",
+        "=\"autumn-2026\"",
+    ] {
+        assert_eq!(read(&[("campaign", typed)], None).campaign_codes, ["autumn-2026"], "{typed}");
+        let visit = reference_of(&json!({ "c": typed, "i": typed }));
+        let visit = read(&[], Some(&visit));
+        assert_eq!(
+            (&visit.campaign_codes[..], visit.component_id.as_deref()),
+            (&texts(&["autumn-2026"])[..], Some("autumn-2026"))
+        );
+    }
+    // A list in quotes is parted at its commas, and so are its quotes.
+    assert_eq!(
+        read(&[("campaign", "\"autumn-2026, spring-2026\"")], None).campaign_codes,
+        ["autumn-2026", "spring-2026"]
+    );
+    assert_eq!(
+        read(&[("ab_test", "“headline:short”, “colour”:“red”")], None).ab_tests,
+        [test("headline", "short"), test("colour", "red")]
+    );
+    assert_eq!(read(&[("source", "The \"best\"")], None).source.as_deref(), Some("The \"best\""));
+    assert_eq!(read(&[("campaign", "“Autumn-2026”")], None).campaign_codes, ["Autumn-2026"], "capitals stay");
 }
 
 #[test]
@@ -74,6 +147,7 @@ fn the_example_of_the_handbook_is_right() {
         campaign_codes: texts(&["autumn-2026"]),
         component_id: Some("footer-button".to_owned()),
         ab_tests: vec![test("headline", "short")],
+        query_parameters: parameters(&[("utm_campaign", "autumn-2026")]),
         ..Attribution::default()
     };
     assert_eq!(read(&[], address.lines().next()), expected);
@@ -146,7 +220,7 @@ fn an_email_address_is_never_passed_on() {
         assert_eq!(read(&[("campaign", &format!("spring,{address}"))], None).campaign_codes, ["spring"]);
         assert_eq!(read(&[], Some(address)), Attribution::default(), "{address} as the whole reference");
         let visit = json!({ "c": [address, "spring"], "s": address, "m": address, "i": address, "v": address,
-            "b": address, "a": [address, format!("{address}:red"), format!("colour:{address}")], "l": address });
+            "b": address, "u": { "x": address }, "a": [address, format!("{address}:red"), format!("colour:{address}")], "l": address });
         let expected = Attribution { campaign_codes: texts(&["spring"]), ..Attribution::default() };
         assert_eq!(read(&[], Some(&reference_of(&visit))), expected, "{address}");
         // The text kept for another version to read must not hold it either.
@@ -200,9 +274,10 @@ proptest! {
 
     #[test]
     fn whatever_a_visit_says_holds_no_control_characters(value in any::<String>()) {
-        let read = read(&[], Some(&reference_of(&json!({ "c": value, "s": value, "a": [value] }))));
+        let read = read(&[], Some(&reference_of(&json!({ "c": value, "s": value, "a": [value], "u": [[value, value]] }))));
         let tests = read.ab_tests.iter().flat_map(|test| [&test.name, &test.variant]);
-        let mut texts = read.campaign_codes.iter().chain(&read.source).chain(tests);
+        let parameters = read.query_parameters.iter().flat_map(|parameter| [&parameter.name, &parameter.value]);
+        let mut texts = read.campaign_codes.iter().chain(&read.source).chain(tests).chain(parameters);
         let passes_on = |text: &String| {
             !text.chars().any(|c| c.is_control() || is_invisible(c))
                 && !text.starts_with(['=', '+', '-', '@'])

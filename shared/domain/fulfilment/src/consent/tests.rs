@@ -306,15 +306,63 @@ fn a_refusal_under_an_unknown_key_is_kept_and_nothing_is_assumed() {
         assert!(consents.states.is_empty(), "it may have been another question");
         assert_eq!(consents.unknown_questions, ["maywewritetoyou"]);
     }
-    // A yes is reported and not recorded; any other word is another question's answer.
+    // A yes that was typed is reported and not recorded; any other word is another question's answer.
     for (kind, answer, unknown) in
-        [("dropdown", "1", 1), ("text", "yes", 1), ("text", "XL", 0), ("numeric", "42", 0), ("text", " ", 0)]
+        [("text", "yes", 1), ("text", "XL", 0), ("numeric", "42", 0), ("text", " ", 0)]
     {
         let event = asked(kind, json!(answer));
         let consents = consents(&read(event.clone()));
         assert_eq!(consents.unknown_questions.len(), unknown, "{answer}");
         assert_eq!(states(event), ["similar_products yes soft_opt_in"], "{answer}");
     }
+}
+
+/// What a dropdown offers may be said in any words, so none of them is taken for another question's.
+#[test]
+fn nothing_is_assumed_beside_any_choice_under_an_unknown_key() {
+    let chosen = |answer: Value| {
+        let mut field = field("dropdown", answer);
+        field["key"] = json!("letters");
+        field["label"]["custom"] = json!("Post from us?");
+        field["dropdown"]["options"] = json!([
+            { "label": "Sure thing!", "value": "1" }, { "label": "Spare me", "value": "2" },
+            { "label": "Yes", "value": "3" }, { "label": "M", "value": "m" },
+        ]);
+        page(json!([field]), notice())
+    };
+    for (value, label) in [("1", "Sure thing!"), ("2", "Spare me"), ("3", "Yes"), ("m", "M")] {
+        let consents = consents(&read(chosen(json!(value))));
+        let [evidence] = &consents.evidence[..] else { panic!("{:?}", consents.evidence) };
+        assert_eq!(evidence.answer, Answer::NotUnderstood, "{label}");
+        assert_eq!(evidence.answer_given.as_ref().unwrap().expose(), label);
+        assert_eq!(evidence.words_shown.as_deref(), Some("Post from us?"));
+        assert!(consents.states.is_empty(), "{label}");
+        assert_eq!(consents.unknown_questions, ["letters"], "{label}");
+    }
+    // Left open, it was not answered, and the notice holds.
+    assert_eq!(states(chosen(json!(null))), ["similar_products yes soft_opt_in"]);
+}
+
+#[test]
+fn a_question_of_the_policy_counts_whatever_key_stripe_gave_it() {
+    let asked = |value: &str| {
+        let mut field = field("dropdown", json!(value));
+        field["key"] = json!("maywewritetoyouaboutsimilarguides");
+        field["label"]["custom"] = json!("May we write to you about  similar guides?");
+        field["dropdown"]["options"] =
+            json!([{ "label": "Yes", "value": "1" }, { "label": "No", "value": "2" }]);
+        page(json!([field]), notice())
+    };
+    assert_eq!(states(asked("1")), ["similar_products yes explicit"]);
+    assert_eq!(states(asked("2")), ["similar_products no explicit"]);
+    let consents = consents(&read(asked("2")));
+    let evidence = &consents.evidence[0];
+    assert_eq!(
+        evidence.words_shown.as_deref(),
+        Some("May we write to you about  similar guides?"),
+        "as they stood there"
+    );
+    assert_eq!((evidence.wording.as_str(), &consents.unknown_questions[..]), ("2025-01", &[][..]));
 }
 
 #[test]
@@ -452,6 +500,7 @@ fn any_event() -> impl Strategy<Value = SessionEvent> {
                 words: None,
                 answer: Some(Personal::new(answer.to_owned())),
                 option_value: None,
+                is_choice: false,
             };
             let field = answer.map(|(key, answer)| question(AskedIn::CustomField(key.to_owned()), answer));
             let promotions_ = promotions.map(|answer| question(AskedIn::Promotions, answer));

@@ -89,6 +89,20 @@ pub(super) fn sentence(broken: &BrokenTemplate, when: &str) -> (String, String) 
             format!("`{name}` is not available in mails"),
             "Write it without; the handbook says what a template may do.",
         )
+    } else if problem.contains("leaves out `files_url`") {
+        (
+            "The mail does not lead to the files that were bought".to_owned(),
+            "Build on the frame, which lists them, or write `{% if files_url %}{{ files_url }}{% endif %}`.",
+        )
+    } else if problem.contains("is HTML, which this form")
+        || problem.contains("is not available in this form")
+        || problem.contains("the first line is not")
+        || problem.contains("headline is missing")
+    {
+        (
+            capitalised(problem),
+            "Write the file as the handbook shows it: `Subject: …`, then `# ` and the headline, then the words.",
+        )
     } else if problem.contains("is not available in mails") || problem.contains("cannot join texts") {
         (capitalised(problem), "Write it without; the handbook says what a template may do.")
     } else if problem == "it comes out empty" {
