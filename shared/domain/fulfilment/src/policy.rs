@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
-use crate::{ConsentName, FulfilmentKind, MarketingPolicy, PolicyError, TemplateName, TimeZone};
+use crate::{
+    ConsentName, FulfilmentKind, MarketersPolicy, MarketingPolicy, PolicyError, TemplateName, TimeZone,
+};
 
 /// What the business decides: `policy.toml`, compiled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Policy {
     /// How much mail one address gets.
     #[serde(default)]
     pub mail: MailPolicy,
+    /// Who writes the templates; no mail goes to marketers without the table.
+    #[serde(default)]
+    pub marketers: MarketersPolicy,
     contribution: KindPolicy,
     download: KindPolicy,
     membership: KindPolicy,
@@ -172,6 +177,7 @@ impl Policy {
             return wrong("[organisation] `site` must be an address like https://example.org".into());
         }
         self.marketing.check()?;
+        self.marketers.check()?;
         if self.mail.free_mails_a_day < 1 {
             return wrong("[mail] `free_mails_a_day` must be at least 1".into());
         }
