@@ -49,24 +49,43 @@ pub(crate) async fn depth(sqs: &Client, queue_url: &str) -> Result<Depth> {
     Ok(Depth { waiting: number(Waiting) + number(Delayed), in_flight: number(NotVisible) })
 }
 
-/// A dead-letter queue that is read from end to end, a batch after the other.
+/// A dead-letter queue that is read from end to end, a batch after the other: [`read_through`].
 ///
 /// What was read is hidden from others, so that two operators do not take the same, and so that no message comes twice.
-/// That of it which stays in the queue is held here until the end, and then let go.
+/// Until the end it is held here, but for what left the queue.
 pub(crate) struct Reader<'a> {
     sqs: &'a Client,
     dlq_url: &'a str,
     seen: BTreeSet<String>,
-    held: Vec<DeadLetter>,
+    /// The receipts of hidden messages, by the messages' ids.
+    held: BTreeMap<String, String>,
     /// In Unix milliseconds.
     hidden_at: i64,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn of(sqs: &'a Client, dlq_url: &'a str) -> Self {
-        Self { sqs, dlq_url, seen: BTreeSet::new(), held: Vec::new(), hidden_at: SystemClock.now_ms() }
-    }
+/// Reads a dead-letter queue, and shows what stays in it again however the work ends.
+///
+/// # Errors
+///
+/// When the work fails.
+pub(crate) async fn read_through<T>(
+    sqs: &Client,
+    dlq_url: &str,
+    work: impl AsyncFnOnce(&mut Reader<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut reader = Reader {
+        sqs,
+        dlq_url,
+        seen: BTreeSet::new(),
+        held: BTreeMap::new(),
+        hidden_at: SystemClock.now_ms(),
+    };
+    let done = work(&mut reader).await;
+    reader.hide_held(0).await;
+    done
+}
 
+impl Reader<'_> {
     /// The next messages; none at the end.
     ///
     /// # Errors
@@ -76,9 +95,10 @@ impl<'a> Reader<'a> {
         let now = SystemClock.now_ms();
         if now - self.hidden_at > HIDE_ANEW_AFTER_MS {
             self.hidden_at = now;
-            hide(self.sqs, self.dlq_url, &self.held, HIDDEN_SECONDS).await;
+            self.hide_held(HIDDEN_SECONDS).await;
         }
         let batch = receive(self.sqs, self.dlq_url).await?;
+        self.held.extend(batch.iter().map(|message| (message.id.clone(), message.receipt.clone())));
         Ok(batch.into_iter().filter(|message| self.seen.insert(message.id.clone())).collect())
     }
 
@@ -101,7 +121,6 @@ impl<'a> Reader<'a> {
         for other in &others {
             *other_reasons.entry(other.reason().to_owned()).or_default() += 1;
         }
-        self.hold(others);
         Ok(Some(wanted))
     }
 
@@ -110,14 +129,13 @@ impl<'a> Reader<'a> {
         self.seen.len()
     }
 
-    /// Keeps messages hidden until the end.
-    pub(crate) fn hold(&mut self, messages: impl IntoIterator<Item = DeadLetter>) {
-        self.held.extend(messages);
+    /// Leaves a message as it is at the end: it left the queue, or the caller releases it.
+    pub(crate) fn forget(&mut self, message: &DeadLetter) {
+        self.held.remove(&message.id);
     }
 
-    /// Lets go of all that is held.
-    pub(crate) async fn finish(self) {
-        release(self.sqs, self.dlq_url, &self.held).await;
+    async fn hide_held(&self, seconds: i32) {
+        hide(self.sqs, self.dlq_url, self.held.values(), seconds).await;
     }
 }
 
@@ -132,18 +150,19 @@ pub(crate) async fn take(
     dlq_url: &str,
     keep: impl Fn(&DeadLetter) -> bool,
 ) -> Result<Vec<DeadLetter>> {
-    let mut reader = Reader::of(sqs, dlq_url);
-    let mut kept = Vec::new();
-    loop {
-        let batch = reader.next().await?;
-        if batch.is_empty() {
-            reader.finish().await;
-            return Ok(kept);
+    read_through(sqs, dlq_url, async |reader| {
+        let mut kept = Vec::new();
+        loop {
+            let batch = reader.next().await?;
+            if batch.is_empty() {
+                break;
+            }
+            kept.extend(batch.into_iter().filter(&keep));
         }
-        let (wanted, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(&keep);
-        kept.extend(wanted);
-        reader.hold(others);
-    }
+        kept.iter().for_each(|message| reader.forget(message));
+        Ok(kept)
+    })
+    .await
 }
 
 async fn receive(sqs: &Client, queue_url: &str) -> Result<Vec<DeadLetter>> {
@@ -163,15 +182,15 @@ async fn receive(sqs: &Client, queue_url: &str) -> Result<Vec<DeadLetter>> {
 
 /// Lets go of messages that were only looked at. If that fails they show up again by themselves, two minutes later.
 pub(crate) async fn release(sqs: &Client, queue_url: &str, messages: &[DeadLetter]) {
-    hide(sqs, queue_url, messages, 0).await;
+    hide(sqs, queue_url, messages.iter().map(|message| &message.receipt), 0).await;
 }
 
-async fn hide(sqs: &Client, queue_url: &str, messages: &[DeadLetter], seconds: i32) {
-    let calls = messages.iter().map(async |message| {
+async fn hide(sqs: &Client, queue_url: &str, receipts: impl Iterator<Item = &String>, seconds: i32) {
+    let calls = receipts.map(async |receipt| {
         let hidden = sqs
             .change_message_visibility()
             .queue_url(queue_url)
-            .receipt_handle(&message.receipt)
+            .receipt_handle(receipt)
             .visibility_timeout(seconds);
         let _comes_back_later = hidden.send().await;
     });
@@ -216,4 +235,41 @@ pub(crate) async fn send(sqs: &Client, queue_url: &str, body: &str) -> Result<()
 
 pub(crate) fn name_of(queue_url: &str) -> &str {
     queue_url.rsplit('/').next().unwrap_or(queue_url)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+    use catalogue::Task;
+
+    use super::*;
+    use crate::test_stage::Stage;
+
+    #[tokio::test]
+    async fn what_stays_in_the_queue_is_shown_again_however_the_work_ends() {
+        let stage = Stage::new();
+        let sqs = Client::new(&stage.here.sdk);
+        let dlq_url = stage.here.dlq_url(Task::ThankYouEmail).unwrap();
+        for body in ["one", "two", "three"] {
+            stage.send(dlq_url, body, None);
+        }
+        let read = async || receive(&sqs, dlq_url).await.unwrap();
+        for fails in [true, false] {
+            let done = read_through(&sqs, dlq_url, async |reader| {
+                let batch = reader.next().await?;
+                assert_eq!((batch.len(), read().await.len()), (3, 0));
+                if fails {
+                    bail!("the ledger does not answer");
+                }
+                delete(&sqs, &batch[0], dlq_url).await?;
+                reader.forget(&batch[0]);
+                Ok(())
+            });
+            assert_eq!(done.await.is_err(), fails);
+        }
+        let kept = take(&sqs, dlq_url, |message| message.body == "two").await.unwrap();
+        assert_eq!((kept.len(), read().await.len()), (1, 1));
+        release(&sqs, dlq_url, &kept).await;
+        assert_eq!(read().await.len(), 1);
+    }
 }

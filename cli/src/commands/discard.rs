@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::operator::{Acting, Operator};
 use crate::page::{Cell, Page, Report, Verdict, count};
 use crate::progress::Progress;
-use crate::queues::{DeadLetter, Reader, delete, depth};
+use crate::queues::{DeadLetter, delete, depth, read_through};
 use crate::reason;
 
 /// Deletes messages of a dead-letter queue that will never be acted on, and closes the effects that they ask for.
@@ -134,48 +134,51 @@ async fn discard(
             && arguments.message.as_deref().is_none_or(|id| message.id == id)
     };
     let progress = Progress::new();
-    let mut reader = Reader::of(&sqs, dlq_url);
-    loop {
-        report.interrupted = interrupt.came();
-        if report.interrupted {
-            break;
-        }
-        let Some(wanted) = reader.next_wanted(is_wanted, &mut report.other_reasons).await? else { break };
-        for message in wanted {
-            let open = match (arguments.task, &message.payment_id) {
-                (Source::Task(task), Some(payment_id)) => {
-                    open_effects(task, &message, ledger.history(payment_id).await?.effects, livemode, now)
-                }
-                _ => Ok(Vec::new()),
-            };
-            let mut stays = open.as_ref().err().cloned();
-            let open = open.unwrap_or_default();
-            if let (None, Some(operator)) = (&stays, operator) {
-                match record(&ledger, operator, arguments.task, &message, &open).await {
-                    Ok(()) => delete(&sqs, &message, dlq_url).await?,
-                    Err(NotRecorded::Changed) => stays = Some(NotRecorded::Changed.to_string()),
-                    Err(NotRecorded::Store(error)) => {
-                        reader.finish().await;
-                        return Err(error.into());
+    read_through(&sqs, dlq_url, async |reader| {
+        loop {
+            report.interrupted = interrupt.came();
+            if report.interrupted {
+                break;
+            }
+            let Some(wanted) = reader.next_wanted(is_wanted, &mut report.other_reasons).await? else { break };
+            for message in wanted {
+                let open = match (arguments.task, &message.payment_id) {
+                    (Source::Task(task), Some(payment_id)) => {
+                        let rows = ledger.history(payment_id).await?.effects;
+                        open_effects(task, &message, rows, livemode, now)
+                    }
+                    _ => Ok(Vec::new()),
+                };
+                let mut stays = open.as_ref().err().cloned();
+                let open = open.unwrap_or_default();
+                if let (None, Some(operator)) = (&stays, operator) {
+                    match record(&ledger, operator, arguments.task, &message, &open).await {
+                        Ok(()) => {
+                            delete(&sqs, &message, dlq_url).await?;
+                            reader.forget(&message);
+                        }
+                        Err(NotRecorded::Changed) => stays = Some(NotRecorded::Changed.to_string()),
+                        Err(NotRecorded::Store(error)) => return Err(error.into()),
                     }
                 }
+                report.messages.push(Message {
+                    message_id: message.id.clone(),
+                    payment_id: message.reference(),
+                    event_id: message.event_id.clone(),
+                    reason: message.reason().to_owned(),
+                    closes: open.iter().map(|row| row.effect.to_string()).collect(),
+                    stays,
+                });
             }
-            let is_gone = operator.is_some() && stays.is_none();
-            report.messages.push(Message {
-                message_id: message.id.clone(),
-                payment_id: message.reference(),
-                event_id: message.event_id.clone(),
-                reason: message.reason().to_owned(),
-                closes: open.iter().map(|row| row.effect.to_string()).collect(),
-                stays,
-            });
-            if !is_gone {
-                reader.hold([message]);
-            }
+            progress.say(format_args!(
+                "{} looked at, {} of them wanted",
+                reader.seen(),
+                report.messages.len()
+            ));
         }
-        progress.say(format_args!("{} looked at, {} of them wanted", reader.seen(), report.messages.len()));
-    }
-    reader.finish().await;
+        Ok(())
+    })
+    .await?;
     Ok(report)
 }
 

@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::operator::{Acting, Operator};
 use crate::page::{Time, count};
 use crate::progress::Progress;
-use crate::queues::{self, DeadLetter, Reader, delete, depth, move_back};
+use crate::queues::{self, DeadLetter, delete, depth, move_back, read_through};
 use crate::reason;
 use crate::stripe::{self, Found};
 use crate::task::task_parser;
@@ -156,39 +156,34 @@ impl Run<'_> {
             arguments.reason.as_deref().is_none_or(|wanted| message.reason() == wanted)
         };
         let progress = Progress::new();
-        let mut reader = Reader::of(&self.sqs, dlq_url);
         let mut histories = BTreeMap::new();
         let mut sent_back = BTreeSet::new();
-        loop {
-            if interrupt.came() {
-                report.interrupted = true;
-                break;
+        read_through(&self.sqs, dlq_url, async |reader| {
+            loop {
+                if interrupt.came() {
+                    report.interrupted = true;
+                    break;
+                }
+                let wanted = reader.next_wanted(is_wanted, &mut report.other_reasons);
+                let wanted = wanted.await.map_err(|error| report.broken_off(error))?;
+                let Some(wanted) = wanted else { break };
+                // The task may park one again before the end of the queue is reached.
+                let (again, wanted): (Vec<_>, Vec<_>) =
+                    wanted.into_iter().partition(|message| sent_back.contains(&message.request()));
+                report.came_back += again.len();
+                if self.operator.is_some() {
+                    sent_back.extend(wanted.iter().map(DeadLetter::request));
+                }
+                let done = self.batch(&wanted, &mut report, &mut histories, arguments.list).await;
+                done.map_err(|error| report.broken_off(error))?;
+                let stay: BTreeSet<_> = report.problems.iter().map(|problem| &problem.message_id).collect();
+                let went = |message: &&DeadLetter| self.operator.is_some() && !stay.contains(&message.id);
+                wanted.iter().filter(went).for_each(|message| reader.forget(message));
+                progress.say(format_args!("{} looked at, {} of them wanted", reader.seen(), report.messages));
             }
-            let Some(wanted) = reader.next_wanted(is_wanted, &mut report.other_reasons).await? else { break };
-            // The task may park one again before the end of the queue is reached.
-            let (again, wanted): (Vec<_>, Vec<_>) =
-                wanted.into_iter().partition(|message| sent_back.contains(&message.request()));
-            report.came_back += again.len();
-            reader.hold(again);
-            if self.operator.is_some() {
-                sent_back.extend(wanted.iter().map(DeadLetter::request));
-            }
-            if let Err(error) = self.batch(&wanted, &mut report, &mut histories, arguments.list).await {
-                let sent = if report.acted { report.messages } else { 0 };
-                reader.hold(wanted);
-                reader.finish().await;
-                let sent = count(sent, "message");
-                return Err(
-                    error.context(format!("broken off: {sent} sent back before, the rest is in the DLQ"))
-                );
-            }
-            let stay: BTreeSet<_> =
-                report.problems.iter().map(|problem| problem.message_id.clone()).collect();
-            let left = |message: &DeadLetter| self.operator.is_none() || stay.contains(&message.id);
-            reader.hold(wanted.into_iter().filter(left));
-            progress.say(format_args!("{} looked at, {} of them wanted", reader.seen(), report.messages));
-        }
-        reader.finish().await;
+            Ok(())
+        })
+        .await?;
         Ok(report)
     }
 
@@ -277,6 +272,11 @@ pub(crate) async fn record(
 }
 
 impl Redriven {
+    fn broken_off(&self, error: anyhow::Error) -> anyhow::Error {
+        let sent = count(if self.acted { self.messages } else { 0 }, "message");
+        error.context(format!("broken off: {sent} sent back before, the rest is in the DLQ"))
+    }
+
     fn counted(&mut self, message: &DeadLetter, list: bool) {
         self.messages += 1;
         let reason = self.reasons.entry(message.reason().to_owned()).or_insert_with(|| Reason {

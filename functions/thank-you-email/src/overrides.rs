@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws::Clock;
 use futures_util::future::try_join_all;
-use mail_rendering::{OwnFiles, Unusable, Wordings, text_of};
+use mail_rendering::{OwnFiles, Unusable, Wordings, is_built_in, text_of};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -43,6 +43,9 @@ pub(crate) enum FilesError {
 /// How long a listing counts as new: at most so long after an upload the old wording is still used.
 const FRESH_MS: i64 = 5 * 60 * 1000;
 
+/// How long a listing serves mails of a template that it lacks: the link may have been made just after its template.
+const FRESH_FOR_MISSING_MS: i64 = 10 * 1000;
+
 /// How long an old listing serves when a new one cannot be had.
 const GRACE_MS: i64 = 30 * 1000;
 
@@ -67,6 +70,8 @@ pub(crate) struct Overrides<F, C> {
 struct Shelf {
     /// When the listing is due again, in Unix milliseconds.
     due_at: Option<i64>,
+    /// When it was made or last tried, in Unix milliseconds.
+    tried_at: i64,
     files: BTreeMap<String, File>,
     wordings: Option<Arc<Wordings>>,
 }
@@ -91,17 +96,17 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
     pub(crate) async fn wordings(&self, templates: &[&str]) -> Result<Option<Arc<Wordings>>, FilesError> {
         // Held while reading: mails that come together read once.
         let mut shelf = self.shelf.lock().await;
-        self.list(&mut shelf).await?;
+        let now = self.clock.now_ms();
+        if shelf.is_due(now) || shelf.lacks_any(templates) && now - shelf.tried_at >= FRESH_FOR_MISSING_MS {
+            self.list(&mut shelf, now).await?;
+        }
         self.read(&mut shelf, templates).await?;
         let has_own = shelf.files.keys().any(|path| is_of(path, templates));
         Ok(if has_own { shelf.wordings() } else { None })
     }
 
-    async fn list(&self, shelf: &mut Shelf) -> Result<(), FilesError> {
-        let now = self.clock.now_ms();
-        if shelf.due_at.is_some_and(|due_at| now < due_at) {
-            return Ok(());
-        }
+    async fn list(&self, shelf: &mut Shelf, now: i64) -> Result<(), FilesError> {
+        shelf.tried_at = now;
         match self.files.list().await {
             Ok(listed) => {
                 shelf.replace(listed);
@@ -135,11 +140,24 @@ impl<F: TemplateFiles, C: Clock> Overrides<F, C> {
 
 /// Whether mails of these templates may use a file.
 fn is_of(path: &str, templates: &[&str]) -> bool {
-    let folder = path.split_once('/').map_or("", |(folder, _)| folder);
-    folder == LAYOUT || templates.contains(&folder)
+    is_in(path, LAYOUT) || templates.iter().any(|template| is_in(path, template))
+}
+
+fn is_in(path: &str, folder: &str) -> bool {
+    path.split_once('/').is_some_and(|(its_folder, _)| its_folder == folder)
 }
 
 impl Shelf {
+    fn is_due(&self, now: i64) -> bool {
+        self.due_at.is_none_or(|due_at| now >= due_at)
+    }
+
+    /// Whether one of these templates has no file, neither here nor among those that ship.
+    fn lacks_any(&self, templates: &[&str]) -> bool {
+        let is_here = |template: &str| self.files.keys().any(|path| is_in(path, template));
+        templates.iter().any(|template| !is_built_in(template) && !is_here(template))
+    }
+
     fn replace(&mut self, listed: Vec<ListedFile>) {
         let mut known = std::mem::take(&mut self.files);
         self.wordings = None;

@@ -99,6 +99,41 @@ async fn an_empty_bucket_costs_one_call_in_five_minutes() {
 }
 
 #[tokio::test]
+async fn a_new_template_is_found_at_once_and_a_missing_one_is_looked_for_every_ten_seconds() {
+    let case = Case::new();
+    assert_eq!(case.subject("contribution").await, Ok(None));
+    case.clock.advance_ms(10_000);
+    case.files.put("gala/en.subject.txt", "The gala");
+    case.files.put("gala/en.html", "The gala");
+    case.files.put("gala/en.txt", "The gala");
+    assert_eq!(case.subject("gala").await, Ok(Some("The gala".to_owned())));
+    case.calls();
+    // One that nobody uploaded: its mails go out in the standard wording meanwhile, and a rush of them lists once.
+    case.clock.advance_ms(9_999);
+    let missing = async || case.overrides.wordings(&["autumn", "contribution"]).await.unwrap().is_some();
+    assert!(!missing().await);
+    assert_eq!(case.calls(), Vec::<String>::new());
+    case.clock.advance_ms(1);
+    for _ in 0..3 {
+        assert!(!missing().await);
+    }
+    assert_eq!(case.calls(), ["list"]);
+    // Also where the bucket does not answer: as it was last seen, and not at every mail.
+    case.files.fail(Some(unavailable()));
+    case.clock.advance_ms(10_000);
+    for _ in 0..3 {
+        assert!(!missing().await);
+    }
+    assert_eq!(case.calls(), ["list"]);
+    // What ships, and what the list has, is not looked for.
+    case.files.fail(None);
+    case.clock.advance_ms(10_000);
+    assert_eq!(case.subject("gala").await, Ok(Some("The gala".to_owned())));
+    assert_eq!(case.subject("contribution").await, Ok(None));
+    assert_eq!(case.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn reads_only_what_the_mail_may_use_and_each_file_once() {
     let case = Case::new();
     for path in ["gala/en.subject.txt", "gala/en.html", "gala/en.txt", "layout/en.txt", "gala/hero.png"] {

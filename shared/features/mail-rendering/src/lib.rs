@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod check;
 mod customer_name;
 mod date_format;
 mod displayed;
@@ -11,4 +12,4 @@ mod wording;
 
 pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, render};
 pub use own_files::{OwnFiles, text_of};
-pub use wording::{BrokenTemplate, Part, Unusable, Wording, Wordings};
+pub use wording::{BrokenTemplate, Part, Unusable, Wording, Wordings, is_built_in};

@@ -6,7 +6,7 @@ use customer_locale::LocaleRequest;
 use download_claims::OfferedFile;
 use fulfilment::{FulfilmentKind, Money, Policy, TemplateName};
 use minijinja::context;
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 
 use crate::customer_name::customer_name;
 use crate::date_format::date_text;
@@ -223,6 +223,27 @@ fn values(wording: &Wording, context: &MailContext<'_>) -> Result<Value, RenderE
         // A purchase that names no file at all is fixed and reported like one whose file is missing.
         files_follow => offered.is_empty() || offered.iter().any(|offered| offered.size.is_none()),
     })
+}
+
+/// The names of a template's values, with what follows a dot: `customer`, `customer.name`.
+pub(crate) fn value_names(context: &MailContext<'_>) -> Vec<String> {
+    let locale = context.locale.wordings().into_iter().next();
+    let wording = locale.map(|locale| Wording { template: String::new(), locale });
+    let Some(values) = wording.and_then(|wording| values(&wording, context).ok()) else { return Vec::new() };
+    let mut names = Vec::new();
+    for name in keys(&values) {
+        let inner = values.get_attr(&name).unwrap_or_default();
+        if inner.kind() == ValueKind::Map {
+            names.extend(keys(&inner).into_iter().map(|part| format!("{name}.{part}")));
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn keys(map: &Value) -> Vec<String> {
+    let keys = map.try_iter().into_iter().flatten();
+    keys.filter_map(|key| key.as_str().map(str::to_owned)).collect()
 }
 
 fn file(offered: &OfferedFile) -> Value {

@@ -221,3 +221,8 @@ fn broken(path: &str, error: &minijinja::Error) -> BrokenTemplate {
 
 /// All files of the folder: three a template and language, and the layouts.
 pub(crate) static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+/// Whether a template of this name ships with the function.
+pub fn is_built_in(template: &str) -> bool {
+    BUILT_IN.get_dir(template).is_some()
+}

@@ -91,6 +91,9 @@ impl Money {
 pub struct Currency([u8; 3]);
 
 impl Currency {
+    /// Euros.
+    pub const EUR: Self = Self(*b"eur");
+
     /// The code in lower case, as Stripe writes it: `gbp`.
     pub fn as_str(&self) -> &str {
         // Only ASCII letters get in, so the text is always there.
