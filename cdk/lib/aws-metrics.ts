@@ -78,16 +78,16 @@ export function tableThrottles(tableName: string, metricName: ThrottleMetric, in
   });
 }
 
-/** A rule on a bus other than the default one is counted under both names. */
+/** A rule on a bus other than the default one is counted under both names, one on the default bus under its own. */
 export function ruleMetric(
-  busName: string,
+  busName: string | undefined,
   ruleName: string,
   metricName: 'FailedInvocations' | 'InvocationsFailedToBeSentToDlq',
 ): Metric {
   return new Metric({
     namespace: 'AWS/Events',
     metricName,
-    dimensionsMap: { EventBusName: busName, RuleName: ruleName },
+    dimensionsMap: { ...(busName !== undefined && { EventBusName: busName }), RuleName: ruleName },
     statistic: Stats.SUM,
     period: PERIOD,
   });

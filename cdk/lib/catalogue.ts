@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 
 /** What starts a function. */
-export type Trigger = 'events' | 'webhook' | 'page' | 'schedule';
+export type Trigger = 'events' | 'webhook' | 'page' | 'schedule' | 'upload';
 
 interface FunctionEntry {
   readonly name: string;
   readonly trigger: Trigger;
+  /** Whether what starts it waits in a queue of its own. */
+  readonly queued: boolean;
   readonly purpose: string;
 }
 
@@ -26,15 +28,17 @@ const catalogue: { readonly functions: readonly FunctionEntry[]; readonly tasks:
 
 export const functionNames: readonly string[] = catalogue.functions.map(({ name }) => name);
 export const taskNames: readonly string[] = catalogue.tasks.map(({ name }) => name);
+/** The tasks, and the functions behind a queue whose messages are no events of Stripe's. */
+export const queuedNames: readonly string[] = catalogue.functions.filter(({ queued }) => queued).map(({ name }) => name);
 
 /** What the catalogue says of a function. */
 export function catalogued(name: string): FunctionEntry {
   return found(catalogue.functions, name);
 }
 
-/** What the catalogue says of a task. */
-export function cataloguedTask(name: string): TaskEntry {
-  return found(catalogue.tasks, name);
+/** What the catalogue says of a task; nothing of a function that is none. */
+export function cataloguedTask(name: string): TaskEntry | undefined {
+  return catalogue.tasks.find((entry) => entry.name === name);
 }
 
 function found<T extends { readonly name: string }>(entries: readonly T[], name: string): T {

@@ -151,6 +151,20 @@ function pattern(stage: Stage, kinds: readonly Kind[]): EventPattern {
   };
 }
 
+/**
+ * Files that are put into a bucket or taken out of it, as S3 says on the account's default bus.
+ *
+ * A version that was replaced long ago and is deleted for good, as the bucket's lifecycle does, changes no template.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+ */
+export function changesOf(bucketName: string): EventPattern {
+  return {
+    source: ['aws.s3'],
+    detailType: ['Object Created', 'Object Deleted'],
+    detail: { bucket: { name: [bucketName] }, 'deletion-type': [{ exists: false }, 'Delete Marker Created'] },
+  };
+}
+
 /** Everything we publish for analysts. */
 export function acquisitions(): EventPattern {
   return { source: ['afterlink'], detailType: ['AcquisitionEvent'] };

@@ -24,6 +24,9 @@ export type ConsentsMetricName = 'UnknownConsentQuestion';
 /** What the analysts' task counts besides: money that a bank gave back, of which nothing says how much it is. */
 export type AcquisitionsMetricName = 'ReturnUnknown';
 
+/** What the check of uploads counts besides: a template that cannot be used as it was uploaded. */
+export type WordingCheckMetricName = 'BrokenTemplate';
+
 /** What the pages count, per request; the mail task counts missing files too. */
 export type DownloadsMetricName = 'Pages' | 'Fetches' | 'FilesMissing' | 'Failed' | 'Delayed';
 
@@ -55,6 +58,7 @@ export function functionMetric(
     | RecordsMetricName
     | ConsentsMetricName
     | AcquisitionsMetricName
+    | WordingCheckMetricName
     | DownloadsMetricName
     | WebhookMetricName
     | ReconcileMetricName,

@@ -84,6 +84,8 @@ export interface Stage {
    * the quietest night lasts. Without it none does: where payments are rare, silence means nothing.
    */
   readonly silenceHours?: number;
+  /** How long an uploaded template waits for the other files of its folder, before it is checked. */
+  readonly uploadDelay: Duration;
   /** How long a message waits after its first and its later failures, and at what age it is given up. */
   readonly retry: { readonly base: Duration; readonly cap: Duration; readonly giveUp: Duration };
   /**
@@ -127,6 +129,7 @@ export interface Mail {
 const deployed = {
   durable: true,
   protection: true,
+  uploadDelay: Duration.seconds(20),
   retry: { base: Duration.seconds(30), cap: Duration.hours(1), giveUp: Duration.hours(10) },
   functionTimeout: Duration.seconds(30),
   reconcile: { every: Duration.minutes(15), lag: Duration.minutes(5), overlap: Duration.minutes(15) },
@@ -155,6 +158,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     logRetention: RetentionDays.ONE_DAY,
     durable: false,
     protection: false,
+    uploadDelay: Duration.seconds(2),
     // Short enough that a person watching, or a test, sees a retry happen.
     retry: { base: Duration.seconds(1), cap: Duration.seconds(5), giveUp: Duration.seconds(75) },
     functionTimeout: Duration.seconds(10),

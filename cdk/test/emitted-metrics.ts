@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { queuedNames } from '../lib/catalogue.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -22,13 +23,10 @@ interface GoldenLine {
   };
 }
 
-/** Functions that are not tasks behind a queue. */
-const WITHOUT_QUEUE = ['stripe-webhook', 'downloads', 'reconcile'];
-
 /**
  * What a function really writes: the golden files that its own tests compare its lines with.
  *
- * What every queue task counts is in one file; what a function counts besides is beside its manifest.
+ * What every function behind a queue counts is in one file; what a function counts besides is beside its manifest.
  */
 export function emittedBy(functionName: string): EmittedMetric[] {
   const own = new URL(`functions/${functionName}/metrics.golden.json`, ROOT);
@@ -36,7 +34,7 @@ export function emittedBy(functionName: string): EmittedMetric[] {
   const misnamed = ownLines.find(({ Task }) => Task !== functionName);
   if (misnamed) throw new Error(`${own.pathname} holds a line of ${misnamed.Task}`);
   const ofEveryTask =
-    WITHOUT_QUEUE.includes(functionName) ? [] : golden(new URL('shared/platform/task-runtime/tests/emf.golden.json', ROOT));
+    queuedNames.includes(functionName) ? golden(new URL('shared/platform/task-runtime/tests/emf.golden.json', ROOT)) : [];
   return [...ofEveryTask, ...ownLines].flatMap(({ _aws }) =>
     _aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
       Dimensions.flatMap((dimensions) =>
@@ -81,6 +79,8 @@ export const EMITTED_BY_AWS: readonly EmittedMetric[] = [
     'FailedInvocations',
     'InvocationsFailedToBeSentToDlq',
   ),
+  // A rule on the account's default bus.
+  ...documented(EVENTS, 'AWS/Events', ['RuleName'], 'FailedInvocations', 'InvocationsFailedToBeSentToDlq'),
   ...documented(LAMBDA_URLS, 'AWS/Lambda', ['FunctionName'], 'Url4xxCount'),
   ...documented(DYNAMODB, 'AWS/DynamoDB', ['TableName'], 'ReadThrottleEvents', 'WriteThrottleEvents'),
   ...documented(

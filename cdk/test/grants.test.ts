@@ -54,6 +54,11 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     'the acquisition bus': ['events:PutEvents'],
     "Stripe's key": ['secretsmanager:GetSecretValue'],
   },
+  'wording-check': {
+    ...QUEUE_TASK,
+    'the templates': ['s3:GetObject'],
+    Templates: ['s3:ListBucket'],
+  },
   downloads: {
     'its log group': ['logs:CreateLogStream', 'logs:PutLogEvents'],
     Contributions: ['dynamodb:GetItem'],
@@ -72,6 +77,9 @@ const GRANTS: Readonly<Record<string, Grants>> = {
     "Stripe's key": ['secretsmanager:GetSecretValue'],
   },
 };
+
+/** Who may send mail. */
+const MAILERS = ['thank-you-email', 'wording-check'];
 
 for (const name of STAGE_NAMES) {
   const stage = stages[name];
@@ -112,7 +120,7 @@ for (const name of STAGE_NAMES) {
             given[resource] = [...(given[resource] ?? []), ...[Action].flat()].sort();
           }
         }
-        assert.deepEqual(given, { ...grants, ...(task === 'thank-you-email' && mail) });
+        assert.deepEqual(given, { ...grants, ...(MAILERS.includes(task) && mail) });
       });
     }
 
@@ -135,6 +143,7 @@ for (const name of STAGE_NAMES) {
         'TEMPLATES_BUCKET',
         'PAGES_URL',
       ]);
+      check('wording-check', [...queued, 'SENDER', 'CONFIGURATION_SET', 'TEMPLATES_BUCKET']);
       check('contribution-records', [
         ...queued,
         'CONTRIBUTIONS_TABLE',
@@ -154,9 +163,11 @@ for (const name of STAGE_NAMES) {
     });
 
     it('mail may be sent from one address only', () => {
-      const send = statementsOf(roleOf('thank-you-email')).find(({ Action }) => Action === 'ses:SendEmail');
       const condition = { StringEquals: { 'ses:FromAddress': stage.mail.address } };
-      assert.deepEqual(send?.Condition, name === 'local' ? undefined : condition);
+      for (const mailer of MAILERS) {
+        const send = statementsOf(roleOf(mailer)).find(({ Action }) => Action === 'ses:SendEmail');
+        assert.deepEqual(send?.Condition, name === 'local' ? undefined : condition, mailer);
+      }
     });
 
     it('every function has a role of its own, which only Lambda may take', () => {
@@ -233,6 +244,7 @@ for (const name of STAGE_NAMES) {
         'dynamodb:UpdateItem',
         'dynamodb:UpdateItem',
         'events:PutEvents',
+        'ses:SendEmail',
         'sqs:DeleteMessage',
         'sqs:SendMessage',
       ];

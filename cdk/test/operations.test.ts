@@ -5,7 +5,8 @@ import { type Stage, stages } from '../lib/stages.ts';
 import { everInAlarm, metricsOf, type Series, stateOf } from './alarm-evaluation.ts';
 import { EMITTED_BY_AWS, type EmittedMetric, emittedBy } from './emitted-metrics.ts';
 import { type Json, matches } from './event-pattern-matcher.ts';
-import { synthesize, synthesizedStage, TASKS } from './synthesized.ts';
+import { functionNames } from '../lib/catalogue.ts';
+import { QUEUED, synthesize, synthesizedStage } from './synthesized.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -26,13 +27,14 @@ for (const name of ['test', 'live'] as const) {
       const delivery = ['dlq', 'dlq-forgotten', 'rule-failed', 'rule-lost'];
       const task = [...delivery, 'backlog', 'errors', 'throttled', 'parked', 'retrying'];
       const expected = [
-        ...TASKS.flatMap((of) => task.map((what) => `${of}-${what}`)),
+        ...QUEUED.flatMap((of) => task.map((what) => `${of}-${what}`)),
         // Only a mail can be unknown: a table write is there or it is not.
         'thank-you-email-unknown',
         'contribution-records-refund-failed',
         'soft-opt-ins-unknown-question',
         'thank-you-email-broken-wording',
         'thank-you-email-mail-limited',
+        'wording-check-broken-template',
         'thank-you-email-files-missing',
         'acquisition-events-return-unknown',
         ...['files-missing', 'failed', 'errors', 'throttled', 'flood'].map((what) => `downloads-${what}`),
@@ -72,7 +74,7 @@ for (const name of ['test', 'live'] as const) {
       for (const metric of ours) {
         const { Stage: of, Task } = metric.dimensions as Record<string, string>;
         const wanted = text({ ...metric, dimensions: Object.keys(metric.dimensions) });
-        assert.ok(['stripe-webhook', 'downloads', 'reconcile', ...TASKS].includes(Task ?? ''), Task);
+        assert.ok(functionNames.includes(Task ?? ''), Task);
         assert.ok(emittedBy(Task ?? '').map(text).includes(wanted), `${Task} does not emit ${wanted}`);
         assert.equal(of, name);
       }
@@ -189,7 +191,7 @@ for (const name of ['test', 'live'] as const) {
 
     it('the first message in a dead-letter queue that was idle is reported, although SQS counts it late', () => {
       const queues = alarms.filter(({ Properties }) => Properties.AlarmName.endsWith('-dlq'));
-      assert.ok(queues.length >= TASKS.length);
+      assert.ok(queues.length >= QUEUED.length);
       // Nothing is counted for a day; then one message, and SQS counts what stays.
       const idle: number[][] = Array.from({ length: 288 }, () => []);
       const filled: number[][] = Array.from({ length: 12 }, () => [1]);
@@ -202,7 +204,7 @@ for (const name of ['test', 'live'] as const) {
     });
 
     it('a task that goes on doing what it can is not reported for what it tries again', () => {
-      for (const task of TASKS) {
+      for (const task of QUEUED) {
         const state = (done: number) =>
           stateOf(alarm(`${task}-retrying`), ({ name: metric }) =>
             Array.from({ length: 12 }, () => [metric === 'Done' ? done : 7]),
@@ -226,7 +228,9 @@ for (const name of ['test', 'live'] as const) {
     it('a rule is looked at on the bus it stands on', () => {
       for (const { dimensions } of alarms.flatMap(metricsOf).filter(({ namespace }) => namespace === 'AWS/Events')) {
         const rule = synthesized.one('AWS::Events::Rule', 'Name', dimensions.RuleName);
-        const bus = synthesized.all('AWS::Events::EventBus').find(({ id }) => id === rule.Properties.EventBusName.Ref);
+        const { EventBusName } = rule.Properties;
+        const bus = synthesized.all('AWS::Events::EventBus').find(({ id }) => id === EventBusName?.Ref);
+        assert.equal(EventBusName === undefined, bus === undefined);
         assert.equal(dimensions.EventBusName, bus?.Properties.Name);
       }
     });
@@ -243,6 +247,7 @@ for (const name of ['test', 'live'] as const) {
       check('thank-you-email-throttled', 0);
       check('thank-you-email-unknown', 0);
       check('thank-you-email-broken-wording', 0);
+      check('wording-check-broken-template', 0);
       check('soft-opt-ins-unknown-question', 0);
       check('acquisition-events-return-unknown', 0);
       check('stripe-webhook-failed', 0);

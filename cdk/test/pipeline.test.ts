@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { cataloguedTask } from '../lib/catalogue.ts';
+import { functionNames } from '../lib/catalogue.ts';
 import { STAGE_NAMES, stages } from '../lib/stages.ts';
-import { type Resource, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
+import { matches } from './event-pattern-matcher.ts';
+import { QUEUED, type Resource, synthesize, synthesizedStage, TASKS } from './synthesized.ts';
 
-const FUNCTIONS = ['stripe-webhook', 'downloads', ...TASKS, 'reconcile'];
+const FUNCTIONS = functionNames;
+/** The start of a function's outputs: `ThankYouEmail`. */
+const constructId = (name: string) => name.replace(/(^|-)(\w)/g, (_match, _dash, letter: string) => letter.toUpperCase());
 const FOURTEEN_DAYS = 14 * 24 * 60 * 60;
 
 for (const name of STAGE_NAMES) {
@@ -25,16 +28,16 @@ for (const name of STAGE_NAMES) {
       .filter(({ Effect, Principal }) => Effect === 'Allow' && Principal.Service === 'events.amazonaws.com')
       .map(({ Condition }) => Condition.ArnEquals['aws:SourceArn']);
 
-  describe(`every task of stage ${name}`, () => {
-    for (const task of TASKS) {
+  describe(`every function behind a queue of stage ${name}`, () => {
+    for (const task of QUEUED) {
       const dlq = queue(`${task}-dlq`);
 
       it(`${task}: its rule feeds its queue, and its dead-letter queue when that fails`, () => {
         const { Properties } = rule(task);
         assert.equal(Properties.State, 'ENABLED');
-        assert.deepEqual(Properties.EventBusName, {
-          Ref: synthesized.one('AWS::Events::EventBus', 'Name', physical('fulfilment')).id,
-        });
+        const fulfilmentBus = { Ref: synthesized.one('AWS::Events::EventBus', 'Name', physical('fulfilment')).id };
+        // What AWS's own services report is on the account's default bus.
+        assert.deepEqual(Properties.EventBusName, TASKS.includes(task) ? fulfilmentBus : undefined);
         const [target, ...more] = Properties.Targets;
         assert.equal(more.length, 0);
         assert.deepEqual(target.Arn, arnOf(queue(task)));
@@ -104,10 +107,49 @@ for (const name of STAGE_NAMES) {
       const forward = stage.partnerEventSource ? 1 : 0;
       const tap = name === 'local' ? 1 : 0;
       const schedule = stage.reconcile.every ? 1 : 0;
-      assert.equal(synthesized.all('AWS::Events::Rule').length, TASKS.length + forward + tap + schedule);
-      assert.equal(synthesized.all('AWS::SQS::Queue').length, 2 * TASKS.length + forward + tap);
-      assert.equal(synthesized.all('AWS::Lambda::EventSourceMapping').length, TASKS.length);
+      assert.equal(synthesized.all('AWS::Events::Rule').length, QUEUED.length + forward + tap + schedule);
+      assert.equal(synthesized.all('AWS::SQS::Queue').length, 2 * QUEUED.length + forward + tap);
+      assert.equal(synthesized.all('AWS::Lambda::EventSourceMapping').length, QUEUED.length);
       assert.equal(synthesized.all('AWS::Lambda::Function').length, FUNCTIONS.length);
+    });
+  });
+
+  describe(`uploads of stage ${name}`, () => {
+    const [templates, files] = ['Templates', 'Files'].map(
+      (id) => synthesized.all('AWS::S3::Bucket').find((bucket) => bucket.id.startsWith(id)) ?? assert.fail(id),
+    );
+
+    it('of templates are reported on the default bus, those of files are not, and no function of AWS sets that up', () => {
+      assert.deepEqual(templates?.Properties.NotificationConfiguration, {
+        EventBridgeConfiguration: { EventBridgeEnabled: true },
+      });
+      assert.equal(files?.Properties.NotificationConfiguration, undefined);
+    });
+
+    it('wait for the rest of their folder, and no payment waits', () => {
+      assert.equal(queue('wording-check').Properties.DelaySeconds, name === 'local' ? 2 : 20);
+      for (const task of TASKS) assert.equal(queue(task).Properties.DelaySeconds, undefined, task);
+    });
+
+    it('are checked where a template may have changed, of this bucket alone', () => {
+      const bucket = (value: unknown): string => {
+        const imported = (value as { 'Fn::ImportValue': string })['Fn::ImportValue'];
+        const outputs = Object.values(synthesized.templates).flatMap(({ Outputs = {} }) => Object.values(Outputs) as any[]);
+        return outputs.find(({ Export }) => Export?.Name === imported)?.Value.Ref;
+      };
+      const { detail, ...pattern } = rule('wording-check').Properties.EventPattern;
+      assert.deepEqual(pattern, { source: ['aws.s3'], 'detail-type': ['Object Created', 'Object Deleted'] });
+      assert.deepEqual(detail.bucket.name.map(bucket), [templates?.id]);
+      const lets = (type: string, more: object) =>
+        matches(
+          { ...pattern, detail: { ...detail, bucket: { name: ['templates'] } } },
+          { source: 'aws.s3', 'detail-type': type, detail: { bucket: { name: 'templates' }, ...more } },
+        );
+      assert.equal(lets('Object Created', { reason: 'PutObject' }), true);
+      assert.equal(lets('Object Deleted', { 'deletion-type': 'Delete Marker Created' }), true);
+      assert.equal(lets('Object Deleted', { 'deletion-type': 'Permanently Deleted' }), false, 'of an old version');
+      assert.equal(lets('Object Tags Added', {}), false);
+      assert.equal(lets('Object Created', { bucket: { name: 'another' } }), false);
     });
   });
 
@@ -344,12 +386,14 @@ for (const name of STAGE_NAMES) {
         'WebhookUrl',
         'StripeWebhookFunctionName',
         'ReconcileFunctionName',
-        ...TASKS.map((task) => cataloguedTask(task).id).flatMap((id) =>
+        ...QUEUED.map(constructId).flatMap((id) =>
           ['QueueUrl', 'DlqUrl', 'FunctionName'].map((what) => `${id}${what}`),
         ),
         'Livemode',
         'SupporterNamespace',
         'MailIdentity',
+        'MailSender',
+        'MailConfigurationSet',
         'PagesUrl',
         'OperatorReadPolicyArn',
         'OperatorActPolicyArn',

@@ -74,4 +74,4 @@ export function synthesizedStage(name: StageName): Synthesized {
   return made;
 }
 
-export { taskNames as TASKS } from '../lib/catalogue.ts';
+export { queuedNames as QUEUED, taskNames as TASKS } from '../lib/catalogue.ts';

@@ -12,7 +12,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
-use catalogue::Task;
+use catalogue::{Function, construct_id};
 use clap::Args;
 use effect_ledger::DynamoDbEffects;
 use serde_json::{Map, Value};
@@ -170,12 +170,14 @@ impl Deployment {
         self.outputs.get(name).map(String::as_str)
     }
 
-    pub(crate) fn queue_url(&self, task: Task) -> Result<&str> {
-        self.output(&format!("{}QueueUrl", task.id()))
+    /// The queue of a task, or of another function behind one.
+    pub(crate) fn queue_url(&self, of: impl Into<Function>) -> Result<&str> {
+        self.output(&format!("{}QueueUrl", construct_id(of.into().name)))
     }
 
-    pub(crate) fn dlq_url(&self, task: Task) -> Result<&str> {
-        self.output(&format!("{}DlqUrl", task.id()))
+    /// Its dead-letter queue.
+    pub(crate) fn dlq_url(&self, of: impl Into<Function>) -> Result<&str> {
+        self.output(&format!("{}DlqUrl", construct_id(of.into().name)))
     }
 
     pub(crate) fn ledger(&self) -> Result<DynamoDbEffects> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_in_memory::{Cloud, MessageAttribute, QueueDefinition, sdk_config};
-use catalogue::Task;
+use catalogue::{construct_id, queued};
 use testkit::clock::ManualClock;
 
 use crate::deployment::Deployment;
@@ -21,9 +21,9 @@ impl Stage {
         let cloud = Cloud::with_tables();
         let mut outputs = vec![("EffectsTableName".to_owned(), "effects".to_owned())];
         outputs.push(("Livemode".to_owned(), "false".to_owned()));
-        let names = Task::ALL
-            .into_iter()
-            .flat_map(|task| ["Queue", "Dlq"].map(|queue| format!("{}{queue}", task.id())));
+        let names = queued().flat_map(|function| {
+            ["Queue", "Dlq"].map(|queue| format!("{}{queue}", construct_id(function.name)))
+        });
         for name in names.chain(["ForwardDlq".to_owned()]) {
             let url = format!("https://sqs.example/{name}");
             cloud.create_queue(QueueDefinition { url: url.clone(), visibility_ms: 30_000, redrive: None });

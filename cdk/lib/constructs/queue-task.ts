@@ -6,7 +6,7 @@ import { type Code, EventSourceMapping } from 'aws-cdk-lib/aws-lambda';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
-import { cataloguedTask } from '../catalogue.ts';
+import { catalogued, cataloguedTask } from '../catalogue.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { allow, RustFunction } from './rust-function.ts';
@@ -42,8 +42,11 @@ export interface QueueTaskProps {
   readonly name: string;
   /** What people miss while the task does not work. It opens the sentence of every alarm. */
   readonly impact: string;
-  readonly bus: IEventBus;
+  /** Where its events come from: the account's default bus, which AWS's services put theirs on, if it is not said. */
+  readonly bus?: IEventBus;
   readonly pattern: EventPattern;
+  /** How long a message waits before it is handled, so that what belongs together has come. None if it is not said. */
+  readonly delay?: Duration;
   readonly code: Code;
   /** How many copies of the function may run at once: the back-pressure on what it calls. */
   readonly maxConcurrency: number;
@@ -53,7 +56,7 @@ export interface QueueTaskProps {
 }
 
 /**
- * One task: rule, queue, dead-letter queue, function.
+ * One task, or another function behind a queue: rule, queue, dead-letter queue, function.
  *
  * A task waits for no other task and is repeated because of none. Whatever cannot be
  * delivered to it or handled by it ends in its one dead-letter queue, as the event it was.
@@ -66,15 +69,18 @@ export class QueueTask extends Construct {
   readonly dlq: Queue;
   /** Names as text, for alarms, the dashboard and documents of another stack. */
   readonly names: { readonly rule: string; readonly queue: string; readonly dlq: string; readonly function: string };
+  /** Whether its events come from the account's default bus, and not from ours. */
+  readonly isOnDefaultBus: boolean;
 
   constructor(scope: Construct, id: string, props: QueueTaskProps) {
     super(scope, id);
     const { stage, name, bus } = props;
     this.name = name;
     this.impact = props.impact;
-    const entry = cataloguedTask(name);
-    this.atMostOnce = entry.atMostOnce;
-    assertReactsTo(entry.reactsTo, props.pattern, name);
+    if (!catalogued(name).queued) throw new Error(`the catalogue does not say that ${name} is behind a queue`);
+    const task = cataloguedTask(name);
+    this.atMostOnce = task?.atMostOnce ?? false;
+    if (task) assertReactsTo(task.reactsTo, props.pattern, name);
 
     const dlq = new DeadLetterQueue(this, 'Dlq', { stage, of: name });
 
@@ -82,6 +88,7 @@ export class QueueTask extends Construct {
     const queue = new Queue(this, 'Queue', {
       queueName,
       visibilityTimeout: visibilityTimeout(stage),
+      ...(props.delay && { deliveryDelay: props.delay }),
       retentionPeriod: Duration.days(4),
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: stage.tlsOnly,
@@ -95,13 +102,13 @@ export class QueueTask extends Construct {
     new Rule(this, 'Rule', {
       ruleName,
       description: `What ${name} reacts to`,
-      eventBus: bus,
+      ...(bus && { eventBus: bus }),
       eventPattern: props.pattern,
       // Without a dead-letter queue here, an event that cannot be handed over is dropped.
       targets: [new SqsQueue(queue, { deadLetterQueue: dlq, maxEventAge: Duration.hours(24), retryAttempts: 185 })],
     });
 
-    const task = new RustFunction(this, 'Function', {
+    const made = new RustFunction(this, 'Function', {
       stage,
       name,
       code: props.code,
@@ -126,7 +133,7 @@ export class QueueTask extends Construct {
     });
 
     const mapping = new EventSourceMapping(this, 'Mapping', {
-      target: task.function,
+      target: made.function,
       eventSourceArn: queue.queueArn,
       // The payments of a batch are handled together: ten take little longer than one, and a
       // third of the SQS calls. No window: it would make each mail of a quiet day wait.
@@ -140,11 +147,12 @@ export class QueueTask extends Construct {
         "Only streams have one. Here the queue's redrive policy takes what keeps failing.",
     });
 
-    this.names = { rule: ruleName, queue: queueName, dlq: dlq.physicalQueueName, function: task.functionName };
+    this.names = { rule: ruleName, queue: queueName, dlq: dlq.physicalQueueName, function: made.functionName };
+    this.isOnDefaultBus = bus === undefined;
 
     output(this, name, 'QueueUrl', queue.queueUrl);
     output(this, name, 'DlqUrl', dlq.queueUrl);
-    output(this, name, 'FunctionName', task.functionName);
+    output(this, name, 'FunctionName', made.functionName);
   }
 }
 

@@ -1,6 +1,6 @@
 import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, ProjectionType, Table } from 'aws-cdk-lib/aws-dynamodb';
-import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
+import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { EmailIdentity, Identity } from 'aws-cdk-lib/aws-ses';
 import type { Construct } from 'constructs';
@@ -109,6 +109,11 @@ export class DataStack extends StageStack {
       'Templates',
       'It holds the wording of mails, no personal data. Versions show what changed and when.',
     );
+    // By the resource's own property: the construct's would add a function and a role that set it. The events are on
+    // the account's default bus, so this stack need not know who reacts to them.
+    (this.templates.node.defaultChild as CfnBucket).notificationConfiguration = {
+      eventBridgeConfiguration: { eventBridgeEnabled: true },
+    };
     this.files = bucket(
       'Files',
       "A log would hold the addresses of customers. Who fetched how often is counted in the table of downloads.",

@@ -51,8 +51,9 @@ export class OperationsStack extends StageStack {
     this.topic = this.alarmTopic();
 
     const busName = physicalName(stage, 'fulfilment');
-    for (const task of pipeline.tasks) this.watchTask(task, busName);
+    for (const task of pipeline.tasks) this.watchTask(task, task.isOnDefaultBus ? undefined : busName);
     this.watchMailTask();
+    this.watchWordingCheck();
     this.watchRefunds();
     this.watchConsents();
     this.watchAcquisitions();
@@ -80,7 +81,7 @@ export class OperationsStack extends StageStack {
     this.addStackDependency(pipeline);
   }
 
-  private watchTask(task: QueueTask, busName: string): void {
+  private watchTask(task: QueueTask, busName: string | undefined): void {
     const { name, impact, names } = task;
     this.watchDelivery(name, impact, busName, names.rule, names.dlq);
 
@@ -129,7 +130,7 @@ export class OperationsStack extends StageStack {
   }
 
   /** Everything between a bus and a queue, and where it lands when it fails. */
-  private watchDelivery(name: string, impact: string, busName: string, ruleName: string, dlqName: string): void {
+  private watchDelivery(name: string, impact: string, busName: string | undefined, ruleName: string, dlqName: string): void {
     this.alarm(name, 'dlq', {
       impact,
       runbook: 'dead-letter-queue',
@@ -274,6 +275,16 @@ export class OperationsStack extends StageStack {
       impact: 'One address is sent mails about payments that cost nothing, more than a customer causes.',
       runbook: 'mail-limit',
       metric: functionMetric(this.stage, name, 'MailLimited'),
+      when: { above: 0 },
+    });
+  }
+
+  private watchWordingCheck(): void {
+    const name = 'wording-check';
+    this.alarm(name, 'broken-template', {
+      impact: 'A template was uploaded that cannot be used: customers of links that name it will get the standard mail.',
+      runbook: 'broken-template',
+      metric: functionMetric(this.stage, name, 'BrokenTemplate'),
       when: { above: 0 },
     });
   }

@@ -21,7 +21,7 @@ import { OperatorPolicies } from '../constructs/operator-policies.ts';
 import { PartnerSource } from '../constructs/partner-source.ts';
 import { output, QueueTask } from '../constructs/queue-task.ts';
 import { allow, RustFunction } from '../constructs/rust-function.ts';
-import { acquisitions, moneyMoved, paymentHistory, sessionAnswered, mailedToCustomers } from '../event-patterns.ts';
+import { acquisitions, changesOf, moneyMoved, paymentHistory, sessionAnswered, mailedToCustomers } from '../event-patterns.ts';
 import { physicalName, type Stage } from '../stages.ts';
 import { type DataStack, SESSION_INDEX } from './data.ts';
 import { StageStack } from './stage-stack.ts';
@@ -47,6 +47,7 @@ export interface PipelineProps {
 export class PipelineStack extends StageStack {
   readonly fulfilmentBus: EventBus;
   readonly acquisitionBus: EventBus;
+  /** The tasks, and the check of templates: every function behind a queue. */
   readonly tasks: readonly QueueTask[];
   readonly partner?: PartnerSource;
   /** Names as text, for alarms and documents of another stack. */
@@ -81,6 +82,7 @@ export class PipelineStack extends StageStack {
       this.contributionRecords(props),
       this.softOptIns(props),
       this.acquisitionEvents(props),
+      this.wordingCheck(props, configurationSetName),
     ];
     const reconcile = this.reconcile(props);
     const functions = this.node.findAll().filter((construct) => construct instanceof RustFunction);
@@ -98,6 +100,7 @@ export class PipelineStack extends StageStack {
       deadLetterQueues: [...this.tasks.map(({ dlq }) => dlq), ...(this.partner ? [this.partner.dlq] : [])],
       functions: functions.map((construct) => construct.function),
       secretArn: (name) => this.secretArn(name),
+      mail: this.allowMail(stage, configurationSetName),
     });
     if (stage.name === 'local') {
       const tap = new BusTap(this, 'AcquisitionTap', {
@@ -112,6 +115,8 @@ export class PipelineStack extends StageStack {
     new CfnOutput(this, 'Livemode', { value: String(stage.livemode) });
     new CfnOutput(this, 'SupporterNamespace', { value: stage.supporterNamespace });
     new CfnOutput(this, 'MailIdentity', { value: stage.mail.identity });
+    new CfnOutput(this, 'MailSender', { value: mailbox(stage.mail.organisation, stage.mail.address) });
+    new CfnOutput(this, 'MailConfigurationSet', { value: configurationSetName });
     new CfnOutput(this, 'PagesUrl', { value: pages.url });
     if (stage.partnerEventSource) new CfnOutput(this, 'PartnerEventSource', { value: stage.partnerEventSource });
     this.addStackDependency(data);
@@ -257,15 +262,49 @@ export class PipelineStack extends StageStack {
         ],
       },
     });
-    acknowledge(task, {
+    this.acknowledgeMail(task, stage, data);
+    this.acknowledgeFiles(task, data);
+    return task;
+  }
+
+  /** Who mails and reads templates. */
+  private acknowledgeMail(function_: Construct, stage: Stage, data: DataStack): void {
+    acknowledge(function_, {
       [`AwsSolutions-IAM5[Resource::${importedName(data, data.templates.bucketArn)}/*]`]:
         'A marketer names templates and languages as they come: the whole bucket is theirs.',
     });
-    this.acknowledgeFiles(task, data);
-    if (stage.name === 'local') {
-      const reason = 'The local cloud judges SendEmail on every resource only.';
-      acknowledge(task, { 'AwsSolutions-IAM5[Resource::*]': reason, 'Serverless-LambdaStarPermissions': reason });
-    }
+    if (stage.name !== 'local') return;
+    const reason = 'The local cloud judges SendEmail on every resource only.';
+    acknowledge(function_, { 'AwsSolutions-IAM5[Resource::*]': reason, 'Serverless-LambdaStarPermissions': reason });
+  }
+
+  /** Checks what marketers upload. It reads their bucket, writes nowhere and knows no payment. */
+  private wordingCheck({ stage, data, code }: PipelineProps, configurationSetName: string): QueueTask {
+    const name = 'wording-check';
+    const { organisation, address } = stage.mail;
+    const task = new QueueTask(this, 'WordingCheck', {
+      stage,
+      name,
+      code: code(name),
+      impact: 'Templates that marketers upload are not checked, and their owners get no mail about them.',
+      pattern: changesOf(data.templates.bucketName),
+      delay: stage.uploadDelay,
+      // The fewest that a mapping may have: uploads are rare, and no customer waits for their check.
+      maxConcurrency: 2,
+      environment: {
+        SENDER: mailbox(organisation, address),
+        CONFIGURATION_SET: configurationSetName,
+        TEMPLATES_BUCKET: data.templates.bucketName,
+      },
+      may: {
+        mail: [this.allowMail(stage, configurationSetName)],
+        wording: [
+          allow(['s3:ListBucket'], [data.templates.bucketArn]),
+          allow(['s3:GetObject'], [data.templates.arnForObjects('*')]),
+        ],
+      },
+    });
+    this.acknowledgeMail(task, stage, data);
     return task;
   }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use catalogue::Task;
+use catalogue::{Function, Task, queued};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use effect_ledger::{Change, DynamoDbEffects, EffectKey, EffectRow, EffectState, NotRecorded, Verb};
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
 /// Where the messages were meant to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Task(Task),
+    Function(Function),
     /// From Stripe's bus to ours.
     Forward,
 }
@@ -56,22 +56,30 @@ enum Source {
 const FORWARD: &str = "forward";
 
 fn source_parser() -> impl TypedValueParser<Value = Source> {
-    let names = Task::ALL.map(Task::name).into_iter().chain([FORWARD]);
+    let names = queued().map(|function| function.name).chain([FORWARD]);
     PossibleValuesParser::new(names.collect::<Vec<_>>())
-        .map(|name| Task::from_name(&name).map_or(Source::Forward, Source::Task))
+        .map(|name| Function::from_name(&name).map_or(Source::Forward, Source::Function))
 }
 
 impl Source {
     const fn name(self) -> &'static str {
         match self {
-            Self::Task(task) => task.name(),
+            Self::Function(function) => function.name,
             Self::Forward => FORWARD,
+        }
+    }
+
+    /// The task, where it is one: its messages ask for effects.
+    const fn task(self) -> Option<Task> {
+        match self {
+            Self::Function(function) => function.task(),
+            Self::Forward => None,
         }
     }
 
     fn dlq_url(self, deployment: &Deployment) -> Result<&str> {
         match self {
-            Self::Task(task) => deployment.dlq_url(task),
+            Self::Function(function) => deployment.dlq_url(function),
             Self::Forward => deployment.output("ForwardDlqUrl"),
         }
     }
@@ -142,8 +150,8 @@ async fn discard(
             }
             let Some(wanted) = reader.next_wanted(is_wanted, &mut report.other_reasons).await? else { break };
             for message in wanted {
-                let open = match (arguments.task, &message.payment_id) {
-                    (Source::Task(task), Some(payment_id)) => {
+                let open = match (arguments.task.task(), &message.payment_id) {
+                    (Some(task), Some(payment_id)) => {
                         let rows = ledger.history(payment_id).await?.effects;
                         open_effects(task, &message, rows, livemode, now)
                     }

@@ -3,7 +3,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use catalogue::Task;
+use catalogue::Function;
 use clap::Args;
 use effect_ledger::{DynamoDbEffects, EffectRow, Verb};
 use fulfilment::PaymentId;
@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::queues::{self, DeadLetter, delete, depth, move_back, read_through};
 use crate::reason;
 use crate::stripe::{self, Found};
-use crate::task::task_parser;
+use crate::task::queue_parser;
 
 /// The subject under which the ledger keeps actions on messages that name no payment.
 pub(crate) const NO_PAYMENT: &str = "operator";
@@ -35,8 +35,8 @@ pub(crate) const NO_PAYMENT: &str = "operator";
                   afterlink --stage live redrive --task thank-you-email --reason sender_refused --because 'verified again' --yes")]
 pub(crate) struct Arguments {
     /// Whose dead-letter queue
-    #[arg(long, value_parser = task_parser())]
-    task: Task,
+    #[arg(long, value_parser = queue_parser())]
+    task: Function,
     /// Only messages with this reason
     #[arg(long)]
     reason: Option<String>,
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 
 #[derive(Serialize)]
 pub(crate) struct Redriven {
-    task: Task,
+    task: &'static str,
     /// Whether the messages were sent back, or would have been.
     acted: bool,
     messages: usize,
@@ -128,7 +128,7 @@ struct Run<'a> {
     sqs: aws_sdk_sqs::Client,
     ledger: DynamoDbEffects,
     livemode: bool,
-    task: Task,
+    task: Function,
     /// Where events are made anew.
     stripe: Option<StripeClient>,
     /// None for a dry run.
@@ -140,7 +140,7 @@ impl Run<'_> {
     async fn through(&self, arguments: &Arguments, interrupt: &Interrupt) -> Result<Redriven> {
         let dlq_url = self.deployment.dlq_url(self.task)?;
         let mut report = Redriven {
-            task: self.task,
+            task: self.task.name,
             acted: self.operator.is_some(),
             messages: 0,
             settled: 0,
@@ -207,7 +207,7 @@ impl Run<'_> {
                 Ok(()) => {
                     let rows = message.payment_id.as_ref().and_then(|payment_id| histories.get(payment_id));
                     let rows = rows.map(Vec::as_slice).unwrap_or_default();
-                    report.settled += usize::from(message.is_settled(self.task, rows, self.livemode));
+                    report.settled += usize::from(self.is_settled(message, rows));
                     report.counted(message, list);
                 }
                 Err(problem) => report.problems.push(Problem {
@@ -218,6 +218,11 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is no task's has no effects in the ledger, so nothing of it is settled there.
+    fn is_settled(&self, message: &DeadLetter, rows: &[EffectRow]) -> bool {
+        self.task.task().is_some_and(|task| message.is_settled(task, rows, self.livemode))
     }
 
     /// Sends one back if there is an operator to write it down for. The inner error says why it stays.
@@ -260,12 +265,12 @@ impl Run<'_> {
 pub(crate) async fn record(
     ledger: &DynamoDbEffects,
     operator: &Operator,
-    task: Task,
+    task: Function,
     message: &DeadLetter,
     anew: bool,
 ) -> Result<()> {
     let made = if anew { ", its event made anew from Stripe" } else { "" };
-    let after = format!("back in the queue of {}{made}", task.name());
+    let after = format!("back in the queue of {}{made}", task.name);
     let action = operator.action(Verb::Redrive, None, message.described(), after);
     let payment_id = message.payment_id.clone().unwrap_or_else(|| PaymentId::new(NO_PAYMENT));
     Ok(ledger.record_alone(&payment_id, &action).await?)

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use catalogue::Task;
+use catalogue::{Task, queued};
 use clap::Args;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -48,7 +48,7 @@ struct Unclear {
 
 #[derive(Serialize)]
 struct TaskQueues {
-    /// A task, or `forward` for what comes from Stripe's bus.
+    /// A task, another function behind a queue, or `forward` for what comes from Stripe's bus.
     task: &'static str,
     /// None where there is a dead-letter queue only.
     queue: Option<Depth>,
@@ -99,15 +99,15 @@ pub(crate) async fn find_out(deployment: &Deployment, arguments: &Arguments, now
     };
     progress.say("Asking the queues");
     let sqs = aws_sdk_sqs::Client::new(&deployment.sdk);
-    let tasks = join_all(Task::ALL.map(async |task| {
+    let tasks = join_all(queued().map(async |function| {
         (
-            task.name(),
+            function.name,
             queues_of(
                 deployment,
                 &sqs,
-                task.name(),
-                deployment.queue_url(task).map(Some),
-                deployment.dlq_url(task),
+                function.name,
+                deployment.queue_url(function).map(Some),
+                deployment.dlq_url(function),
                 now,
             )
             .await,

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// The function over its clients is one future, some layers deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
 
 mod story;
 

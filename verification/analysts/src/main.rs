@@ -1,5 +1,8 @@
 //! Writes published events and what was paid into a folder: `analysts FOLDER`.
 
+// As in the library.
+#![recursion_limit = "256"]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -242,13 +242,26 @@ impl Cloud {
 
     /// Puts an object into a bucket, which is created if need be. No checksum comes with it.
     pub fn put_object(&self, bucket: &str, key: &str, body: &[u8]) {
+        self.put_object_at(bucket, key, body, s3::MODIFIED_MS);
+    }
+
+    /// As [`Cloud::put_object`], at a time in Unix milliseconds.
+    pub fn put_object_at(&self, bucket: &str, key: &str, body: &[u8], modified_ms: i64) {
         let mut state = self.state();
-        state
-            .s3
-            .buckets
-            .entry(bucket.to_owned())
-            .or_default()
-            .insert(key.to_owned(), s3::Object { body: body.to_vec(), sha256: None });
+        let objects = state.s3.buckets.entry(bucket.to_owned()).or_default();
+        objects.insert(key.to_owned(), s3::Object { body: body.to_vec(), sha256: None, modified_ms });
+    }
+
+    /// An object's entity tag, without quotation marks, if it is there.
+    pub fn etag(&self, bucket: &str, key: &str) -> Option<String> {
+        Some(s3::etag(&self.object(bucket, key)?))
+    }
+
+    /// Takes an object out of a bucket.
+    pub fn delete_object(&self, bucket: &str, key: &str) {
+        if let Some(objects) = self.state().s3.buckets.get_mut(bucket) {
+            objects.remove(key);
+        }
     }
 
     /// Something happened at Stripe: its API shows the event, and the object as it is now.

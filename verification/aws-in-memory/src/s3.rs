@@ -24,7 +24,12 @@ pub(super) struct Object {
     pub(super) body: Vec<u8>,
     /// The SHA-256 that came with it, in base64.
     pub(super) sha256: Option<String>,
+    /// When it was put there, in Unix milliseconds.
+    pub(super) modified_ms: i64,
 }
+
+/// When an object was put there of which nothing else is said: 18 November 2026, 11:06:40 UTC.
+pub(super) const MODIFIED_MS: i64 = 1_795_000_000_000;
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 const PAGE: usize = 1000;
@@ -73,13 +78,14 @@ fn put(objects: &mut Objects, key: String, body: &[u8], sha256: Option<&str>) ->
     if sha256.is_some_and(|sum| sum != BASE64_STANDARD.encode(Sha256::digest(body))) {
         return refused(400, "BadDigest", "The SHA256 you specified did not match the calculated checksum.");
     }
-    objects.insert(key, Object { body: body.to_vec(), sha256: sha256.map(str::to_owned) });
+    let sha256 = sha256.map(str::to_owned);
+    objects.insert(key, Object { body: body.to_vec(), sha256, modified_ms: MODIFIED_MS });
     Response { status: 200, headers: vec![("etag", format!("\"{}\"", etag(body)))], body: Vec::new() }
 }
 
 fn get(objects: &Objects, key: &str) -> Response {
     match objects.get(key) {
-        Some(Object { body, sha256 }) => {
+        Some(Object { body, sha256, modified_ms: _ }) => {
             let mut headers = vec![("etag", format!("\"{}\"", etag(body)))];
             headers.extend(sha256.iter().map(|sum| ("x-amz-checksum-sha256", sum.clone())));
             Response { status: 200, headers, body: body.clone() }
@@ -96,39 +102,81 @@ fn head(objects: &Objects, key: &str) -> Response {
     response
 }
 
-fn list(objects: &Objects, query: &str) -> Response {
-    let mut prefix = String::new();
-    let mut after = None;
-    for part in query.split('&') {
-        match part.split_once('=') {
-            Some(("list-type", "2")) => {}
-            Some(("prefix", value)) => prefix = decoded(value),
-            Some(("continuation-token", value)) => {
-                let key =
-                    BASE64_STANDARD.decode(decoded(value)).ok().and_then(|key| String::from_utf8(key).ok());
-                let Some(key) = key else {
-                    return refused(400, "InvalidArgument", "The continuation token provided is incorrect");
-                };
-                after = Some(key);
+/// What a listing is asked for.
+struct Listing {
+    prefix: String,
+    delimiter: Option<String>,
+    most: usize,
+    after: Option<String>,
+}
+
+impl Listing {
+    fn of(query: &str) -> Result<Self, Response> {
+        let mut listing = Self { prefix: String::new(), delimiter: None, most: PAGE, after: None };
+        for part in query.split('&') {
+            match part.split_once('=') {
+                Some(("list-type", "2")) => {}
+                Some(("prefix", value)) => listing.prefix = decoded(value),
+                Some(("delimiter", value)) => listing.delimiter = Some(decoded(value)),
+                Some(("max-keys", value)) => {
+                    let invalid = || refused(400, "InvalidArgument", "Provided max-keys not an integer");
+                    listing.most = value.parse::<usize>().map_err(|_| invalid())?.min(PAGE);
+                }
+                Some(("continuation-token", value)) => {
+                    let key = BASE64_STANDARD.decode(decoded(value)).ok();
+                    let key = key.and_then(|key| String::from_utf8(key).ok()).ok_or_else(|| {
+                        refused(400, "InvalidArgument", "The continuation token provided is incorrect")
+                    })?;
+                    listing.after = Some(key);
+                }
+                _ => panic!("the cloud in memory does not know {part} of S3's ListObjectsV2"),
             }
-            _ => panic!("the cloud in memory does not know {part} of S3's ListObjectsV2"),
         }
+        Ok(listing)
     }
-    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+
+    /// The part of a key that stands for it and all that begin with it.
+    fn common<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let delimiter = self.delimiter.as_ref()?;
+        let at = key.get(self.prefix.len()..)?.find(delimiter.as_str())?;
+        key.get(..self.prefix.len() + at + delimiter.len())
+    }
+}
+
+fn list(objects: &Objects, query: &str) -> Response {
+    let listing = match Listing::of(query) {
+        Ok(listing) => listing,
+        Err(refusal) => return refusal,
+    };
+    let from = listing.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let rest = objects.range::<str, _>((from, Bound::Unbounded));
-    let mut rest = rest.filter(|(key, _)| key.starts_with(&prefix)).peekable();
-    let mut entries = String::new();
-    let mut last = "";
-    for (key, Object { body, .. }) in rest.by_ref().take(PAGE) {
-        last = key;
+    let mut rest = rest.filter(|(key, _)| key.starts_with(&listing.prefix)).peekable();
+    let (mut entries, mut last, mut count, mut before) = (String::new(), "", 0, "");
+    while let Some((key, object)) = rest.peek() {
+        let common = listing.common(key);
+        let is_more = common.is_none_or(|common| common != before);
+        if is_more && count == listing.most {
+            break;
+        }
+        last = key.as_str();
         // Writing to a string cannot fail.
-        let _infallible = write!(
-            entries,
-            "<Contents><Key>{}</Key><LastModified>2026-11-18T11:06:40.000Z</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
-            escaped(key),
-            etag(body),
-            body.len()
-        );
+        let _infallible = match common {
+            Some(common) if is_more => {
+                before = common;
+                write!(entries, "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escaped(common))
+            }
+            Some(_) => Ok(()),
+            None => write!(
+                entries,
+                "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
+                escaped(key),
+                date_time(object.modified_ms),
+                etag(&object.body),
+                object.body.len()
+            ),
+        };
+        count += usize::from(is_more);
+        rest.next();
     }
     let truncated = rest.peek().is_some();
     let next = if truncated {
@@ -139,13 +187,21 @@ fn list(objects: &Objects, query: &str) -> Response {
     xml(
         200,
         &format!(
-            "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>{truncated}</IsTruncated>{entries}{next}<MaxKeys>{PAGE}</MaxKeys></ListBucketResult>"
+            "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>{truncated}</IsTruncated>{entries}{next}<MaxKeys>{}</MaxKeys></ListBucketResult>",
+            listing.most
         ),
     )
 }
 
+/// A time as S3 writes it: in whole seconds, with three zeros behind.
+fn date_time(at_ms: i64) -> String {
+    let at = aws_smithy_types::DateTime::from_secs(at_ms.div_euclid(1000));
+    let text = at.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap_or_default();
+    text.replace('Z', ".000Z")
+}
+
 /// Changes with the content, which is all that is promised of it.
-fn etag(body: &[u8]) -> String {
+pub(super) fn etag(body: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(body);
     format!("{:032x}", hasher.finish())

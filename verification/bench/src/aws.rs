@@ -13,7 +13,7 @@ use rustls::{ServerConnection, StreamOwned};
 use testkit::stripe_api::{self, StripeApi};
 
 use crate::tls::Tls;
-use crate::{names, purchase};
+use crate::{names, purchase, template};
 
 /// A call that was made.
 #[derive(Debug, Clone)]
@@ -60,6 +60,7 @@ impl Aws {
         cloud.put_secret(names::STRIPE_KEY_SECRET, stripe_api::KEY);
         let stripe = StripeApi::start(|| SystemClock.now_ms() / 1000);
         purchase::prepare(&cloud, &stripe)?;
+        template::prepare(&cloud);
 
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let server = Arc::clone(&tls.server);

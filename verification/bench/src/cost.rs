@@ -118,6 +118,7 @@ impl Counted<'_> {
                     Trigger::Url
                     | Trigger::Page
                     | Trigger::Schedule
+                    | Trigger::Upload
                     | Trigger::WholeBatches
                     | Trigger::Nothing,
                 )

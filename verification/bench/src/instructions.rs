@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::measure::{Bench, Function, plain};
 use crate::process;
-use crate::purchase;
 use crate::workload::{Scenario, event, invocation};
+use crate::{purchase, template};
 
 /// Warm events, of which the mean is taken.
 const WARM: u64 = 10;
@@ -64,6 +64,7 @@ fn until(bench: &Bench<'_>, function: &Function, name: &str, invocations: &[usiz
         let payment = |event| format!("Counted{}{number}x{event}{}", plain(name), plain(&function.name));
         let events: Vec<_> = (0..*events).map(|number| event(scenario, &payment(number))).collect();
         purchase::forget_reconciliation(&bench.aws.cloud);
+        template::upload_again(&bench.aws.cloud);
         process.invoke(invocation(function.trigger, scenario, &events))?;
     }
     process.end()?;

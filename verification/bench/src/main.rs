@@ -25,6 +25,7 @@ mod purchase;
 mod report;
 mod sample;
 mod scale;
+mod template;
 mod tls;
 mod workload;
 
@@ -218,7 +219,8 @@ fn scale(
     let mut outcomes = Vec::new();
     for per_second in [10, 1000, 10_000] {
         for (name, mapping) in &deployment.queues {
-            let Some(speed) = speeds.get(name) else {
+            // Uploads come by hand, at no rate worth a simulation.
+            let Some(speed) = speeds.get(name).filter(|_| trigger(name) == Some(Trigger::Queue)) else {
                 continue;
             };
             let batch = speed.batch.context("a task without batches")?;

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::aws::{Aws, Call};
 use crate::process::{self, Wire};
-use crate::purchase;
 use crate::sample::Spread;
 use crate::tls::Tls;
 use crate::workload::{FLOOR, Scenario, Trigger, event, invocation, trigger};
+use crate::{purchase, template};
 
 /// A function to be measured.
 #[derive(Debug, Clone)]
@@ -110,6 +110,7 @@ impl Bench<'_> {
                 for wire in [Wire::Plain, Wire::Tls] {
                     let payment = format!("Cold{round}{wire:?}{}", plain(&function.name));
                     purchase::forget_reconciliation(&self.aws.cloud);
+                    template::upload_again(&self.aws.cloud);
                     let first = first_of(function, &payment);
                     let process = self.start(function, wire)?;
                     let poll = ms(process.first_poll()?);
@@ -167,13 +168,15 @@ impl Bench<'_> {
                 | Scenario::PaidAgain
                 | Scenario::Looked
                 | Scenario::Fetched
-                | Scenario::Compared => before.clone(),
+                | Scenario::Compared
+                | Scenario::Uploaded => before.clone(),
             };
             for ((function, process), protocol) in functions.iter().zip(&processes).zip(&mut protocols) {
                 if !Scenario::of(function.trigger).contains(&scenario) {
                     continue;
                 }
                 purchase::forget_reconciliation(&self.aws.cloud);
+                template::upload_again(&self.aws.cloud);
                 self.aws.take_calls();
                 let logged_before = process.logged()?.len();
                 let invocation = invocation(function.trigger, scenario, std::slice::from_ref(&event));
@@ -209,6 +212,7 @@ impl Bench<'_> {
         let mut took = Duration::ZERO;
         for single in singles {
             purchase::forget_reconciliation(&self.aws.cloud);
+            template::upload_again(&self.aws.cloud);
             let invoked = process.invoke(single)?;
             check(function, Scenario::first_of(function.trigger), &invoked.answer)?;
             took += invoked.duration;
@@ -281,7 +285,7 @@ impl Cost {
 fn check(function: &Function, scenario: Scenario, answer: &[u8]) -> Result<()> {
     let answer: Value = serde_json::from_slice(answer).context("the answer is not JSON")?;
     let well = match function.trigger {
-        Trigger::Queue => answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty),
+        Trigger::Queue | Trigger::Upload => answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty),
         Trigger::Page if scenario == Scenario::Fetched => answer["statusCode"] == 303,
         Trigger::Url | Trigger::Page => answer["statusCode"] == 200,
         Trigger::Schedule => answer["complete"] == true && answer["put_back"] == 0,

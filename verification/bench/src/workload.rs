@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use testkit::queue::envelope;
 use testkit::stripe::{CorrectionEvent, SessionEvent, signature_header};
 
-use crate::names;
-use crate::purchase;
+use crate::{names, purchase, template};
 
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +20,8 @@ pub(crate) enum Trigger {
     Page,
     /// A schedule calls it.
     Schedule,
+    /// A queue hands it what S3 says of uploads.
+    Upload,
     /// A queue hands it batches, and it reports nothing of single messages.
     WholeBatches,
     /// It takes anything and does nothing.
@@ -48,6 +49,7 @@ pub(crate) fn trigger(function: &str) -> Option<Trigger> {
         catalogue::Trigger::Webhook => Trigger::Url,
         catalogue::Trigger::Page => Trigger::Page,
         catalogue::Trigger::Schedule => Trigger::Schedule,
+        catalogue::Trigger::Upload => Trigger::Upload,
     })
 }
 
@@ -68,6 +70,8 @@ pub(crate) enum Scenario {
     Fetched,
     /// A quarter of an hour with a hundred payments is compared, and nothing is missing.
     Compared,
+    /// A template in one language is uploaded, and nothing is to be fixed.
+    Uploaded,
 }
 
 impl Trigger {
@@ -75,7 +79,7 @@ impl Trigger {
     pub(crate) const fn batches(self) -> bool {
         match self {
             Self::Queue | Self::WholeBatches | Self::Nothing => true,
-            Self::Url | Self::Page | Self::Schedule => false,
+            Self::Url | Self::Page | Self::Schedule | Self::Upload => false,
         }
     }
 }
@@ -85,7 +89,7 @@ impl Scenario {
     pub(crate) const OF_PAYMENTS: [Self; 4] = [Self::Paid, Self::PaidAgain, Self::Pending, Self::Refunded];
 
     /// What no event reports.
-    pub(crate) const OF_OTHERS: [Self; 3] = [Self::Looked, Self::Fetched, Self::Compared];
+    pub(crate) const OF_OTHERS: [Self; 4] = [Self::Looked, Self::Fetched, Self::Compared, Self::Uploaded];
 
     /// What can happen to a function.
     pub(crate) const fn of(trigger: Trigger) -> &'static [Self] {
@@ -93,6 +97,7 @@ impl Scenario {
             Trigger::Queue | Trigger::Url | Trigger::WholeBatches | Trigger::Nothing => &Self::OF_PAYMENTS,
             Trigger::Page => &[Self::Looked, Self::Fetched],
             Trigger::Schedule => &[Self::Compared],
+            Trigger::Upload => &[Self::Uploaded],
         }
     }
 
@@ -102,6 +107,7 @@ impl Scenario {
             Trigger::Queue | Trigger::Url | Trigger::WholeBatches | Trigger::Nothing => Self::Paid,
             Trigger::Page => Self::Looked,
             Trigger::Schedule => Self::Compared,
+            Trigger::Upload => Self::Uploaded,
         }
     }
 
@@ -114,6 +120,7 @@ impl Scenario {
             Self::Looked => "a page",
             Self::Fetched => "a file",
             Self::Compared => "100 payments compared",
+            Self::Uploaded => "a template",
         }
     }
 }
@@ -123,9 +130,12 @@ impl Scenario {
 pub(crate) fn event(scenario: Scenario, payment: &str) -> Value {
     let now = SystemClock.now_ms() / 1000;
     let session = match scenario {
-        Scenario::Paid | Scenario::PaidAgain | Scenario::Looked | Scenario::Fetched | Scenario::Compared => {
-            SessionEvent::paid()
-        }
+        Scenario::Paid
+        | Scenario::PaidAgain
+        | Scenario::Looked
+        | Scenario::Fetched
+        | Scenario::Compared
+        | Scenario::Uploaded => SessionEvent::paid(),
         Scenario::Pending => SessionEvent::unpaid(),
         Scenario::Refunded => {
             return CorrectionEvent::refund(payment, &format!("re_{payment}"), "created").at(now).to_json();
@@ -141,7 +151,7 @@ pub(crate) fn event(scenario: Scenario, payment: &str) -> Value {
 }
 
 /// What Lambda hands to a function: Stripe events, as one batch from its queue or, to the webhook, as one request; a
-/// customer's request about the one payment for a file; the schedule's tick.
+/// customer's request about the one payment for a file; the schedule's tick; an upload, as S3 says it.
 pub(crate) fn invocation(function: Trigger, scenario: Scenario, events: &[Value]) -> Vec<u8> {
     match (function, scenario, events) {
         (Trigger::Url, _, [event]) => request(event),
@@ -152,6 +162,7 @@ pub(crate) fn invocation(function: Trigger, scenario: Scenario, events: &[Value]
             customer("GET", "/thanks", &format!("session_id={}", purchase::session_id()), "")
         }
         (Trigger::Schedule, _, _) => json!({}),
+        (Trigger::Upload, _, _) => records(std::iter::once(template::upload())),
         _ => batch(events),
     }
     .to_string()
@@ -159,12 +170,17 @@ pub(crate) fn invocation(function: Trigger, scenario: Scenario, events: &[Value]
 }
 
 fn batch(events: &[Value]) -> Value {
-    let records = events.iter().enumerate().map(|(number, event)| {
+    records(events.iter().map(|event| envelope("aws.partner/stripe.com/ed_example", event)))
+}
+
+/// Messages with these bodies, as Lambda hands them over.
+fn records(bodies: impl Iterator<Item = String>) -> Value {
+    let records = bodies.enumerate().map(|(number, body)| {
         let now = SystemClock.now_ms();
         let message = json!({
             "MessageId": format!("059f36b4-87a3-44ab-83d2-{:012x}", now + i64::try_from(number).unwrap_or(0)),
             "ReceiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a".repeat(4),
-            "Body": envelope("aws.partner/stripe.com/ed_example", event),
+            "Body": body,
             "Attributes": {
                 "ApproximateReceiveCount": "1", "SentTimestamp": now.to_string(),
                 "SenderId": "AIDAIENQZJOLO23YVJ4VO", "ApproximateFirstReceiveTimestamp": now.to_string()

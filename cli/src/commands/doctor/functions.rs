@@ -1,7 +1,7 @@
 //! Whether each function is there, is switched on, and starts.
 
 use anyhow::{Context as _, Result};
-use catalogue::{Function, Task, Trigger, construct_id, functions};
+use catalogue::{Function, construct_id, functions};
 use serde::Deserialize;
 
 use super::Check;
@@ -80,7 +80,7 @@ async fn of_function(
     if let Some(seen) = of_configuration(&configuration) {
         return Ok(Check::fail(what, seen, "deploy the pipeline stack again, and read what it says"));
     }
-    if let Trigger::Events(_) = function.trigger {
+    if function.trigger.is_queued() {
         let target = format!("/2015-03-31/event-source-mappings/?FunctionName={name}");
         let answer = lambda.request("GET", &target, "").await?;
         let mappings: Mappings = serde_json::from_str(&answer).context("Lambda's answer cannot be read")?;
@@ -90,7 +90,7 @@ async fn of_function(
     }
     let calls = if deployment.local {
         // The local cloud counts no calls. A batch of no messages starts the function and asks nothing of it.
-        tried(lambda, name, function.task()).await?
+        tried(lambda, name, function.trigger.is_queued()).await?
     } else {
         counted(deployment, name, now).await?
     };
@@ -159,9 +159,9 @@ async fn counted(deployment: &Deployment, name: &str, now: i64) -> Result<Calls>
     })
 }
 
-/// Calls a task with no messages. Other functions would do something.
-async fn tried(lambda: &QueryApi, name: &str, task: Option<Task>) -> Result<Calls> {
-    if task.is_none() {
+/// Calls a function behind a queue with no messages. Other functions would do something.
+async fn tried(lambda: &QueryApi, name: &str, is_queued: bool) -> Result<Calls> {
+    if !is_queued {
         return Ok(Calls { invocations: 0, errors: 0, throttles: 0 });
     }
     let target = format!("/2015-03-31/functions/{name}/invocations");
@@ -173,6 +173,7 @@ async fn tried(lambda: &QueryApi, name: &str, task: Option<Task>) -> Result<Call
 
 #[cfg(test)]
 mod tests {
+    use catalogue::Task;
     use serde_json::json;
 
     use super::*;

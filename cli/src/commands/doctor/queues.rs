@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use aws_sdk_sqs::Client;
-use catalogue::Task;
+use catalogue::queued;
 
 use super::Check;
 use crate::deployment::Deployment;
@@ -11,13 +11,13 @@ use crate::queues::depth;
 pub(super) async fn of_queues(deployment: &Deployment) -> Vec<Check> {
     let sqs = Client::new(&deployment.sdk);
     let mut checks = Vec::new();
-    for task in Task::ALL {
+    for function in queued() {
         let look = async || {
-            depth(&sqs, deployment.queue_url(task)?).await?;
-            dead_letters(&sqs, deployment.dlq_url(task)?).await
+            depth(&sqs, deployment.queue_url(function)?).await?;
+            dead_letters(&sqs, deployment.dlq_url(function)?).await
         };
-        let fix = format!("`afterlink redrive --task {}` shows why", task.name());
-        checks.push(of_queue(format!("queues of {}", task.name()), look().await, fix));
+        let fix = format!("`afterlink redrive --task {}` shows why", function.name);
+        checks.push(of_queue(format!("queues of {}", function.name), look().await, fix));
     }
     // Where Stripe's events come by EventBridge.
     if let Some(url) = deployment.optional("ForwardDlqUrl") {

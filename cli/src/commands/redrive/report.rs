@@ -38,7 +38,7 @@ pub(crate) fn print_in_other_hands(page: &mut Page, messages: u64) {
 
 impl Report for Redriven {
     fn print(&self, page: &mut Page) {
-        let task = self.task.name();
+        let task = self.task;
         if self.messages == 0 && self.problems.is_empty() && !self.interrupted {
             print_nothing(page, task, &self.other_reasons, self.in_other_hands);
             return;

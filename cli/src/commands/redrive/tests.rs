@@ -1,3 +1,4 @@
+use catalogue::Task;
 use effect_ledger::{Effect, EffectState};
 use fulfilment::effects;
 use stripe_events::{Delivered, Resend};
@@ -51,7 +52,7 @@ fn report(acted: bool) -> Redriven {
         ("tries used up".to_owned(), reason(1, 500_000, None)),
     ]);
     Redriven {
-        task: Task::ThankYouEmail,
+        task: Task::ThankYouEmail.name(),
         acted,
         messages: 3,
         settled: 0,
@@ -103,14 +104,14 @@ fn run<'a>(stage: &'a Stage, operator: Option<Operator>) -> Run<'a> {
         sqs: aws_sdk_sqs::Client::new(&stage.here.sdk),
         ledger: stage.here.ledger().unwrap(),
         livemode: false,
-        task: Task::ThankYouEmail,
+        task: Task::ThankYouEmail.function(),
         stripe: None,
         operator,
     }
 }
 
 const ARGUMENTS: Arguments = Arguments {
-    task: Task::ThankYouEmail,
+    task: Task::ThankYouEmail.function(),
     reason: None,
     from_session: false,
     list: true,

@@ -13,6 +13,18 @@ pub enum Trigger {
     Page,
     /// A schedule.
     Schedule,
+    /// A rule on the account's default event bus puts what S3 says of the templates bucket into the function's queue.
+    Upload,
+}
+
+impl Trigger {
+    /// Whether what starts the function waits in a queue of its own, beside a dead-letter queue.
+    pub const fn is_queued(self) -> bool {
+        match self {
+            Self::Events(_) | Self::Upload => true,
+            Self::Webhook | Self::Page | Self::Schedule => false,
+        }
+    }
 }
 
 /// A function, as its folder, package, binary and key in the CDK app are called.
@@ -142,7 +154,7 @@ tasks! {
 }
 
 /// The functions that are no tasks.
-pub const OTHERS: [Function; 3] = [
+pub const OTHERS: [Function; 4] = [
     Function {
         name: "stripe-webhook",
         trigger: Trigger::Webhook,
@@ -161,7 +173,18 @@ pub const OTHERS: [Function; 3] = [
         personal_data: true,
         purpose: "Compares Stripe's payments with the ledger, and puts back what is missing",
     },
+    Function {
+        name: "wording-check",
+        trigger: Trigger::Upload,
+        personal_data: true,
+        purpose: "Checks a mail template when it is uploaded, and informs its owner",
+    },
 ];
+
+/// The functions behind a queue: the tasks, and those whose messages are something else than Stripe's events.
+pub fn queued() -> impl Iterator<Item = Function> {
+    functions().filter(|function| function.trigger.is_queued())
+}
 
 /// Every function: the tasks, then the others.
 pub fn functions() -> impl Iterator<Item = Function> {

@@ -19,8 +19,10 @@ pub struct Golden {
 pub struct GoldenFunction {
     /// Its name.
     pub name: &'static str,
-    /// `events`, `webhook`, `page` or `schedule`.
+    /// `events`, `webhook`, `page`, `schedule` or `upload`.
     pub trigger: &'static str,
+    /// Whether it is behind a queue.
+    pub queued: bool,
     /// What it does.
     pub purpose: &'static str,
 }
@@ -49,7 +51,9 @@ impl Golden {
                 Trigger::Webhook => "webhook",
                 Trigger::Page => "page",
                 Trigger::Schedule => "schedule",
+                Trigger::Upload => "upload",
             },
+            queued: function.trigger.is_queued(),
             purpose: function.purpose,
         });
         let tasks = Task::ALL.map(|task| GoldenTask {

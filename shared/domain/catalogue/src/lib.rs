@@ -4,7 +4,7 @@ mod functions;
 mod golden;
 mod task;
 
-pub use functions::{Function, OTHERS, Task, Trigger, functions};
+pub use functions::{Function, OTHERS, Task, Trigger, functions, queued};
 pub use golden::{Golden, GoldenFunction, GoldenTask};
 
 /// The construct id of a function in the CDK app, which the names of its stack outputs begin with: `thank-you-email` to

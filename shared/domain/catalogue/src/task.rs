@@ -37,6 +37,12 @@ impl Serialize for Task {
     }
 }
 
+impl From<Task> for Function {
+    fn from(task: Task) -> Self {
+        task.function()
+    }
+}
+
 impl Function {
     /// The function of a name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -47,7 +53,7 @@ impl Function {
     pub const fn task(self) -> Option<Task> {
         match self.trigger {
             Trigger::Events(task) => Some(task),
-            Trigger::Webhook | Trigger::Page | Trigger::Schedule => None,
+            Trigger::Webhook | Trigger::Page | Trigger::Schedule | Trigger::Upload => None,
         }
     }
 }

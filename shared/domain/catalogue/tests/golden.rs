@@ -80,6 +80,7 @@ fn trigger(function: Function) -> String {
         Trigger::Webhook => "Stripe's webhook".to_owned(),
         Trigger::Page => "a customer's request".to_owned(),
         Trigger::Schedule => "a schedule".to_owned(),
+        Trigger::Upload => "an upload into the templates bucket".to_owned(),
     }
 }
 

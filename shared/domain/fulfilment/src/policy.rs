@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
 use crate::{
-    AttributionPolicy, ConsentName, FulfilmentKind, MarketingPolicy, PolicyError, TemplateName, TimeZone,
+    AttributionPolicy, ConsentName, FulfilmentKind, MarketersPolicy, MarketingPolicy, PolicyError,
+    TemplateName, TimeZone,
 };
 
 /// What the business decides: `policy.toml`, compiled in.
@@ -24,6 +25,9 @@ pub struct Policy {
     /// How much mail one address gets.
     #[serde(default)]
     pub mail: MailPolicy,
+    /// Who writes the templates; no mail goes to marketers without the table.
+    #[serde(default)]
+    pub marketers: MarketersPolicy,
     contribution: KindPolicy,
     download: KindPolicy,
     membership: KindPolicy,
@@ -236,6 +240,7 @@ impl Policy {
         self.organisation.check()?;
         self.marketing.check()?;
         self.attribution.check()?;
+        self.marketers.check()?;
         if self.mail.free_mails_a_day < 1 {
             return wrong("[mail] `free_mails_a_day` must be at least 1".into());
         }

@@ -5,7 +5,8 @@ use aws_lambda_events::sqs::SqsEvent;
 use aws_types::SdkConfig;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
-use crate::{Backoff, Invocation, SqsQueue, Task, handle_batch};
+use crate::task::EventConsumer;
+use crate::{Backoff, Consumer, Invocation, SqsQueue, Task, consume_batch};
 
 /// What every task behind a queue is configured with.
 #[derive(Debug, Clone)]
@@ -60,13 +61,55 @@ where
     T: Task,
     Error: From<E>,
 {
+    let (config, sdk, task) = started(variable, config, task)?;
+    serve(name, &EventConsumer(&task), config, sdk).await
+}
+
+/// As [`run_task`], for a consumer of other messages than Stripe's events.
+///
+/// # Errors
+///
+/// When the configuration is incomplete or Lambda's runtime API cannot be reached.
+pub async fn run_consumer<L, K, T, E>(
+    name: &'static str,
+    variable: L,
+    config: impl FnOnce(&mut Environment<L>) -> Option<K>,
+    consumer: impl FnOnce(K, &SdkConfig, SystemClock) -> Result<T, E>,
+) -> Result<(), Error>
+where
+    L: Fn(&str) -> Option<String>,
+    T: Consumer,
+    Error: From<E>,
+{
+    let (config, sdk, consumer) = started(variable, config, consumer)?;
+    serve(name, &consumer, config, sdk).await
+}
+
+fn started<L, K, T, E>(
+    variable: L,
+    config: impl FnOnce(&mut Environment<L>) -> Option<K>,
+    make: impl FnOnce(K, &SdkConfig, SystemClock) -> Result<T, E>,
+) -> Result<(QueueConfig, SdkConfig, T), Error>
+where
+    L: Fn(&str) -> Option<String>,
+    Error: From<E>,
+{
     init_telemetry(&variable);
     let mut env = Environment::new(variable);
-    let task_config = config(&mut env);
+    let own = config(&mut env);
     let config = QueueConfig::from_env(&mut env);
     let sdk = aws_sdk_config(&mut env);
-    let (task_config, config, sdk) = env.finish(|| Some((task_config?, config?, sdk?)))?;
-    let task = &task(task_config, &sdk, SystemClock)?;
+    let (own, config, sdk) = env.finish(|| Some((own?, config?, sdk?)))?;
+    let made = make(own, &sdk, SystemClock)?;
+    Ok((config, sdk, made))
+}
+
+async fn serve<T: Consumer>(
+    name: &'static str,
+    consumer: &T,
+    config: QueueConfig,
+    sdk: SdkConfig,
+) -> Result<(), Error> {
     let metrics = &MetricsContext { stage: config.stage, task: name };
     let queue = &SqsQueue::new(sdk, config.queue_url, config.dlq_url);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
@@ -76,7 +119,7 @@ where
         };
         // In a box: the compiler's limit for nested futures would be reached otherwise.
         let handled =
-            handle_batch(name, task, queue, &SystemClock, config.backoff, event.payload, &invocation);
+            consume_batch(name, consumer, queue, &SystemClock, config.backoff, event.payload, &invocation);
         let (response, tally) = Box::pin(handled).await;
         tally.write(metrics, SystemClock.now_ms(), &mut io::stdout().lock())?;
         Ok::<_, Error>(response)

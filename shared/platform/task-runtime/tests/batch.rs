@@ -7,7 +7,8 @@ use aws::Clock;
 use effect_ledger::Subject;
 use stripe_events::{Event, Object};
 use task_runtime::{
-    Backoff, Delivery, FailureClass, Invocation, Outcome, Tally, Task, TaskError, handle_batch,
+    About, Backoff, Consumer, Counted, Delivery, FailureClass, Invocation, Outcome, Receipt, Tally, Task,
+    TaskError, consume_batch, handle_batch,
 };
 use testkit::clock::ManualClock;
 use testkit::queue::{InMemoryQueue, batch, envelope};
@@ -291,4 +292,60 @@ async fn what_was_never_answered_for_ten_hours_is_not_tried_again() {
     let (failed, tally, seen) = handle_old(&[body("a")], 180, 10 * HOUR, &queue).await;
     assert_eq!((failed, tally.parked, seen), (Vec::new(), 1, Vec::new()));
     assert_eq!(*queue.dead_letters.borrow(), [(body("a"), "function_died".to_owned())]);
+}
+
+/// Takes texts: `subject number`, or `poison`.
+#[derive(Default)]
+struct Texts {
+    handled: RefCell<Vec<String>>,
+}
+
+impl Consumer for Texts {
+    type Message = (String, Counted);
+    type Error = ToldTo;
+
+    const UNDECODABLE: &'static str = "no_text";
+
+    fn read(&self, body: &[u8], receipt: Receipt) -> Result<Self::Message, String> {
+        match std::str::from_utf8(body) {
+            Ok("poison") | Err(_) => Err("it is poison".to_owned()),
+            Ok(text) => Ok((text.to_owned(), receipt.counted)),
+        }
+    }
+
+    fn about(&self, (text, _): &Self::Message) -> About {
+        About { subject: text.split(' ').next().map(str::to_owned), ..About::default() }
+    }
+
+    async fn handle(&self, (text, counted): &Self::Message) -> Result<Outcome, ToldTo> {
+        tokio::task::yield_now().await;
+        self.handled.borrow_mut().push(text.clone());
+        counted.count("Texts");
+        if text.ends_with("fails") { Err(ToldTo(FailureClass::Retryable)) } else { Ok(Outcome::Done) }
+    }
+}
+
+#[tokio::test]
+async fn messages_that_are_no_events_are_read_by_their_consumer_and_treated_alike() {
+    let (queue, clock, texts) = (InMemoryQueue::default(), ManualClock::default(), Texts::default());
+    let invocation = Invocation { request_id: "req".to_owned(), deadline_ms: clock.now_ms() + 30_000 };
+    let backoff = Backoff { base_seconds: 30, cap_seconds: 3600, give_up_seconds: 36_000 };
+    let bodies = ["a 1", "b 1", "poison", "a fails", "a 2", "b 2"].map(str::to_owned);
+    let (response, tally) =
+        consume_batch("texts", &texts, &queue, &clock, backoff, batch(&bodies), &invocation).await;
+    let failed: Vec<_> =
+        response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    assert_eq!(failed, ["m3"]);
+    assert_eq!((tally.done, tally.retried, tally.parked), (4, 1, 1));
+    assert_eq!(tally.counted, [("Texts", 5)].into());
+    assert_eq!(*queue.dead_letters.borrow(), [("poison".to_owned(), "no_text".to_owned())]);
+    assert_eq!(*queue.causes.borrow(), ["it is poison"]);
+    let of = |subject: &str| {
+        let handled = texts.handled.borrow();
+        handled.iter().filter(|text| text.starts_with(subject)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("a"), of("b")),
+        (vec!["a 1".into(), "a fails".into(), "a 2".into()], vec!["b 1".into(), "b 2".into()])
+    );
 }

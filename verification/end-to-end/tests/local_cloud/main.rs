@@ -20,3 +20,4 @@ mod rules;
 mod sources;
 mod stack;
 mod upgrade;
+mod uploads;

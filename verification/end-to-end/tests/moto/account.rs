@@ -149,7 +149,7 @@ impl Account {
         }
         for (_, rule) in self.template.of_type("AWS::Events::Rule") {
             let rule = self.template.resolve(&rule);
-            let name = json!({ "Name": rule["Name"], "EventBusName": rule["EventBusName"] });
+            let name = json!({ "Name": rule["Name"], "EventBusName": rule["EventBusName"].as_str().unwrap_or("default") });
             let mut input = name.clone();
             input["EventPattern"] = rule["EventPattern"].to_string().into();
             self.events("PutRule", &input);
@@ -174,7 +174,11 @@ impl Account {
                 batch_size: mapping["BatchSize"].as_u64().unwrap(),
             });
         }
-        assert_eq!(self.tasks.len(), 4, "every task has its queue");
+        assert_eq!(
+            self.tasks.len(),
+            catalogue::queued().count(),
+            "every function behind a queue has its own"
+        );
     }
 
     fn make_queue(&mut self, account: &str, id: &str, mut properties: Value) {

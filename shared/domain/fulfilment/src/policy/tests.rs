@@ -40,6 +40,12 @@ fn a_mistake_is_named_where_it_is() {
         "lower-case letters, digits and hyphens",
     );
     check("en = \"Contribution\"", "uk = \"Contribution\"", "[contribution] `shown_as` lacks `en`");
+    check(
+        "notify = [\"hello@example.org\"]",
+        "notify = [\"hello@example.net\"]",
+        "[marketers] `notify` has \"hello@",
+    );
+    check("domains = [\"example.org\"]", "domain = [\"example.org\"]", "unknown field `domain`");
     check("contact = \"hello@example.org\"", "contact = \"our site\"", "`contact` must be an email address");
 }
 
