@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use fulfilment::file_keys;
 use serde::{Deserialize, Serialize};
+use stripe_events::Interval;
 
 use crate::sold::{Period, PeriodUnit, Recurring, SoldItem};
 
@@ -75,18 +76,26 @@ struct Price {
 }
 
 /// <https://docs.stripe.com/api/prices/object#price_object-recurring>
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct PricePeriod {
-    /// None for a unit that this version does not know.
-    #[serde(default, deserialize_with = "known_unit")]
-    interval: Option<PeriodUnit>,
+    #[serde(default)]
+    interval: Option<Interval>,
     #[serde(default)]
     interval_count: Option<u32>,
 }
 
-fn known_unit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PeriodUnit>, D::Error> {
-    let named = serde_json::Value::deserialize(deserializer)?;
-    Ok(PeriodUnit::deserialize(named).ok())
+impl PricePeriod {
+    /// None for a unit that this version does not know.
+    fn period(&self) -> Option<Period> {
+        let unit = match self.interval.as_ref()? {
+            Interval::Day => PeriodUnit::Day,
+            Interval::Week => PeriodUnit::Week,
+            Interval::Month => PeriodUnit::Month,
+            Interval::Year => PeriodUnit::Year,
+            Interval::Other(_) => return None,
+        };
+        Some(Period { unit, count: self.interval_count.unwrap_or(1).max(1) })
+    }
 }
 
 /// What line items say of a sale; lines without a name are left out.
@@ -100,8 +109,7 @@ impl LineItem {
         let quantity = self.quantity.unwrap_or(1);
         let price = self.price.as_ref();
         let recurring = price.and_then(|price| {
-            let period = price.recurring?;
-            let period = Period { unit: period.interval?, count: period.interval_count.unwrap_or(1).max(1) };
+            let period = price.recurring.as_ref()?.period()?;
             // Where tax comes on top, the price alone is not what a customer pays.
             let is_whole = price.tax_behavior.as_deref() != Some("exclusive");
             let amount = price.unit_amount.filter(|_| is_whole).and_then(|each| each.checked_mul(quantity));

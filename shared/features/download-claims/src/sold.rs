@@ -1,7 +1,5 @@
 //! What a session sold, by its line items at Stripe: for the words of a mail, and for nothing that decides.
 
-use serde::Deserialize;
-
 /// One line of a sale, as Stripe shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoldItem {
@@ -34,8 +32,7 @@ pub struct Period {
 }
 
 /// The units in which Stripe counts periods: <https://docs.stripe.com/api/prices/object#price_object-recurring-interval>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeriodUnit {
     /// A day.
     Day,

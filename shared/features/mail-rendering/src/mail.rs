@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::displayed::displayed;
-use crate::wording::{BrokenTemplate, Part, Wordings};
+use crate::part::Part;
+use crate::wording::{BrokenTemplate, Wordings};
 
 mod context;
 mod values;

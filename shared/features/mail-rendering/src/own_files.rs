@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::markdown::derived;
-use crate::wording::{BuiltIn, Part, Unusable, WordingSource, Wordings};
+use crate::part::Part;
+use crate::wording::{BuiltIn, Unusable, WordingSource, Wordings};
 
 /// Own template files, by path, as they have been read.
 #[derive(Debug, Default)]

@@ -175,7 +175,7 @@ mod tests {
         let mut fragments = Vec::new();
         let mut before = "";
         for (index, block) in HANDBOOK.split("```").enumerate() {
-            match block.strip_prefix("jinja\n") {
+            match block.strip_prefix("jinja\n").or_else(|| block.strip_prefix("md\n")) {
                 Some(example) if index % 2 == 1 => {
                     let paragraph = before.trim().rsplit("\n\n").next().unwrap_or_default();
                     let path = paragraph.strip_prefix('`').and_then(|named| named.split('`').next());
@@ -193,13 +193,30 @@ mod tests {
     #[test]
     fn the_handbooks_example_works_as_printed() {
         let (files, _) = examples();
-        assert_eq!(files.len(), 3);
-        let shown = preview(&PreviewRequest { files, ..request("autumn-appeal", "en") }).unwrap();
-        assert_eq!(shown.mistakes, Vec::<String>::new());
-        assert_eq!(shown.template, "autumn-appeal");
-        assert_eq!(shown.subject, "Your €12.50 for the autumn appeal");
-        assert!(shown.html.contains("Forty new trees") && shown.html.contains("pi_3QPreviewOfAMail000001"));
-        assert!(shown.text.contains("Hello Ada Lovelace,") && shown.text.contains("forty trees"));
+        let ending = |ending: &str| -> Vec<_> {
+            files.iter().filter(|(path, _)| path.ends_with(".md") == (ending == "md")).cloned().collect()
+        };
+        let (markdown, three) = (ending("md"), ending("three"));
+        assert_eq!((markdown.len(), three.len()), (2, 3));
+        let policy = Policy::compiled_in().unwrap();
+        for (files, locale) in [(&markdown, "en"), (&three, "en"), (&markdown, "de")] {
+            let report = crate::check::check_template("autumn-appeal", files, &policy);
+            assert_eq!(report.findings, []);
+            let request = PreviewRequest { files: files.clone(), ..request("autumn-appeal", locale) };
+            let shown = preview(&request).unwrap();
+            assert_eq!(shown.mistakes, Vec::<String>::new());
+            assert_eq!((&*shown.template, &*shown.locale), ("autumn-appeal", locale));
+            assert!(shown.html.contains("pi_3QPreviewOfAMail000001"));
+            if locale == "en" {
+                assert_eq!(shown.subject, "Your €12.50 for the autumn appeal");
+                assert!(shown.html.contains("Forty new trees"));
+                assert!(shown.text.contains("Hello Ada Lovelace,") && shown.text.contains("forty trees"));
+            } else {
+                assert!(
+                    shown.text.contains("Guten Tag Ada Lovelace,") && shown.text.contains("vierzig Bäume")
+                );
+            }
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod engine;
 mod missing;
 
 use crate::markdown::{NotAMail, problem_of};
+use crate::part::Part;
 use engine::{engine, render};
 pub(crate) use missing::or_missing;
 
@@ -87,29 +88,6 @@ pub struct BrokenTemplate {
 
 fn in_line(line: usize) -> String {
     if line == 0 { String::new() } else { format!(", line {line}") }
-}
-
-/// The three files of a template, by their endings.
-#[derive(Debug, Clone, Copy)]
-pub enum Part {
-    /// `subject.txt`
-    Subject,
-    /// `html`
-    Html,
-    /// `txt`
-    Text,
-}
-
-impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Subject, Self::Html, Self::Text];
-
-    pub(crate) const fn ending(self) -> &'static str {
-        match self {
-            Self::Subject => "subject.txt",
-            Self::Html => "html",
-            Self::Text => "txt",
-        }
-    }
 }
 
 /// Bytes of a filled-in part. Mail programs cut a mail off at about half of it.

@@ -157,7 +157,7 @@ fn a_page_can_be_asked_in_every_language_of_the_questions() {
         assert!(questions.iter().all(|question| policy.language_of(question) == Some(language)));
     }
     assert_eq!(policy.answers_in("de").unwrap(), ["Ja", "Nein"]);
-    assert!(policy.question_in("nl").is_none() && policy.answers_in("nl").is_none());
+    assert!(policy.question_in("pl").is_none() && policy.answers_in("pl").is_none());
 }
 
 #[test]
