@@ -152,7 +152,7 @@ fn every_mistake_is_explained_in_plain_words() {
         more(&format!("[checkout]\nmarketing = {{ question = \"{}\" }}", "é".repeat(101))),
         more(&format!("[checkout]\nmarketing = \"May we write to you about {}?\"", "walks ".repeat(6))),
         more("[checkout]\nmarketing = { question = \"May we write to you about our work?\", yes = \"No problem\" }"),
-        more("[checkout]\nmarketing = { language = \"nl\" }"),
+        more("[checkout]\nmarketing = { language = \"pl\" }"),
         more("[checkout]\nmarketing = { questoin = \"May we?\" }"),
         more("[checkout]\nmarketing = 7"),
         // Several at once.
