@@ -215,7 +215,7 @@ fn the_pages_that_offer_nothing_read_well_too() {
     let deliver = |event, payment| Early::deliver(&cloud, event, payment, metadata());
     let debit = deliver(SessionEvent::unpaid().locale("de"), "BrowserDebit");
     browser.open(&thanks_url(&cloud, "BrowserDebit"));
-    assert_eq!(browser.text("h1"), "Ihre Zahlung ist unterwegs");
+    assert_eq!(browser.text("h1"), "Ihre Zahlung wird bestätigt");
     browser.look("pending");
     let soon = deliver(SessionEvent::paid().locale("fr"), "BrowserSoon");
     browser.open(&thanks_url(&cloud, "BrowserSoon"));

@@ -235,7 +235,7 @@ fn who_is_back_before_the_event_reads_the_truth_and_who_is_a_stranger_reads_noth
     early.arrives("email#thank-you done");
 
     let debit = deliver(SessionEvent::unpaid().locale("de"), "BackEarlyDebit", download());
-    assert_eq!(thanks(&cloud, "BackEarlyDebit").heading(), Some("Ihre Zahlung ist unterwegs"));
+    assert_eq!(thanks(&cloud, "BackEarlyDebit").heading(), Some("Ihre Zahlung wird bestätigt"));
     debit.arrives("email#payment-pending done");
     deliver(SessionEvent::paid(), "Stranger", json!({ "order_id": "42" }));
     for session in ["Stranger", "NeverWas"] {

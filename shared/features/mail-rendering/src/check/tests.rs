@@ -212,3 +212,29 @@ fn folders_are_templates_and_the_layout_is_none() {
     let paths = ["trees/en.md", "trees/de.md", "layout/en.html", "readme.txt", "/x", "gala/hero.png"];
     assert_eq!(templates_in(paths).into_iter().collect::<Vec<_>>(), ["gala", "trees"]);
 }
+
+#[test]
+fn a_mail_in_one_file_is_checked_on_its_own_lines() {
+    const MAIL: &str = "Subject: {{ amount }} for the trees\n\n# Trees\n\nYour {{ amount }} has arrived.\n";
+    let check = |text: &str| check_template("trees", &[("trees/en.md".to_owned(), text.into())], &policy());
+    let good = check(MAIL);
+    assert_eq!((shown(&good), good.locales.as_slice()), (String::new(), &["en".to_owned()][..]));
+    for (text, line, expected) in [
+        (MAIL.replace("Your {{ amount }}", "Your {{ ammount }}"), 5, "Did you mean `{{ amount }}`?"),
+        (MAIL.replace("Your", "{{ customer.name }}, your"), 5, "for a customer without a name"),
+        (MAIL.replace("Your", "<b>Your</b>"), 5, "`<b>` is HTML"),
+        (MAIL.replace("Your", "[Your](http://bit.ly/x)"), 5, "hides where it leads"),
+        (MAIL.replace("Your", "{% block x %}Your{% endblock %}"), 5, "`block` is not available in this form"),
+        (MAIL.replace("# Trees", "Trees"), 3, "headline is missing"),
+        (MAIL.replace("Subject:", "Betreff:"), 1, "Begin the file with `Subject: `"),
+        (MAIL.replace("{{ amount }} for", "{{ amount }} &amp; for"), 1, "a subject has no HTML"),
+    ] {
+        let report = check(&text);
+        let found = shown(&report);
+        assert!(
+            found.contains(&format!("trees/en.md:{line} ")) && found.contains(expected),
+            "{text}\n{found}"
+        );
+        assert!(report.findings.iter().all(|finding| finding.path == "trees/en.md"), "{found}");
+    }
+}
