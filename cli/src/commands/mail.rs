@@ -64,7 +64,7 @@ pub(crate) struct PreviewArguments {
     from: Option<PathBuf>,
     #[command(flatten)]
     invented: Invented,
-    /// Where the HTML goes; the plain text goes beside it [default: <mail>-<locale>.html in the folder for temporary files]
+    /// Where the HTML goes; the plain text goes beside it [default: the folder for temporary files]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Opens the HTML in the browser
@@ -74,7 +74,7 @@ pub(crate) struct PreviewArguments {
 
 /// Sends you a mail as it is in the stage's templates bucket, by the stage's own sender, with an invented payment in it.
 ///
-/// No customer gets anything, and the ledger does not know of it. The subject begins with [Test].
+/// No customer gets anything, and the ledger does not know of it. The subject says that it is a test.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: afterlink --stage live mail test autumn-appeal --to me@example.org --locale de"

@@ -1,8 +1,8 @@
 //! What is wrong with a template, before a customer meets it.
 //!
-//! The same checks for whoever writes a mail and for the bucket it is uploaded to. The template's own text is read for
-//! what customers would see ([`source`], [`html`]), so that every finding has its line, and it is filled in for every
-//! language and every kind of customer ([`rendering`]), as the mail function would.
+//! The same checks for the person who writes a mail and for the bucket it is uploaded to. The template's own text is read for
+//! what customers would see (`source`, `html`), so that every finding has its line, and it is filled in for every
+//! language and every kind of customer (`rendering`), as the mail function would.
 
 mod files;
 mod frame;
