@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws::Clock;
 use futures_util::future::try_join_all;
-use mail_rendering::{OwnFiles, Unusable, Wordings, is_built_in, text_of};
+use mail_rendering::{LARGEST_FILE, OwnFiles, Unusable, Wordings, is_built_in, is_template_file, text_of};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -48,9 +48,6 @@ const FRESH_FOR_MISSING_MS: i64 = 10 * 1000;
 
 /// How long an old listing serves when a new one cannot be had.
 const GRACE_MS: i64 = 30 * 1000;
-
-/// Bytes of a template file. The largest built-in one has a tenth.
-const LARGEST: i64 = 100 * 1024;
 
 /// The folder that every template may use files of, beside its own.
 const LAYOUT: &str = "layout";
@@ -162,13 +159,14 @@ impl Shelf {
         let mut known = std::mem::take(&mut self.files);
         self.wordings = None;
         for ListedFile { path, version, size } in listed {
-            // Pictures and notes may lie beside the templates.
-            if ![".html", ".txt", ".md"].iter().any(|ending| path.ends_with(ending)) {
+            if !is_template_file(&path) {
                 continue;
             }
             let known = known.remove(&path).filter(|file| file.version == version);
             let text = known.and_then(|file| file.text);
-            let too_large = (size > LARGEST).then_some(Err(Unusable("larger than 100 KB")));
+            let too_large = usize::try_from(size)
+                .map_or(true, |size| size > LARGEST_FILE)
+                .then_some(Err(Unusable("larger than 100 KB")));
             self.files.insert(path, File { version, text: text.or(too_large) });
         }
     }

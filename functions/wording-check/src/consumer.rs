@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use fulfilment::Policy;
 use mail_rendering::check::Severity;
+use mail_rendering::is_template_file;
 use task_runtime::{About, Consumer, Counted, FailureClass, Outcome, Receipt, TaskError};
 use tracing::warn;
 
 use crate::bucket::{TemplatesBucket, Unavailable};
-use crate::folder::{Folder, LAYOUT, is_text};
+use crate::folder::{Folder, LAYOUT};
 use crate::notice::{Checked, MOST_LISTED, one_line};
 use crate::owner::informed;
 use crate::sender::{NotSent, NoticeSender};
@@ -161,7 +162,7 @@ impl WordingCheck {
 
 /// A mail's text that lies beside the folders. It belongs to no template, so it has no owner either.
 fn report_in_no_folder(upload: &Upload, counted: &Counted) {
-    if matches!(upload.change, Change::Placed { .. }) && is_text(&upload.key) {
+    if matches!(upload.change, Change::Placed { .. }) && is_template_file(&upload.key) {
         counted.count(BROKEN_TEMPLATE);
         warn!(
             file = one_line(&upload.key),

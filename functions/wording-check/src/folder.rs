@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fulfilment::{Policy, TemplateName};
 use mail_rendering::check::{Finding, Severity, check_template};
+use mail_rendering::{LARGEST_FILE, is_template_file};
 
 use crate::bucket::{Listing, StoredFile, TemplatesBucket, Unavailable};
 use crate::owner::{LARGEST_OWNER_FILE, OWNER_FILE};
@@ -11,9 +12,6 @@ use crate::upload::{Change, Upload};
 
 /// The folder of what all templates stand on.
 pub(crate) const LAYOUT: &str = "layout";
-
-/// The largest file that a mail uses, in bytes, as `thank-you-email` has it.
-const LARGEST: i64 = 100 * 1024;
 
 /// More files than a template in every language has. The rest of a folder is not read.
 const MOST_FILES: usize = 100;
@@ -150,12 +148,7 @@ fn is_template_name(folder: &str) -> bool {
 
 /// Whether a file is one that mails are made of.
 fn is_of_template(path: &str) -> bool {
-    is_text(path) && path.split_once('/').is_some_and(|(_, file)| file != OWNER_FILE)
-}
-
-/// Whether a file's name ends as those of mails do.
-pub(crate) fn is_text(path: &str) -> bool {
-    [".html", ".txt", ".md"].iter().any(|ending| path.ends_with(ending))
+    is_template_file(path) && path.split_once('/').is_some_and(|(_, file)| file != OWNER_FILE)
 }
 
 /// Reads what mails could use of a folder, and reports what they could not.
@@ -167,7 +160,7 @@ async fn read(
     let mut files = Vec::new();
     let texts: Vec<_> = listing.files.iter().filter(|file| is_of_template(&file.path)).collect();
     for file in texts.iter().take(MOST_FILES) {
-        if file.size > LARGEST {
+        if usize::try_from(file.size).map_or(true, |size| size > LARGEST_FILE) {
             findings.push(too_large(&file.path));
         } else if let Some(bytes) = bucket.read(&file.path).await? {
             files.push((file.path.clone(), bytes));

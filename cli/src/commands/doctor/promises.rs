@@ -6,6 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use download_claims::FOLDER;
 use fulfilment::{FulfilmentKind, LinkContract, object_key};
+use mail_rendering::is_template_file;
 use mail_rendering::preview::{PreviewRequest, preview};
 use stripe_client::PaymentLink;
 
@@ -42,7 +43,7 @@ async fn template_files(s3: &Client, bucket: &str, template: &str) -> Result<Vec
     let mut files = Vec::new();
     for folder in [template, "layout"] {
         for path in names(s3, bucket, &format!("{folder}/")).await? {
-            if !path.ends_with(".html") && !path.ends_with(".txt") {
+            if !is_template_file(&path) {
                 continue;
             }
             let found = s3.get_object().bucket(bucket).key(&path).send().await.map_err(not_listed)?;
@@ -214,10 +215,13 @@ mod tests {
         let whole =
             [("gala/en.subject.txt", "Thanks"), ("gala/en.html", "<p>Thanks"), ("gala/en.txt", "Thanks")];
         assert_eq!(check(&whole), None);
+        let one = "Subject: Thanks\n\n# Thanks\n\nFor {{ amount }}.\n";
+        assert_eq!(check(&[("gala/en.md", one)]), None);
         for (files, expected) in [
             (&[][..], "never uploaded"),
             (&whole[..2], "gala/en.txt: it is missing"),
             (&[whole[0], whole[1], ("gala/en.txt", "{{ amonut }}")][..], "gala/en.txt, line 1"),
+            (&[("gala/en.md", "Subject: Thanks\n\n# {{ amonut }}\n")][..], "gala/en.md, line 3"),
         ] {
             let failed = check(files).unwrap();
             assert_eq!(failed.result, CheckResult::Fail);

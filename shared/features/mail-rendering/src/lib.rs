@@ -17,6 +17,6 @@ mod wording;
 pub use displayed::displayed;
 pub use mail::{Download, MailContext, Occasion, RenderError, RenderedMail, Sale, render};
 pub use money_format::money_text;
-pub use own_files::{OwnFiles, text_of};
+pub use own_files::{LARGEST_FILE, OwnFiles, is_template_file, text_of};
 pub use part::Part;
 pub use wording::{BrokenTemplate, Unusable, Wording, Wordings, is_built_in};

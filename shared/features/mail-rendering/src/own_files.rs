@@ -48,6 +48,14 @@ impl WordingSource for OwnFiles {
     }
 }
 
+/// Bytes of a template file at most. The largest that ships has a tenth.
+pub const LARGEST_FILE: usize = 100 * 1024;
+
+/// Whether a file's name ends as those that mails are made of do. Pictures and notes may lie beside them.
+pub fn is_template_file(path: &str) -> bool {
+    [".html", ".txt", ".md"].iter().any(|ending| path.ends_with(ending))
+}
+
 /// A template file's text, whatever editor it was written with.
 pub fn text_of(bytes: Vec<u8>) -> Result<Arc<str>, Unusable> {
     let text = String::from_utf8(bytes).map_err(|_| Unusable("not text in UTF-8"))?;

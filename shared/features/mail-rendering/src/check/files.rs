@@ -6,11 +6,8 @@ use std::sync::Arc;
 use icu_locale_core::LanguageIdentifier;
 
 use super::Finding;
-use crate::own_files::text_of;
+use crate::own_files::{LARGEST_FILE, text_of};
 use crate::wording::Unusable;
-
-/// Bytes of a file; the mail function reads no larger one.
-const LARGEST: usize = 100 * 1024;
 
 /// What a file of a template is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +75,7 @@ impl OwnTemplate {
             return;
         };
         self.names.insert(name.to_owned());
-        if bytes.len() > LARGEST {
+        if bytes.len() > LARGEST_FILE {
             self.findings.push(Finding::mistake(
                 path,
                 0,
