@@ -124,8 +124,8 @@ impl Demo<'_> {
         fact("records", facts.join(" · "), posted);
 
         let posted = self.post("2  Stripe delivers the same event again, as it may", &paid)?;
-        for task in self.stack.tasks() {
-            let outcome = self.settled(&task)?.words();
+        for task in catalogue::Task::ALL.map(catalogue::Task::name) {
+            let outcome = self.settled(task)?.words();
             ensure!(outcome == "skipped (already_done)", "{task}: {outcome}");
         }
         self.check_quiet()?;
@@ -169,6 +169,7 @@ impl Demo<'_> {
         self.take_the_guide_back(&link)?;
         self.join_and_renew()?;
         self.put_back_what_no_source_delivered()?;
+        self.check_an_uploaded_mail()?;
         self.show_payments()
     }
 
@@ -288,6 +289,24 @@ impl Demo<'_> {
         Ok(())
     }
 
+    /// A marketer uploads a mail with a mistake in it, and corrects it, before any customer gets it.
+    fn check_an_uploaded_mail(&mut self) -> Result<()> {
+        say(format_args!(
+            "{BOLD}14 A marketer uploads a mail of their own, and misspells the amount{BOLD:#}"
+        ));
+        let mail = |amount: &str| {
+            format!("Subject: {{{{ {amount} }}}} for the trees\n\n# Forty trees\n\nThank you.\n")
+        };
+        let bucket = self.stack.output("TemplatesBucketName")?.to_owned();
+        for (amount, expected) in [("ammount", "Did you mean `{{ amount }}`?"), ("amount", "ready")] {
+            let uploaded = Instant::now();
+            self.stack.aws.put_object(&bucket, "autumn-appeal/en.md", &mail(amount))?;
+            let report = self.show_mail_of("wording-check", uploaded)?;
+            ensure!(report.contains(expected), "the marketer reads: {report}");
+        }
+        Ok(())
+    }
+
     /// Runs the operator's command line against the demo's cloud. Its exit code, and what it says.
     fn afterlink(&self, arguments: &[&str]) -> Result<(i32, String)> {
         let mut command = Command::new(&self.operator);
@@ -310,6 +329,10 @@ impl Demo<'_> {
 
     /// One new mail, and not two. Its text.
     fn show_mail(&mut self, posted: Instant) -> Result<String> {
+        self.show_mail_of("thank-you-email", posted)
+    }
+
+    fn show_mail_of(&mut self, function: &str, posted: Instant) -> Result<String> {
         let mails = wait_for("the mail", || {
             let mails = self.stack.mails()?;
             Ok((mails.len() > self.told_mails).then_some(mails))
@@ -320,7 +343,7 @@ impl Demo<'_> {
         let page = save_mail(&self.mails, self.told_mails, mail)?;
         let page = self.checkout.display(&page);
         fact("mail", format_args!("{BOLD}{}{BOLD:#} → {page}", mail.subject), posted);
-        self.settled("thank-you-email")?;
+        self.settled(function)?;
         Ok(mail.text.clone())
     }
 
