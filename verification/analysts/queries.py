@@ -280,6 +280,24 @@ def load(connection, events):
     )
 
 
+def as_parquet(connection, file):
+    """Where the Parquet file of the same events says something else than the table that the events were loaded into."""
+    columns = connection.execute("DESCRIBE analytics.acquisition_events").fetchall()
+    names = ", ".join(name for name, *_ in columns if name != "day")
+    loaded = f"SELECT {names} FROM analytics.acquisition_events"
+    written = f"SELECT {names} FROM read_parquet('{file}')"
+    for one, other in ((loaded, written), (written, loaded)):
+        (missing,) = connection.execute(f"SELECT COUNT(*) FROM ({one} EXCEPT ALL {other})").fetchone()
+        if missing:
+            return f"events.parquet: {missing} rows are not those of the table"
+    # The types of the table, as far as DuckDB has them.
+    types = dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {written})").fetchall())
+    for name, kind, *_ in columns:
+        if name in types and types[name] != kind and name not in ("amount_decimal", "occurred_at", "published_at"):
+            return f"events.parquet: {name} is {types[name]}, and {kind} in the table"
+    return None
+
+
 def beside_ours(connection, sent):
     """The tables of the site, of Stripe and of the bank that some queries join with."""
     for schema in ("site", "stripe"):
@@ -356,6 +374,9 @@ def run(document, dialect, folder, sent):
             table = statement.find(exp.Table).name
             if table == "acquisition_events":
                 load(connection, folder / "events.ndjson")
+                if dialect == "BigQuery":
+                    # Athena's table has times as texts.
+                    yield as_parquet(connection, folder / "events.parquet")
                 beside_ours(connection, sent)
             yield None
             continue

@@ -3,10 +3,11 @@
 mod csv;
 mod summary;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use acquisition_history::{AcquisitionHistory, Settings, Window};
+use acquisition_history::{AcquisitionHistory, Settings, Window, write_parquet};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use fulfilment::{AcquisitionEvent, Policy};
@@ -31,6 +32,7 @@ const BUDGET: u32 = 5_000;
 #[command(after_help = "Examples:
   afterlink --stage live acquisitions --since 2026-11-01
   afterlink --stage live acquisitions --since 2026-11-01 --until 2026-12-01 --csv november.csv
+  afterlink --stage live acquisitions --since 2025-01-01 --until 2026-01-01 --parquet 2025.parquet
   afterlink --stage live acquisitions --since 30d --json")]
 pub(crate) struct Arguments {
     /// From when: 90m, 24h, 7d, a day (2026-11-18) or a time (2026-11-18T11:00:00Z)
@@ -42,6 +44,9 @@ pub(crate) struct Arguments {
     /// Writes every event to this file, for a spreadsheet
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Writes every event to this file, for a warehouse or pandas
+    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
+    parquet: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,15 +87,20 @@ pub(crate) async fn find_out(
          requests",
     )?;
     drop(progress);
-    report(history, window, arguments.csv.as_deref())
+    report(history, window, arguments)
 }
 
-fn report(history: AcquisitionHistory, window: Window, file: Option<&Path>) -> Result<Acquisitions> {
+fn report(history: AcquisitionHistory, window: Window, arguments: &Arguments) -> Result<Acquisitions> {
     let AcquisitionHistory { events, broken } = history;
-    if let Some(file) = file {
-        fs::write(file, csv::written(&events)?)
-            .with_context(|| format!("{} cannot be written", file.display()))?;
+    let unwritable = |file: &Path| format!("{} cannot be written", file.display());
+    if let Some(file) = &arguments.csv {
+        fs::write(file, csv::written(&events)?).with_context(|| unwritable(file))?;
     }
+    if let Some(file) = &arguments.parquet {
+        let opened = File::create(file).with_context(|| unwritable(file))?;
+        write_parquet(&events, BufWriter::new(opened)).with_context(|| unwritable(file))?;
+    }
+    let file = arguments.csv.as_deref().or(arguments.parquet.as_deref());
     Ok(Acquisitions {
         from: Time::of_seconds(window.from),
         until: Time::of_seconds(window.to + 1),

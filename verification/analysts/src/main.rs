@@ -3,7 +3,8 @@
 // As in the library.
 #![recursion_limit = "256"]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufWriter;
 use std::path::PathBuf;
 
 use analysts::{SEED, Story, published};
@@ -23,6 +24,9 @@ async fn main() -> Result<()> {
     clock.advance_ms(3_600_000);
     let again: Vec<_> = story.events.iter().step_by(3).cloned().collect();
     lines.extend(published(&story, &again, &clock).await?);
+    let parquet = folder.join("events.parquet");
+    let file = File::create(&parquet).with_context(|| format!("cannot create {}", parquet.display()))?;
+    acquisition_history::write_parquet(&lines, BufWriter::new(file))?;
     let mut text = String::new();
     for line in lines {
         text.push_str(&line.to_string());

@@ -37,7 +37,7 @@ fn stage() -> Stage {
 }
 
 fn arguments(file: Option<PathBuf>) -> Arguments {
-    Arguments { since: Since::SecondsAgo(7 * 86_400), until: None, csv: file }
+    Arguments { since: Since::SecondsAgo(7 * 86_400), until: None, csv: file, parquet: None }
 }
 
 #[tokio::test]
@@ -70,6 +70,20 @@ async fn writes_a_file_that_a_spreadsheet_opens() {
     let nowhere = arguments(Some("/nowhere/at/all.csv".into()));
     let error = find_out(&stage().here, &nowhere, NOW).await.unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all.csv cannot be written"), "{error}");
+}
+
+#[tokio::test]
+async fn writes_a_file_that_a_warehouse_loads() {
+    let file = std::env::temp_dir().join(format!("afterlink-acquisitions-{}.parquet", std::process::id()));
+    let arguments = |file: PathBuf| Arguments { parquet: Some(file), ..arguments(None) };
+    let found = find_out(&stage().here, &arguments(file.clone()), NOW).await.unwrap();
+    let bytes = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    // <https://parquet.apache.org/docs/file-format/>: what is in it, `verification/analysts` reads with DuckDB.
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    assert!(plain(&found, NOW).contains(&format!("Written to {}", file.display())));
+    let error = find_out(&stage().here, &arguments("/nowhere/at/all".into()), NOW).await.unwrap_err();
+    assert!(error.to_string().contains("/nowhere/at/all cannot be written"), "{error}");
 }
 
 #[tokio::test]

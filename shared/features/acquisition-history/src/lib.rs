@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod corrected;
+mod parquet;
 mod subscriptions;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use stripe_events::Event;
 use uuid::Uuid;
 
 use crate::subscriptions::Subscriptions;
+
+pub use crate::parquet::{ParquetFailed, write_parquet};
 
 /// What is read, and as whom.
 #[derive(Debug)]
