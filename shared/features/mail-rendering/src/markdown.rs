@@ -122,6 +122,20 @@ pub(crate) fn derived(text: &str, language: &str, part: Part) -> Option<String> 
     })
 }
 
+/// A filled text part with one empty line between paragraphs: statements that stand alone leave more.
+pub(crate) fn evenly_spaced(text: &str) -> String {
+    let mut even = String::with_capacity(text.len());
+    let mut after_empty = true;
+    for line in text.split_inclusive('\n') {
+        let is_empty = line.trim_end_matches(['\r', '\n']).is_empty();
+        if !(is_empty && after_empty) {
+            even.push_str(line);
+        }
+        after_empty = is_empty;
+    }
+    even
+}
+
 /// The first of the characters that stand for tags. Private use: <https://www.unicode.org/charts/PDF/UF0000.pdf>
 const FIRST_TAG: u32 = 0xF_0000;
 
@@ -176,13 +190,23 @@ impl Protected<'_> {
     }
 
     /// A converted text with its tags.
+    ///
+    /// The engine takes away the end of a line that a statement ends, which is right where the statement stands alone,
+    /// and would join two paragraphs where words stand before it.
     fn restored(&self, converted: &str) -> String {
         let mut restored = String::with_capacity(converted.len());
-        for c in converted.chars() {
-            match self.tag(c) {
-                Some(tag) => restored.push_str(&whole(tag)),
-                None => restored.push(c),
+        for line in converted.split_inclusive('\n') {
+            let words = line.trim_end_matches('\n');
+            let stands_alone = self.is_statements(words);
+            for (at, c) in words.char_indices() {
+                let ends_line = at + c.len_utf8() == words.len();
+                match self.tag(c) {
+                    Some(tag) if ends_line && !stands_alone => restored.push_str(&keeping_end_of_line(tag)),
+                    Some(tag) => restored.push_str(&whole(tag)),
+                    None => restored.push(c),
+                }
             }
+            restored.push_str(&line[words.len()..]);
         }
         restored
     }
@@ -195,6 +219,16 @@ fn whole(tag: &Segment<'_>) -> String {
         SegmentKind::Statement => format!("{{%{}%}}", tag.text),
         SegmentKind::Comment => format!("{{#{}#}}", tag.text),
         SegmentKind::Text | SegmentKind::Unclosed => tag.text.to_owned(),
+    }
+}
+
+/// A tag as it was written, of which the engine leaves the end of the line: `+%}` says so.
+/// <https://docs.rs/minijinja/latest/minijinja/syntax/index.html#whitespace-control>
+fn keeping_end_of_line(tag: &Segment<'_>) -> String {
+    match tag.kind {
+        SegmentKind::Statement if !tag.text.ends_with(['-', '+']) => format!("{{%{}+%}}", tag.text),
+        SegmentKind::Comment => String::new(),
+        SegmentKind::Statement | SegmentKind::Print | SegmentKind::Text | SegmentKind::Unclosed => whole(tag),
     }
 }
 

@@ -16,7 +16,7 @@ mod allowed;
 mod engine;
 mod missing;
 
-use crate::markdown::{NotAMail, problem_of};
+use crate::markdown::{NotAMail, evenly_spaced, problem_of};
 use crate::part::Part;
 use engine::{engine, render};
 pub(crate) use missing::or_missing;
@@ -183,7 +183,8 @@ impl Wordings {
             // What is left is about the frame, or about the file as a whole.
             if error.path == derived { BrokenTemplate { path, line: 0, ..error } } else { error }
         };
-        self.fill_file(derived, part, values).map_err(broken)
+        let filled = self.fill_file(derived, part, values).map_err(broken)?;
+        Ok(if let Part::Text = part { evenly_spaced(&filled) } else { filled })
     }
 
     fn fill_file(&self, path: &str, part: Part, values: &Value) -> Result<String, BrokenTemplate> {

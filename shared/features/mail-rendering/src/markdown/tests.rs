@@ -28,6 +28,22 @@ fn what_makes_no_mail_is_named_with_its_line() {
     check("Subject: a\n# b\n\n<div>\nx\n</div>\n", 4, "`<div>");
 }
 
+#[test]
+fn a_line_that_ends_with_a_statement_keeps_its_end() {
+    let text = "Subject: a\n\n# {% if renewal %}Again{% else %}Welcome{% endif %}\n\nFirst{% if a %} b{% endif %}\n\nSecond {# later #}\n\n{% if c %}\nThird\n{% endif %}\n";
+    let text = derived(text, "en", Part::Text).unwrap();
+    assert!(text.contains("Welcome{% endif +%}\n\n{{ super() }}"), "{text}");
+    assert!(
+        text.contains("First{% if a %} b{% endif +%}\n\nSecond \n\n{% if c %}\nThird\n\n{% endif %}"),
+        "{text}"
+    );
+}
+
+#[test]
+fn between_paragraphs_is_one_empty_line() {
+    assert_eq!(evenly_spaced("\n\na\r\n\r\n\n\nb\n\nc"), "a\r\n\r\nb\n\nc");
+}
+
 proptest! {
     /// Whatever a marketer types, the conversion ends, and no character of a tag is lost or made up.
     #[test]
