@@ -40,6 +40,7 @@ const OBJECTS = [
   'Radar.EarlyFraudWarning',
   'Refund',
   'Subscription',
+  'SubscriptionItem',
   'V2.Core.EventDestination',
 ];
 

@@ -113,6 +113,11 @@ pub fn object(input: &[u8]) {
         Ok(Object::EarlyFraudWarning(_)) => {
             ["radar.early_fraud_warning.created", "radar.early_fraud_warning.updated", "charge.updated"]
         }
+        Ok(Object::Subscription(_)) => [
+            "customer.subscription.created",
+            "customer.subscription.updated",
+            "customer.subscription.deleted",
+        ],
         Ok(Object::Other(_)) | Err(_) => return,
     };
     for event_type in types {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access_policy;
 mod acquisition;
 mod acquisition_correction;
 mod as_of;
@@ -45,6 +46,9 @@ mod time_zone;
 mod typed;
 mod words;
 
+pub use access_policy::{
+    AccessPolicy, Allowance, EntitlementName, Limit, Meanwhile, Several, WhilePending, WithoutAccess,
+};
 pub use acquisition::{AcquisitionEvent, Circumstances, utc};
 pub use acquisition_correction::AcquisitionCorrection;
 pub use as_of::AsOf;

@@ -39,7 +39,7 @@ impl PaymentId {
             Object::EarlyFraudWarning(warning) => warning.payment_intent.as_ref().map(Self::new),
             Object::Invoice(invoice) => invoice.subscription_id().map(|_| Self::new(&invoice.id)),
             Object::InvoicePayment(payment) => payment.invoice_id().map(Self::new),
-            Object::Other(_) => None,
+            Object::Subscription(_) | Object::Other(_) => None,
         }
     }
 

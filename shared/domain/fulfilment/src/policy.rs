@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer};
 use toml_datetime::Date;
 
 use crate::{
-    AttributionPolicy, ConsentName, FulfilmentKind, MarketersPolicy, MarketingPolicy, PolicyError,
-    TemplateName, TimeZone,
+    AccessPolicy, AttributionPolicy, ConsentName, FulfilmentKind, MarketersPolicy, MarketingPolicy,
+    PolicyError, TemplateName, TimeZone,
 };
 
 /// What the business decides: `policy.toml`, compiled in.
@@ -159,6 +159,9 @@ pub struct KindPolicy {
     /// What the customer may agree to.
     #[serde(default)]
     pub consents: Vec<ConsentPolicy>,
+    /// What its buyers may do; nothing that applications ask about without it.
+    #[serde(default)]
+    pub access: Option<AccessPolicy>,
 }
 
 /// Something a customer may agree to.
@@ -275,6 +278,9 @@ impl Policy {
                 return wrong(format!("[{kind}] `retention_days` must be at least 1"));
             }
             decided.check_consents(kind)?;
+            if let Some(access) = &decided.access {
+                access.check(kind)?;
+            }
         }
         self.marketing.check_languages(languages)?;
         if self.download.thank_renewals {

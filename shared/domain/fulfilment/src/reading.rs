@@ -72,6 +72,8 @@ impl Reading {
                 InvoiceEvent::from_event(event, livemode).map(|invoice| Self::Invoice(Box::new(invoice)))
             }
             Object::InvoicePayment(_) => invoice_payment(snapshot, livemode),
+            // A subscription's payments are its invoices.
+            Object::Subscription(_) => Err(SkipReason::OtherEventType),
         }
     }
 

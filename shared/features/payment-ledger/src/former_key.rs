@@ -52,6 +52,7 @@ fn session_mut(event: &mut Event) -> Option<&mut CheckoutSession> {
             | Object::Invoice(_)
             | Object::InvoicePayment(_)
             | Object::EarlyFraudWarning(_)
+            | Object::Subscription(_)
             | Object::Other(_) => None,
         },
         Event::Thin(_) => None,

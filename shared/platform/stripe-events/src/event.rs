@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::open_enum::open_enum;
 use crate::{
-    CheckoutSession, Dispute, EarlyFraudWarning, Invoice, InvoicePayment, Refund, wire,
+    CheckoutSession, Dispute, EarlyFraudWarning, Invoice, InvoicePayment, Refund, Subscription, wire,
     without_lone_surrogates,
 };
 
@@ -68,6 +68,8 @@ pub enum Object {
     InvoicePayment(Box<InvoicePayment>),
     /// `radar.early_fraud_warning`
     EarlyFraudWarning(Box<EarlyFraudWarning>),
+    /// `subscription`
+    Subscription(Box<Subscription>),
     /// Anything else, by its `object` name.
     Other(String),
 }
@@ -101,6 +103,18 @@ open_enum! {
         InvoicePaid = "invoice.paid",
         /// A payment of an invoice succeeded.
         InvoicePaymentPaid = "invoice_payment.paid",
+        /// A subscription was made, mostly before its first payment.
+        SubscriptionCreated = "customer.subscription.created",
+        /// It changed: its status, its items, when it ends.
+        SubscriptionUpdated = "customer.subscription.updated",
+        /// It ended.
+        SubscriptionDeleted = "customer.subscription.deleted",
+        /// Its trial ended without a way to pay, or somebody paused it.
+        SubscriptionPaused = "customer.subscription.paused",
+        /// It goes on.
+        SubscriptionResumed = "customer.subscription.resumed",
+        /// A change that waited for its payment took effect.
+        SubscriptionPendingUpdateApplied = "customer.subscription.pending_update_applied",
         /// A card issuer warns of fraud.
         EarlyFraudWarningCreated = "radar.early_fraud_warning.created",
         /// Such a warning changed.
@@ -232,10 +246,11 @@ impl Event {
 }
 
 /// What an event of a type is about, by the beginning of the type. <https://docs.stripe.com/api/events/types>
-const OBJECT_OF: [(&str, &str); 6] = [
+const OBJECT_OF: [(&str, &str); 7] = [
     ("checkout.session.", "checkout.session"),
     ("refund.", "refund"),
     ("charge.dispute.", "dispute"),
+    ("customer.subscription.", "subscription"),
     ("invoice.", "invoice"),
     ("invoice_payment.", "invoice_payment"),
     ("radar.early_fraud_warning.", "radar.early_fraud_warning"),
@@ -280,6 +295,7 @@ impl Object {
             "radar.early_fraud_warning" => {
                 read("radar.early_fraud_warning", object).map(Self::EarlyFraudWarning)
             }
+            "subscription" => read("subscription", object).map(Self::Subscription),
             _ => Ok(Self::Other(name)),
         }
     }

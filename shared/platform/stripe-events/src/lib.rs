@@ -12,6 +12,7 @@ mod refund;
 mod session;
 mod shown_id;
 mod signature;
+mod subscription;
 mod surrogates;
 mod wire;
 
@@ -36,4 +37,8 @@ pub use session::{
 };
 pub use shown_id::shown_id;
 pub use signature::{SignatureError, SigningSecret, TOLERANCE_SECONDS, sign, verify_signature};
+pub use subscription::{
+    CancellationDetails, CancellationReason, PauseBehavior, PauseCollection, Subscription, SubscriptionItem,
+    SubscriptionItems, SubscriptionStatus,
+};
 pub use surrogates::without_lone_surrogates;

@@ -75,6 +75,7 @@ const LEGACY: &[Legacy] = &[
     ("Invoice", "tax", None, "2025-03-31: `total_taxes` has it"),
     ("InvoiceLine", "price", None, "2025-03-31: moved into `pricing`"),
     ("InvoiceLine", "proration", None, "2025-03-31: moved into `parent`"),
+    ("Subscription", "current_period_end", None, "2025-03-31: moved to the items"),
     ("DropdownAnswer", "value", Some("PaymentLink.CustomField.Dropdown"), "only a session has an answer"),
     ("CustomFieldAnswer", "value", Some("PaymentLink.CustomField.Text"), "only a session has an answer"),
     ("CustomFieldAnswer", "value", Some("PaymentLink.CustomField.Numeric"), "only a session has an answer"),
