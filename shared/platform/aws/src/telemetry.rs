@@ -1,5 +1,6 @@
 use std::panic;
 
+use log as _;
 use tracing_subscriber::filter::LevelFilter;
 
 /// JSON logs at the level Lambda is configured with, and panics by their place only.
