@@ -113,7 +113,6 @@ impl Grant {
     /// payment may be another business's.
     pub fn of_payment(facts: &PaymentFacts, policy: &AccessPolicy) -> Option<Self> {
         let kind = facts.kind()?;
-        let paid = |at: i64| policy.term_days.map(|days| at.saturating_add(days * SECONDS_A_DAY));
         let (state, reason) = match facts.standing() {
             PaymentStanding::Paid => (GrantState::Active, Reason::Paid),
             PaymentStanding::Pending if policy.while_pending == WhilePending::Grant => {
@@ -124,6 +123,12 @@ impl Grant {
             PaymentStanding::Returned => (GrantState::Active, Reason::Paid),
             PaymentStanding::Pending | PaymentStanding::Failed => return None,
         };
+        let until = match (policy.term_days, facts.paid_at()) {
+            (None, _) => None,
+            (Some(days), Some(at)) => Some(at.saturating_add(days.saturating_mul(SECONDS_A_DAY))),
+            // The term begins with the payment: a refund of a part may be heard of first.
+            (Some(_), None) => return None,
+        };
         let one = [Item { price_id: None, product_id: None, quantity: 1 }];
         Some(Self {
             source: facts.payment_id().as_str().to_owned(),
@@ -131,7 +136,7 @@ impl Grant {
             state,
             reason,
             entitlements: given(&one, policy, &BTreeMap::new()),
-            until: facts.paid_at().and_then(paid),
+            until,
             ends_at: None,
         })
     }

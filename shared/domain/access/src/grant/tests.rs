@@ -203,6 +203,15 @@ fn a_product_paid_once_gives_access_for_its_term_or_for_good() {
     assert_eq!(grant.until, Some(NOW + 365 * DAY));
     let end = NOW + 365 * DAY;
     assert!(grant.is_active(end - 1) && !grant.is_active(end), "to the second");
+    let pending = SessionEvent::unpaid().payment("A").at(NOW).amount(1000, "gbp");
+    let pending = pending.metadata(serde_json::json!({ "fulfilment": "membership" })).to_json();
+    let refund = CorrectionEvent::refund("A", "re_1", "created").amount(400, "gbp").to_json();
+    let facts = payment(&[pending, refund]);
+    assert_eq!(
+        Grant::of_payment(&facts, &term),
+        None,
+        "nobody has access for good while the payment's time is missing"
+    );
 }
 
 #[test]
