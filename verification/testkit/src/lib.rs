@@ -7,6 +7,7 @@ pub mod clock;
 pub mod expected_effects;
 pub mod ledger;
 pub mod metrics;
+pub mod orders;
 pub mod policy;
 pub mod queue;
 pub mod silence;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
+use testkit::orders::permutations;
 use testkit::queue::InMemoryQueue;
 use testkit::stripe::{CorrectionEvent, SessionEvent as StripeEvent};
 use testkit::subscriptions::SubscriptionsAtStripe;
@@ -270,22 +271,6 @@ async fn check_every_order(history: &[Value]) {
         }
         assert_eq!(rows(&task), expected, "{order:?}");
     }
-}
-
-fn permutations(n: usize) -> Vec<Vec<usize>> {
-    if n == 0 {
-        return vec![vec![]];
-    }
-    let shorter = permutations(n - 1);
-    (0..n)
-        .flat_map(|at| {
-            shorter.iter().map(move |p| {
-                let mut p = p.clone();
-                p.insert(at, n - 1);
-                p
-            })
-        })
-        .collect()
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use task_runtime::Tally;
 use testkit::clock::ManualClock;
 use testkit::ledger::InMemoryEffects;
+use testkit::orders::permutations;
 use testkit::queue::InMemoryQueue;
 use testkit::stripe::SessionEvent as StripeEvent;
 
@@ -167,22 +168,6 @@ async fn any_order_and_any_duplication_leave_the_same_rows() {
             assert_eq!(state, Some((Answer::No, Basis::Explicit)), "{consent}");
         }
     }
-}
-
-fn permutations(n: usize) -> Vec<Vec<usize>> {
-    if n == 0 {
-        return vec![vec![]];
-    }
-    let shorter = permutations(n - 1);
-    (0..n)
-        .flat_map(|at| {
-            shorter.iter().map(move |p| {
-                let mut p = p.clone();
-                p.insert(at, n - 1);
-                p
-            })
-        })
-        .collect()
 }
 
 #[tokio::test]

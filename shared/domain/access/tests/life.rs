@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use access::{Begun, Entitlements, Given, Grant, GrantState, Item, Reason, Said, SubscriptionFacts};
 use fulfilment::{
-    AccessPolicy, Allowance, AsOf, Attribution, EntitlementName, FulfilmentKind, Limit, Several,
-    SubscriptionContract, SupporterId,
+    AccessPolicy, Allowance, AsOf, EntitlementName, FulfilmentKind, Limit, Several, SubscriptionContract,
+    SupporterId,
 };
 use proptest::prelude::*;
 use stripe_events::SubscriptionStatus::{self, Active, Canceled, Incomplete, PastDue, Trialing, Unpaid};
+use testkit::orders::permutations;
 use uuid::Uuid;
 
 const DAY: i64 = 86_400;
@@ -64,16 +65,8 @@ fn life() -> Vec<Said> {
 }
 
 fn begun() -> Begun {
-    let contract = SubscriptionContract {
-        kind: FulfilmentKind::Membership,
-        thank_you: None,
-        shown_as: None,
-        item: None,
-        session_id: Some("cs_1".into()),
-        payment_link_id: None,
-        locale: None,
-        attribution: Attribution::default(),
-    };
+    let metadata = [("fulfilment".to_owned(), "membership".to_owned())].into();
+    let contract = SubscriptionContract::of_subscription(&metadata).unwrap().unwrap();
     let subject = SupporterId::of_email(&Uuid::from_u128(1), "ada@example.org");
     Begun { session_id: "cs_1".into(), subject, contract }
 }
@@ -81,25 +74,6 @@ fn begun() -> Begun {
 fn fold<'a>(life: impl IntoIterator<Item = &'a Said>) -> SubscriptionFacts {
     let facts = SubscriptionFacts::new("sub_1".into());
     life.into_iter().cloned().fold(facts, SubscriptionFacts::with_said)
-}
-
-/// Every order of the places up to `count`, by Heap's algorithm.
-fn every_order(count: usize, visit: &mut impl FnMut(&[usize])) {
-    let mut order: Vec<_> = (0..count).collect();
-    let mut done = vec![0; count];
-    visit(&order);
-    let mut at = 0;
-    while at < count {
-        if done[at] < at {
-            order.swap(if at % 2 == 0 { 0 } else { done[at] }, at);
-            visit(&order);
-            done[at] += 1;
-            at = 0;
-        } else {
-            done[at] = 0;
-            at += 1;
-        }
-    }
 }
 
 /// Seven events in a row in every order, with the session anywhere between them: each pair of events stands in
@@ -110,7 +84,7 @@ fn every_order_of_a_life_gives_the_same_facts() {
     let mut orders = 0;
     for events in [&life[..7], &life[5..12], &life[2..9]] {
         let expected = fold(events).with_begun(begun());
-        every_order(events.len(), &mut |order| {
+        for order in permutations(events.len()) {
             orders += 1;
             let mut facts = SubscriptionFacts::new("sub_1".into());
             for (nth, at) in order.iter().enumerate() {
@@ -120,7 +94,7 @@ fn every_order_of_a_life_gives_the_same_facts() {
                 facts = facts.with_said(events[*at].clone());
             }
             assert_eq!(facts, expected, "{order:?}");
-        });
+        }
     }
     assert_eq!(orders, 3 * 5040);
 }
@@ -219,7 +193,7 @@ proptest! {
         }
     }
 
-    /// Whoever loses one source keeps exactly what the others give.
+    /// A person who loses one source keeps exactly what the others give.
     #[test]
     fn the_end_of_one_source_takes_nothing_of_another(
         grants in proptest::collection::vec(grant(), 1..6), ended in any::<prop::sample::Index>(),
