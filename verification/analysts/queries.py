@@ -269,9 +269,14 @@ def for_duckdb(statement, now):
     return sql.replace("THEN INSERT ROW", "THEN INSERT *") if isinstance(statement, exp.Merge) else sql
 
 
-def load(connection, events):
+def types_of_table(connection):
+    """The columns of the table and their types, without Athena's partition column."""
     columns = connection.execute("DESCRIBE analytics.acquisition_events").fetchall()
-    types = {name: kind for name, kind, *_ in columns if name != "day"}
+    return {name: kind for name, kind, *_ in columns if name != "day"}
+
+
+def load(connection, events):
+    types = types_of_table(connection)
     given = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
     names = ", ".join(types)
     connection.execute(
@@ -282,8 +287,8 @@ def load(connection, events):
 
 def as_parquet(connection, file):
     """Where the Parquet file of the same events says something else than the table that the events were loaded into."""
-    columns = connection.execute("DESCRIBE analytics.acquisition_events").fetchall()
-    names = ", ".join(name for name, *_ in columns if name != "day")
+    expected = types_of_table(connection)
+    names = ", ".join(expected)
     loaded = f"SELECT {names} FROM analytics.acquisition_events"
     written = f"SELECT {names} FROM read_parquet('{file}')"
     for one, other in ((loaded, written), (written, loaded)):
@@ -291,10 +296,10 @@ def as_parquet(connection, file):
         if missing:
             return f"events.parquet: {missing} rows are not those of the table"
     # The types of the table, as far as DuckDB has them.
-    types = dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {written})").fetchall())
-    for name, kind, *_ in columns:
-        if name in types and types[name] != kind and name not in ("amount_decimal", "occurred_at", "published_at"):
-            return f"events.parquet: {name} is {types[name]}, and {kind} in the table"
+    found = dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {written})").fetchall())
+    for name, kind in expected.items():
+        if found[name] != kind and name not in ("amount_decimal", "occurred_at", "published_at"):
+            return f"events.parquet: {name} is {found[name]}, and {kind} in the table"
     return None
 
 

@@ -4,7 +4,6 @@ mod csv;
 mod summary;
 
 use std::fs::{self, File};
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use acquisition_history::{AcquisitionHistory, Settings, Window, write_parquet};
@@ -98,7 +97,7 @@ fn report(history: AcquisitionHistory, window: Window, arguments: &Arguments) ->
     }
     if let Some(file) = &arguments.parquet {
         let opened = File::create(file).with_context(|| unwritable(file))?;
-        write_parquet(&events, BufWriter::new(opened)).with_context(|| unwritable(file))?;
+        write_parquet(&events, opened).with_context(|| unwritable(file))?;
     }
     let file = arguments.csv.as_deref().or(arguments.parquet.as_deref());
     Ok(Acquisitions {

@@ -4,7 +4,6 @@
 #![recursion_limit = "256"]
 
 use std::fs::{self, File};
-use std::io::BufWriter;
 use std::path::PathBuf;
 
 use analysts::{SEED, Story, published};
@@ -26,7 +25,7 @@ async fn main() -> Result<()> {
     lines.extend(published(&story, &again, &clock).await?);
     let parquet = folder.join("events.parquet");
     let file = File::create(&parquet).with_context(|| format!("cannot create {}", parquet.display()))?;
-    acquisition_history::write_parquet(&lines, BufWriter::new(file))?;
+    acquisition_history::write_parquet(&lines, file)?;
     let mut text = String::new();
     for line in lines {
         text.push_str(&line.to_string());

@@ -19,7 +19,7 @@ pub struct Entitlements {
 pub struct Entitlement {
     /// So many; `None` where no number is meant.
     pub limit: Option<i64>,
-    /// Until when, in Unix seconds; `None` for good. Whoever reads it compares it with the time.
+    /// Until when, in Unix seconds; `None` for good. A reader compares it with the time.
     pub until: Option<i64>,
 }
 

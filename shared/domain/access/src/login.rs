@@ -13,7 +13,7 @@ pub struct Wanted {
     pub has_access: bool,
     /// The person's subject: written into the user's attribute `custom:subject`.
     pub subject: String,
-    /// The entitlements, as the user's attribute `custom:entitlements` shows them to who administers the pool.
+    /// The entitlements, as the user's attribute `custom:entitlements` shows them to the administrators of the pool.
     pub mirrored: String,
     /// What becomes of the login of a person with no access left.
     pub without_access: WithoutAccess,
@@ -36,7 +36,7 @@ pub struct User {
     pub is_enabled: bool,
     /// Whether the address was proven.
     pub email_verified: bool,
-    /// Whether they have no password yet: made by us a moment ago, or invited by somebody.
+    /// Whether they have no password yet: made by us a moment ago, or invited by an administrator of the pool.
     pub must_change_password: bool,
     /// `custom:subject`: set on whom we made or attached.
     pub subject: Option<String>,
@@ -68,7 +68,7 @@ pub enum Step {
     /// Makes the user, with a verified address and without an invitation.
     /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html>
     Create,
-    /// Sets a password that nobody knows, for good. Until then a user that we made can neither sign in by code nor ask
+    /// Sets a random password that is kept nowhere, for good. Until then a user that we made can neither sign in by code nor ask
     /// for a new password.
     SetPassword,
     /// Writes `custom:subject` and `custom:entitlements`.
@@ -82,10 +82,10 @@ pub enum Step {
 /// Why a person has to decide about a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Park {
-    /// A user with this address never proved that it is theirs: it may be somebody else's.
+    /// A user with this address never proved that it is theirs: it may be another person's.
     NotVerified,
-    /// Somebody disabled the user, and it was not us.
-    DisabledBySomebody,
+    /// An administrator of the pool disabled the user, and not us.
+    DisabledByAdministrator,
     /// The user belongs to another person.
     AnotherSubject,
 }
@@ -95,7 +95,7 @@ impl Park {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotVerified => "login_not_verified",
-            Self::DisabledBySomebody => "disabled_by_somebody",
+            Self::DisabledByAdministrator => "disabled_by_somebody",
             Self::AnotherSubject => "login_of_another_subject",
         }
     }
@@ -116,7 +116,7 @@ impl Plan {
             return Self::Park(Park::AnotherSubject);
         }
         let is_attached = user.subject.is_some();
-        // Somebody else was quicker: a user that we make has its subject from the beginning.
+        // An administrator was quicker: a user that we make has its subject from the beginning.
         let made_by_us = known.made_by_us && is_attached;
         let mut steps = Vec::new();
         let mut disabled_by_us = known.disabled_by_us && !user.is_enabled;
@@ -126,7 +126,7 @@ impl Plan {
                 return Self::Park(Park::NotVerified);
             }
             if !user.is_enabled && !disabled_by_us {
-                return Self::Park(Park::DisabledBySomebody);
+                return Self::Park(Park::DisabledByAdministrator);
             }
             // Only what we made ourselves: the password of a person is theirs.
             if made_by_us && user.must_change_password {

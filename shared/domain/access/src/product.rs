@@ -20,7 +20,7 @@ pub enum ProductError {
 ///
 /// # Errors
 ///
-/// The first thing that cannot be read. Whoever asks keeps to the policy then.
+/// The first thing that cannot be read. The caller keeps to the policy then.
 pub fn allowances(text: &str) -> Result<BTreeMap<EntitlementName, Allowance>, ProductError> {
     let mut found = BTreeMap::new();
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {

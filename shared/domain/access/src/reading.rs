@@ -1,4 +1,4 @@
-use fulfilment::{AsOf, ContractError, SkipReason, SubscriptionContract};
+use fulfilment::{AsOf, SkipReason, SubscriptionContract, snapshot};
 use serde::{Deserialize, Serialize};
 use stripe_events::{
     CancellationReason, Event, EventType, Object, PauseBehavior, Subscription, SubscriptionStatus,
@@ -51,10 +51,7 @@ impl Said {
     ///
     /// The reason to leave it alone.
     pub fn from_event(event: &Event, livemode: bool) -> Result<(String, Self), SkipReason> {
-        let Event::Snapshot(event) = event else { return Err(SkipReason::ThinEvent) };
-        if event.account.is_some() {
-            return Err(SkipReason::ConnectedAccount);
-        }
+        let event = snapshot(event)?;
         let Object::Subscription(subscription) = &event.object else {
             return Err(SkipReason::OtherEventType);
         };
@@ -95,7 +92,7 @@ impl Said {
             collection_paused: pause.map(|pause| pause.behavior.clone().unwrap_or_else(unnamed)),
             ended_at: subscription.ended_at,
             reason: subscription.cancellation_details.as_ref().and_then(|details| details.reason.clone()),
-            marked: marked(subscription).ok().flatten(),
+            marked: SubscriptionContract::of_subscription(&subscription.metadata).ok().flatten(),
         }
     }
 
@@ -114,15 +111,6 @@ impl Said {
     pub(crate) fn order(&self) -> (bool, i64, u8, &str) {
         (self.is_final(), self.as_of.occurred_at, rank(&self.status), &self.as_of.event_id)
     }
-}
-
-/// What a subscription's own metadata says; `None` without our marker.
-///
-/// # Errors
-///
-/// When the marker is there and the contract is broken.
-fn marked(subscription: &Subscription) -> Result<Option<SubscriptionContract>, ContractError> {
-    SubscriptionContract::of_subscription(&subscription.metadata)
 }
 
 /// How far a status is in the usual life of a subscription.

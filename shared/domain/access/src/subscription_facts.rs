@@ -117,8 +117,8 @@ impl SubscriptionFacts {
     /// What it sells: as its session says, else its own metadata, where that has our marker. `None` while it may be
     /// another business's.
     pub fn contract(&self) -> Option<&SubscriptionContract> {
-        let told = self.begun.as_ref().map(|begun| &begun.contract);
-        told.or_else(|| self.newest.as_ref()?.marked.as_ref())
+        let of_session = self.begun.as_ref().map(|begun| &begun.contract);
+        of_session.or_else(|| self.newest.as_ref()?.marked.as_ref())
     }
 
     /// `cus_…`
@@ -126,7 +126,7 @@ impl SubscriptionFacts {
         self.newest.as_ref()?.customer_id.as_deref()
     }
 
-    /// Whether its status is one that Stripe has added: somebody should look, and nothing changes meanwhile.
+    /// Whether its status is one that Stripe has added: an operator should look, and nothing changes meanwhile.
     pub fn is_unknown_to_us(&self) -> bool {
         self.newest.as_ref().is_some_and(|said| matches!(said.status, SubscriptionStatus::Other(_)))
     }

@@ -72,7 +72,11 @@ impl Correction {
 }
 
 /// The snapshot behind an event of our own account: a thin one carries nothing to act on.
-pub(crate) fn snapshot(event: &Event) -> Result<&SnapshotEvent, SkipReason> {
+///
+/// # Errors
+///
+/// The reason to leave the event alone.
+pub fn snapshot(event: &Event) -> Result<&SnapshotEvent, SkipReason> {
     match event {
         Event::Snapshot(event) if event.account.is_some() => Err(SkipReason::ConnectedAccount),
         Event::Snapshot(event) => Ok(event),

@@ -60,7 +60,7 @@ pub use consent_name::{ConsentName, ConsentNameError};
 pub use contribution::{
     Contribution, ContributionStatus, FraudWarningFacts, InvoiceFacts, MadeDates, RefundFacts, SessionFacts,
 };
-pub use correction::{CorrectionBroken, NotACorrection};
+pub use correction::{CorrectionBroken, NotACorrection, snapshot};
 pub use dispute_event::{DisputeEvent, DisputeStep};
 pub use dispute_facts::{DisputeFacts, FoundDispute};
 pub use dispute_movement::{Direction, DisputeBalance, DisputeMovement};

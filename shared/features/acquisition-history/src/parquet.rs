@@ -102,7 +102,7 @@ pub enum ParquetFailed {
     },
 }
 
-/// Writes acquisition events as one file, a row each.
+/// Writes acquisition events as one file, a row each. Buffered here: `file` need not be.
 ///
 /// # Errors
 ///

@@ -109,7 +109,7 @@ open_enum! {
         SubscriptionUpdated = "customer.subscription.updated",
         /// It ended.
         SubscriptionDeleted = "customer.subscription.deleted",
-        /// Its trial ended without a way to pay, or somebody paused it.
+        /// Its trial ended without a way to pay, or the seller paused it.
         SubscriptionPaused = "customer.subscription.paused",
         /// It goes on.
         SubscriptionResumed = "customer.subscription.resumed",

@@ -62,7 +62,7 @@ open_enum! {
         Canceled = "canceled",
         /// Stripe has given up on a payment; paying the open invoice brings it back.
         Unpaid = "unpaid",
-        /// Its trial ended without a way to pay, or somebody paused it: no invoices.
+        /// Its trial ended without a way to pay, or the seller paused it: no invoices.
         Paused = "paused",
     }
 }
@@ -121,7 +121,7 @@ pub struct CancellationDetails {
 open_enum! {
     /// Why a subscription was cancelled.
     CancellationReason {
-        /// Somebody wanted it so.
+        /// The customer or the seller asked for it.
         CancellationRequested = "cancellation_requested",
         /// A payment failed for good.
         PaymentFailed = "payment_failed",

@@ -1,4 +1,4 @@
-use fulfilment::{Attribution, PaymentId, SubscriptionContract, SupporterId, WithoutAccess};
+use fulfilment::{PaymentId, SubscriptionContract, SupporterId, WithoutAccess};
 use testkit::stripe::{CorrectionEvent, SessionEvent};
 use uuid::Uuid;
 
@@ -36,16 +36,8 @@ fn said(status: SubscriptionStatus, at: i64) -> Said {
 }
 
 fn contract() -> SubscriptionContract {
-    SubscriptionContract {
-        kind: FulfilmentKind::Membership,
-        thank_you: None,
-        shown_as: None,
-        item: None,
-        session_id: Some("cs_1".into()),
-        payment_link_id: None,
-        locale: None,
-        attribution: Attribution::default(),
-    }
+    let metadata = [("fulfilment".to_owned(), "membership".to_owned())].into();
+    SubscriptionContract::of_subscription(&metadata).unwrap().unwrap()
 }
 
 fn facts(said: impl IntoIterator<Item = Said>) -> SubscriptionFacts {
@@ -163,15 +155,18 @@ fn payment(events: &[serde_json::Value]) -> PaymentFacts {
     events.iter().map(read).fold(facts, |facts, event| facts.with_event(&event, &NAMESPACE))
 }
 
+fn of_membership(session: SessionEvent) -> SessionEvent {
+    session.payment("A").at(NOW).metadata(serde_json::json!({ "fulfilment": "membership" }))
+}
+
 fn membership() -> SessionEvent {
-    SessionEvent::paid().payment("A").at(NOW).metadata(serde_json::json!({ "fulfilment": "membership" }))
+    of_membership(SessionEvent::paid())
 }
 
 #[test]
 fn every_standing_of_a_payment_made_once() {
     let paid = membership().amount(1000, "gbp").to_json();
-    let pending = SessionEvent::unpaid().payment("A").at(NOW);
-    let pending = pending.metadata(serde_json::json!({ "fulfilment": "membership" })).to_json();
+    let pending = of_membership(SessionEvent::unpaid()).to_json();
     let refund = |minor| CorrectionEvent::refund("A", "re_1", "created").amount(minor, "gbp").to_json();
     let contested = CorrectionEvent::dispute("A", "dp_1", "created").amount(1000, "gbp").to_json();
     let row = |events: &[serde_json::Value], policy: &AccessPolicy| {
@@ -203,14 +198,13 @@ fn a_product_paid_once_gives_access_for_its_term_or_for_good() {
     assert_eq!(grant.until, Some(NOW + 365 * DAY));
     let end = NOW + 365 * DAY;
     assert!(grant.is_active(end - 1) && !grant.is_active(end), "to the second");
-    let pending = SessionEvent::unpaid().payment("A").at(NOW).amount(1000, "gbp");
-    let pending = pending.metadata(serde_json::json!({ "fulfilment": "membership" })).to_json();
+    let pending = of_membership(SessionEvent::unpaid()).amount(1000, "gbp").to_json();
     let refund = CorrectionEvent::refund("A", "re_1", "created").amount(400, "gbp").to_json();
     let facts = payment(&[pending, refund]);
     assert_eq!(
         Grant::of_payment(&facts, &term),
         None,
-        "nobody has access for good while the payment's time is missing"
+        "no access for good while the payment's time is missing"
     );
 }
 

@@ -50,7 +50,7 @@ fn every_row_of_who_is_there_and_what_is_wanted() {
         (true, MADE, Some(invited), Ok(vec![WriteAttributes])),
         (true, NONE, Some(unproven), park(Park::NotVerified)),
         (true, DISABLED, Some(disabled.clone()), Ok(vec![Enable])),
-        (true, MADE, Some(disabled.clone()), park(Park::DisabledBySomebody)),
+        (true, MADE, Some(disabled.clone()), park(Park::DisabledByAdministrator)),
         (true, NONE, Some(of_eve.clone()), park(Park::AnotherSubject)),
         (false, NONE, Some(of_eve), park(Park::AnotherSubject)),
         (true, MADE, Some(outdated), Ok(vec![WriteAttributes])),
@@ -74,9 +74,9 @@ fn our_deeds_are_written_down_before_they_are_done() {
     let disabled = User { is_enabled: false, ..user() };
     assert_eq!(marks(MADE, &user(), false), (DISABLED, DISABLED));
     assert_eq!(marks(DISABLED, &disabled, true), (DISABLED, MADE));
-    // A crash between enabling and writing that down: whoever disables them later is not us.
+    // A crash between enabling and writing that down: an administrator disables them later, and not us.
     assert_eq!(marks(DISABLED, &user(), true), (MADE, MADE));
-    // Somebody made the user between our look and our call.
+    // An administrator made the user between our look and our call.
     assert_eq!(marks(MADE, &User { subject: None, ..user() }, true), (NONE, NONE));
 }
 
